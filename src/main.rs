@@ -1,0 +1,2 @@
+//! The nixos-container command.
+fn main() {}
