@@ -1,0 +1,204 @@
+//! A veth pair between two real namespaces: what the kernel has afterwards, and
+//! whether packets pass.
+
+#![allow(missing_docs)]
+
+mod common;
+mod observe;
+
+use netns::{HostLink, Spec, Veth};
+
+use common::{World, name, spec, veth4, veth6};
+use observe::observe;
+
+#[test]
+fn loopback_alone_works() {
+    let world = World::new();
+    let spec = Spec {
+        container: name("web"),
+        veth: None,
+    };
+    world.apply(&spec).expect("apply");
+    let seen = world.container.run(observe);
+    assert_eq!(seen.links, ["lo up"]);
+    world.container.run(|| {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("bind");
+        let own = socket.local_addr().expect("address");
+        socket.send_to(b"x", own).expect("send over loopback");
+    });
+}
+
+#[test]
+fn ipv4() {
+    let world = World::new();
+    let veth = veth4(Some("10.233.1.1/32"), Some("10.233.1.2/32"));
+    world.apply(&spec("web", veth)).expect("apply");
+
+    let host = world.host.run(observe);
+    assert_eq!(host.links, ["lo down", "ve-web up"]);
+    assert_eq!(host.addresses("ve-web"), ["10.233.1.1/32"]);
+    assert_eq!(host.routes("ve-web"), ["10.233.1.2/32"]);
+
+    let container = world.container.run(observe);
+    assert_eq!(container.links, ["lo up", "eth0 up"]);
+    assert_eq!(container.addresses("eth0"), ["10.233.1.2/32"]);
+    assert_eq!(
+        container.routes("eth0"),
+        ["0.0.0.0/0 via 10.233.1.1", "10.233.1.1/32"]
+    );
+    world.assert_traffic("10.233.1.1", "10.233.1.2");
+}
+
+#[test]
+fn ipv6() {
+    let world = World::new();
+    let veth = veth6(Some("fd00::1/128"), Some("fd00::2/128"));
+    world.apply(&spec("web", veth)).expect("apply");
+    // At once, so this also shows that no address is waiting for detection of
+    // duplicates.
+    world.assert_traffic("fd00::1", "fd00::2");
+
+    let host = world.host.run(observe);
+    assert_eq!(host.addresses("ve-web"), ["fd00::1/128"]);
+    assert_eq!(host.routes("ve-web"), ["fd00::2/128"]);
+    let container = world.container.run(observe);
+    assert_eq!(container.addresses("eth0"), ["fd00::2/128"]);
+    assert_eq!(
+        container.routes("eth0"),
+        ["::/0 via fd00::1", "fd00::1/128"]
+    );
+}
+
+#[test]
+fn both_families() {
+    let world = World::new();
+    let v4 = veth4(Some("10.233.1.1/32"), Some("10.233.1.2/32"));
+    let v6 = veth6(Some("fd00::1/128"), Some("fd00::2/128"));
+    let veth = Veth {
+        host_address6: v6.host_address6,
+        local_address6: v6.local_address6,
+        ..v4
+    };
+    world.apply(&spec("web", veth)).expect("apply");
+    world.assert_traffic("10.233.1.1", "10.233.1.2");
+    world.assert_traffic("fd00::1", "fd00::2");
+}
+
+#[test]
+fn prefixes_that_cover_the_other_end() {
+    for (host, local) in [
+        ("10.0.0.1/24", "10.0.0.2/24"),
+        ("10.0.0.1/32", "10.0.0.2/24"),
+        ("10.0.0.1/24", "10.0.0.2/32"),
+    ] {
+        let world = World::new();
+        let veth = veth4(Some(host), Some(local));
+        world.apply(&spec("web", veth)).expect("apply");
+        world.assert_traffic("10.0.0.1", "10.0.0.2");
+    }
+    for (host, local) in [
+        ("fd00::1/64", "fd00::2/64"),
+        ("fd00::1/128", "fd00::2/64"),
+        ("fd00::1/64", "fd00::2/128"),
+    ] {
+        let world = World::new();
+        let veth = veth6(Some(host), Some(local));
+        world.apply(&spec("web", veth)).expect("apply");
+        world.assert_traffic("fd00::1", "fd00::2");
+    }
+}
+
+/// The container then configures its end itself.
+#[test]
+fn a_host_address_alone() {
+    let world = World::new();
+    let veth = veth4(Some("10.233.1.1/32"), None);
+    world.apply(&spec("web", veth)).expect("apply");
+    let container = world.container.run(observe);
+    assert!(container.addresses("eth0").is_empty());
+    assert_eq!(
+        container.routes("eth0"),
+        ["0.0.0.0/0 via 10.233.1.1", "10.233.1.1/32"]
+    );
+}
+
+#[test]
+fn a_local_address_alone() {
+    let world = World::new();
+    let veth = veth4(None, Some("10.233.1.2/32"));
+    world.apply(&spec("web", veth)).expect("apply");
+    assert_eq!(world.host.run(observe).routes("ve-web"), ["10.233.1.2/32"]);
+    assert!(world.container.run(observe).routes("eth0").is_empty());
+}
+
+#[test]
+fn long_names_are_found_by_their_altname() {
+    let world = World::new();
+    let names = ["a-long-container-name-1", "a-long-container-name-2"];
+    let veth = veth4(Some("10.233.1.1/32"), Some("10.233.1.2/32"));
+    world.apply(&spec(names[0], veth)).expect("apply");
+    let second = World {
+        host: world.host,
+        container: common::Namespace::new(),
+    };
+    let veth = veth4(Some("10.233.2.1/32"), Some("10.233.2.2/32"));
+    second.apply(&spec(names[1], veth)).expect("apply");
+    second.assert_traffic("10.233.2.1", "10.233.2.2");
+
+    let host = second.host.run(observe);
+    for container in names {
+        let link = HostLink::veth(&name(container));
+        assert_eq!(host.altnames(link.interface()), [format!("ve-{container}")]);
+    }
+}
+
+#[test]
+fn an_existing_link_is_an_error_that_names_it() {
+    let world = World::new();
+    let spec = spec("web", veth4(Some("10.233.1.1/32"), None));
+    world.apply(&spec).expect("apply");
+    let other = World {
+        host: world.host,
+        container: common::Namespace::new(),
+    };
+    let error = other.apply(&spec).expect_err("the link is there");
+    assert_eq!(
+        error.to_string(),
+        "cannot create veth ve-web, up, with peer eth0 inside the container: it exists already"
+    );
+    assert!(
+        error
+            .hint()
+            .expect("a hint")
+            .contains("ip link show ve-web")
+    );
+    assert!(matches!(error, netns::Error::Step { .. }));
+}
+
+#[test]
+fn a_descriptor_of_something_else_is_an_error() {
+    let world = World::new();
+    let file = std::fs::File::open("/dev/null").expect("/dev/null");
+    let error = world
+        .host
+        .run(|| netns::apply(&[], std::os::fd::AsFd::as_fd(&file)))
+        .expect_err("not a namespace");
+    assert!(
+        error
+            .to_string()
+            .starts_with("cannot enter the container's network namespace: "),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_caller_stays_in_its_namespace() {
+    let world = World::new();
+    let plan = netns::plan(&spec("web", Veth::default()));
+    let link = || std::fs::read_link("/proc/thread-self/ns/net").expect("own namespace");
+    world.host.run(|| {
+        let before = link();
+        netns::apply(&plan, world.container.fd()).expect("apply");
+        assert_eq!(link(), before);
+    });
+}
