@@ -5,7 +5,7 @@ use std::{fmt, io};
 use ipnet::{IpNet, Ipv4Net};
 use rustix::io::Errno;
 
-use crate::Step;
+use crate::{Side, Step};
 
 /// An operation that failed, on what, and why. What to try is in
 /// [`Error::hint`].
@@ -62,22 +62,15 @@ impl Error {
     /// What the user may try, where there is something to say beyond the error.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
-        if self.errno() == Some(Errno::PERM) {
-            return Some("CAP_NET_ADMIN is needed on the host and over the container".to_owned());
-        }
         match self {
+            Self::Step { cause, .. } | Self::Link { cause, .. } if cause.is(Errno::PERM) => {
+                Some("CAP_NET_ADMIN is needed: run it as root".to_owned())
+            }
+            Self::Prepare { cause, .. } if cause.is(Errno::PERM) => {
+                Some("CAP_SYS_ADMIN is needed: run it as root".to_owned())
+            }
             Self::Step { step, cause } => step_hint(step, cause.errno()?),
             _ => None,
-        }
-    }
-
-    fn errno(&self) -> Option<Errno> {
-        match self {
-            Self::ContainerName(_) | Self::PoolTooSmall(_) => None,
-            Self::Step { cause, .. }
-            | Self::Link { cause, .. }
-            | Self::List { cause, .. }
-            | Self::Prepare { cause, .. } => cause.errno(),
         }
     }
 }
@@ -85,12 +78,21 @@ impl Error {
 fn step_hint(step: &Step, errno: Errno) -> Option<String> {
     match (step, errno) {
         (Step::CreateVeth { host, .. }, Errno::EXIST) => Some(format!(
-            "another program made {host}; see `ip link show {host}`, and remove it or choose \
-             another name for the container"
+            "something else made a link of that name; see `ip link show {host}`"
         )),
         (Step::CreateVeth { .. }, Errno::OPNOTSUPP) => {
             Some("the kernel has no veth links; try `modprobe veth`".to_owned())
         }
+        (
+            Step::AddRoute {
+                side: Side::Host,
+                destination,
+                ..
+            },
+            Errno::EXIST,
+        ) => Some(format!(
+            "perhaps another container has the same address; see `ip route show {destination}`"
+        )),
         (
             Step::AddAddress {
                 address: IpNet::V6(_),
@@ -99,7 +101,7 @@ fn step_hint(step: &Step, errno: Errno) -> Option<String> {
             },
             Errno::ACCESS | Errno::OPNOTSUPP,
         ) => Some(format!(
-            "IPv6 is switched off; see /proc/sys/net/ipv6/conf/{link}/disable_ipv6 and \
+            "IPv6 is switched off there; see the sysctl net.ipv6.conf.{link}.disable_ipv6 and \
              ipv6.disable on the kernel's command line"
         )),
         _ => None,

@@ -13,6 +13,10 @@ use crate::{Cause, Error, HostLink, netlink};
 /// Removes the container's link from the host, and with it, for a veth pair,
 /// the end in the container. `false` if there is none.
 ///
+/// The kernel takes tens of milliseconds for a removal, and does it by itself
+/// some time after the last process in the container's namespace has gone, so
+/// this is for what a start finds in its way.
+///
 /// A link that has the shortened name but the alternative name of another
 /// container is not touched.
 ///

@@ -1,8 +1,8 @@
 //! From a [`Spec`] to the [`Step`]s that make it true. Pure.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::{HostLink, Side, Spec, Step, Veth};
 
@@ -34,17 +34,15 @@ fn veth_steps(host_link: &HostLink, veth: &Veth) -> Vec<Step> {
     }
     // Before the addresses: a route needs a link that is up.
     steps.push(set_up(Side::Container, PEER));
-    let v4 = (veth.host_address, veth.local_address);
     steps.extend(address_steps(
         host,
-        v4.0.map(IpNet::from),
-        v4.1.map(IpNet::from),
+        veth.host_address.map(IpNet::V4),
+        veth.local_address.map(IpNet::V4),
     ));
-    let v6 = (veth.host_address6, veth.local_address6);
     steps.extend(address_steps(
         host,
-        v6.0.map(IpNet::from),
-        v6.1.map(IpNet::from),
+        veth.host_address6.map(IpNet::V6),
+        veth.local_address6.map(IpNet::V6),
     ));
     steps
 }
@@ -112,11 +110,10 @@ fn single(address: IpAddr) -> IpNet {
 
 /// All addresses of the family of `address`.
 fn default_destination(address: IpAddr) -> IpNet {
-    let (unspecified, length) = match address {
-        IpAddr::V4(_) => (IpAddr::from(Ipv4Addr::UNSPECIFIED), 0),
-        IpAddr::V6(_) => (IpAddr::from(Ipv6Addr::UNSPECIFIED), 0),
-    };
-    IpNet::new_assert(unspecified, length)
+    match address {
+        IpAddr::V4(_) => Ipv4Net::default().into(),
+        IpAddr::V6(_) => Ipv6Net::default().into(),
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! Routes, ip-route(8).
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr},
+};
 
 use futures_util::TryStreamExt;
 use ipnet::{IpNet, Ipv4Net};
@@ -9,40 +12,25 @@ use rtnetlink::{Handle, RouteMessageBuilder};
 
 use crate::Cause;
 
-/// Adds a route through a link: to neighbours, or to what lies beyond `gateway`,
-/// which must be of the family of `destination`.
+/// Adds a route through a link: to neighbours, or to what lies beyond `gateway`.
 ///
-/// Its protocol is `static`, which routing daemons respect (rtnetlink(7)).
+/// Its protocol is `static`, which a routing daemon leaves alone, while it may
+/// purge what came with the protocol `boot` (ip-route(8)).
 pub async fn add(
     netlink: &Handle,
     link: u32,
     destination: IpNet,
     gateway: Option<IpAddr>,
 ) -> Result<(), Cause> {
-    let message = match destination {
-        IpNet::V4(destination) => {
-            let mut route = RouteMessageBuilder::<Ipv4Addr>::new()
-                .destination_prefix(destination.addr(), destination.prefix_len());
-            match gateway {
-                Some(IpAddr::V4(gateway)) => {
-                    route = route.gateway(gateway);
-                }
-                _ => {
-                    route = route.scope(RouteScope::Link);
-                }
-            };
-            route.output_interface(link).build()
-        }
-        IpNet::V6(destination) => {
-            let mut route = RouteMessageBuilder::<Ipv6Addr>::new()
-                .destination_prefix(destination.addr(), destination.prefix_len());
-            if let Some(IpAddr::V6(gateway)) = gateway {
-                route = route.gateway(gateway);
-            }
-            route.output_interface(link).build()
-        }
+    let route = RouteMessageBuilder::<IpAddr>::new()
+        .output_interface(link)
+        .destination_prefix(destination.addr(), destination.prefix_len())
+        .map_err(io::Error::other)?;
+    let route = match gateway {
+        Some(gateway) => route.gateway(gateway).map_err(io::Error::other)?,
+        None => route.scope(RouteScope::Link),
     };
-    Ok(netlink.route().add(message).execute().await?)
+    Ok(netlink.route().add(route.build()).execute().await?)
 }
 
 /// The IPv4 destinations in all routing tables.

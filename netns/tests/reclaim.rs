@@ -143,10 +143,7 @@ fn a_pair_in_use_is_not_free() {
     world
         .apply(&spec("web", veth4(Some("10.233.1.1/32"), None)))
         .expect("apply");
-    let second = World {
-        host: world.host,
-        container: common::Namespace::new(),
-    };
+    let second = world.with_another_container();
     second
         .apply(&spec("db", veth4(None, Some("10.233.2.2/32"))))
         .expect("apply");

@@ -137,10 +137,7 @@ fn long_names_are_found_by_their_altname() {
     let names = ["a-long-container-name-1", "a-long-container-name-2"];
     let veth = veth4(Some("10.233.1.1/32"), Some("10.233.1.2/32"));
     world.apply(&spec(names[0], veth)).expect("apply");
-    let second = World {
-        host: world.host,
-        container: common::Namespace::new(),
-    };
+    let second = world.with_another_container();
     let veth = veth4(Some("10.233.2.1/32"), Some("10.233.2.2/32"));
     second.apply(&spec(names[1], veth)).expect("apply");
     second.assert_traffic("10.233.2.1", "10.233.2.2");
@@ -157,10 +154,7 @@ fn an_existing_link_is_an_error_that_names_it() {
     let world = World::new();
     let spec = spec("web", veth4(Some("10.233.1.1/32"), None));
     world.apply(&spec).expect("apply");
-    let other = World {
-        host: world.host,
-        container: common::Namespace::new(),
-    };
+    let other = world.with_another_container();
     let error = other.apply(&spec).expect_err("the link is there");
     assert_eq!(
         error.to_string(),
@@ -173,6 +167,53 @@ fn an_existing_link_is_an_error_that_names_it() {
             .contains("ip link show ve-web")
     );
     assert!(matches!(error, netns::Error::Step { .. }));
+}
+
+#[test]
+fn two_containers_may_share_the_hosts_address() {
+    let world = World::new();
+    let both = |local4, local6| Veth {
+        host_address6: Some("fd00::1/128".parse().expect("an address")),
+        local_address6: veth6(None, Some(local6)).local_address6,
+        ..veth4(Some("10.233.1.1/32"), Some(local4))
+    };
+    let first = spec("web", both("10.233.1.2/32", "fd00::2/128"));
+    world.apply(&first).expect("apply");
+    world.assert_traffic("10.233.1.1", "10.233.1.2");
+    let second = world.with_another_container();
+    let spec = spec("db", both("10.233.1.3/32", "fd00::3/128"));
+    second.apply(&spec).expect("apply");
+    second.assert_traffic("10.233.1.1", "10.233.1.3");
+    second.assert_traffic("fd00::1", "fd00::3");
+}
+
+#[test]
+fn two_containers_with_one_address_are_an_error() {
+    let world = World::new();
+    let veth = veth4(None, Some("10.233.1.2/32"));
+    world.apply(&spec("web", veth.clone())).expect("apply");
+    let error = world
+        .with_another_container()
+        .apply(&spec("db", veth))
+        .expect_err("the route is there");
+    assert_eq!(
+        error.to_string(),
+        "cannot add route to 10.233.1.2/32 through ve-db: it exists already"
+    );
+    assert!(error.hint().expect("a hint").contains("another container"));
+}
+
+#[test]
+fn ipv6_switched_off_is_said() {
+    let world = World::new();
+    world.container.run(|| {
+        std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1").expect("sysctl");
+    });
+    let error = world
+        .apply(&spec("web", veth6(None, Some("fd00::2/128"))))
+        .expect_err("no IPv6 in the container");
+    let hint = error.hint().expect("a hint");
+    assert!(hint.contains("net.ipv6.conf.eth0.disable_ipv6"), "{hint}");
 }
 
 #[test]

@@ -23,17 +23,20 @@ pub struct Namespace(File);
 
 impl Namespace {
     pub fn new() -> Self {
+        let made = thread::spawn(Self::enter_new);
+        made.join().expect("a network namespace")
+    }
+
+    /// Leaves the calling thread in the namespace that it makes.
+    pub fn enter_new() -> Self {
         assert!(
             rustix::process::geteuid().is_root(),
             "this test makes network namespaces, which needs root"
         );
-        let made = thread::spawn(|| {
-            // SAFETY: what must not be unshared in a program with threads is
-            // their table of descriptors; this unshares the network alone.
-            unsafe { unshare_unsafe(UnshareFlags::NEWNET) }.expect("a network namespace");
-            File::open("/proc/thread-self/ns/net").expect("the thread's namespace")
-        });
-        Self(made.join().expect("a network namespace"))
+        // SAFETY: what must not be unshared in a program with threads is their
+        // table of descriptors; this unshares the network alone.
+        unsafe { unshare_unsafe(UnshareFlags::NEWNET) }.expect("a network namespace");
+        Self(File::open("/proc/thread-self/ns/net").expect("the thread's namespace"))
     }
 
     /// Runs `work` on a thread in this namespace. Sockets that it returns stay
@@ -67,6 +70,14 @@ impl World {
     pub fn new() -> Self {
         Self {
             host: Namespace::new(),
+            container: Namespace::new(),
+        }
+    }
+
+    /// The same host with one more container.
+    pub fn with_another_container(self) -> Self {
+        Self {
+            host: self.host,
             container: Namespace::new(),
         }
     }
