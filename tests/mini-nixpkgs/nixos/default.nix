@@ -1,0 +1,17 @@
+# `<nixpkgs/nixos>`: the system of one configuration.
+#
+#   nix-env -p PROFILE -I nixos-config=FILE -f '<nixpkgs/nixos>' --set -A system
+{
+  configuration ? <nixos-config>,
+  system ? builtins.currentSystem,
+}:
+let
+  eval = import ./lib/eval-config.nix {
+    inherit system;
+    modules = [ configuration ];
+  };
+in
+{
+  inherit (eval) config options pkgs;
+  system = eval.config.system.build.toplevel;
+}

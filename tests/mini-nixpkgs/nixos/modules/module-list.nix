@@ -1,0 +1,12 @@
+[
+  ./environment.nix
+  ./networking.nix
+  ./users.nix
+  ./services/httpd.nix
+  ./services/openssh.nix
+  ./system/activation.nix
+  ./system/boot.nix
+  ./system/etc.nix
+  ./system/systemd.nix
+  ./system/toplevel.nix
+]

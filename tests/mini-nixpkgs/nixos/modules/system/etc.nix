@@ -1,0 +1,127 @@
+# /etc, as symbolic links into the store by way of /etc/static.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  inherit (lib) mkOption types;
+
+  entries = builtins.filter (e: e.enable) (builtins.attrValues config.environment.etc);
+  links = builtins.filter (e: e.mode == "symlink") entries;
+  copies = builtins.filter (e: e.mode != "symlink") entries;
+in
+{
+  options.environment.etc = mkOption {
+    default = { };
+    description = "Files in /etc.";
+    type = types.attrsOf (
+      types.submodule (
+        { name, config, ... }:
+        {
+          options = {
+            enable = mkOption {
+              type = types.bool;
+              default = true;
+              description = "Whether the file is there.";
+            };
+            target = mkOption {
+              type = types.str;
+              default = name;
+              description = "Its path below /etc.";
+            };
+            text = mkOption {
+              type = types.nullOr types.lines;
+              default = null;
+              description = "Its contents.";
+            };
+            source = mkOption {
+              type = types.path;
+              description = "The file or directory to link to.";
+            };
+            mode = mkOption {
+              type = types.str;
+              default = "symlink";
+              description = "`symlink', or the octal mode of a copy.";
+            };
+            user = mkOption {
+              type = types.str;
+              default = "0";
+              description = "Owner of a copy.";
+            };
+            group = mkOption {
+              type = types.str;
+              default = "0";
+              description = "Group of a copy.";
+            };
+          };
+          config.source = lib.mkIf (config.text != null) (
+            lib.mkDefault (pkgs.writeText "etc-${lib.replaceStrings [ "/" "@" ] [ "-" "-" ] name}" config.text)
+          );
+        }
+      )
+    );
+  };
+
+  config = {
+    # What /etc/static is: every entry at its path.
+    system.build.etc = pkgs.writeTree "etc" (
+      lib.listToAttrs (map (e: lib.nameValuePair e.target { inherit (e) source; }) entries)
+    );
+
+    # What is laid over /etc: `links/` is copied as it is, `copies` lists the
+    # files that are copied, and `list` names all, to find at the next
+    # activation what is gone.
+    system.build.etcLinks = pkgs.writeTree "etc-links" (
+      lib.listToAttrs (
+        map (e: lib.nameValuePair "links/${e.target}" { source = "/etc/static/${e.target}"; }) links
+      )
+      // {
+        list.text = lib.concatMapStrings (e: "${e.target}\n") entries;
+        copies.text = lib.concatMapStrings (e: "${e.mode} ${e.user} ${e.group} ${e.target}\n") copies;
+      }
+    );
+
+    system.activationScripts.etc = {
+      deps = [ "users" ];
+      text = ''
+        new=$systemConfig/etc-links
+
+        ln -sfn "$(readlink -f $systemConfig/etc)" /etc/.static.new
+        mv -fT /etc/.static.new /etc/static
+
+        # What an earlier system had and this one has not.
+        if [ -e /etc/.etc-list ] && ! cmp -s /etc/.etc-list $new/list; then
+          while read -r entry; do
+            grep -qxF "$entry" $new/list && continue
+            rm -f "/etc/$entry"
+            rmdir -p "/etc/''${entry%/*}" 2>/dev/null || true
+          done </etc/.etc-list
+        fi
+
+        # A directory in the place of a link cannot be copied over.
+        while read -r entry; do
+          if [ -d "/etc/$entry" ] && [ ! -L "/etc/$entry" ] && [ -L "$new/links/$entry" ]; then
+            rm -rf "/etc/$entry"
+          fi
+        done <$new/list
+
+        # Directories beforehand: those of the store are read-only, and so would
+        # be their copies.
+        (cd $new/links && find . -type d) | (cd /etc && xargs mkdir -p)
+        cp -dRf $new/links/. /etc/
+        while read -r mode user group entry; do
+          mkdir -p "/etc/$(dirname "$entry")"
+          cp -fL "/etc/static/$entry" "/etc/$entry.new"
+          chown "$user:$group" "/etc/$entry.new"
+          chmod "$mode" "/etc/$entry.new"
+          mv -fT "/etc/$entry.new" "/etc/$entry"
+        done <$new/copies
+
+        cp $new/list /etc/.etc-list.new
+        mv -f /etc/.etc-list.new /etc/.etc-list
+      '';
+    };
+  };
+}

@@ -1,0 +1,44 @@
+#!@busybox@ sh
+# Stage 2: makes a root of next to nothing, activates the system and becomes
+# systemd. Runs as the container's PID 1, at every boot.
+#
+# The interpreter is static and its shell has its applets built in: neither
+# /usr nor /lib64 is there yet.
+
+# Asked to halt before systemd is there to be asked: SIGRTMIN+3 is 37.
+trap 'exit 0' 37
+
+systemConfig=@out@
+tree=@tree@
+export HOME=/root
+
+printf '\n\033[1;32m<<< NixOS Stage 2 >>>\033[0m\n\n'
+
+# The program directories of the tree, as symbolic links. An empty directory
+# of that name may have been left by whoever prepared the root.
+for dir in usr bin lib lib64 sbin; do
+    [ -L "/$dir" ] || [ ! -d "/$dir" ] || rmdir "/$dir" || {
+        echo "stage 2: /$dir is a directory with files of its own; it has to be a link into the store: move it away" >&2
+        exit 1
+    }
+done
+ln -sfn "$tree/usr" /usr
+for dir in bin lib lib64 sbin; do ln -sfn "usr/$dir" "/$dir"; done
+
+umask 022
+mkdir -p /etc/nixos /home /nix/var/nix /run/lock /var/cache /var/db /var/empty /var/lib /var/log /var/spool
+mkdir -p -m 0700 /root
+mkdir -p -m 1777 /tmp /var/tmp
+rm -rf /var/run /var/lock
+ln -s /run /var/run
+ln -s /run/lock /var/lock
+ln -sfn /proc/mounts /etc/mtab
+rm -f /etc/passwd.lock /etc/group.lock /etc/shadow.lock
+
+echo "running activation script..."
+"$systemConfig/activate"
+
+ln -sfn "$systemConfig" /run/booted-system
+
+echo "starting systemd..."
+exec /run/current-system/systemd/lib/systemd/systemd "$@"
