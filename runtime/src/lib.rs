@@ -1,1 +1,29 @@
-//! A container from a specification.
+//! A [`Spec`] in, a running container out.
+//!
+//! The way of the data: a [`Spec`] says what the container is, [`plan`] turns
+//! it into a list of [`Step`]s without touching the system, and
+//! [`launch`](launch::launch) clones a child into fresh namespaces that
+//! performs exactly that list and ends in the container's init.
+//!
+//! Knows namespaces, mounts, devices and cgroups; knows nothing of NixOS,
+//! configuration files, the command line or network links.
+
+pub mod capabilities;
+pub mod cgroup;
+pub mod console;
+mod device_filter;
+pub mod enter;
+mod handshake;
+
+pub mod launch;
+mod mount;
+pub mod notify;
+mod perform;
+mod plan;
+pub mod process;
+pub mod rooted;
+pub mod seccomp;
+mod spec;
+
+pub use plan::{Attributes, CONTAINER_MANAGER, Namespace, Origin, Plan, Propagation, Step, plan};
+pub use spec::{Bind, Directory, Id128, Init, Network, Spec};

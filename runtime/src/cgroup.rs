@@ -1,0 +1,131 @@
+//! A container's control group (`man 7 cgroups`): cgroup2 only, on hosts where
+//! it is the whole tree and on those where it stands beside version 1.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+
+use crate::device_filter;
+
+/// Where the host has its cgroup2 tree: unified or hybrid.
+const MOUNT_POINTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
+/// `CGROUP2_SUPER_MAGIC` of `linux/magic.h`.
+const CGROUP2_MAGIC: i64 = 0x6367_7270;
+
+/// What the container may limit by itself, where the host has it to give.
+const CONTROLLERS: [&str; 6] = ["cpu", "cpuset", "io", "memory", "pids", "hugetlb"];
+
+/// The group of one container, with the container's own processes in the
+/// group `payload` below it.
+#[derive(Debug, Clone)]
+pub struct Cgroup(PathBuf);
+
+impl Cgroup {
+    /// The group `path` of the host's cgroup2 tree; makes nothing yet.
+    pub fn locate(path: &Path) -> io::Result<Self> {
+        let is_cgroup2 = |mount_point: &&str| {
+            rustix::fs::statfs(*mount_point).is_ok_and(|fs| fs.f_type == CGROUP2_MAGIC)
+        };
+        match MOUNT_POINTS.into_iter().find(is_cgroup2) {
+            Some(mount_point) => Ok(Self(Path::new(mount_point).join(path))),
+            None => Err(io::Error::other(format!(
+                "no cgroup2 at {} or {}; mount it with `mount -t cgroup2 none /sys/fs/cgroup`",
+                MOUNT_POINTS[0], MOUNT_POINTS[1]
+            ))),
+        }
+    }
+
+    /// The group itself, in the file system.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Makes the payload's group, to be born into. The container's systemd
+    /// does the rest below it.
+    pub fn create_payload(&self) -> io::Result<OwnedFd> {
+        let payload = self.0.join("payload");
+        std::fs::create_dir_all(&payload)?;
+        for group in self.0.ancestors().take(2) {
+            for controller in CONTROLLERS {
+                // Hosts differ in what they have and in what they let go of;
+                // a container runs without limits all the same.
+                let _ = std::fs::write(
+                    group.join("cgroup.subtree_control"),
+                    format!("+{controller}"),
+                );
+            }
+        }
+        let payload = open_directory(&payload)?;
+        device_filter::attach(payload.as_fd())?;
+        Ok(payload)
+    }
+
+    /// The group for processes that enter the running container from outside.
+    /// It is below the payload's, so that the container's limits hold for
+    /// them, and a leaf, because groups with groups below have no processes.
+    pub fn create_entered(&self) -> io::Result<OwnedFd> {
+        let entered = self.0.join("payload/entered");
+        match std::fs::create_dir(&entered) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => open_directory(&entered),
+        }
+    }
+
+    /// Kills every process in the group, and removes it with all below it.
+    /// Nothing there is as good as done.
+    pub fn remove(&self) -> io::Result<()> {
+        match std::fs::write(self.0.join("cgroup.kill"), "1") {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            answer => answer?,
+        }
+        self.await_empty()?;
+        remove_groups(&self.0)
+    }
+
+    /// Returns when the last process of the group is gone. `cgroup.events`
+    /// signals a change of `populated` as an exceptional condition.
+    fn await_empty(&self) -> io::Result<()> {
+        let path = self.0.join("cgroup.events");
+        loop {
+            let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+            let events = rustix::fs::open(&path, flags, Mode::empty())?;
+            let mut text = [0; 256];
+            let length = rustix::io::read(&events, &mut text)?;
+            if !text[..length]
+                .windows(11)
+                .any(|field| field == b"populated 1")
+            {
+                return Ok(());
+            }
+            let mut wait = [rustix::event::PollFd::new(
+                &events,
+                rustix::event::PollFlags::PRI,
+            )];
+            match rustix::event::poll(&mut wait, None) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+}
+
+/// Groups are directories whose files cannot be removed and need not be.
+fn remove_groups(group: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(group)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_groups(&entry.path())?;
+        }
+    }
+    match std::fs::remove_dir(group) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn open_directory(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(path, flags, Mode::empty())?)
+}

@@ -1,0 +1,29 @@
+//! Pseudoterminals of a container's own `/dev/pts`.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
+
+/// Both ends of a pseudoterminal (`man 7 pty`).
+#[derive(Debug)]
+pub struct Pty {
+    /// The end that reads what programs write to the terminal.
+    pub main: OwnedFd,
+    /// The end that is a terminal to programs.
+    pub terminal: OwnedFd,
+}
+
+impl Pty {
+    /// Opens one in the devpts that is mounted in the calling process's root,
+    /// so that programs of that root can name it.
+    pub fn open() -> io::Result<Self> {
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let main = rustix::fs::open("/dev/pts/ptmx", flags, Mode::empty())?;
+        unlockpt(&main)?;
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let terminal = ioctl_tiocgptpeer(&main, flags)?;
+        Ok(Self { main, terminal })
+    }
+}

@@ -1,0 +1,178 @@
+//! Which devices a container's processes can open or make, decided by a BPF
+//! program on their cgroup (`man 2 bpf`; kernel documentation,
+//! admin-guide/cgroup-v2, "Device controller").
+//!
+//! Root inside may make device nodes (CAP_MKNOD). Without this filter one of
+//! them could be the host's disk.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+/// Character devices that a container may use, by major and minor number
+/// (kernel documentation, admin-guide/devices): what `DevicePolicy=closed`
+/// allows (`man 5 systemd.resource-control`), and tunnels.
+const ALLOWED: [(i32, Option<i32>); 9] = [
+    (1, Some(3)),    // null
+    (1, Some(5)),    // zero
+    (1, Some(7)),    // full
+    (1, Some(8)),    // random
+    (1, Some(9)),    // urandom
+    (5, Some(0)),    // tty
+    (5, Some(2)),    // ptmx
+    (136, None),     // pts/0 to pts/255
+    (10, Some(200)), // net/tun
+];
+
+/// One instruction (`struct bpf_insn` of `linux/bpf.h`).
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Instruction {
+    code: u8,
+    registers: u8,
+    offset: i16,
+    immediate: i32,
+}
+
+// Opcodes of `linux/bpf_common.h` and `linux/bpf.h`.
+const LOAD_WORD: u8 = 0x61; // BPF_LDX | BPF_MEM | BPF_W
+const AND: u8 = 0x57; // BPF_ALU64 | BPF_AND | BPF_K
+const JUMP_IF_EQUAL: u8 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
+const JUMP_UNLESS_EQUAL: u8 = 0x55; // BPF_JMP | BPF_JNE | BPF_K
+const MOVE: u8 = 0xb7; // BPF_ALU64 | BPF_MOV | BPF_K
+const EXIT: u8 = 0x95; // BPF_JMP | BPF_EXIT
+
+/// `BPF_DEVCG_DEV_CHAR`: in the lower half of the context's first word.
+const CHARACTER_DEVICE: i32 = 2;
+
+// The program's registers: the context comes in 1, the answer leaves in 0.
+const ANSWER: u8 = 0;
+const CONTEXT: u8 = 1;
+const TYPE: u8 = 2;
+const MAJOR: u8 = 3;
+const MINOR: u8 = 4;
+
+/// The program: 1 for what is allowed, 0 for all else.
+fn program() -> Vec<Instruction> {
+    let instruction = |code, to: u8, from: u8, offset, immediate| Instruction {
+        code,
+        registers: from << 4 | to,
+        offset,
+        immediate,
+    };
+    // Offsets of `struct bpf_cgroup_dev_ctx`.
+    let load = |to, offset| instruction(LOAD_WORD, to, CONTEXT, offset, 0);
+    let skip_unless =
+        |register, value, count| instruction(JUMP_UNLESS_EQUAL, register, 0, count, value);
+    let answer = |value| {
+        [
+            instruction(MOVE, ANSWER, 0, 0, value),
+            instruction(EXIT, 0, 0, 0, 0),
+        ]
+    };
+    let mut program = vec![
+        load(TYPE, 0),
+        instruction(AND, TYPE, 0, 0, 0xffff),
+        load(MAJOR, 4),
+        load(MINOR, 8),
+        instruction(JUMP_IF_EQUAL, TYPE, 0, 2, CHARACTER_DEVICE),
+    ];
+    program.extend(answer(0));
+    for (major, minor) in ALLOWED {
+        match minor {
+            Some(minor) => {
+                program.push(skip_unless(MAJOR, major, 3));
+                program.push(skip_unless(MINOR, minor, 2));
+            }
+            None => program.push(skip_unless(MAJOR, major, 2)),
+        }
+        program.extend(answer(1));
+    }
+    program.extend(answer(0));
+    program
+}
+
+/// Attaches the filter to a cgroup: for it and all below it. Returns false
+/// where the kernel lets nobody attach one: inside another container, whose
+/// own filter then holds.
+pub(crate) fn attach(cgroup: BorrowedFd<'_>) -> io::Result<bool> {
+    match load().and_then(|program| attach_program(&program, cgroup)) {
+        Ok(()) => Ok(true),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EPERM | libc::ENOSYS)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+// Commands and numbers of `linux/bpf.h`.
+const BPF_PROG_LOAD: libc::c_int = 5;
+const BPF_PROG_ATTACH: libc::c_int = 8;
+const BPF_PROG_TYPE_CGROUP_DEVICE: u32 = 15;
+const BPF_CGROUP_DEVICE: u32 = 6;
+/// Filters of groups further up hold as well.
+const BPF_F_ALLOW_MULTI: u32 = 2;
+
+/// The head of `union bpf_attr` for BPF_PROG_LOAD.
+#[repr(C)]
+#[derive(Default)]
+struct Load {
+    program_type: u32,
+    instruction_count: u32,
+    instructions: u64,
+    license: u64,
+}
+
+/// The head of `union bpf_attr` for BPF_PROG_ATTACH.
+#[repr(C)]
+struct Attach {
+    target: u32,
+    program: u32,
+    attach_type: u32,
+    flags: u32,
+}
+
+fn load() -> io::Result<OwnedFd> {
+    let program = program();
+    let attributes = Load {
+        program_type: BPF_PROG_TYPE_CGROUP_DEVICE,
+        instruction_count: program.len() as u32,
+        instructions: program.as_ptr() as u64,
+        license: c"MIT".as_ptr() as u64,
+    };
+    // SAFETY: the attributes point to the program and to a string, both of
+    // which outlive the call.
+    let descriptor = unsafe { bpf(BPF_PROG_LOAD, &attributes) }?;
+    // SAFETY: the kernel has just made the descriptor; nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+fn attach_program(program: &OwnedFd, cgroup: BorrowedFd<'_>) -> io::Result<()> {
+    let attributes = Attach {
+        target: cgroup.as_raw_fd().cast_unsigned(),
+        program: program.as_raw_fd().cast_unsigned(),
+        attach_type: BPF_CGROUP_DEVICE,
+        flags: BPF_F_ALLOW_MULTI,
+    };
+    // SAFETY: the attributes hold numbers only.
+    unsafe { bpf(BPF_PROG_ATTACH, &attributes) }?;
+    Ok(())
+}
+
+/// # Safety
+///
+/// `attributes` is laid out as the head of `union bpf_attr` for the command,
+/// and what it points to is alive.
+unsafe fn bpf<T>(command: libc::c_int, attributes: &T) -> io::Result<libc::c_int> {
+    // SAFETY: the kernel reads as many bytes as it is told and takes the rest
+    // of the union for zeros; the caller vouches for what they mean.
+    let answer = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            command,
+            std::ptr::from_ref(attributes),
+            size_of::<T>(),
+        )
+    };
+    if answer < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(answer as libc::c_int)
+}

@@ -1,0 +1,152 @@
+//! What a child and its parent tell each other before the child executes its
+//! program.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+};
+
+/// Why a container did not come to life.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// No child.
+    #[error("cannot clone a process into new namespaces: {0}")]
+    Clone(#[source] io::Error),
+    /// A step of the plan failed in the child.
+    #[error("cannot {step}: {cause}")]
+    Step {
+        /// The step, in words.
+        step: String,
+        /// What the kernel answered.
+        cause: io::Error,
+    },
+    /// The child is gone without a word.
+    #[error("the container's first process died before it could start init")]
+    Died,
+    /// The talk itself failed.
+    #[error("cannot talk with the container's first process: {0}")]
+    Talk(#[from] io::Error),
+}
+
+/// Both ends of a talk. A socket of messages: none is ever torn in two.
+pub(crate) fn pair() -> io::Result<(ParentEnd, ChildEnd)> {
+    let (parent, child) = socketpair(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
+    Ok((ParentEnd(parent), ChildEnd(child)))
+}
+
+const TERMINAL: &[u8] = b"terminal";
+const GO: &[u8] = b"go";
+/// Longest description of a failed step, in bytes.
+const LONGEST_MESSAGE: usize = 4096;
+
+/// The child's end of the talk.
+pub(crate) struct ChildEnd(OwnedFd);
+
+impl ChildEnd {
+    pub(crate) fn send_terminal(&self, terminal: BorrowedFd<'_>) -> io::Result<()> {
+        let descriptors = [terminal];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
+        let message = [IoSlice::new(TERMINAL)];
+        sendmsg(&self.0, &message, &mut ancillary, SendFlags::empty())?;
+        Ok(())
+    }
+
+    pub(crate) fn await_go(&self) -> io::Result<()> {
+        let mut word = [0; GO.len()];
+        let length = rustix::io::read(&self.0, &mut word)?;
+        if word.get(..length) == Some(GO) {
+            return Ok(());
+        }
+        Err(io::Error::other("the supervisor gave up"))
+    }
+
+    /// `errno`, a space, and what could not be done. If the supervisor is not
+    /// there to hear it, there is nobody else to tell.
+    pub(crate) fn send_failure(&self, what: &str, cause: &io::Error) {
+        let mut message = match cause.raw_os_error() {
+            Some(errno) => format!("{errno} {what}"),
+            None => format!("0 {what}: {cause}"),
+        };
+        message.truncate(message.floor_char_boundary(LONGEST_MESSAGE));
+        let _ = rustix::io::write(&self.0, message.as_bytes());
+    }
+}
+
+/// The supervisor's end of the talk.
+#[derive(Debug)]
+pub(crate) struct ParentEnd(OwnedFd);
+
+impl ParentEnd {
+    pub(crate) fn go(&self) -> io::Result<()> {
+        match rustix::net::send(&self.0, GO, SendFlags::NOSIGNAL) {
+            // The child failed first, and has said why.
+            Ok(_) | Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Waits until the child has executed its program; then this is the
+    /// terminal it opened, if it did.
+    pub(crate) fn hear(&self) -> Result<Option<OwnedFd>, LaunchError> {
+        let mut terminal = None;
+        loop {
+            let mut message = [0; LONGEST_MESSAGE];
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+            let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+            let received = recvmsg(
+                &self.0,
+                &mut [IoSliceMut::new(&mut message)],
+                &mut ancillary,
+                RecvFlags::CMSG_CLOEXEC,
+            );
+            let length = match received {
+                Ok(received) => received.bytes,
+                Err(Errno::INTR) => continue,
+                Err(errno) => return Err(io::Error::from(errno).into()),
+            };
+            match &message[..length] {
+                // CLOEXEC closed the child's end; without a console it died.
+                [] => return Ok(terminal),
+                TERMINAL => terminal = received_descriptor(&mut ancillary),
+                failure => return Err(parse_failure(failure)),
+            }
+        }
+    }
+}
+
+fn received_descriptor(ancillary: &mut RecvAncillaryBuffer<'_>) -> Option<OwnedFd> {
+    ancillary.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+        _ => None,
+    })
+}
+
+fn parse_failure(message: &[u8]) -> LaunchError {
+    let message = String::from_utf8_lossy(message);
+    let (errno, what) = message.split_once(' ').unwrap_or(("0", &message));
+    match errno.parse() {
+        Ok(0) | Err(_) => match what.rsplit_once(": ") {
+            Some((step, cause)) => LaunchError::Step {
+                step: step.to_owned(),
+                cause: io::Error::other(cause.to_owned()),
+            },
+            None => LaunchError::Died,
+        },
+        Ok(errno) => LaunchError::Step {
+            step: what.to_owned(),
+            cause: io::Error::from_raw_os_error(errno),
+        },
+    }
+}

@@ -1,0 +1,125 @@
+//! The one clone that makes a container.
+//!
+//! ```text
+//! supervisor                         child
+//! clone3 ──────────────────────────▶ performs the plan
+//!        ◀── the console's other end ──
+//! furnishes the network
+//!        ── go ────────────────────▶ execs init
+//!        ◀── the socket closes ─────── (CLOEXEC: init runs)
+//!        ◀── or: step, cause ───────── (anything that failed)
+//! ```
+
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use rustix::fs::{Mode, OFlags};
+
+use crate::handshake::{self, ChildEnd, ParentEnd};
+use crate::perform::Child;
+use crate::plan::{Namespace, Plan};
+use crate::process::{self, Process, Side};
+
+pub use crate::handshake::LaunchError;
+
+/// A container whose child performs its steps.
+#[derive(Debug)]
+pub struct Starting {
+    init: Process,
+    talk: ParentEnd,
+}
+
+/// A container whose init runs.
+#[derive(Debug)]
+pub struct Started {
+    /// Its PID 1.
+    pub init: Process,
+    /// The other end of its `/dev/console`.
+    pub console: OwnedFd,
+}
+
+/// Clones the child, born into `cgroup`, that performs the plan.
+///
+/// # Safety
+///
+/// The calling process has one thread.
+pub unsafe fn launch(plan: &Plan, cgroup: BorrowedFd<'_>) -> Result<Starting, LaunchError> {
+    let (ours, theirs) = handshake::pair()?;
+    // SAFETY: the caller has one thread.
+    match unsafe { process::clone(clone_flags(&plan.namespaces), Some(cgroup)) } {
+        Err(cause) => Err(LaunchError::Clone(cause)),
+        Ok(Side::Parent(init)) => Ok(Starting { init, talk: ours }),
+        Ok(Side::Child) => {
+            drop(ours);
+            perform(plan, &theirs);
+            // SAFETY: ends the child at once, without what the supervisor
+            // registered to be done at its own exit.
+            unsafe { libc::_exit(1) }
+        }
+    }
+}
+
+fn clone_flags(namespaces: &[Namespace]) -> i32 {
+    namespaces.iter().fold(0, |flags, namespace| {
+        flags
+            | match namespace {
+                Namespace::Mount => libc::CLONE_NEWNS,
+                Namespace::Pid => libc::CLONE_NEWPID,
+                Namespace::Uts => libc::CLONE_NEWUTS,
+                Namespace::Ipc => libc::CLONE_NEWIPC,
+                Namespace::Net => libc::CLONE_NEWNET,
+            }
+    })
+}
+
+/// Returns only if a step failed, after it told the supervisor.
+fn perform(plan: &Plan, supervisor: &ChildEnd) {
+    let mut child = match Child::new(supervisor) {
+        Ok(child) => child,
+        Err(cause) => return supervisor.send_failure("open /", &cause),
+    };
+    for step in &plan.steps {
+        if let Err(cause) = child.perform(step) {
+            return supervisor.send_failure(&step.to_string(), &cause);
+        }
+    }
+}
+
+impl Starting {
+    /// The child's network namespace.
+    pub fn network_namespace(&self) -> io::Result<OwnedFd> {
+        // The child is not reaped, so the pid is its own.
+        let path = format!("/proc/{}/ns/net", self.init.pid);
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        Ok(rustix::fs::open(path, flags, Mode::empty())?)
+    }
+
+    /// Tells the child that its network is furnished.
+    pub fn go(&self) -> io::Result<()> {
+        self.talk.go()
+    }
+
+    /// Waits until init runs.
+    pub fn finish(self) -> Result<Started, LaunchError> {
+        match self.talk.hear() {
+            Ok(Some(console)) => Ok(Started {
+                init: self.init,
+                console,
+            }),
+            failed => {
+                self.abort();
+                match failed {
+                    Err(error) => Err(error),
+                    Ok(_) => Err(LaunchError::Died),
+                }
+            }
+        }
+    }
+
+    /// Ends the child, whatever it is doing.
+    pub fn abort(&self) {
+        // It may be gone already, which is what is wanted.
+        let _ = self.init.signal(libc::SIGKILL);
+        let _ = self.init.wait();
+    }
+}

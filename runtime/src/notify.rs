@@ -1,0 +1,118 @@
+//! The socket on which a container's init reports (`man 3 sd_notify`).
+
+use std::io::{self, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketAddrUnix,
+    SocketFlags, SocketType, bind, recvmsg, socket_with, sockopt,
+};
+
+/// A datagram socket that init can reach and whose messages name their sender.
+#[derive(Debug)]
+pub struct NotifySocket(OwnedFd);
+
+/// What init said, as far as it matters here.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Notification {
+    /// The system has booted.
+    pub ready: bool,
+    /// What it is doing, in its own words.
+    pub status: Option<String>,
+}
+
+/// Longest message that systemd itself accepts (`NOTIFY_BUFFER_MAX`), in bytes.
+const LONGEST_MESSAGE: usize = 4096;
+
+impl NotifySocket {
+    /// Binds the socket at `path`, where nothing must be.
+    pub fn bind(path: &Path) -> io::Result<Self> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
+        sockopt::set_socket_passcred(&socket, true)?;
+        bind(&socket, &SocketAddrUnix::new(path)?)?;
+        Ok(Self(socket))
+    }
+
+    /// The next message of the process `init` (a pid of the caller's
+    /// namespace); `None` when none is waiting. Any process inside can write
+    /// to the socket, and only init speaks for the system.
+    pub fn receive(&self, init: i32) -> io::Result<Option<Notification>> {
+        loop {
+            let mut message = [0; LONGEST_MESSAGE];
+            // Descriptors that come along are taken out and closed.
+            let mut space =
+                [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(253), ScmCredentials(1))];
+            let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+            let received = recvmsg(
+                &self.0,
+                &mut [IoSliceMut::new(&mut message)],
+                &mut ancillary,
+                RecvFlags::CMSG_CLOEXEC,
+            );
+            let length = match received {
+                Ok(received) => received.bytes,
+                Err(rustix::io::Errno::AGAIN) => return Ok(None),
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(errno) => return Err(errno.into()),
+            };
+            let sender = ancillary.drain().find_map(|message| match message {
+                RecvAncillaryMessage::ScmCredentials(sender) => Some(sender.pid),
+                _ => None,
+            });
+            if sender.is_some_and(|pid| pid.as_raw_nonzero().get() == init) {
+                return Ok(Some(parse(&message[..length])));
+            }
+        }
+    }
+}
+
+impl AsFd for NotifySocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+fn parse(message: &[u8]) -> Notification {
+    let mut notification = Notification::default();
+    for line in String::from_utf8_lossy(message).lines() {
+        match line.split_once('=') {
+            Some(("READY", "1")) => notification.ready = true,
+            Some(("STATUS", status)) => notification.status = Some(printable(status)),
+            _ => {}
+        }
+    }
+    notification
+}
+
+/// A container's words go to a person's terminal; what would steer it does not.
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_has_one_assignment_a_line() {
+        let message = parse(b"X_SYSTEMD_UNIT_ACTIVE=basic.target\nSTATUS=Up\x1b[2J\nREADY=1");
+        assert!(message.ready);
+        assert_eq!(message.status.as_deref(), Some("Up[2J"));
+    }
+
+    #[test]
+    fn only_ready_1_means_ready() {
+        for message in [
+            &b"READY=0"[..],
+            b"READY=1x",
+            b"XREADY=1",
+            b"READY",
+            b"\xff\xfe",
+        ] {
+            assert!(!parse(message).ready, "{message:?}");
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! How the child does each [`Step`].
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use nix::sys::signal::SigSet;
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::mount::{UnmountFlags, unmount};
+use rustix::process::{Resource, Rlimit, Signal};
+use rustix::thread::UnshareFlags;
+
+use crate::capabilities::CapabilitySet;
+use crate::console::Pty;
+use crate::handshake::ChildEnd;
+use crate::plan::{INACCESSIBLE_DIRECTORY, INACCESSIBLE_FILE, Origin, Step};
+use crate::rooted::Root;
+use crate::{mount, seccomp};
+
+/// What the child holds on to between steps.
+pub(crate) struct Child<'a> {
+    supervisor: &'a ChildEnd,
+    /// The host's `/`, until it is detached.
+    host: Option<Root>,
+    /// The container's `/`, once there is one.
+    container: Option<Root>,
+}
+
+impl<'a> Child<'a> {
+    pub(crate) fn new(supervisor: &'a ChildEnd) -> io::Result<Self> {
+        Ok(Self {
+            supervisor,
+            host: Some(Root::open(Path::new("/"))?),
+            container: None,
+        })
+    }
+
+    /// Does one step. [`Step::Exec`] returns only if it fails.
+    pub(crate) fn perform(&mut self, step: &Step) -> io::Result<()> {
+        match step {
+            Step::DieWithSupervisor => {
+                rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+            }
+            Step::UnshareCgroup => unshare_cgroup()?,
+            Step::SetPropagation { propagation } => {
+                let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+                mount::set_propagation(root.as_fd(), *propagation)?;
+            }
+            Step::BindRoot { source } => bind_root(source)?,
+            Step::PivotRoot => {
+                // Both paths the same: the host's tree ends up below the
+                // container's, out of every path's way (man 2 pivot_root, NOTES).
+                rustix::process::pivot_root(".", ".")?;
+                self.container = Some(Root::open(Path::new("/"))?);
+            }
+            Step::Directory { path, mode } => {
+                let directory = self.container()?.create_dir_all(path)?;
+                set_mode(directory, *mode)?;
+            }
+            Step::EmptyFile { path } => self.container()?.create_file_if_missing(path)?,
+            Step::File {
+                path,
+                contents,
+                mode,
+            } => self
+                .container()?
+                .replace_file(path, contents.as_bytes(), *mode)?,
+            Step::Symlink { path, target } => rustix::fs::symlink(target, path)?,
+            Step::Mount {
+                fstype,
+                target,
+                attributes,
+                options,
+            } => {
+                let mount = mount::create(fstype, fstype, options, *attributes)?;
+                let target = self.container()?.create_dir_all(target)?;
+                mount::attach(mount.as_fd(), target.as_fd())?;
+            }
+            Step::Bind {
+                origin,
+                source,
+                target,
+                recursive,
+                attributes,
+                optional,
+            } => {
+                let origin = match origin {
+                    Origin::Host => self.host()?,
+                    Origin::Container => self.container()?,
+                };
+                let source = match origin.resolve(source) {
+                    Err(error) if *optional && error.kind() == io::ErrorKind::NotFound => {
+                        return Ok(());
+                    }
+                    answer => answer?,
+                };
+                let tree = mount::clone_tree(source.as_fd(), *recursive)?;
+                mount::restrict(tree.as_fd(), *attributes, *recursive)?;
+                let target = self.mount_point(source.as_fd(), target)?;
+                mount::attach(tree.as_fd(), target.as_fd())?;
+            }
+            Step::Hide { target } => self.hide(target)?,
+            Step::Restrict { target, attributes } => {
+                let target = self.container()?.resolve(target)?;
+                mount::restrict(target.as_fd(), *attributes, false)?;
+            }
+            Step::Console => self.open_console()?,
+            Step::DetachHost => {
+                let host = self.host()?;
+                rustix::process::fchdir(host)?;
+                unmount(".", UnmountFlags::DETACH)?;
+                rustix::process::chdir("/")?;
+                self.host = None;
+            }
+            Step::Hostname { name } => rustix::system::sethostname(name.as_bytes())?,
+            Step::ResourceLimits {
+                open_files_soft,
+                open_files_hard,
+            } => limit_open_files(*open_files_soft, *open_files_hard)?,
+            Step::BoundingSet { keep } => bound(*keep)?,
+            Step::Seccomp => filter_system_calls()?,
+            Step::AwaitNetwork => self.supervisor.await_go()?,
+            Step::ResetSignals => reset_signals()?,
+            Step::Exec {
+                program,
+                arguments,
+                environment,
+            } => return Err(exec(program, arguments, environment)),
+        }
+        Ok(())
+    }
+
+    fn host(&self) -> io::Result<&Root> {
+        let gone = || io::Error::other("the host's tree is detached already");
+        self.host.as_ref().ok_or_else(gone)
+    }
+
+    fn container(&self) -> io::Result<&Root> {
+        let early = || io::Error::other("the container has no root yet");
+        self.container.as_ref().ok_or_else(early)
+    }
+
+    /// Something at `target` of the kind that can be mounted over by `source`.
+    fn mount_point(&self, source: BorrowedFd<'_>, target: &Path) -> io::Result<OwnedFd> {
+        let container = self.container()?;
+        if is_directory(source)? {
+            return container.create_dir_all(target);
+        }
+        match container.resolve(target) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                container.create_file_if_missing(target)?;
+                container.resolve(target)
+            }
+            answer => answer,
+        }
+    }
+
+    fn hide(&self, target: &Path) -> io::Result<()> {
+        let container = self.container()?;
+        let target = match container.resolve(target) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            answer => answer?,
+        };
+        let cover = if is_directory(target.as_fd())? {
+            INACCESSIBLE_DIRECTORY
+        } else {
+            INACCESSIBLE_FILE
+        };
+        let cover = container.resolve(Path::new(cover))?;
+        let cover = mount::clone_tree(cover.as_fd(), false)?;
+        Ok(mount::attach(cover.as_fd(), target.as_fd())?)
+    }
+
+    fn open_console(&self) -> io::Result<()> {
+        let pty = Pty::open()?;
+        let console = self.mount_point(pty.terminal.as_fd(), Path::new("/dev/console"))?;
+        let terminal = mount::clone_tree(pty.terminal.as_fd(), false)?;
+        mount::attach(terminal.as_fd(), console.as_fd())?;
+        rustix::process::setsid()?;
+        rustix::stdio::dup2_stdin(&pty.terminal)?;
+        rustix::stdio::dup2_stdout(&pty.terminal)?;
+        rustix::stdio::dup2_stderr(&pty.terminal)?;
+        self.supervisor.send_terminal(pty.main.as_fd())
+    }
+}
+
+fn unshare_cgroup() -> rustix::io::Result<()> {
+    // SAFETY: a cgroup namespace does not touch the file descriptor table,
+    // which is what unshare can pull away from under safe code.
+    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWCGROUP) }
+}
+
+fn bind_root(source: &Path) -> io::Result<()> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let root = rustix::fs::open(source, flags, Mode::empty())?;
+    let tree = mount::clone_tree(root.as_fd(), true)?;
+    mount::attach(tree.as_fd(), root.as_fd())?;
+    Ok(rustix::process::fchdir(tree)?)
+}
+
+fn is_directory(file: BorrowedFd<'_>) -> io::Result<bool> {
+    let mode = rustix::fs::fstat(file)?.st_mode;
+    Ok(FileType::from_raw_mode(mode) == FileType::Directory)
+}
+
+/// `chmod` through a handle that was not opened for reading.
+fn set_mode(path: OwnedFd, mode: u32) -> io::Result<()> {
+    let by_handle = rustix::fs::openat(
+        &path,
+        ".",
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
+    Ok(rustix::fs::fchmod(by_handle, Mode::from_raw_mode(mode))?)
+}
+
+fn limit_open_files(soft: u64, hard: u64) -> io::Result<()> {
+    let callers = rustix::process::getrlimit(Resource::Nofile).maximum;
+    let may_raise = caps::has_cap(
+        None,
+        caps::CapSet::Effective,
+        caps::Capability::CAP_SYS_RESOURCE,
+    )
+    .map_err(io::Error::other)?;
+    let hard = match callers {
+        Some(callers) if !may_raise => hard.min(callers),
+        _ => hard,
+    };
+    let limit = Rlimit {
+        current: Some(soft.min(hard)),
+        maximum: Some(hard),
+    };
+    Ok(rustix::process::setrlimit(Resource::Nofile, limit)?)
+}
+
+pub(crate) fn bound(keep: CapabilitySet) -> io::Result<()> {
+    keep.bound_thread().map_err(io::Error::other)
+}
+
+pub(crate) fn filter_system_calls() -> io::Result<()> {
+    for program in seccomp::programs().map_err(io::Error::other)? {
+        seccompiler::apply_filter(&program).map_err(io::Error::other)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn reset_signals() -> io::Result<()> {
+    Ok(SigSet::empty().thread_set_mask()?)
+}
+
+fn exec(program: &Path, arguments: &[String], environment: &[(String, String)]) -> io::Error {
+    let name = program.to_string_lossy().into_owned();
+    let words: Vec<_> = std::iter::once(name)
+        .chain(arguments.iter().cloned())
+        .collect();
+    exec_as(program, &words, environment)
+}
+
+/// Executes a program under the name `words[0]`; returns only if that fails.
+pub(crate) fn exec_as(
+    program: &Path,
+    words: &[String],
+    environment: &[(String, String)],
+) -> io::Error {
+    let assignments = environment
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"));
+    let (program, words, environment) = match (
+        CString::new(program.as_os_str().as_bytes()),
+        words
+            .iter()
+            .map(|word| CString::new(word.as_str()))
+            .collect::<Result<Vec<_>, _>>(),
+        assignments.map(CString::new).collect::<Result<Vec<_>, _>>(),
+    ) {
+        (Ok(program), Ok(words), Ok(environment)) => (program, words, environment),
+        (Err(error), _, _) | (_, Err(error), _) | (_, _, Err(error)) => return error.into(),
+    };
+    close_on_exec_from(3);
+    match nix::unistd::execve(&program, &words, &environment) {
+        Ok(never) => match never {},
+        Err(errno) => errno.into(),
+    }
+}
+
+/// Whatever was opened by a library without CLOEXEC stays outside all the same.
+fn close_on_exec_from(first: libc::c_uint) {
+    // SAFETY: marks descriptors, closes none; an error (impossible for this
+    // range) leaves them as they are.
+    unsafe {
+        libc::syscall(
+            libc::SYS_close_range,
+            first,
+            libc::c_uint::MAX,
+            libc::CLOSE_RANGE_CLOEXEC,
+        )
+    };
+}

@@ -1,0 +1,152 @@
+//! Processes, held by their pidfd so that a recycled pid is never mistaken for
+//! one of them (`man 2 pidfd_open`).
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use rustix::process::{WaitId, WaitIdOptions};
+
+/// A child of the calling process.
+#[derive(Debug)]
+pub struct Process {
+    /// Its pid, in the caller's pid namespace.
+    pub pid: i32,
+    pidfd: OwnedFd,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// By itself, with this status.
+    Code(i32),
+    /// Killed by this signal.
+    Signal(i32),
+}
+
+impl Exit {
+    /// The status that a shell gives: 128 and the signal's number for one that
+    /// was killed.
+    pub fn status(self) -> i32 {
+        match self {
+            Self::Code(code) => code,
+            Self::Signal(signal) => 128 + signal,
+        }
+    }
+}
+
+impl Process {
+    /// Waits until it ends, and reaps it.
+    pub fn wait(&self) -> io::Result<Exit> {
+        loop {
+            match rustix::process::waitid(WaitId::PidFd(self.as_fd()), WaitIdOptions::EXITED) {
+                Err(rustix::io::Errno::INTR) => {}
+                answer => {
+                    let status = answer?;
+                    let code = status.as_ref().and_then(|status| status.exit_status());
+                    let signal = status
+                        .as_ref()
+                        .and_then(|status| status.terminating_signal());
+                    return match (code, signal) {
+                        (Some(code), _) => Ok(Exit::Code(code)),
+                        (None, Some(signal)) => Ok(Exit::Signal(signal)),
+                        (None, None) => {
+                            Err(io::Error::other("ended neither by exit nor by signal"))
+                        }
+                    };
+                }
+            }
+        }
+    }
+
+    /// Sends a signal, realtime ones included.
+    pub fn signal(&self, signal: i32) -> io::Result<()> {
+        send_signal(self.as_fd(), signal)
+    }
+}
+
+impl AsFd for Process {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+}
+
+/// Sends a signal, realtime ones included, through a pidfd.
+pub fn send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
+    // SAFETY: the kernel checks the signal's number; no memory is passed.
+    let answer = unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            pidfd.as_raw_fd(),
+            signal,
+            std::ptr::null::<libc::siginfo_t>(),
+            0,
+        )
+    };
+    if answer < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// A handle on any process by its pid.
+pub fn open(pid: i32) -> io::Result<OwnedFd> {
+    let pid = rustix::process::Pid::from_raw(pid).ok_or(io::ErrorKind::InvalidInput)?;
+    Ok(rustix::process::pidfd_open(
+        pid,
+        rustix::process::PidfdFlags::empty(),
+    )?)
+}
+
+/// Asks a booted system for a clean halt (Container Interface, and
+/// `man 1 systemd`, SIGNALS).
+pub fn halt_signal() -> i32 {
+    libc::SIGRTMIN() + 3
+}
+
+/// On which side of [`clone`] the caller is.
+pub(crate) enum Side {
+    Child,
+    Parent(Process),
+}
+
+/// `CLONE_INTO_CGROUP` of `linux/sched.h`, which does not fit libc's type for it.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// A child in fresh namespaces (`CLONE_NEW*`), born into a cgroup so that it is
+/// never a moment outside of it (`man 2 clone`, clone3, CLONE_INTO_CGROUP).
+///
+/// # Safety
+///
+/// The caller has one thread: in the child only that one goes on, and a lock
+/// held by another would be held forever.
+pub(crate) unsafe fn clone(namespaces: i32, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Side> {
+    let mut pidfd: libc::c_int = -1;
+    // SAFETY: all-zero is the documented neutral value of every field.
+    let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
+    arguments.flags = (libc::CLONE_PIDFD | namespaces) as u32 as u64;
+    arguments.pidfd = &raw mut pidfd as u64;
+    arguments.exit_signal = libc::SIGCHLD as u64;
+    if let Some(cgroup) = cgroup {
+        arguments.flags |= CLONE_INTO_CGROUP;
+        arguments.cgroup = cgroup.as_raw_fd() as u64;
+    }
+    // SAFETY: without CLONE_VM the child has its own copy of all memory, as
+    // after fork, and the caller vouches for the single thread.
+    let pid = unsafe {
+        libc::syscall(
+            libc::SYS_clone3,
+            &raw mut arguments,
+            size_of::<libc::clone_args>(),
+        )
+    };
+    match pid {
+        ..0 => Err(io::Error::last_os_error()),
+        0 => Ok(Side::Child),
+        1.. => Ok(Side::Parent(Process {
+            pid: pid as i32,
+            // SAFETY: the kernel has just stored a descriptor that nobody else
+            // knows (CLONE_PIDFD).
+            pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) },
+        })),
+    }
+}

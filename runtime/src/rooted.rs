@@ -1,0 +1,169 @@
+//! Paths inside a root that somebody else can write.
+//!
+//! A container's files are hostile: each component of a path below its root
+//! may be a symbolic link to anywhere, and may change while it is looked at.
+//! Here the kernel resolves every path with the root as `/`
+//! (`RESOLVE_IN_ROOT`, `man 2 openat2`) and refuses the magic links of
+//! `/proc`, so no path leads out.
+
+use std::ffi::OsStr;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path};
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+/// A directory that is `/` for every path resolved in it.
+#[derive(Debug)]
+pub struct Root(OwnedFd);
+
+const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY);
+
+impl Root {
+    /// Opens a directory as a root. The path to the root itself is trusted.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let flags = DIRECTORY | OFlags::CLOEXEC;
+        Ok(Self(rustix::fs::open(path, flags, Mode::empty())?))
+    }
+
+    fn open_at(&self, path: &Path, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        loop {
+            match rustix::fs::openat2(&self.0, path, flags | OFlags::CLOEXEC, mode, resolve) {
+                // The kernel cannot tell an escape from a rename beside it
+                // (man 2 openat2, EAGAIN) and asks to try again.
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                answer => return answer,
+            }
+        }
+    }
+
+    /// A handle on whatever the path leads to, without opening it.
+    pub fn resolve(&self, path: &Path) -> io::Result<OwnedFd> {
+        Ok(self.open_at(path, OFlags::PATH, Mode::empty())?)
+    }
+
+    /// A handle on the directory at `path`; missing ones on the way to it are
+    /// made with mode 0755.
+    pub fn create_dir_all(&self, path: &Path) -> io::Result<OwnedFd> {
+        match self.open_at(path, DIRECTORY, Mode::empty()) {
+            Err(Errno::NOENT) => {}
+            answer => return Ok(answer?),
+        }
+        let (parent, name) = self.parent_of(path)?;
+        match rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o755)) {
+            // Somebody was faster, or a dangling symbolic link is in the way;
+            // opening it tells which.
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        Ok(self.open_at(path, DIRECTORY, Mode::empty())?)
+    }
+
+    /// An empty file at `path` if there is nothing.
+    pub fn create_file_if_missing(&self, path: &Path) -> io::Result<()> {
+        let (parent, name) = self.parent_of(path)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        match rustix::fs::openat(parent, name, flags, Mode::from_raw_mode(0o644)) {
+            Ok(_) | Err(Errno::EXIST) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Puts a file with these contents at `path`, whole or not at all, in the
+    /// place of whatever was there; a symbolic link is replaced, not followed.
+    pub fn replace_file(&self, path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
+        let (parent, name) = self.parent_of(path)?;
+        let mut temporary = name.to_os_string();
+        temporary.push(".tmp");
+        remove_if_present(parent.as_fd(), &temporary, AtFlags::empty())?;
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(mode);
+        let mut file = std::fs::File::from(rustix::fs::openat(&parent, &temporary, flags, mode)?);
+        file.write_all(contents)?;
+        rustix::fs::fchmod(&file, mode)?;
+        file.sync_all()?;
+        Ok(rustix::fs::renameat(&parent, &temporary, &parent, name)?)
+    }
+
+    /// The contents of the regular file at `path`, at most `limit` bytes of
+    /// them. Anything else there (a FIFO would block, a device act) is refused.
+    pub fn read_file(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let file = std::fs::File::from(self.open_at(path, flags, Mode::empty())?);
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("not a regular file"));
+        }
+        let mut contents = Vec::new();
+        file.take(limit).read_to_end(&mut contents)?;
+        Ok(contents)
+    }
+
+    fn parent_of<'a>(&self, path: &'a Path) -> io::Result<(OwnedFd, &'a OsStr)> {
+        match (path.parent(), path.components().next_back()) {
+            (Some(parent), Some(Component::Normal(name))) => {
+                Ok((self.create_dir_all(parent)?, name))
+            }
+            _ => Err(Errno::INVAL.into()),
+        }
+    }
+}
+
+impl AsFd for Root {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Removes the directory `name` below `parent` and all that is in it, as far
+/// as its own file system reaches. Anything mounted below stays, and its mount
+/// point is reported as busy.
+pub fn remove_tree(parent: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let directory = match rustix::fs::openat2(parent, name, flags, Mode::empty(), resolve) {
+        Ok(directory) => directory,
+        Err(Errno::NOENT) => return Ok(()),
+        Err(Errno::NOTDIR | Errno::LOOP) => {
+            return remove_if_present(parent, name, AtFlags::empty());
+        }
+        // RESOLVE_NO_XDEV met a mount point.
+        Err(Errno::XDEV) => return Err(Errno::BUSY.into()),
+        Err(errno) => return Err(errno.into()),
+    };
+    allow_changes(directory.as_fd());
+    for entry in Dir::read_from(&directory)? {
+        let entry = entry?;
+        let name = OsStr::from_bytes(entry.file_name().to_bytes());
+        if name == "." || name == ".." {
+            continue;
+        }
+        match entry.file_type() {
+            FileType::Directory | FileType::Unknown => remove_tree(directory.as_fd(), name)?,
+            _ => remove_if_present(directory.as_fd(), name, AtFlags::empty())?,
+        }
+    }
+    remove_if_present(parent, name, AtFlags::REMOVEDIR)
+}
+
+fn remove_if_present(parent: BorrowedFd<'_>, name: &OsStr, flags: AtFlags) -> io::Result<()> {
+    match rustix::fs::unlinkat(parent, name, flags) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Clears the immutable and append-only attributes (`man 1 chattr`), which
+/// NixOS sets on `/var/empty`. Where it cannot, the removal will say so.
+fn allow_changes(directory: BorrowedFd<'_>) {
+    use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
+    let locked = IFlags::IMMUTABLE | IFlags::APPEND;
+    if let Ok(flags) = ioctl_getflags(directory)
+        && flags.intersects(locked)
+    {
+        let _ = ioctl_setflags(directory, flags - locked);
+    }
+}

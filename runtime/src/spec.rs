@@ -1,0 +1,159 @@
+//! What a container is: pure data, resolved, with no defaults left to guess.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::capabilities::CapabilitySet;
+
+/// Everything the runtime needs to know to start one container.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spec {
+    /// Absolute host path of the container's root directory.
+    pub root: PathBuf,
+    /// Directories that must exist below the root before init runs.
+    pub directories: Vec<Directory>,
+    /// Files that must exist below the root, made empty if they are missing.
+    pub empty_files: Vec<PathBuf>,
+    /// Host trees that appear inside.
+    pub binds: Vec<Bind>,
+    /// The container's first process.
+    pub init: Init,
+    /// Host name, at most 64 bytes (`man 2 sethostname`).
+    pub hostname: String,
+    /// Handed to init as `$container_uuid`, from which systemd makes
+    /// `/etc/machine-id` where there is none (Container Interface).
+    pub machine_id: Id128,
+    /// Stands in for the host's boot id, so that the container's journal
+    /// tells its own boots apart.
+    pub boot_id: Id128,
+    /// Which network the container sees.
+    pub network: Network,
+    /// The bounding set: what root inside can ever do.
+    pub capabilities: CapabilitySet,
+    /// Group that owns terminals inside.
+    pub tty_gid: u32,
+    /// Contents for the container's `/etc/resolv.conf`; `None` leaves it alone.
+    pub resolv_conf: Option<String>,
+    /// Host path of the datagram socket on which init reports its readiness.
+    pub notify_socket: PathBuf,
+}
+
+/// A directory of the container's root, made if it is missing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Directory {
+    /// Absolute path inside.
+    pub path: PathBuf,
+    /// Permission bits, set even where the directory exists.
+    pub mode: u32,
+}
+
+/// A host file or tree that appears inside the container.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bind {
+    /// Absolute path on the host.
+    pub source: PathBuf,
+    /// Absolute path inside.
+    pub target: PathBuf,
+    /// The container cannot write through it.
+    pub read_only: bool,
+}
+
+/// The process that becomes PID 1.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Init {
+    /// Absolute path inside.
+    pub program: PathBuf,
+    /// Arguments, without the program's own name.
+    pub arguments: Vec<String>,
+    /// Environment beside what the Container Interface demands.
+    pub environment: Vec<(String, String)>,
+}
+
+/// Which network namespace a container lives in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Network {
+    /// The host's own.
+    Host,
+    /// A fresh one; the supervisor furnishes it while the child waits.
+    Private,
+}
+
+/// 128 bits that name a machine or a boot (`man 5 machine-id`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(into = "String")]
+pub struct Id128([u8; 16]);
+
+impl Id128 {
+    /// An id from random bytes, marked as a version 4 UUID (RFC 9562, section
+    /// 5.4), as `man 5 machine-id` asks for.
+    pub fn from_random_bytes(mut bytes: [u8; 16]) -> Self {
+        bytes[6] = (bytes[6] & 0x0f) | 0x40;
+        bytes[8] = (bytes[8] & 0x3f) | 0x80;
+        Self(bytes)
+    }
+
+    /// Reads 32 hexadecimal digits, as in `/etc/machine-id`. All zeros name
+    /// no machine.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim_end();
+        if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return None;
+        }
+        let value = u128::from_str_radix(text, 16).ok()?;
+        (value != 0).then(|| Self(value.to_be_bytes()))
+    }
+
+    /// The form with dashes, as `/proc/sys/kernel/random/boot_id` has it.
+    pub fn hyphenated(&self) -> String {
+        let digits = self.to_string();
+        [
+            &digits[..8],
+            &digits[8..12],
+            &digits[12..16],
+            &digits[16..20],
+            &digits[20..],
+        ]
+        .join("-")
+    }
+}
+
+impl fmt::Display for Id128 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+    }
+}
+
+impl From<Id128> for String {
+    fn from(id: Id128) -> Self {
+        id.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn machine_ids_are_read_as_systemd_writes_them() {
+        let id = Id128::parse("0123456789abcdef0123456789abcdef\n").expect("valid");
+        assert_eq!(id.to_string(), "0123456789abcdef0123456789abcdef");
+        assert_eq!(id.hyphenated(), "01234567-89ab-cdef-0123-456789abcdef");
+        for bad in [
+            "",
+            "uninitialized\n",
+            "+123456789abcdef0123456789abcdef",
+            "00000000000000000000000000000000",
+            "0123456789abcdef0123456789abcdef0",
+        ] {
+            assert_eq!(Id128::parse(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn random_ids_are_version_4() {
+        let id = Id128::from_random_bytes([0xff; 16]);
+        assert_eq!(id.hyphenated(), "ffffffff-ffff-4fff-bfff-ffffffffffff");
+    }
+}
