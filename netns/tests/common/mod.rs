@@ -7,6 +7,7 @@ use std::{
     io::{Read, Write},
     net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::fd::{AsFd, BorrowedFd},
+    sync::Arc,
     thread,
     time::Duration,
 };
@@ -62,22 +63,23 @@ impl Namespace {
 
 /// A host and a container next to it, both without any network.
 pub struct World {
-    pub host: Namespace,
+    pub host: Arc<Namespace>,
     pub container: Namespace,
 }
 
 impl World {
     pub fn new() -> Self {
         Self {
-            host: Namespace::new(),
+            host: Arc::new(Namespace::new()),
             container: Namespace::new(),
         }
     }
 
-    /// The same host with one more container.
-    pub fn with_another_container(self) -> Self {
+    /// The same host with one more container. The first has to be kept, or
+    /// the kernel takes its links from the host, too, when it gets round to it.
+    pub fn with_another_container(&self) -> Self {
         Self {
-            host: self.host,
+            host: Arc::clone(&self.host),
             container: Namespace::new(),
         }
     }
