@@ -90,7 +90,8 @@ in
 
     # systemd sets it at boot; a switch has to do it itself.
     system.activationScripts.hostname = lib.optionalString (cfg.hostName != "") ''
-      hostname ${lib.escapeShellArg cfg.hostName}
+      read -r current </proc/sys/kernel/hostname
+      [ "$current" = ${cfg.hostName} ] || hostname ${cfg.hostName}
     '';
   };
 }

@@ -303,29 +303,27 @@ in
       _: u: u.openssh.authorizedKeys.keys != [ ] || u.openssh.authorizedKeys.keyFiles != [ ]
     ) cfg.users);
 
+    # In a directory of their own first, and then renamed: no reader ever finds
+    # half a passwd. Few processes, for each boot waits for them.
     system.activationScripts.users = ''
-      touch /etc/passwd /etc/group /etc/shadow
-      chmod 0600 /etc/shadow
-      mkdir -p /var/lib/nixos
-      touch /var/lib/nixos/declared-users
+      new=/etc/.users.new
+      [ -d $new ] || mkdir -m 0700 $new
+      for file in group passwd shadow .declared-users; do : >>/etc/$file; done
+      umask 077
+      : >$new/shadow
+      umask 022
       awk -f ${pkgs.writeText "users.awk" (builtins.readFile ../scripts/users.awk)} \
+        -v busybox=${pkgs.tree}/usr/bin/busybox -v new=$new \
         FS='\t' ${pkgs.writeText "users" declarations} \
-        FS=: /var/lib/nixos/declared-users /etc/group /etc/passwd /etc/shadow
-      for file in group passwd shadow; do
-        case $file in shadow) mode=0640 ;; *) mode=0644 ;; esac
-        chmod $mode /etc/$file.new
-        mv -f /etc/$file.new /etc/$file
-      done
-      mv -f /var/lib/nixos/declared-users.new /var/lib/nixos/declared-users
-      chown 0:42 /etc/shadow
+        FS=: /etc/.declared-users /etc/group /etc/passwd /etc/shadow
+      mv -f $new/group $new/passwd $new/shadow $new/.declared-users /etc/
 
       while IFS="$(printf '\t')" read -r home mode uid gid; do
-        [ -d "$home" ] && continue
+        [ ! -d "$home" ] || continue
         mkdir -p "$home"
         chmod "$mode" "$home"
         chown "$uid:$gid" "$home"
-      done </run/nixos-new-homes
-      rm -f /run/nixos-new-homes
+      done <$new/homes
     '';
   };
 }

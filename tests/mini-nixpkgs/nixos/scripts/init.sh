@@ -23,17 +23,21 @@ for dir in usr bin lib lib64 sbin; do
     }
 done
 ln -sfn "$tree/usr" /usr
-for dir in bin lib lib64 sbin; do ln -sfn "usr/$dir" "/$dir"; done
+for dir in bin lib lib64 sbin; do
+    [ -L "/$dir" ] || ln -s "usr/$dir" "/$dir"
+done
 
 umask 022
-mkdir -p /etc/nixos /home /nix/var/nix /run/lock /var/cache /var/db /var/empty /var/lib /var/log /var/spool
-mkdir -p -m 0700 /root
-mkdir -p -m 1777 /tmp /var/tmp
-rm -rf /var/run /var/lock
-ln -s /run /var/run
-ln -s /run/lock /var/lock
-ln -sfn /proc/mounts /etc/mtab
-rm -f /etc/passwd.lock /etc/group.lock /etc/shadow.lock
+make_dir() { [ -d "$2" ] || mkdir -p -m "$1" "$2"; }
+for dir in /etc/nixos /home /nix/var/nix /run/lock /var/empty /var/lib /var/log; do
+    make_dir 0755 "$dir"
+done
+make_dir 0700 /root
+make_dir 1777 /tmp
+make_dir 1777 /var/tmp
+[ -L /var/run ] || { rm -rf /var/run && ln -s /run /var/run; }
+[ -L /var/lock ] || { rm -rf /var/lock && ln -s /run/lock /var/lock; }
+[ -L /etc/mtab ] || ln -sf /proc/mounts /etc/mtab
 
 echo "running activation script..."
 "$systemConfig/activate"

@@ -1,7 +1,7 @@
 # Makes group, passwd and shadow of the declared users and of what was there.
 #
-#   awk -f users.awk -v busybox=PROGRAM FS='\t' DECLARATIONS FS=: /var/lib/nixos/declared-users \
-#       /etc/group /etc/passwd /etc/shadow
+#   awk -f users.awk -v busybox=PROGRAM -v new=DIRECTORY FS='\t' DECLARATIONS \
+#       FS=: /etc/.declared-users /etc/group /etc/passwd /etc/shadow
 #
 # DECLARATIONS has one record a line, its fields separated by tabs:
 #   mutable true|false
@@ -9,9 +9,8 @@
 #   user    NAME UID|- GROUP DESCRIPTION HOME SHELL normal|system
 #           none|plain:PASSWORD|hash:HASH HOMEMODE|-
 #
-# Writes /etc/{group,passwd,shadow}.new, the names declared now to
-# /var/lib/nixos/declared-users.new, and the home directories that have to be
-# there to /run/nixos-new-homes.
+# Writes to DIRECTORY: group, passwd, shadow; .declared-users, the names
+# declared now; homes, the home directories that have to be there.
 #
 # An id that is not declared stays what it was, or is the next free one. A
 # user or group that no declaration has ever made is kept if users are
@@ -40,7 +39,7 @@ FS == "\t" {
     next
 }
 
-FILENAME == "/var/lib/nixos/declared-users" { declared_before[$0] = 1; next }
+FILENAME == "/etc/.declared-users" { declared_before[$0] = 1; next }
 
 FILENAME == "/etc/group" {
     old_gid[$1] = $3
@@ -91,20 +90,20 @@ function hash_of(name,    value, command, hash) {
 }
 
 END {
-    record = "/var/lib/nixos/declared-users.new"
-    printf "" >"/etc/group.new"
-    printf "" >"/etc/passwd.new"
-    printf "" >"/etc/shadow.new"
-    printf "" >"/run/nixos-new-homes"
-    printf "" >record
+    group_file = new "/group"
+    passwd_file = new "/passwd"
+    shadow_file = new "/shadow"
+    homes_file = new "/homes"
+    record = new "/.declared-users"
+    printf "" >homes_file
 
     for (i = 1; i <= group_count; i++) {
         name = groups[i]
         if (gid[name] == "-") gid[name] = choose(name, old_gid, gid_taken, 990, -1)
-        print name ":x:" gid[name] ":" members[name] >"/etc/group.new"
+        print name ":x:" gid[name] ":" members[name] >group_file
         print "group " name >record
     }
-    for (i = 1; i <= kept_group_count; i++) print kept_groups[i] >"/etc/group.new"
+    for (i = 1; i <= kept_group_count; i++) print kept_groups[i] >group_file
 
     for (i = 1; i <= user_count; i++) {
         name = users[i]
@@ -113,12 +112,12 @@ END {
                 ? choose(name, old_uid, uid_taken, 1000, 1) \
                 : choose(name, old_uid, uid_taken, 990, -1)
         print name ":x:" uid[name] ":" gid[group[name]] ":" description[name] \
-            ":" home[name] ":" shell[name] >"/etc/passwd.new"
-        print name ":" hash_of(name) ":1::::::" >"/etc/shadow.new"
+            ":" home[name] ":" shell[name] >passwd_file
+        print name ":" hash_of(name) ":1::::::" >shadow_file
         print "user " name >record
         if (home_mode[name] != "-")
-            print home[name] "\t" home_mode[name] "\t" uid[name] "\t" gid[group[name]] >"/run/nixos-new-homes"
+            print home[name] "\t" home_mode[name] "\t" uid[name] "\t" gid[group[name]] >homes_file
     }
-    for (i = 1; i <= kept_user_count; i++) print kept_users[i] >"/etc/passwd.new"
-    for (i = 1; i <= kept_shadow_count; i++) print kept_shadow[i] >"/etc/shadow.new"
+    for (i = 1; i <= kept_user_count; i++) print kept_users[i] >passwd_file
+    for (i = 1; i <= kept_shadow_count; i++) print kept_shadow[i] >shadow_file
 }

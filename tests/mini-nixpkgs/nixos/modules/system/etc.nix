@@ -10,6 +10,9 @@ let
 
   entries = builtins.filter (e: e.enable) (builtins.attrValues config.environment.etc);
   links = builtins.filter (e: e.mode == "symlink") entries;
+  directories = lib.unique (
+    builtins.filter (d: d != ".") (map (e: dirOf e.target) entries)
+  );
   copies = builtins.filter (e: e.mode != "symlink") entries;
 in
 {
@@ -70,34 +73,40 @@ in
       lib.listToAttrs (map (e: lib.nameValuePair e.target { inherit (e) source; }) entries)
     );
 
-    # What is laid over /etc: `links/` is copied as it is, `copies` lists the
-    # files that are copied, and `list` names all, to find at the next
-    # activation what is gone.
+    # What is laid over /etc: `links/` is copied as it is, and `list` names
+    # everything, to find at the next activation what is gone.
     system.build.etcLinks = pkgs.writeTree "etc-links" (
       lib.listToAttrs (
         map (e: lib.nameValuePair "links/${e.target}" { source = "/etc/static/${e.target}"; }) links
       )
       // {
         list.text = lib.concatMapStrings (e: "${e.target}\n") entries;
-        copies.text = lib.concatMapStrings (e: "${e.mode} ${e.user} ${e.group} ${e.target}\n") copies;
       }
     );
 
+    # Few processes, for each boot waits for them.
     system.activationScripts.etc = {
       deps = [ "users" ];
       text = ''
-        new=$systemConfig/etc-links
+        new=${config.system.build.etcLinks}
 
-        ln -sfn "$(readlink -f $systemConfig/etc)" /etc/.static.new
-        mv -fT /etc/.static.new /etc/static
+        if ! [ /etc/static -ef ${config.system.build.etc} ]; then
+          ln -sfn ${config.system.build.etc} /etc/.static.new
+          mv -fT /etc/.static.new /etc/static
+        fi
 
         # What an earlier system had and this one has not.
-        if [ -e /etc/.etc-list ] && ! cmp -s /etc/.etc-list $new/list; then
+        : >>/etc/.etc-list
+        if ! cmp -s /etc/.etc-list $new/list; then
           while read -r entry; do
-            grep -qxF "$entry" $new/list && continue
+            ! grep -qxF "$entry" $new/list || continue
             rm -f "/etc/$entry"
-            rmdir -p "/etc/''${entry%/*}" 2>/dev/null || true
+            case $entry in
+            */*) (cd /etc && rmdir -p "''${entry%/*}" 2>/dev/null) || true ;;
+            esac
           done </etc/.etc-list
+          cat $new/list >/etc/.etc-list.new
+          mv -f /etc/.etc-list.new /etc/.etc-list
         fi
 
         # A directory in the place of a link cannot be copied over.
@@ -109,19 +118,19 @@ in
 
         # Directories beforehand: those of the store are read-only, and so would
         # be their copies.
-        (cd $new/links && find . -type d) | (cd /etc && xargs mkdir -p)
+        (cd /etc && mkdir -p ${lib.escapeShellArgs directories})
         cp -dRf $new/links/. /etc/
-        while read -r mode user group entry; do
-          mkdir -p "/etc/$(dirname "$entry")"
-          cp -fL "/etc/static/$entry" "/etc/$entry.new"
-          chown "$user:$group" "/etc/$entry.new"
-          chmod "$mode" "/etc/$entry.new"
-          mv -fT "/etc/$entry.new" "/etc/$entry"
-        done <$new/copies
 
-        cp $new/list /etc/.etc-list.new
-        mv -f /etc/.etc-list.new /etc/.etc-list
-      '';
+        copy() { # MODE OWNER ENTRY
+          cat "/etc/static/$3" >"/etc/$3.new"
+          [ "$2" = 0:0 ] || chown "$2" "/etc/$3.new"
+          chmod "$1" "/etc/$3.new"
+          mv -f "/etc/$3.new" "/etc/$3"
+        }
+      ''
+      + lib.concatMapStrings (
+        e: "copy ${lib.escapeShellArgs [ e.mode "${e.user}:${e.group}" e.target ]}\n"
+      ) copies;
     };
   };
 }

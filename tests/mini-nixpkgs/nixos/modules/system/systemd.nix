@@ -289,6 +289,9 @@ in
         // upstreamLinks
         // {
           "default.target".source = upstream cfg.defaultUnit;
+          # Programs run from it to the end: the attempt to unmount it at
+          # shutdown can only fail.
+          "nix-store.mount.d/overrides.conf".text = "[Unit]\nDefaultDependencies=no\n";
         }
       );
       "tmpfiles.d/00-nixos.conf".text = lib.concatLines cfg.tmpfiles.rules;
