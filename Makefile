@@ -1,0 +1,56 @@
+# Everything here needs root, and Debian 12 or 13 for installing what is
+# missing. Containers are made on a throwaway host (tests/throwaway-host), so
+# that none of the machine's own is touched and nothing stays behind.
+
+# Not in the PATH of every root shell: rustup's programs, ip and nft.
+export PATH := $(HOME)/.cargo/bin:$(PATH):/usr/sbin:/sbin
+
+# The directory of the built programs; cargo reads the same variable.
+programs := $(abspath $(or $(CARGO_TARGET_DIR),target)/release)
+on_throwaway_host := PATH="$(programs):$$PATH" tests/throwaway-host
+
+.PHONY: help demo test bench build clean
+
+help:
+	@echo 'make demo    installs what is missing, builds the command and shows containers'
+	@echo '             from creation to destruction, on a throwaway host'
+	@echo 'make test    installs what is missing, checks format and lints, runs all tests'
+	@echo '             (what a build server runs, too)'
+	@echo 'make bench   installs what is missing, times the command beside crun, runc,'
+	@echo '             bubblewrap and systemd-nspawn; prints Markdown tables'
+	@echo 'make build   builds the command'
+	@echo '             ($(programs)/nixos-container)'
+	@echo 'make clean   removes what was built here'
+	@echo '             (installed packages and the tree in the Nix store stay)'
+
+demo:
+	@echo 'Demo: installing what is missing, building, then tests/demo on a throwaway host'
+	tests/prerequisites demo
+	tests/mini-nixpkgs/make-tree
+	cargo build --release
+	$(on_throwaway_host) tests/demo
+
+test:
+	@echo 'Test: installing what is missing, then format, lints, Nix modules and all tests'
+	tests/prerequisites test
+	tests/mini-nixpkgs/make-tree
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	tests/mini-nixpkgs/check
+	cargo test --workspace
+
+bench:
+	@echo 'Bench: installing what is missing, building, then benches/run on a throwaway host'
+	tests/prerequisites bench
+	tests/mini-nixpkgs/make-tree
+	cargo build --release --workspace
+	$(on_throwaway_host) benches/run
+
+build:
+	@echo 'Build: the command, with optimisation'
+	cargo build --release
+
+clean:
+	@echo 'Clean: removing what cargo built and tests/mini-nixpkgs/tree.nix'
+	cargo clean
+	rm -f tests/mini-nixpkgs/tree.nix
