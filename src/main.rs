@@ -1,2 +1,42 @@
-//! The nixos-container command.
-fn main() {}
+//! `nixos-container`: NixOS systems as containers.
+
+mod cli;
+mod commands;
+mod config;
+mod container;
+mod control;
+mod lock;
+mod manager;
+mod name;
+mod paths;
+mod progress;
+mod reclaim;
+mod spec;
+mod supervisor;
+mod system;
+mod teardown;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    // Modes of what is made are said where it is made, not by the caller.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    match commands::execute(cli::Cli::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            print_error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What was being done, what came in the way, and what to try.
+fn print_error(error: &anyhow::Error) {
+    eprintln!("error: {error:#}");
+    if let Some(hint) = error.downcast_ref::<netns::Error>().and_then(netns::Error::hint) {
+        eprintln!("hint: {hint}");
+    }
+}

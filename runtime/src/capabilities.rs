@@ -58,6 +58,15 @@ impl CapabilitySet {
         set
     }
 
+    /// What a process can ever get, by its pid.
+    pub fn bounding_of(pid: i32) -> Result<Self, caps::errors::CapsError> {
+        let mut set = Self(0);
+        for capability in caps::read(Some(pid), CapSet::Bounding)? {
+            set.insert(capability);
+        }
+        Ok(set)
+    }
+
     /// Adds one capability.
     pub fn insert(&mut self, capability: Capability) {
         self.0 |= capability.bitmask();

@@ -1,0 +1,90 @@
+//! The commands, a file for each group. Each reads as a short script.
+
+mod create;
+mod destroy;
+mod inside;
+mod life;
+mod look;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use crate::cli::Command;
+use crate::container::Container;
+use crate::name::ContainerName;
+use crate::paths::Places;
+
+/// Does what the command line asks for.
+pub fn execute(command: Command) -> Result<ExitCode> {
+    let places = Places::from_environment();
+    let container = |name: ContainerName| Container::new(&places, name);
+    let containers =
+        |names: Vec<ContainerName>| names.into_iter().map(container).collect::<Vec<_>>();
+    match command {
+        Command::List => look::list(&places)?,
+        Command::Status(name) => return look::status(&container(name.name)),
+        Command::ShowIp(name) => look::show_ip(&container(name.name))?,
+        Command::Logs(logs) => look::logs(&container(logs.name), logs.follow)?,
+        Command::Explain(explain) => look::explain(&container(explain.name), explain.json)?,
+        Command::Create(create) => {
+            require_root()?;
+            create::create(&places, create)?;
+        }
+        Command::Start(names) => {
+            require_root()?;
+            each(&containers(names.names), life::start)?;
+        }
+        Command::Stop(stop) => {
+            require_root()?;
+            each(&containers(stop.names.names), |c| life::stop(c, stop.timeout))?;
+        }
+        Command::Restart(names) => {
+            require_root()?;
+            each(&containers(names.names), life::restart)?;
+        }
+        Command::Terminate(terminate) => {
+            require_root()?;
+            life::terminate(&container(terminate.name), terminate.signal)?;
+        }
+        Command::Destroy(destroy) => {
+            require_root()?;
+            each(&containers(destroy.names.names), |c| destroy::destroy(c, destroy.force))?;
+        }
+        Command::Run(run) => {
+            require_root()?;
+            return inside::run(&container(run.name), run.command);
+        }
+        Command::RootLogin(name) => {
+            require_root()?;
+            return inside::run(&container(name.name), Vec::new());
+        }
+        Command::Supervise(supervise) => {
+            require_root()?;
+            return life::supervise(&container(supervise.name), supervise.detached);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Namespaces, mounts and links of the host are root's to make.
+fn require_root() -> Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        bail!("this needs root; try again with `sudo nixos-container …`");
+    }
+    Ok(())
+}
+
+/// One after the other, all of them: what fails for one is said, and the
+/// others get their turn.
+fn each(containers: &[Container], act: impl Fn(&Container) -> Result<()>) -> Result<()> {
+    let mut failure = None;
+    for container in containers {
+        if let Err(error) = act(container)
+            && let Some(earlier) = failure.replace(error)
+        {
+            crate::print_error(&earlier);
+        }
+    }
+    failure.map_or(Ok(()), Err)
+}

@@ -1,0 +1,233 @@
+//! `create`: a container whole, or none.
+//!
+//! While its system is built, a container is a reservation: a hidden file,
+//! locked by the process that creates it, which holds its name and addresses.
+//! Renamed to `NAME.conf` it is the container. A reservation that nobody has
+//! locked was left by a process that was killed, and is cleared away.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use netns::ipnet::{IpNet, Ipv4Net};
+
+use crate::cli::Create;
+use crate::config::ContainerConfig;
+use crate::container::{self, Container, create_dir};
+use crate::lock::Lock;
+use crate::name::ContainerName;
+use crate::paths::Places;
+use crate::system::{self, Options, Source};
+use crate::teardown;
+
+/// `create NAME`
+pub fn create(places: &Places, arguments: Create) -> Result<()> {
+    let source = source(&arguments)?;
+    system::check(&source)?;
+    let reservation = reserve(places, &arguments)?;
+    let container = reservation.container.clone();
+    if let Err(error) = furnish(&container, &source) {
+        reservation.give_up();
+        return Err(error);
+    }
+    reservation.confirm()?;
+    if arguments.ensure_unique_name {
+        println!("{}", container.name());
+    }
+    Ok(())
+}
+
+fn source(arguments: &Create) -> Result<Source> {
+    if let Some(system) = &arguments.system_path {
+        return Ok(Source::System(absolute(system)?));
+    }
+    let options = match (&arguments.config, &arguments.config_file) {
+        (Some(text), _) => Options::Text(text.clone()),
+        (None, Some(file)) => Options::Import(absolute(file)?),
+        (None, None) => Options::None,
+    };
+    let nixos = arguments.nixos_path.clone();
+    Ok(Source::Configuration { options, nixos })
+}
+
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).with_context(|| format!("cannot resolve {}", path.display()))
+}
+
+/// A name and addresses that nobody else can take.
+struct Reservation {
+    container: Container,
+    lock: Lock,
+    /// The root directory was there before: somebody's data, to keep.
+    keep_root: bool,
+}
+
+/// Marks a reservation whose root directory was there before.
+const KEEP_ROOT: &str = "# the root directory was there before\n";
+
+fn reserve(places: &Places, arguments: &Create) -> Result<Reservation> {
+    create_dir(places.conf_dir(), 0o755)?;
+    create_dir(places.run_dir(), 0o700)?;
+    // Two creations at once must not choose the same name or addresses.
+    let _turn = Lock::wait(&places.run_dir().join(".lock")).context("cannot lock the containers")?;
+    let name = choose_name(places, arguments)?;
+    let container = Container::new(places, name);
+    clear_away_killed_creation(&container)?;
+    let config = configure(places, arguments)?;
+    let keep_root = places.root(container.name()).exists();
+    let path = places.reservation(container.name());
+    let mut lock = Lock::try_lock(&path)
+        .with_context(|| format!("cannot make {}", path.display()))?
+        .with_context(|| format!("container '{}' is being created already", container.name()))?;
+    let text = format!("{}{}", if keep_root { KEEP_ROOT } else { "" }, config.to_text());
+    lock.file()
+        .write_all(text.as_bytes())
+        .and_then(|()| lock.file().sync_all())
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    if let (Some(host), Some(local)) = (config.host_address, config.local_address) {
+        eprintln!("host IP is {}, container IP is {}", host.addr(), local.addr());
+    }
+    Ok(Reservation {
+        container,
+        lock,
+        keep_root,
+    })
+}
+
+fn choose_name(places: &Places, arguments: &Create) -> Result<ContainerName> {
+    let wanted = &arguments.name;
+    if !taken(places, wanted) {
+        return Ok(wanted.clone());
+    }
+    if !arguments.ensure_unique_name {
+        bail!(
+            "container '{wanted}' exists already; choose another name, or \
+             `nixos-container destroy {wanted}` first"
+        );
+    }
+    for number in 0.. {
+        let name = format!("{wanted}-{number}").parse().map_err(anyhow::Error::msg)?;
+        if !taken(places, &name) {
+            return Ok(name);
+        }
+    }
+    bail!("no name is free")
+}
+
+fn taken(places: &Places, name: &ContainerName) -> bool {
+    places.conf(name).exists() || is_being_created(places, name)
+}
+
+fn is_being_created(places: &Places, name: &ContainerName) -> bool {
+    let path = places.reservation(name);
+    path.exists() && matches!(Lock::try_lock(&path), Ok(None))
+}
+
+fn clear_away_killed_creation(container: &Container) -> Result<()> {
+    let reservation = container.places().reservation(container.name());
+    match fs::read_to_string(&reservation) {
+        Ok(text) => teardown::undo_creation(container, text.starts_with(KEEP_ROOT)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            teardown::finish_destruction(container)
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", reservation.display())),
+    }
+}
+
+fn configure(places: &Places, arguments: &Create) -> Result<ContainerConfig> {
+    let (host, local) = addresses(places, arguments)?;
+    let config_file = arguments.config_file.as_deref().map(absolute).transpose()?;
+    Ok(ContainerConfig {
+        private_network: true,
+        host_address: Some(host),
+        local_address: Some(local),
+        config_file,
+        ..ContainerConfig::default()
+    })
+}
+
+fn addresses(places: &Places, arguments: &Create) -> Result<(Ipv4Net, Ipv4Net)> {
+    let taken = addresses_in_use(places)?;
+    if let (Some(host), Some(local)) = (arguments.host_address, arguments.local_address) {
+        for address in [host, local] {
+            let same = |(_, other): &&(String, IpNet)| other.addr() == address.addr();
+            if let Some((owner, _)) = taken.iter().find(same) {
+                bail!(
+                    "the address {} is taken by container '{owner}'; choose another, or none \
+                     to get the next free pair",
+                    address.addr()
+                );
+            }
+        }
+        return Ok((host, local));
+    }
+    let mut networks = netns::host_networks()?;
+    networks.extend(taken.into_iter().map(|(_, address)| address));
+    match netns::Pool::default().first_free(&networks) {
+        Some(pair) => Ok((pair.host.into(), pair.container.into())),
+        None => bail!(
+            "no address pair is free in 10.233.0.0/16; give one with --host-address and \
+             --local-address"
+        ),
+    }
+}
+
+/// The addresses of all containers, those included that are being created, and
+/// whose they are.
+fn addresses_in_use(places: &Places) -> Result<Vec<(String, IpNet)>> {
+    let directory = places.conf_dir();
+    let cannot = || format!("cannot read {}", directory.display());
+    let mut addresses = Vec::new();
+    for entry in fs::read_dir(directory).with_context(cannot)? {
+        let file = entry.with_context(cannot)?.file_name();
+        let file = file.to_string_lossy();
+        let reserved = file
+            .strip_prefix('.')
+            .and_then(|file| file.strip_suffix(".creating"))
+            .and_then(|name| name.parse::<ContainerName>().ok())
+            .filter(|name| is_being_created(places, name));
+        let owner = container::name_of_conf(&file).or(reserved);
+        let Some(owner) = owner else { continue };
+        let path = directory.join(&*file);
+        // A file that is broken, or went while we looked, holds no addresses
+        // that could be used.
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        if let Ok(config) = ContainerConfig::parse(&path, &text) {
+            addresses.extend(config.addresses().map(|address| (owner.to_string(), address)));
+        }
+    }
+    Ok(addresses)
+}
+
+/// Makes the root directory and the system's profile.
+fn furnish(container: &Container, source: &Source) -> Result<()> {
+    let places = container.places();
+    create_dir(places.state_dir(), 0o700)?;
+    let root = places.root(container.name());
+    create_dir(&root, 0o755)?;
+    container.create_nix_directories()?;
+    let profile = places.system_profile(container.name());
+    system::build(container.name(), source, &root, &profile)?;
+    system::check(&Source::System(profile))
+}
+
+impl Reservation {
+    /// Makes it a container, in one step.
+    fn confirm(self) -> Result<()> {
+        let places = self.container.places();
+        let name = self.container.name();
+        let conf = places.conf(name);
+        fs::rename(places.reservation(name), &conf)
+            .and_then(|()| fs::File::open(places.conf_dir())?.sync_all())
+            .with_context(|| format!("cannot make {}", conf.display()))
+    }
+
+    /// Takes back all that was made.
+    fn give_up(self) {
+        if let Err(error) = teardown::undo_creation(&self.container, self.keep_root) {
+            crate::print_error(&error);
+        }
+        drop(self.lock);
+    }
+}

@@ -1,0 +1,53 @@
+//! Starting and stopping.
+
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::container::Container;
+use crate::control::Request;
+use crate::{manager, supervisor};
+
+/// `start NAME…`
+pub fn start(container: &Container) -> Result<()> {
+    manager::start(container)
+}
+
+/// `stop NAME…`
+pub fn stop(container: &Container, timeout: Option<u64>) -> Result<()> {
+    container.require()?;
+    manager::stop(container, timeout.map(Duration::from_secs))
+}
+
+/// `restart NAME…`
+pub fn restart(container: &Container) -> Result<()> {
+    stop(container, None)?;
+    start(container)
+}
+
+/// `terminate NAME`: other signals than SIGKILL are init's to understand.
+pub fn terminate(container: &Container, signal: i32) -> Result<()> {
+    let running = container.require_running()?;
+    if signal == libc::SIGKILL {
+        return manager::kill(container);
+    }
+    running
+        .connection
+        .send_request(&Request::Signal(signal))
+        .context("cannot talk with the supervisor")
+}
+
+/// `supervise NAME`
+pub fn supervise(container: &Container, detached: bool) -> Result<ExitCode> {
+    let report = if detached {
+        rustix::process::setsid().context("cannot make a session")?;
+        let stdin = std::io::stdin();
+        let report = rustix::io::fcntl_dupfd_cloexec(stdin.as_fd(), 3);
+        Some(report.context("cannot take over standard input")?)
+    } else {
+        None
+    };
+    supervisor::supervise(container, report).map(ExitCode::from)
+}

@@ -1,0 +1,198 @@
+//! One container: where its things are, what it is configured to be, and
+//! whether it runs.
+
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use runtime::cgroup::Cgroup;
+
+use crate::config::ContainerConfig;
+use crate::control::{Connection, Event, State};
+use crate::name::ContainerName;
+use crate::paths::{Places, RunDir};
+
+/// A container by its name; it need not exist.
+#[derive(Debug, Clone)]
+pub struct Container {
+    places: Places,
+    name: ContainerName,
+}
+
+/// A container that runs.
+#[derive(Debug)]
+pub struct Running {
+    /// The talk with its supervisor.
+    pub connection: Connection,
+    /// Where it is in its life.
+    pub state: State,
+    /// Pid of its init.
+    pub leader: i32,
+    /// Pidfd of its init.
+    pub leader_fd: OwnedFd,
+}
+
+impl Container {
+    /// The container of this name in these places.
+    pub fn new(places: &Places, name: ContainerName) -> Self {
+        Self {
+            places: places.clone(),
+            name,
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &ContainerName {
+        &self.name
+    }
+
+    /// Where things are.
+    pub fn places(&self) -> &Places {
+        &self.places
+    }
+
+    /// What belongs to it while it runs.
+    pub fn run(&self) -> RunDir {
+        self.places.run(&self.name)
+    }
+
+    /// Whether there is such a container.
+    pub fn exists(&self) -> bool {
+        self.places.conf(&self.name).exists()
+    }
+
+    /// Fails if there is no such container.
+    pub fn require(&self) -> Result<()> {
+        if !self.exists() {
+            bail!(
+                "container '{}' does not exist; `nixos-container list` shows those that do",
+                self.name
+            );
+        }
+        Ok(())
+    }
+
+    /// What it is configured to be. Keys that nobody knows are warned of.
+    pub fn config(&self) -> Result<ContainerConfig> {
+        self.require()?;
+        let path = self.places.conf(&self.name);
+        let text = fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        let config = ContainerConfig::parse(&path, &text)?;
+        if !config.unknown_keys.is_empty() {
+            eprintln!(
+                "warning: {} has keys that are not known: {}",
+                path.display(),
+                config.unknown_keys.join(", ")
+            );
+        }
+        Ok(config)
+    }
+
+    /// Its control group.
+    pub fn cgroup(&self) -> Result<Cgroup> {
+        let group = format!("nixos-container-{}", self.name);
+        Cgroup::locate(Path::new(&group)).context("cannot find the host's cgroups")
+    }
+
+    /// Makes the directories that appear inside as `/nix/var/nix/profiles` and
+    /// `/nix/var/nix/gcroots`. Those of all containers are closed to the
+    /// host's users, who may share numbers with users inside.
+    pub fn create_nix_directories(&self) -> Result<()> {
+        for directory in [
+            self.places.profiles(&self.name),
+            self.places.gcroots(&self.name),
+        ] {
+            if let Some(all) = directory.parent() {
+                create_dir(all, 0o700)?;
+            }
+            create_dir(&directory, 0o755)?;
+        }
+        Ok(())
+    }
+
+    /// The running container; `None` if it does not run.
+    pub fn running(&self) -> Result<Option<Running>> {
+        let cannot = || format!("cannot talk with the supervisor of container '{}'", self.name);
+        let connection = Connection::open(&self.run().control()).with_context(cannot)?;
+        let Some(connection) = connection else {
+            return Ok(None);
+        };
+        match connection.next_event().with_context(cannot)? {
+            Some((Event::State { state, leader, .. }, Some(leader_fd))) => Ok(Some(Running {
+                connection,
+                state,
+                leader,
+                leader_fd,
+            })),
+            // It went while we asked.
+            _ => Ok(None),
+        }
+    }
+
+    /// The running container, or an error that says it does not run.
+    pub fn require_running(&self) -> Result<Running> {
+        self.require()?;
+        match self.running()? {
+            Some(running) => Ok(running),
+            None => bail!(
+                "container '{0}' is not running; start it with `nixos-container start {0}`",
+                self.name
+            ),
+        }
+    }
+}
+
+/// All containers there are, sorted by name.
+pub fn all(places: &Places) -> Result<Vec<Container>> {
+    let directory = places.conf_dir();
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        answer => answer.with_context(|| format!("cannot read {}", directory.display()))?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.with_context(|| format!("cannot read {}", directory.display()))?;
+        names.extend(name_of_conf(&entry.file_name().to_string_lossy()));
+    }
+    names.sort();
+    Ok(names.into_iter().map(|name| Container::new(places, name)).collect())
+}
+
+/// Files of other tools in `/etc/containers`, where nixpkgs kept containers
+/// before NixOS 22.05 (`man 5 containers.conf` and its neighbours).
+const FOREIGN: [&str; 4] = ["containers", "libpod", "registries", "storage"];
+
+/// The container whose configuration file has this name.
+pub fn name_of_conf(file_name: &str) -> Option<ContainerName> {
+    let name = file_name.strip_suffix(".conf")?;
+    if FOREIGN.contains(&name) {
+        return None;
+    }
+    name.parse().ok()
+}
+
+/// A directory with this mode, unless it exists.
+pub fn create_dir(path: &Path, mode: u32) -> Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(mode)
+        .create(path)
+        .with_context(|| format!("cannot make the directory {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_tools_files_are_no_containers() {
+        for file in ["containers.conf", "storage.conf", ".foo.creating", "a b.conf", "foo.conf~"] {
+            assert_eq!(name_of_conf(file), None, "{file}");
+        }
+        assert_eq!(name_of_conf("foo.conf").as_ref().map(ContainerName::as_str), Some("foo"));
+    }
+}

@@ -1,0 +1,213 @@
+//! How a supervisor and the commands talk: a socket of messages, JSON each.
+//!
+//! Whoever connects is told the container's state, at once and whenever it
+//! changes, until the container is gone and the socket closes. The first
+//! message of a running container carries the pidfd of its init, so that no
+//! command ever acts on a recycled pid.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
+};
+use serde::{Deserialize, Serialize};
+
+/// Where a container is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Its init does not run or has not finished booting.
+    Starting,
+    /// It has booted.
+    Up,
+    /// It was asked to halt.
+    Stopping,
+}
+
+impl State {
+    /// The word for people and scripts.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Up => "up",
+            Self::Stopping => "stopping",
+        }
+    }
+}
+
+/// What a supervisor says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Event {
+    /// The container is in this state.
+    State {
+        /// The state.
+        state: State,
+        /// Pid of its init as the supervisor sees it; 0 before there is one.
+        leader: i32,
+        /// What init says it is doing.
+        status: Option<String>,
+    },
+    /// The container did not start, and why.
+    Failed(String),
+}
+
+/// What a command asks of a supervisor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Request {
+    /// A clean halt; what still runs after this many seconds is killed.
+    Stop {
+        /// `None`: however long it takes.
+        timeout: Option<u64>,
+    },
+    /// A signal to init.
+    Signal(i32),
+}
+
+/// Longest message in bytes. A failure with the words of several programs fits.
+const LONGEST_MESSAGE: usize = 16 * 1024;
+
+/// One end of a talk.
+#[derive(Debug)]
+pub struct Connection(OwnedFd);
+
+impl Connection {
+    /// Connects to the supervisor that listens at `path`; `None` if none does.
+    pub fn open(path: &Path) -> io::Result<Option<Self>> {
+        let socket = seqpacket(SocketFlags::CLOEXEC)?;
+        match rustix::net::connect(&socket, &SocketAddrUnix::new(path)?) {
+            Ok(()) => Ok(Some(Self(socket))),
+            Err(rustix::io::Errno::NOENT | rustix::io::Errno::CONNREFUSED) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Both ends, for a supervisor that is about to be started.
+    pub fn pair() -> io::Result<(Self, OwnedFd)> {
+        let (ours, theirs) = rustix::net::socketpair(
+            AddressFamily::UNIX,
+            SocketType::SEQPACKET,
+            SocketFlags::CLOEXEC,
+            None,
+        )?;
+        Ok((Self(ours), theirs))
+    }
+
+    /// The end that a supervisor was started with.
+    pub fn from_descriptor(socket: OwnedFd) -> Self {
+        Self(socket)
+    }
+
+    /// Sends an event, with init's pidfd. Never waits for a slow reader.
+    pub fn send_event(&self, event: &Event, leader: Option<BorrowedFd<'_>>) -> io::Result<()> {
+        let descriptors: Vec<_> = leader.into_iter().collect();
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        if !descriptors.is_empty() {
+            ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
+        }
+        let message = serde_json::to_vec(event)?;
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        rustix::net::sendmsg(&self.0, &[IoSlice::new(&message)], &mut ancillary, flags)?;
+        Ok(())
+    }
+
+    /// The next event, with init's pidfd if there is one; `None` when the
+    /// container is gone.
+    pub fn next_event(&self) -> io::Result<Option<(Event, Option<OwnedFd>)>> {
+        let mut message = vec![0; LONGEST_MESSAGE];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let length = loop {
+            let received = rustix::net::recvmsg(
+                &self.0,
+                &mut [IoSliceMut::new(&mut message)],
+                &mut ancillary,
+                RecvFlags::CMSG_CLOEXEC,
+            );
+            match received {
+                Ok(received) => break received.bytes,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::CONNRESET) => return Ok(None),
+                Err(errno) => return Err(errno.into()),
+            }
+        };
+        if length == 0 {
+            return Ok(None);
+        }
+        let leader = ancillary.drain().find_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+            _ => None,
+        });
+        Ok(Some((serde_json::from_slice(&message[..length])?, leader)))
+    }
+
+    /// Asks for something.
+    pub fn send_request(&self, request: &Request) -> io::Result<()> {
+        let message = serde_json::to_vec(request)?;
+        rustix::net::send(&self.0, &message, SendFlags::NOSIGNAL)?;
+        Ok(())
+    }
+
+    /// A request that is waiting; `None` when the other end is closed.
+    pub fn next_request(&self) -> io::Result<Option<Request>> {
+        let mut message = [0; 256];
+        let (length, _) = rustix::net::recv(&self.0, &mut message[..], RecvFlags::DONTWAIT)?;
+        if length == 0 {
+            return Ok(None);
+        }
+        Ok(Some(serde_json::from_slice(&message[..length])?))
+    }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Where a supervisor is found.
+#[derive(Debug)]
+pub struct Listener(OwnedFd);
+
+/// Connections that may wait to be accepted; a supervisor accepts at once.
+const BACKLOG: i32 = 64;
+
+impl Listener {
+    /// Listens at `path`, where nothing must be.
+    pub fn bind(path: &Path) -> io::Result<Self> {
+        let socket = seqpacket(SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
+        rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
+        rustix::net::listen(&socket, BACKLOG)?;
+        Ok(Self(socket))
+    }
+
+    /// Somebody who has connected; `None` if nobody is waiting.
+    pub fn accept(&self) -> io::Result<Option<Connection>> {
+        match rustix::net::accept_with(&self.0, SocketFlags::CLOEXEC) {
+            Ok(socket) => Ok(Some(Connection(socket))),
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::CONNABORTED) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+fn seqpacket(flags: SocketFlags) -> io::Result<OwnedFd> {
+    Ok(rustix::net::socket_with(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        flags,
+        None,
+    )?)
+}

@@ -1,0 +1,129 @@
+//! Every path, in one place.
+
+use std::path::{Path, PathBuf};
+
+use crate::name::ContainerName;
+
+/// Where containers are kept. Each place can be moved by a variable of the
+/// environment, so that a second set of containers (a test's, another tool's)
+/// can live beside the host's own.
+#[derive(Debug, Clone)]
+pub struct Places {
+    conf: PathBuf,
+    state: PathBuf,
+    profiles: PathBuf,
+    gcroots: PathBuf,
+    run: PathBuf,
+}
+
+impl Places {
+    /// The host's places, or those that the environment names.
+    pub fn from_environment() -> Self {
+        let place = |variable: &str, default: &str| {
+            std::env::var_os(variable)
+                .filter(|value| !value.is_empty())
+                .map_or_else(|| PathBuf::from(default), PathBuf::from)
+        };
+        Self {
+            conf: place("NIXOS_CONTAINER_CONF_DIR", "/etc/nixos-containers"),
+            state: place("NIXOS_CONTAINER_STATE_DIR", "/var/lib/nixos-containers"),
+            profiles: place(
+                "NIXOS_CONTAINER_PROFILE_DIR",
+                "/nix/var/nix/profiles/per-container",
+            ),
+            gcroots: place(
+                "NIXOS_CONTAINER_GCROOT_DIR",
+                "/nix/var/nix/gcroots/per-container",
+            ),
+            run: place("NIXOS_CONTAINER_RUN_DIR", "/run/nixos-containers"),
+        }
+    }
+
+    /// The directory of all configuration files.
+    pub fn conf_dir(&self) -> &Path {
+        &self.conf
+    }
+
+    /// What a container is configured to be. A container exists if and only if
+    /// this file does.
+    pub fn conf(&self, name: &ContainerName) -> PathBuf {
+        self.conf.join(format!("{name}.conf"))
+    }
+
+    /// The configuration of a container that is being created.
+    pub fn reservation(&self, name: &ContainerName) -> PathBuf {
+        self.conf.join(format!(".{name}.creating"))
+    }
+
+    /// The configuration of a container that is being destroyed.
+    pub fn tombstone(&self, name: &ContainerName) -> PathBuf {
+        self.conf.join(format!(".{name}.destroying"))
+    }
+
+    /// The directory of all root directories.
+    pub fn state_dir(&self) -> &Path {
+        &self.state
+    }
+
+    /// The container's root directory.
+    pub fn root(&self, name: &ContainerName) -> PathBuf {
+        self.state.join(name.as_str())
+    }
+
+    /// The directory of the container's profiles, which it sees as
+    /// `/nix/var/nix/profiles`.
+    pub fn profiles(&self, name: &ContainerName) -> PathBuf {
+        self.profiles.join(name.as_str())
+    }
+
+    /// The profile of the container's system.
+    pub fn system_profile(&self, name: &ContainerName) -> PathBuf {
+        self.profiles(name).join("system")
+    }
+
+    /// The container's own garbage collector roots.
+    pub fn gcroots(&self, name: &ContainerName) -> PathBuf {
+        self.gcroots.join(name.as_str())
+    }
+
+    /// The directory of all running containers.
+    pub fn run_dir(&self) -> &Path {
+        &self.run
+    }
+
+    /// What belongs to one running container.
+    pub fn run(&self, name: &ContainerName) -> RunDir {
+        RunDir(self.run.join(name.as_str()))
+    }
+}
+
+/// The directory of one running container.
+#[derive(Debug, Clone)]
+pub struct RunDir(PathBuf);
+
+impl RunDir {
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Locked by the supervisor for as long as it lives.
+    pub fn lock(&self) -> PathBuf {
+        self.0.join("lock")
+    }
+
+    /// Where the supervisor answers.
+    pub fn control(&self) -> PathBuf {
+        self.0.join("control")
+    }
+
+    /// Where the container's init reports.
+    pub fn notify(&self) -> PathBuf {
+        self.0.join("notify")
+    }
+
+    /// What the container wrote to its console since its last start.
+    pub fn console_log(&self) -> PathBuf {
+        self.0.join("console.log")
+    }
+}

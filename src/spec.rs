@@ -1,0 +1,169 @@
+//! From a container's configuration to what the runtime and the network need:
+//! absolute paths, numbers, nothing left to guess.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use runtime::capabilities::CapabilitySet;
+use runtime::rooted::Root;
+use runtime::{Bind, Directory, Id128, Init, Network};
+
+use crate::config::ContainerConfig;
+use crate::name::ContainerName;
+use crate::paths::Places;
+
+/// The profile of a container's system as the container itself sees it.
+const SYSTEM_PROFILE_INSIDE: &str = "/nix/var/nix/profiles/system";
+
+/// Group `tty` of NixOS (`ids.nix` of nixpkgs).
+const TTY_GID: u32 = 3;
+
+/// What one start of a container consists of.
+#[derive(Debug)]
+pub struct Start {
+    /// For the runtime.
+    pub container: runtime::Spec,
+    /// For the network, if it is a private one.
+    pub network: Option<netns::Spec>,
+}
+
+/// Resolves a configuration. Reads files, changes none.
+pub fn resolve(places: &Places, name: &ContainerName, config: &ContainerConfig) -> Result<Start> {
+    let root = places.root(name);
+    let network = if config.private_network {
+        Network::Private
+    } else {
+        Network::Host
+    };
+    let container = runtime::Spec {
+        init: init(places, name, config)?,
+        directories: root_directories(),
+        // Empty, it is filled by systemd from `$container_uuid`; missing, it
+        // would mean a first boot (`man 5 machine-id`).
+        empty_files: vec!["/etc/machine-id".into()],
+        binds: nix_binds(places, name),
+        hostname: name.as_str().to_owned(),
+        machine_id: machine_id(&root)?,
+        boot_id: random_id()?,
+        network,
+        capabilities: CapabilitySet::default_for(network),
+        tty_gid: TTY_GID,
+        resolv_conf: config.copy_resolv_conf.then(hosts_resolv_conf).transpose()?,
+        notify_socket: places.run(name).notify(),
+        root,
+    };
+    let network = match network {
+        Network::Host => None,
+        Network::Private => Some(network_spec(name, config)?),
+    };
+    Ok(Start { container, network })
+}
+
+/// The network of a container as configured.
+pub fn network_spec(name: &ContainerName, config: &ContainerConfig) -> Result<netns::Spec> {
+    let veth = netns::Veth {
+        host_address: config.host_address,
+        host_address6: config.host_address6,
+        local_address: config.local_address,
+        local_address6: config.local_address6,
+    };
+    Ok(netns::Spec {
+        container: netns::ContainerName::new(name.as_str())?,
+        veth: config.addresses().next().map(|_| veth),
+    })
+}
+
+/// The system's init, by its path inside.
+fn init(places: &Places, name: &ContainerName, config: &ContainerConfig) -> Result<Init> {
+    let (on_host, inside) = match &config.system_path {
+        Some(system) => (system.clone(), system.clone()),
+        None => (places.system_profile(name), SYSTEM_PROFILE_INSIDE.into()),
+    };
+    require_init(&on_host)?;
+    Ok(Init {
+        program: inside.join("init"),
+        arguments: Vec::new(),
+        environment: Vec::new(),
+    })
+}
+
+/// Checks that `system` is a NixOS system as far as starting it goes.
+pub fn require_init(system: &Path) -> Result<()> {
+    match std::fs::canonicalize(system) {
+        Ok(real) if real.join("init").exists() => Ok(()),
+        Ok(real) => bail!(
+            "{} is no NixOS system: it has no `init`; give the store path of a system's toplevel",
+            real.display()
+        ),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => bail!(
+            "the system {} does not exist; build it again with `nixos-container update`",
+            system.display()
+        ),
+        Err(error) => Err(error).with_context(|| format!("cannot look at {}", system.display())),
+    }
+}
+
+/// What nixpkgs' unit makes before each start, with its modes.
+fn root_directories() -> Vec<Directory> {
+    [
+        ("/usr/bin", 0o755),
+        ("/etc", 0o755),
+        ("/var/lib", 0o755),
+        ("/var/lib/private", 0o700),
+        ("/root", 0o700),
+    ]
+    .map(|(path, mode)| Directory {
+        path: path.into(),
+        mode,
+    })
+    .into()
+}
+
+/// The store and, of the rest of `/nix`, what lets Nix work inside: the
+/// database and the daemon to read from, profiles and roots of its own.
+fn nix_binds(places: &Places, name: &ContainerName) -> Vec<Bind> {
+    let read_only = |path: &str| Bind {
+        source: path.into(),
+        target: path.into(),
+        read_only: true,
+    };
+    let own = |source: PathBuf, target: &str| Bind {
+        source,
+        target: target.into(),
+        read_only: false,
+    };
+    let mut binds = vec![read_only("/nix/store")];
+    // A host whose Nix has no daemon, or has not run yet, lacks these.
+    for path in ["/nix/var/nix/db", "/nix/var/nix/daemon-socket"] {
+        if Path::new(path).exists() {
+            binds.push(read_only(path));
+        }
+    }
+    binds.push(own(places.profiles(name), "/nix/var/nix/profiles"));
+    binds.push(own(places.gcroots(name), "/nix/var/nix/gcroots"));
+    binds
+}
+
+/// The id that the container gave itself at an earlier start, or one for a
+/// container that has none yet.
+fn machine_id(root: &Path) -> Result<Id128> {
+    let file = Path::new("/etc/machine-id");
+    let existing = Root::open(root).and_then(|root| root.read_file(file, 64));
+    let existing = existing.ok().and_then(|text| String::from_utf8(text).ok());
+    match existing.as_deref().and_then(Id128::parse) {
+        Some(id) => Ok(id),
+        None => random_id(),
+    }
+}
+
+fn random_id() -> Result<Id128> {
+    let mut bytes = [0; 16];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
+        .context("cannot get random bytes")?;
+    Ok(Id128::from_random_bytes(bytes))
+}
+
+fn hosts_resolv_conf() -> Result<String> {
+    std::fs::read_to_string("/etc/resolv.conf").context("cannot read the host's /etc/resolv.conf")
+}

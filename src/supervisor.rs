@@ -1,0 +1,446 @@
+//! The one process that stays with a container, from before its first process
+//! to after its last.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer};
+use runtime::cgroup::Cgroup;
+use runtime::launch::Started;
+use runtime::notify::NotifySocket;
+use runtime::process::{self, Exit, Process};
+
+use crate::config::ContainerConfig;
+use crate::container::Container;
+use crate::control::{Connection, Event, Listener, Request, State};
+use crate::lock::Lock;
+use crate::paths::RunDir;
+use crate::reclaim;
+use crate::spec::{self, Start};
+
+/// How long a boot may take unless `TIMEOUT_START_SEC` says otherwise: the
+/// default of nixpkgs' `timeoutStartSec`.
+const DEFAULT_TIMEOUT_START: Duration = Duration::from_secs(60);
+
+/// How often a halt that init was not ready to hear is repeated.
+const HALT_RETRY: Duration = Duration::from_millis(50);
+
+/// What is kept of the console, in bytes; then the log starts over.
+const LONGEST_CONSOLE_LOG: u64 = 1 << 20;
+
+/// Exit status of init that was restarted by `reboot(2)`, as systemd-nspawn
+/// gives it (`RestartForceExitStatus=133` of nixpkgs' unit).
+const REBOOTED: u8 = 133;
+
+/// Supervises a container until it halts. `report` is told all about it from
+/// the very beginning; without, the supervisor is in the foreground and copies
+/// the console to its standard output.
+///
+/// A container that reboots is started over if the supervisor is on its own;
+/// in the foreground, whoever runs it does that, told by the exit status 133.
+pub fn supervise(container: &Container, report: Option<OwnedFd>) -> Result<u8> {
+    let report = report.map(Connection::from_descriptor);
+    match supervise_reporting(container, report.as_ref()) {
+        Err(error) => {
+            if let Some(report) = &report {
+                let _ = report.send_event(&Event::Failed(format!("{error:#}")), None);
+            }
+            Err(error)
+        }
+        answer => answer,
+    }
+}
+
+fn supervise_reporting(container: &Container, report: Option<&Connection>) -> Result<u8> {
+    let run = container.run();
+    std::fs::create_dir_all(run.path())
+        .with_context(|| format!("cannot make {}", run.path().display()))?;
+    let lock = Lock::try_lock(&run.lock()).context("cannot lock the container")?;
+    let Some(_lock) = lock else {
+        bail!("container '{}' is running already", container.name());
+    };
+    let signals = signals()?;
+    loop {
+        reclaim::leftovers(container)?;
+        let ended = live(container, &run, &signals, report);
+        reclaim::after_end(container)?;
+        match ended? {
+            Ended::Halted => return Ok(0),
+            Ended::Rebooted if report.is_none() => return Ok(REBOOTED),
+            Ended::Rebooted => {}
+        }
+    }
+}
+
+enum Ended {
+    Halted,
+    Rebooted,
+}
+
+/// One life of the container, from its network to its last process.
+fn live(
+    container: &Container,
+    run: &RunDir,
+    signals: &SignalFd,
+    report: Option<&Connection>,
+) -> Result<Ended> {
+    let config = container.config()?;
+    let start = spec::resolve(container.places(), container.name(), &config)?;
+    container.create_nix_directories()?;
+    let notify = NotifySocket::bind(&run.notify()).context("cannot make the notify socket")?;
+    let listener = Listener::bind(&run.control()).context("cannot make the control socket")?;
+    let cgroup = container.cgroup()?;
+    let started = launch(&start, &cgroup)?;
+    let mut supervision = Supervision {
+        init: &started.init,
+        console: Console::new(started.console, run, report.is_none())?,
+        notify,
+        listener,
+        signals,
+        clients: Vec::new(),
+        report,
+        state: State::Starting,
+        status: None,
+        deadline: None,
+        halt_pending: false,
+    };
+    supervision.set_deadline(Some(timeout_start(&config)));
+    supervision.announce();
+    let exit = supervision.run();
+    if exit.is_err() {
+        let _ = started.init.signal(libc::SIGKILL);
+        let _ = started.init.wait();
+    }
+    supervision.console.drain();
+    supervision.judge(exit?)
+}
+
+/// Clones the container and furnishes its network while it mounts its file
+/// systems.
+fn launch(start: &Start, cgroup: &Cgroup) -> Result<Started> {
+    let plan = runtime::plan(&start.container);
+    let payload = cgroup
+        .create_payload()
+        .with_context(|| format!("cannot make the cgroup {}", cgroup.path().display()))?;
+    // SAFETY: the supervisor starts no threads.
+    let starting = unsafe { runtime::launch::launch(&plan, payload.as_fd()) }?;
+    if let Some(network) = &start.network {
+        let furnished = starting
+            .network_namespace()
+            .context("cannot open the container's network namespace")
+            .and_then(|netns| Ok(netns::apply(&netns::plan(network), netns.as_fd())?));
+        if let Err(error) = furnished {
+            starting.abort();
+            return Err(error);
+        }
+        starting.go().context("cannot tell the container to go on")?;
+    }
+    Ok(starting.finish()?)
+}
+
+fn timeout_start(config: &ContainerConfig) -> Duration {
+    config.timeout_start.unwrap_or(DEFAULT_TIMEOUT_START)
+}
+
+/// Signals come as data: no handler runs between any two instructions.
+fn signals() -> Result<SignalFd> {
+    let mut set = SigSet::empty();
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        set.add(signal);
+    }
+    set.thread_block().context("cannot block signals")?;
+    let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+    SignalFd::with_flags(&set, flags).context("cannot make a signal descriptor")
+}
+
+struct Supervision<'a> {
+    init: &'a Process,
+    console: Console,
+    notify: NotifySocket,
+    listener: Listener,
+    signals: &'a SignalFd,
+    clients: Vec<Connection>,
+    report: Option<&'a Connection>,
+    state: State,
+    status: Option<String>,
+    /// When init is killed.
+    deadline: Option<Instant>,
+    /// Init was asked to halt before it could hear.
+    halt_pending: bool,
+}
+
+impl Supervision<'_> {
+    /// Until init ends.
+    fn run(&mut self) -> Result<Exit> {
+        loop {
+            let ready = self.wait().context("cannot wait for the container")?;
+            if ready.console {
+                self.console.copy();
+            }
+            if ready.notify {
+                self.read_notifications()?;
+            }
+            if ready.signals {
+                self.read_signals()?;
+            }
+            for index in ready.clients.into_iter().rev() {
+                self.read_request(index);
+            }
+            if ready.listener {
+                self.accept()?;
+            }
+            if ready.init {
+                return self.init.wait().context("cannot wait for init");
+            }
+            if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                self.deadline = None;
+                self.kill(libc::SIGKILL);
+            }
+            if self.halt_pending {
+                self.halt();
+            }
+        }
+    }
+
+    fn wait(&self) -> io::Result<Ready> {
+        let input = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
+        let mut fds = vec![
+            input(self.init.as_fd()),
+            input(self.console.main.as_fd()),
+            input(self.notify.as_fd()),
+            input(self.signals.as_fd()),
+            input(self.listener.as_fd()),
+        ];
+        fds.extend(self.clients.iter().map(|client| input(client.as_fd())));
+        match rustix::event::poll(&mut fds, self.timeout().as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        let ready = |index: usize| fds.get(index).is_some_and(|fd| !fd.revents().is_empty());
+        Ok(Ready {
+            init: ready(0),
+            console: ready(1),
+            notify: ready(2),
+            signals: ready(3),
+            listener: ready(4),
+            clients: (0..self.clients.len()).filter(|client| ready(5 + client)).collect(),
+        })
+    }
+
+    fn timeout(&self) -> Option<Timespec> {
+        let until_deadline = self
+            .deadline
+            .map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let until_retry = self.halt_pending.then_some(HALT_RETRY);
+        let timeout = until_deadline.into_iter().chain(until_retry).min()?;
+        timeout.try_into().ok()
+    }
+
+    fn read_notifications(&mut self) -> Result<()> {
+        while let Some(notification) = self
+            .notify
+            .receive(self.init.pid)
+            .context("cannot read what init reports")?
+        {
+            if notification.status.is_some() {
+                self.status = notification.status;
+            }
+            if notification.ready && self.state == State::Starting {
+                self.state = State::Up;
+                self.set_deadline(None);
+            }
+            self.announce();
+        }
+        Ok(())
+    }
+
+    fn read_signals(&mut self) -> Result<()> {
+        while let Some(signal) = self.signals.read_signal().context("cannot read signals")? {
+            // In the foreground a terminal that goes takes the container with
+            // it; on its own, the supervisor has none.
+            let signal = signal.ssi_signo as i32;
+            if matches!(signal, libc::SIGTERM | libc::SIGINT | libc::SIGHUP) {
+                self.stop(None);
+            }
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self) -> Result<()> {
+        while let Some(client) = self.listener.accept().context("cannot accept a connection")? {
+            if client.send_event(&self.event(), Some(self.init.as_fd())).is_ok() {
+                self.clients.push(client);
+            }
+        }
+        Ok(())
+    }
+
+    fn read_request(&mut self, index: usize) {
+        match self.clients[index].next_request() {
+            Ok(Some(Request::Stop { timeout })) => self.stop(timeout.map(Duration::from_secs)),
+            Ok(Some(Request::Signal(signal))) => self.kill(signal),
+            // It hung up, or does not speak our language.
+            Ok(None) | Err(_) => {
+                self.clients.swap_remove(index);
+            }
+        }
+    }
+
+    fn stop(&mut self, timeout: Option<Duration>) {
+        self.state = State::Stopping;
+        self.set_deadline(timeout);
+        self.halt();
+        self.announce();
+    }
+
+    /// Before init has taken over signals, the kernel would drop one without a
+    /// word (`man 7 pid_namespaces`); then it is sent again later.
+    fn halt(&mut self) {
+        let signal = process::halt_signal();
+        self.halt_pending = !catches(self.init.pid, signal);
+        if !self.halt_pending {
+            self.kill(signal);
+        }
+    }
+
+    fn kill(&self, signal: i32) {
+        // Init may be a zombie by now, which the next turn of the loop sees.
+        let _ = self.init.signal(signal);
+    }
+
+    fn set_deadline(&mut self, timeout: Option<Duration>) {
+        self.deadline = timeout.map(|timeout| Instant::now() + timeout);
+    }
+
+    fn event(&self) -> Event {
+        Event::State {
+            state: self.state,
+            leader: self.init.pid,
+            status: self.status.clone(),
+        }
+    }
+
+    fn announce(&mut self) {
+        let event = self.event();
+        let leader = self.init.as_fd();
+        // Who does not listen any more, or not fast enough, is left alone.
+        self.clients
+            .retain(|client| client.send_event(&event, Some(leader)).is_ok());
+        if let Some(report) = self.report {
+            let _ = report.send_event(&event, Some(leader));
+        }
+    }
+
+    /// What the end of init means. The kernel tells by a signal what init
+    /// asked of `reboot(2)` (`man 2 reboot`, "Behavior inside PID namespaces").
+    fn judge(&self, exit: Exit) -> Result<Ended> {
+        match (exit, self.state) {
+            (_, State::Stopping) => Ok(Ended::Halted),
+            (Exit::Signal(libc::SIGHUP), _) => Ok(Ended::Rebooted),
+            (Exit::Signal(libc::SIGINT) | Exit::Code(0), State::Up) => Ok(Ended::Halted),
+            // A program in the place of init, or a halt during the boot.
+            (Exit::Code(0), State::Starting) if self.report.is_none() => Ok(Ended::Halted),
+            (exit, state) => Err(premature(exit, state)),
+        }
+    }
+}
+
+fn premature(exit: Exit, state: State) -> anyhow::Error {
+    let how = match exit {
+        Exit::Code(code) => format!("exited with status {code}"),
+        Exit::Signal(libc::SIGINT) => "halted".to_owned(),
+        Exit::Signal(signal) => format!("was killed by signal {signal}"),
+    };
+    match state {
+        State::Starting => anyhow!("the container's init {how} before the system had booted"),
+        _ => anyhow!("the container's init {how}"),
+    }
+}
+
+struct Ready {
+    init: bool,
+    console: bool,
+    notify: bool,
+    signals: bool,
+    listener: bool,
+    clients: Vec<usize>,
+}
+
+/// Whether the process has a handler for the signal (`SigCgt` of
+/// `man 5 proc_pid_status`).
+fn catches(pid: i32, signal: i32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigCgt:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask & (1 << (signal - 1)) != 0)
+}
+
+/// The supervisor's end of `/dev/console`.
+struct Console {
+    main: OwnedFd,
+    /// Held open so that the console does not hang up whenever nobody inside
+    /// happens to have it open.
+    _terminal: OwnedFd,
+    log: File,
+    logged: u64,
+    echo: bool,
+}
+
+impl Console {
+    fn new(main: OwnedFd, run: &RunDir, echo: bool) -> Result<Self> {
+        rustix::io::ioctl_fionbio(&main, true).context("cannot set up the console")?;
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let terminal = ioctl_tiocgptpeer(&main, flags).context("cannot set up the console")?;
+        let path = run.console_log();
+        let log = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(Self {
+            main,
+            _terminal: terminal,
+            log,
+            logged: 0,
+            echo,
+        })
+    }
+
+    /// Copies what is there. What cannot be logged is lost, the container goes
+    /// on: a full disk of the host must not stop it.
+    fn copy(&mut self) -> usize {
+        let mut buffer = [0; 4096];
+        let length = rustix::io::read(&self.main, &mut buffer).unwrap_or(0);
+        let bytes = &buffer[..length];
+        if self.logged > LONGEST_CONSOLE_LOG {
+            let _ = self.log.set_len(0);
+            let _ = io::Seek::rewind(&mut self.log);
+            self.logged = 0;
+        }
+        let _ = self.log.write_all(bytes);
+        self.logged += length as u64;
+        if self.echo {
+            let _ = io::stdout().write_all(bytes);
+            let _ = io::stdout().flush();
+        }
+        length
+    }
+
+    fn drain(&mut self) {
+        while self.copy() > 0 {}
+    }
+}
+
+/// The last lines that the container wrote to its console.
+pub fn console_tail(path: &Path, lines: usize) -> String {
+    let log = std::fs::read(path).unwrap_or_default();
+    let log = String::from_utf8_lossy(&log);
+    let all: Vec<_> = log.lines().filter(|line| !line.trim().is_empty()).collect();
+    let tail = &all[all.len().saturating_sub(lines)..];
+    tail.join("\n")
+}

@@ -1,0 +1,183 @@
+//! A container's system: built by Nix, kept in a profile.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use runtime::rooted::Root;
+
+use crate::name::ContainerName;
+use crate::progress::Progress;
+use crate::spec::require_init;
+
+/// What a container's system is made from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// A NixOS configuration.
+    Configuration {
+        /// Options for its `configuration.nix`.
+        options: Options,
+        /// The NixOS expression to build with; `<nixpkgs/nixos>` if none.
+        nixos: Option<PathBuf>,
+    },
+    /// A system that is built already.
+    System(PathBuf),
+}
+
+/// The part of a `configuration.nix` that the user chooses.
+#[derive(Debug, Clone)]
+pub enum Options {
+    /// Nothing beyond what every container has.
+    None,
+    /// Definitions, as they stand.
+    Text(String),
+    /// A file to import, by its absolute path.
+    Import(PathBuf),
+}
+
+/// Where a container keeps its configuration, as `nixos-rebuild` inside does.
+const CONFIGURATION: &str = "/etc/nixos/configuration.nix";
+
+/// Fails if the source cannot be built from, before anything is made for it.
+pub fn check(source: &Source) -> Result<()> {
+    match source {
+        Source::System(system) => {
+            if !system.exists() {
+                bail!("the system {} does not exist", system.display());
+            }
+            require_init(system)
+        }
+        Source::Configuration { options, .. } => {
+            if let Options::Import(file) = options
+                && !file.exists()
+            {
+                bail!("the configuration file {} does not exist", file.display());
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Builds the system and makes it the profile's newest generation. A build
+/// that fails leaves the profile as it was.
+pub fn build(name: &ContainerName, source: &Source, root: &Path, profile: &Path) -> Result<()> {
+    let mut arguments: Vec<OsString> = vec!["-p".into(), profile.into()];
+    match source {
+        Source::System(system) => {
+            arguments.extend(["--set".into(), system.into()]);
+        }
+        Source::Configuration { options, nixos } => {
+            write_configuration(name, options, root)?;
+            let configuration = root.join(CONFIGURATION.trim_start_matches('/'));
+            let mut include = OsString::from("nixos-config=");
+            include.push(configuration);
+            let nixos = nixos.as_deref().map_or(OsStr::new("<nixpkgs/nixos>"), Path::as_os_str);
+            arguments.extend(["-I".into(), include, "-f".into(), nixos.into()]);
+            arguments.extend(["--set", "-A", "system"].map(OsString::from));
+        }
+    }
+    nix_env(&arguments, format!("building {name}"))
+}
+
+fn write_configuration(name: &ContainerName, options: &Options, root: &Path) -> Result<()> {
+    let text = configuration(name, options)?;
+    Root::open(root)
+        .and_then(|root| root.replace_file(Path::new(CONFIGURATION), text.as_bytes(), 0o644))
+        .with_context(|| format!("cannot write {CONFIGURATION} in {}", root.display()))
+}
+
+/// The `configuration.nix` of a container, as nixpkgs' tool writes it.
+fn configuration(name: &ContainerName, options: &Options) -> Result<String> {
+    let options = match options {
+        Options::None => String::new(),
+        Options::Text(text) => text.clone(),
+        Options::Import(file) => {
+            let Some(file) = file.to_str() else {
+                bail!("the path {} is not UTF-8, which Nix demands", file.display());
+            };
+            // A string, because a path literal has no spaces.
+            let quoted = file.replace('\\', r"\\").replace('"', "\\\"").replace("${", "\\${");
+            format!("imports = [ (/. + \"{quoted}\") ];")
+        }
+    };
+    Ok(format!(
+        "{{ config, lib, pkgs, ... }}:\n\n\
+         with lib;\n\n\
+         {{ boot.isContainer = true;\n  \
+           networking.hostName = mkDefault \"{name}\";\n  \
+           networking.useDHCP = false;\n  \
+           {options}\n\
+         }}\n"
+    ))
+}
+
+/// Runs `nix-env`. On a terminal its log is one line that changes, and is
+/// shown whole if it fails; else it goes to standard error as it comes.
+fn nix_env(arguments: &[OsString], what: String) -> Result<()> {
+    let progress = Progress::new(what);
+    let mut child = Command::new("nix-env")
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => anyhow::anyhow!(
+                "Nix is not installed: there is no `nix-env` in $PATH; \
+                 install it with `apt install nix-bin` or from your distribution"
+            ),
+            _ => anyhow::Error::new(error).context("cannot run nix-env"),
+        })?;
+    let log = match child.stderr.take() {
+        Some(stderr) => follow(stderr, &progress)?,
+        None => String::new(),
+    };
+    let status = child.wait().context("cannot wait for nix-env")?;
+    drop(progress);
+    if !status.success() {
+        bail!("Nix cannot build the system ({status}):\n{}", log.trim_end());
+    }
+    Ok(())
+}
+
+/// Reads a log to its end, and shows its newest line.
+fn follow(log: impl Read, progress: &Progress) -> Result<String> {
+    let mut all = String::new();
+    let mut reader = BufReader::new(log);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let length = reader.read_until(b'\n', &mut line).context("cannot read Nix's log")?;
+        if length == 0 {
+            return Ok(all);
+        }
+        let text = String::from_utf8_lossy(&line);
+        progress.say(Some(text.trim_end()));
+        all.push_str(&text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(options: &Options) -> String {
+        let name = "foo".parse().expect("valid");
+        configuration(&name, options).expect("valid")
+    }
+
+    #[test]
+    fn a_configuration_names_its_host_and_holds_the_options() {
+        let text = text(&Options::Text("services.openssh.enable = true;".into()));
+        assert!(text.contains("networking.hostName = mkDefault \"foo\";"));
+        assert!(text.contains("  services.openssh.enable = true;\n}"));
+    }
+
+    #[test]
+    fn the_path_of_an_import_is_no_code() {
+        let text = text(&Options::Import("/a b/${x}\"c.nix".into()));
+        assert!(text.contains(r#"imports = [ (/. + "/a b/\${x}\"c.nix") ];"#), "{text}");
+    }
+}

@@ -1,0 +1,105 @@
+//! Taking a container apart: its root directory, profiles and roots.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use rustix::mount::{UnmountFlags, unmount};
+
+use crate::container::Container;
+use crate::reclaim::{self, remove_file};
+
+/// Undoes a creation that failed or was killed, its reservation last.
+pub fn undo_creation(container: &Container, keep_root: bool) -> Result<()> {
+    let places = container.places();
+    if !keep_root {
+        remove_tree(&places.root(container.name()))?;
+    }
+    remove_nix_directories(container)?;
+    remove_file(&places.reservation(container.name()))
+}
+
+/// Removes a container of which only a tombstone says that it existed. The
+/// tombstone goes last, so that a destruction that is killed is finished by
+/// the next one, or by the next creation under this name.
+pub fn finish_destruction(container: &Container) -> Result<()> {
+    let tombstone = container.places().tombstone(container.name());
+    if !tombstone.exists() {
+        return Ok(());
+    }
+    reclaim::leftovers(container)?;
+    remove_tree(&container.places().root(container.name()))?;
+    remove_nix_directories(container)?;
+    remove_tree(container.run().path())?;
+    remove_file(&tombstone)
+}
+
+fn remove_nix_directories(container: &Container) -> Result<()> {
+    remove_tree(&container.places().profiles(container.name()))?;
+    remove_tree(&container.places().gcroots(container.name()))
+}
+
+/// Removes a directory with all that is in it. What is mounted below is
+/// unmounted first: it belongs to somebody else and stays as it is.
+fn remove_tree(path: &Path) -> Result<()> {
+    let cannot = || format!("cannot remove {}", path.display());
+    for mount_point in mount_points_below(path).with_context(cannot)? {
+        unmount(&mount_point, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW)
+            .with_context(|| format!("cannot unmount {}", mount_point.display()))?;
+    }
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::Error::from(io::ErrorKind::InvalidInput)).with_context(cannot);
+    };
+    match File::open(parent) {
+        Ok(parent) => runtime::rooted::remove_tree(parent.as_fd(), name).with_context(cannot),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error).with_context(cannot),
+    }
+}
+
+/// The deepest first, those on top of others before them.
+fn mount_points_below(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let path = match fs::canonicalize(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        answer => answer?,
+    };
+    let mountinfo = fs::read("/proc/self/mountinfo")?;
+    let mut below: Vec<_> = mountinfo
+        .split(|byte| *byte == b'\n')
+        .filter_map(mount_point)
+        .filter(|mount_point| mount_point.starts_with(&path))
+        .collect();
+    below.reverse();
+    Ok(below)
+}
+
+/// The mount point of a line of `mountinfo` (`man 5 proc_pid_mountinfo`), in
+/// which blanks and backslashes are written as octal numbers.
+fn mount_point(line: &[u8]) -> Option<PathBuf> {
+    let field = line.split(|byte| *byte == b' ').nth(4)?;
+    let mut path = Vec::new();
+    let mut rest = field;
+    while let Some((&byte, after)) = rest.split_first() {
+        let octal = after.get(..3).filter(|_| byte == b'\\');
+        let escaped = octal
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        path.push(escaped.unwrap_or(byte));
+        rest = if escaped.is_some() { &after[3..] } else { after };
+    }
+    Some(PathBuf::from(<std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(path)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mount_points_are_unescaped() {
+        let line = br"36 35 98:0 /mnt1 /var/lib/a\040b\134c rw,noatime master:1 - ext3 /dev/root rw";
+        assert_eq!(mount_point(line), Some(PathBuf::from(r"/var/lib/a b\c")));
+        assert_eq!(mount_point(b""), None);
+    }
+}
