@@ -305,7 +305,8 @@ in
 
     # In a directory of their own first, and then renamed: no reader ever finds
     # half a passwd. Few processes, for each boot waits for them.
-    system.activationScripts.users = ''
+    system.activationScripts.users.deps = [ "usr" ];
+    system.activationScripts.users.text = ''
       new=/etc/.users.new
       [ -d $new ] || mkdir -m 0700 $new
       for file in group passwd shadow .declared-users; do : >>/etc/$file; done

@@ -9,23 +9,9 @@
 trap 'exit 0' 37
 
 systemConfig=@out@
-tree=@tree@
 export HOME=/root
 
 printf '\n\033[1;32m<<< NixOS Stage 2 >>>\033[0m\n\n'
-
-# The program directories of the tree, as symbolic links. An empty directory
-# of that name may have been left by whoever prepared the root.
-for dir in usr bin lib lib64 sbin; do
-    [ -L "/$dir" ] || [ ! -d "/$dir" ] || rmdir "/$dir" || {
-        echo "stage 2: /$dir is a directory with files of its own; it has to be a link into the store: move it away" >&2
-        exit 1
-    }
-done
-ln -sfn "$tree/usr" /usr
-for dir in bin lib lib64 sbin; do
-    [ -L "/$dir" ] || ln -s "usr/$dir" "/$dir"
-done
 
 umask 022
 make_dir() { [ -d "$2" ] || mkdir -p -m "$1" "$2"; }

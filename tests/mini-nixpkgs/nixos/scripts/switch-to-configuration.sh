@@ -28,8 +28,6 @@ if [ ! -e /etc/NIXOS ]; then
 fi
 
 old=$(readlink -f /run/current-system)
-old_units=$old/etc/systemd/system
-new_units=$out/etc/systemd/system
 
 active_units() {
     "$systemctl" list-units --plain --no-legend --full \
@@ -37,12 +35,21 @@ active_units() {
         while read -r unit _; do echo "$unit"; done | sort
 }
 
-# The name under which the files of a unit are found: foo@bar.service comes
-# from foo@.service, unless it has a file of its own.
+# Where a unit's file is in a system: in its own units, else in systemd's.
+unit_file() {
+    local dir
+    for dir in "$1/etc/systemd/system" "$1/systemd/lib/systemd/system"; do
+        [ ! -e "$dir/$2" ] || { echo "$dir/$2" && return; }
+    done
+    return 1
+}
+
+# The name under which the file of a unit is found: foo@bar.service comes from
+# foo@.service, unless it has a file of its own.
 unit_file_name() {
     case $1 in
     *@*.*)
-        if [ -e "$old_units/$1" ] || [ -e "$new_units/$1" ]; then
+        if unit_file "$old" "$1" >/dev/null || unit_file "$out" "$1" >/dev/null; then
             echo "$1"
         else
             echo "${1%%@*}@.${1##*.}"
@@ -53,29 +60,23 @@ unit_file_name() {
 }
 
 unit_text() {
-    cat "$1/$2" "$1/$2.d/overrides.conf" 2>/dev/null
+    cat "$(unit_file "$1" "$2")" "$1/etc/systemd/system/$2.d/overrides.conf" 2>/dev/null
 }
 
-has_unit() { [ -e "$1/$2" ] || [ -e "$1/$2.d/overrides.conf" ]; }
-is_masked() { [ "$(readlink -f "$1/$2")" = /dev/null ]; }
-says() { unit_text "$new_units" "$1" | grep -qx "$2"; }
+has_unit() { unit_file "$1" "$2" >/dev/null; }
+is_masked() { [ "$(unit_file "$1" "$2")" -ef /dev/null ]; }
+says() { unit_text "$out" "$1" | grep -qx "$2"; }
 
 stop='' restart='' reload='' start='' skip=''
 active_before=$(active_units)
 for unit in $active_before; do
     name=$(unit_file_name "$unit")
-    if is_masked "$new_units" "$name" && ! is_masked "$old_units" "$name"; then
-        stop="$stop $unit"
-    elif ! has_unit "$old_units" "$name"; then
+    if ! has_unit "$old" "$name"; then
+        # Made at run time; none of ours.
         :
-    elif ! has_unit "$new_units" "$name"; then
-        # A unit that the tree has goes on without what we said of it.
-        if [ -e "/usr/lib/systemd/system/$name" ]; then
-            restart="$restart $unit"
-        else
-            stop="$stop $unit"
-        fi
-    elif [ "$(unit_text "$old_units" "$name")" = "$(unit_text "$new_units" "$name")" ]; then
+    elif ! has_unit "$out" "$name" || is_masked "$out" "$name"; then
+        stop="$stop $unit"
+    elif [ "$(unit_text "$old" "$name")" = "$(unit_text "$out" "$name")" ]; then
         :
     elif says "$name" X-RestartIfChanged=false; then
         skip="$skip $unit"

@@ -1,5 +1,10 @@
 # The boot of a container: which of systemd's own units take part.
-{ config, lib, pkgs, ... }:
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
 let
   inherit (lib) mkOption types;
 in
@@ -24,6 +29,25 @@ in
         message = "mini-nixpkgs builds systems of containers only: set boot.isContainer = true";
       }
     ];
+
+    # The program directories of the tree, as symbolic links. Whoever prepared
+    # the root may have left an empty directory of that name.
+    system.activationScripts.usr = ''
+      for dir in usr bin lib lib64 sbin; do
+        [ -L /$dir ] || [ ! -d /$dir ] || rmdir /$dir || {
+          echo "/$dir has files of its own, and has to be a link into the store: move it away" >&2
+          exit 1
+        }
+      done
+      [ /usr -ef ${pkgs.tree}/usr ] || ln -sfn ${pkgs.tree}/usr /usr
+      for dir in bin lib lib64 sbin; do
+        [ -L /$dir ] || ln -s usr/$dir /$dir
+      done
+    '';
+
+    # It says what debian.conf says too, and each run of systemd-tmpfiles would
+    # complain.
+    environment.etc."tmpfiles.d/legacy.conf".source = "/dev/null";
 
     systemd.upstreamWants = {
       "sysinit.target" = [

@@ -18,12 +18,10 @@ let
     builtins.replaceStrings
       [
         "@busybox@"
-        "@tree@"
         "@activationSnippets@"
       ]
       [
         "${pkgs.tree}/usr/bin/busybox"
-        "${pkgs.tree}"
         cfg.build.activationSnippets
       ]
       (builtins.readFile file);
