@@ -107,7 +107,6 @@ pub fn require_init(system: &Path) -> Result<()> {
 /// What nixpkgs' unit makes before each start, with its modes.
 fn root_directories() -> Vec<Directory> {
     [
-        ("/usr/bin", 0o755),
         ("/etc", 0o755),
         ("/var/lib", 0o755),
         ("/var/lib/private", 0o700),

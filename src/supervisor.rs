@@ -304,7 +304,7 @@ impl Supervision<'_> {
     /// word (`man 7 pid_namespaces`); then it is sent again later.
     fn halt(&mut self) {
         let signal = process::halt_signal();
-        self.halt_pending = !catches(self.init.pid, signal);
+        self.halt_pending = !takes(self.init.pid, signal);
         if !self.halt_pending {
             self.kill(signal);
         }
@@ -373,15 +373,16 @@ struct Ready {
     clients: Vec<usize>,
 }
 
-/// Whether the process has a handler for the signal (`SigCgt` of
-/// `man 5 proc_pid_status`).
-fn catches(pid: i32, signal: i32) -> bool {
+/// Whether the process handles the signal, or blocks it to read it from a
+/// descriptor as systemd does (`SigCgt` and `SigBlk` of `man 5
+/// proc_pid_status`).
+fn takes(pid: i32, signal: i32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     status
         .lines()
-        .find_map(|line| line.strip_prefix("SigCgt:"))
-        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .is_some_and(|mask| mask & (1 << (signal - 1)) != 0)
+        .filter_map(|line| line.strip_prefix("SigCgt:").or(line.strip_prefix("SigBlk:")))
+        .filter_map(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .any(|mask| mask & (1 << (signal - 1)) != 0)
 }
 
 /// The supervisor's end of `/dev/console`.

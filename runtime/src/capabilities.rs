@@ -1,6 +1,7 @@
 //! The bounding set: what root inside a container can ever do.
 
 use std::fmt;
+use std::io;
 
 use caps::{CapSet, Capability};
 use serde::Serialize;
@@ -58,13 +59,17 @@ impl CapabilitySet {
         set
     }
 
-    /// What a process can ever get, by its pid.
-    pub fn bounding_of(pid: i32) -> Result<Self, caps::errors::CapsError> {
-        let mut set = Self(0);
-        for capability in caps::read(Some(pid), CapSet::Bounding)? {
-            set.insert(capability);
-        }
-        Ok(set)
+    /// What a process can ever get: `CapBnd` of its status
+    /// (`man 5 proc_pid_status`).
+    pub fn bounding_of(pid: i32) -> io::Result<Self> {
+        let path = format!("/proc/{pid}/status");
+        let status = std::fs::read_to_string(&path)?;
+        status
+            .lines()
+            .find_map(|line| line.strip_prefix("CapBnd:"))
+            .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+            .map(Self)
+            .ok_or_else(|| io::Error::other(format!("{path} has no CapBnd")))
     }
 
     /// Adds one capability.
