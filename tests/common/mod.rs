@@ -1,0 +1,193 @@
+//! What the end-to-end tests share: a host of their own each, and the command
+//! on it.
+
+#![allow(dead_code, reason = "each test program uses its part")]
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+/// A host in namespaces of its own, with places of its own for containers. It
+/// and all that runs on it end when this is dropped, or when the test's
+/// process is killed (see `tests/throwaway-host`).
+pub struct Host {
+    keeper: Child,
+    pid: u32,
+}
+
+/// Longer than anything takes that is not stuck.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+impl Host {
+    /// A host with cgroup2 alone.
+    pub fn new() -> Self {
+        Self::with_cgroups("--unified").expect("a throwaway host")
+    }
+
+    /// A host with the machine's own layout of cgroup version 1 and 2; `None`,
+    /// and a line that says so, on a machine without version 1.
+    pub fn hybrid() -> Option<Self> {
+        let host = Self::with_cgroups("--hybrid");
+        if host.is_none() {
+            println!("skipped: this machine has no hybrid cgroups");
+        }
+        host
+    }
+
+    fn with_cgroups(layout: &str) -> Option<Self> {
+        let mut keeper = Command::new(throwaway_host())
+            .args([layout, "--hold"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("tests/throwaway-host runs");
+        let mut line = String::new();
+        BufReader::new(keeper.stdout.take().expect("piped"))
+            .read_line(&mut line)
+            .expect("readable");
+        match line.trim().strip_prefix("ready ") {
+            Some(pid) => Some(Self {
+                pid: pid.parse().expect("a pid"),
+                keeper,
+            }),
+            None => {
+                let status = keeper.wait().expect("waitable");
+                // The exit code for a layout that the machine does not have.
+                assert_eq!(status.code(), Some(77), "throwaway-host: {status}");
+                None
+            }
+        }
+    }
+
+    /// A program on this host, to be configured further.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(throwaway_host());
+        command.arg("--enter").arg(self.pid.to_string()).arg(program);
+        command
+    }
+
+    /// The command under test, to be configured further.
+    pub fn nixos_container(&self, arguments: &[&str]) -> Command {
+        let mut command = self.command(env!("CARGO_BIN_EXE_nixos-container"));
+        command.args(arguments);
+        command
+    }
+
+    /// Runs the command under test.
+    pub fn try_run(&self, arguments: &[&str]) -> Output {
+        self.nixos_container(arguments).output().expect("it runs")
+    }
+
+    /// Runs the command under test, which must succeed; what it printed.
+    pub fn run(&self, arguments: &[&str]) -> String {
+        succeed(&mut self.nixos_container(arguments))
+    }
+
+    /// Runs a shell script on this host, which must succeed; what it printed.
+    pub fn shell(&self, script: &str) -> String {
+        succeed(self.command("bash").args(["-euc", script]))
+    }
+
+    /// Runs the command under test, which must fail with this exit code; what
+    /// it wrote to standard error.
+    pub fn fail(&self, code: i32, arguments: &[&str]) -> String {
+        let output = self.try_run(arguments);
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
+        stderr
+    }
+
+    /// A container with the minimal system, created and not started.
+    pub fn create(&self, name: &str) {
+        self.run(&["create", name, "--system-path", minimal_system()]);
+    }
+
+    /// The place of something that belongs to containers, by the variable that
+    /// moves it (as in `CONF_DIR`).
+    pub fn place(&self, variable: &str) -> PathBuf {
+        let script = format!("echo -n \"$NIXOS_CONTAINER_{variable}\"");
+        self.shell(&script).into()
+    }
+
+    /// All that containers could leave behind, a line each: links, mounts,
+    /// cgroups, processes, sockets and files.
+    pub fn inventory(&self) -> Vec<String> {
+        let script = r#"
+            ip -o link | sed -E 's/^[0-9]+: ([^:@]+).*/link \1/'
+            ip -o route show table all | sed 's/^/route /'
+            sed -E 's/^[0-9]+ [0-9]+ [^ ]+ [^ ]+ ([^ ]+).*/mount \1/' /proc/self/mountinfo
+            find /sys/fs/cgroup -name 'nixos-container*' | sed 's/^/cgroup /'
+            ps -eo comm= | grep -vxE 'ps|bash|sh|sed|find|ip|grep|sort|throwaway-host|sleep|cat|unshare|nsenter' | sed 's/^/process /' || true
+            find /run/nixos-containers "$NIXOS_CONTAINER_CONF_DIR" "$NIXOS_CONTAINER_STATE_DIR" \
+                "$NIXOS_CONTAINER_PROFILE_DIR" "$NIXOS_CONTAINER_GCROOT_DIR" \
+                -mindepth 1 -not -name .lock | sed 's/^/file /'
+        "#;
+        let mut lines: Vec<_> = self.shell(script).lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    }
+
+    /// Waits until the inventory is this one: the kernel removes the links of
+    /// a network namespace some time after its last process.
+    pub fn await_inventory(&self, expected: &[String]) {
+        let start = Instant::now();
+        loop {
+            let inventory = self.inventory();
+            if inventory == expected {
+                return;
+            }
+            assert!(
+                start.elapsed() < Duration::from_secs(5),
+                "left behind: {:#?}\ngone: {:#?}",
+                inventory.iter().filter(|line| !expected.contains(line)).collect::<Vec<_>>(),
+                expected.iter().filter(|line| !inventory.contains(line)).collect::<Vec<_>>(),
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // The host ends when its standard input is closed.
+        drop(self.keeper.stdin.take());
+        let _ = self.keeper.wait();
+    }
+}
+
+/// Runs a command that must succeed; what it printed.
+pub fn succeed(command: &mut Command) -> String {
+    let output = command.output().expect("it runs");
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// The smallest system that mini-nixpkgs builds, as a store path. Built once
+/// for a test program, and kept from garbage collection by nothing: whoever
+/// collects garbage during a test run breaks it.
+pub fn minimal_system() -> &'static str {
+    static SYSTEM: OnceLock<String> = OnceLock::new();
+    SYSTEM.get_or_init(|| system("{ }"))
+}
+
+/// The system that mini-nixpkgs builds from a module, as a store path.
+pub fn system(module: &str) -> String {
+    let expression = format!(
+        "(import <nixpkgs/nixos> {{ configuration = {{ imports = [ ({module}) ]; \
+         boot.isContainer = true; }}; }}).system"
+    );
+    let mut nix = Command::new(throwaway_host());
+    nix.args(["nix-build", "--no-out-link", "-E", &expression]);
+    succeed(&mut nix).trim().to_owned()
+}
+
+fn throwaway_host() -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "tests", "throwaway-host"].iter().collect()
+}
