@@ -80,11 +80,16 @@ function hash_of(name,    value, command, hash) {
     if (value ~ /^hash:/) return substr(value, 6)
     if (value ~ /^plain:/) {
         value = substr(value, 7)
-        gsub(/'/, "'\\''", value)
+        # Twice the backslash: gsub takes one away.
+        gsub(/'/, "'\\\\''", value)
         command = "printf %s '" value "' | " busybox " mkpasswd -m sha512 -P 0"
         command | getline hash
         close(command)
-        return hash == "" ? "!" : hash
+        if (hash == "") {
+            print "cannot hash the password of " name " with " busybox " mkpasswd" >"/dev/stderr"
+            failed = 1
+        }
+        return hash
     }
     return "!"
 }
@@ -120,4 +125,5 @@ END {
     }
     for (i = 1; i <= kept_user_count; i++) print kept_users[i] >passwd_file
     for (i = 1; i <= kept_shadow_count; i++) print kept_shadow[i] >shadow_file
+    exit failed
 }
