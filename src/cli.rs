@@ -184,7 +184,11 @@ fn signal(text: &str) -> Result<i32, String> {
             .ok_or_else(|| format!("signals have numbers from 1 to {}", libc::SIGRTMAX()));
     }
     let name = text.to_ascii_uppercase();
-    let name = if name.starts_with("SIG") { name } else { format!("SIG{name}") };
+    let name = if name.starts_with("SIG") {
+        name
+    } else {
+        format!("SIG{name}")
+    };
     name.parse::<nix::sys::signal::Signal>()
         .map(|signal| signal as i32)
         .map_err(|_| "expected the name or number of a signal, as TERM or 15".to_owned())

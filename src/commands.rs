@@ -37,7 +37,9 @@ pub fn execute(command: Command) -> Result<ExitCode> {
         }
         Command::Stop(stop) => {
             require_root()?;
-            each(&containers(stop.names.names), |c| life::stop(c, stop.timeout))?;
+            each(&containers(stop.names.names), |c| {
+                life::stop(c, stop.timeout)
+            })?;
         }
         Command::Restart(names) => {
             require_root()?;
@@ -49,7 +51,9 @@ pub fn execute(command: Command) -> Result<ExitCode> {
         }
         Command::Destroy(destroy) => {
             require_root()?;
-            each(&containers(destroy.names.names), |c| destroy::destroy(c, destroy.force))?;
+            each(&containers(destroy.names.names), |c| {
+                destroy::destroy(c, destroy.force)
+            })?;
         }
         Command::Run(run) => {
             require_root()?;

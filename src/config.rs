@@ -168,8 +168,14 @@ impl ContainerConfig {
             ("LOCAL_ADDRESS", address4(self.local_address)),
             ("HOST_ADDRESS6", address6(self.host_address6)),
             ("LOCAL_ADDRESS6", address6(self.local_address6)),
-            ("COPY_RESOLV_CONF", self.copy_resolv_conf.then(|| "1".to_owned())),
-            ("TIMEOUT_START_SEC", self.timeout_start.map(|t| t.as_secs().to_string())),
+            (
+                "COPY_RESOLV_CONF",
+                self.copy_resolv_conf.then(|| "1".to_owned()),
+            ),
+            (
+                "TIMEOUT_START_SEC",
+                self.timeout_start.map(|t| t.as_secs().to_string()),
+            ),
             ("AUTO_START", number(self.auto_start)),
         ];
         lines
@@ -227,12 +233,16 @@ fn switch(value: Option<&str>) -> Result<bool, &'static str> {
 
 fn address4(value: Option<&str>) -> Result<Option<Ipv4Net>, &'static str> {
     let expected = "an IPv4 address, as 10.233.1.2 or 10.233.1.2/24";
-    value.map(|text| parse_address4(text).ok_or(expected)).transpose()
+    value
+        .map(|text| parse_address4(text).ok_or(expected))
+        .transpose()
 }
 
 fn address6(value: Option<&str>) -> Result<Option<Ipv6Net>, &'static str> {
     let expected = "an IPv6 address, as fc00::2 or fc00::2/64";
-    value.map(|text| parse_address6(text).ok_or(expected)).transpose()
+    value
+        .map(|text| parse_address6(text).ok_or(expected))
+        .transpose()
 }
 
 fn seconds(value: Option<&str>) -> Result<Option<Duration>, &'static str> {

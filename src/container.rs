@@ -79,8 +79,8 @@ impl Container {
     pub fn config(&self) -> Result<ContainerConfig> {
         self.require()?;
         let path = self.places.conf(&self.name);
-        let text = fs::read_to_string(&path)
-            .with_context(|| format!("cannot read {}", path.display()))?;
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let config = ContainerConfig::parse(&path, &text)?;
         if !config.unknown_keys.is_empty() {
             eprintln!(
@@ -116,7 +116,12 @@ impl Container {
 
     /// The running container; `None` if it does not run.
     pub fn running(&self) -> Result<Option<Running>> {
-        let cannot = || format!("cannot talk with the supervisor of container '{}'", self.name);
+        let cannot = || {
+            format!(
+                "cannot talk with the supervisor of container '{}'",
+                self.name
+            )
+        };
         let connection = Connection::open(&self.run().control()).with_context(cannot)?;
         let Some(connection) = connection else {
             return Ok(None);
@@ -159,7 +164,10 @@ pub fn all(places: &Places) -> Result<Vec<Container>> {
         names.extend(name_of_conf(&entry.file_name().to_string_lossy()));
     }
     names.sort();
-    Ok(names.into_iter().map(|name| Container::new(places, name)).collect())
+    Ok(names
+        .into_iter()
+        .map(|name| Container::new(places, name))
+        .collect())
 }
 
 /// Files of other tools in `/etc/containers`, where nixpkgs kept containers
@@ -190,9 +198,18 @@ mod tests {
 
     #[test]
     fn other_tools_files_are_no_containers() {
-        for file in ["containers.conf", "storage.conf", ".foo.creating", "a b.conf", "foo.conf~"] {
+        for file in [
+            "containers.conf",
+            "storage.conf",
+            ".foo.creating",
+            "a b.conf",
+            "foo.conf~",
+        ] {
             assert_eq!(name_of_conf(file), None, "{file}");
         }
-        assert_eq!(name_of_conf("foo.conf").as_ref().map(ContainerName::as_str), Some("foo"));
+        assert_eq!(
+            name_of_conf("foo.conf").as_ref().map(ContainerName::as_str),
+            Some("foo")
+        );
     }
 }

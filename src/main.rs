@@ -36,7 +36,10 @@ fn main() -> ExitCode {
 /// What was being done, what came in the way, and what to try.
 fn print_error(error: &anyhow::Error) {
     eprintln!("error: {error:#}");
-    if let Some(hint) = error.downcast_ref::<netns::Error>().and_then(netns::Error::hint) {
+    if let Some(hint) = error
+        .downcast_ref::<netns::Error>()
+        .and_then(netns::Error::hint)
+    {
         eprintln!("hint: {hint}");
     }
 }

@@ -50,9 +50,23 @@ fn await_boot(container: &Container, connection: &Connection) -> Result<()> {
             .next_event()
             .context("cannot hear from the supervisor")?
         {
-            Some((Event::State { state: State::Up, .. }, _)) => return Ok(()),
-            Some((Event::State { state: State::Stopping, .. }, _)) => {
-                bail!("container '{}' was stopped while it started", container.name())
+            Some((
+                Event::State {
+                    state: State::Up, ..
+                },
+                _,
+            )) => return Ok(()),
+            Some((
+                Event::State {
+                    state: State::Stopping,
+                    ..
+                },
+                _,
+            )) => {
+                bail!(
+                    "container '{}' was stopped while it started",
+                    container.name()
+                )
             }
             Some((Event::State { status, .. }, _)) => progress.say(status.as_deref()),
             Some((Event::Failed(why), _)) => {

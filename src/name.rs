@@ -58,14 +58,28 @@ mod tests {
     #[test]
     fn names_that_are_safe_everywhere_pass() {
         for name in ["a", "0", "foo", "Foo-bar_9", &"x".repeat(64)] {
-            assert_eq!(name.parse::<ContainerName>().map(|n| n.0), Ok(name.to_owned()));
+            assert_eq!(
+                name.parse::<ContainerName>().map(|n| n.0),
+                Ok(name.to_owned())
+            );
         }
     }
 
     #[test]
     fn names_that_could_lead_elsewhere_do_not() {
         for name in [
-            "", ".", "..", "a/b", "/etc", "a b", "-rf", "_x", "a.conf", "ä", "a\n", "a\0",
+            "",
+            ".",
+            "..",
+            "a/b",
+            "/etc",
+            "a b",
+            "-rf",
+            "_x",
+            "a.conf",
+            "ä",
+            "a\n",
+            "a\0",
             &"x".repeat(65),
         ] {
             assert!(name.parse::<ContainerName>().is_err(), "{name:?}");

@@ -49,7 +49,10 @@ pub fn resolve(places: &Places, name: &ContainerName, config: &ContainerConfig) 
         network,
         capabilities: CapabilitySet::default_for(network),
         tty_gid: TTY_GID,
-        resolv_conf: config.copy_resolv_conf.then(hosts_resolv_conf).transpose()?,
+        resolv_conf: config
+            .copy_resolv_conf
+            .then(hosts_resolv_conf)
+            .transpose()?,
         notify_socket: places.run(name).notify(),
         root,
     };

@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer};
 use runtime::cgroup::Cgroup;
 use runtime::launch::Started;
 use runtime::notify::NotifySocket;
 use runtime::process::{self, Exit, Process};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer};
 
 use crate::config::ContainerConfig;
 use crate::container::Container;
@@ -140,7 +140,9 @@ fn launch(start: &Start, cgroup: &Cgroup) -> Result<Started> {
             starting.abort();
             return Err(error);
         }
-        starting.go().context("cannot tell the container to go on")?;
+        starting
+            .go()
+            .context("cannot tell the container to go on")?;
     }
     Ok(starting.finish()?)
 }
@@ -199,7 +201,10 @@ impl Supervision<'_> {
             if ready.init {
                 return self.init.wait().context("cannot wait for init");
             }
-            if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            if self
+                .deadline
+                .is_some_and(|deadline| deadline <= Instant::now())
+            {
                 self.deadline = None;
                 self.kill(libc::SIGKILL);
             }
@@ -230,7 +235,9 @@ impl Supervision<'_> {
             notify: ready(2),
             signals: ready(3),
             listener: ready(4),
-            clients: (0..self.clients.len()).filter(|client| ready(5 + client)).collect(),
+            clients: (0..self.clients.len())
+                .filter(|client| ready(5 + client))
+                .collect(),
         })
     }
 
@@ -274,8 +281,15 @@ impl Supervision<'_> {
     }
 
     fn accept(&mut self) -> Result<()> {
-        while let Some(client) = self.listener.accept().context("cannot accept a connection")? {
-            if client.send_event(&self.event(), Some(self.init.as_fd())).is_ok() {
+        while let Some(client) = self
+            .listener
+            .accept()
+            .context("cannot accept a connection")?
+        {
+            if client
+                .send_event(&self.event(), Some(self.init.as_fd()))
+                .is_ok()
+            {
                 self.clients.push(client);
             }
         }
@@ -380,7 +394,10 @@ fn takes(pid: i32, signal: i32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     status
         .lines()
-        .filter_map(|line| line.strip_prefix("SigCgt:").or(line.strip_prefix("SigBlk:")))
+        .filter_map(|line| {
+            line.strip_prefix("SigCgt:")
+                .or(line.strip_prefix("SigBlk:"))
+        })
         .filter_map(|mask| u64::from_str_radix(mask.trim(), 16).ok())
         .any(|mask| mask & (1 << (signal - 1)) != 0)
 }

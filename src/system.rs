@@ -1,7 +1,7 @@
 //! A container's system: built by Nix, kept in a profile.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -73,7 +73,9 @@ pub fn build(name: &ContainerName, source: &Source, root: &Path, profile: &Path)
             let configuration = root.join(CONFIGURATION.trim_start_matches('/'));
             let mut include = OsString::from("nixos-config=");
             include.push(configuration);
-            let nixos = nixos.as_deref().map_or(OsStr::new("<nixpkgs/nixos>"), Path::as_os_str);
+            let nixos = nixos
+                .as_deref()
+                .map_or(OsStr::new("<nixpkgs/nixos>"), Path::as_os_str);
             arguments.extend(["-I".into(), include, "-f".into(), nixos.into()]);
             arguments.extend(["--set", "-A", "system"].map(OsString::from));
         }
@@ -95,10 +97,16 @@ fn configuration(name: &ContainerName, options: &Options) -> Result<String> {
         Options::Text(text) => text.clone(),
         Options::Import(file) => {
             let Some(file) = file.to_str() else {
-                bail!("the path {} is not UTF-8, which Nix demands", file.display());
+                bail!(
+                    "the path {} is not UTF-8, which Nix demands",
+                    file.display()
+                );
             };
             // A string, because a path literal has no spaces.
-            let quoted = file.replace('\\', r"\\").replace('"', "\\\"").replace("${", "\\${");
+            let quoted = file
+                .replace('\\', r"\\")
+                .replace('"', "\\\"")
+                .replace("${", "\\${");
             format!("imports = [ (/. + \"{quoted}\") ];")
         }
     };
@@ -116,20 +124,19 @@ fn configuration(name: &ContainerName, options: &Options) -> Result<String> {
 /// Runs `nix-env`. On a terminal its log is one line that changes, and is
 /// shown whole if it fails; else it goes to standard error as it comes.
 fn nix_env(arguments: &[OsString], what: String) -> Result<()> {
+    let on_terminal = std::io::stderr().is_terminal();
     let progress = Progress::new(what);
     let mut child = Command::new("nix-env")
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::piped())
+        .stderr(if on_terminal {
+            Stdio::piped()
+        } else {
+            Stdio::inherit()
+        })
         .spawn()
-        .map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => anyhow::anyhow!(
-                "Nix is not installed: there is no `nix-env` in $PATH; \
-                 install it with `apt install nix-bin` or from your distribution"
-            ),
-            _ => anyhow::Error::new(error).context("cannot run nix-env"),
-        })?;
+        .map_err(cannot_run_nix)?;
     let log = match child.stderr.take() {
         Some(stderr) => follow(stderr, &progress)?,
         None => String::new(),
@@ -137,9 +144,20 @@ fn nix_env(arguments: &[OsString], what: String) -> Result<()> {
     let status = child.wait().context("cannot wait for nix-env")?;
     drop(progress);
     if !status.success() {
-        bail!("Nix cannot build the system ({status}):\n{}", log.trim_end());
+        eprint!("{log}");
+        bail!("Nix could not build the system, and says why above");
     }
     Ok(())
+}
+
+fn cannot_run_nix(error: std::io::Error) -> anyhow::Error {
+    if error.kind() == std::io::ErrorKind::NotFound {
+        return anyhow::anyhow!(
+            "Nix is not installed: there is no `nix-env` in $PATH; \
+             install it with `apt install nix-bin` or as your distribution has it"
+        );
+    }
+    anyhow::Error::new(error).context("cannot run nix-env")
 }
 
 /// Reads a log to its end, and shows its newest line.
@@ -149,7 +167,9 @@ fn follow(log: impl Read, progress: &Progress) -> Result<String> {
     let mut line = Vec::new();
     loop {
         line.clear();
-        let length = reader.read_until(b'\n', &mut line).context("cannot read Nix's log")?;
+        let length = reader
+            .read_until(b'\n', &mut line)
+            .context("cannot read Nix's log")?;
         if length == 0 {
             return Ok(all);
         }
@@ -178,6 +198,9 @@ mod tests {
     #[test]
     fn the_path_of_an_import_is_no_code() {
         let text = text(&Options::Import("/a b/${x}\"c.nix".into()));
-        assert!(text.contains(r#"imports = [ (/. + "/a b/\${x}\"c.nix") ];"#), "{text}");
+        assert!(
+            text.contains(r#"imports = [ (/. + "/a b/\${x}\"c.nix") ];"#),
+            "{text}"
+        );
     }
 }

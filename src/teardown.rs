@@ -87,9 +87,15 @@ fn mount_point(line: &[u8]) -> Option<PathBuf> {
             .and_then(|digits| std::str::from_utf8(digits).ok())
             .and_then(|digits| u8::from_str_radix(digits, 8).ok());
         path.push(escaped.unwrap_or(byte));
-        rest = if escaped.is_some() { &after[3..] } else { after };
+        rest = if escaped.is_some() {
+            &after[3..]
+        } else {
+            after
+        };
     }
-    Some(PathBuf::from(<std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(path)))
+    Some(PathBuf::from(
+        <std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(path),
+    ))
 }
 
 #[cfg(test)]
@@ -98,7 +104,8 @@ mod tests {
 
     #[test]
     fn mount_points_are_unescaped() {
-        let line = br"36 35 98:0 /mnt1 /var/lib/a\040b\134c rw,noatime master:1 - ext3 /dev/root rw";
+        let line =
+            br"36 35 98:0 /mnt1 /var/lib/a\040b\134c rw,noatime master:1 - ext3 /dev/root rw";
         assert_eq!(mount_point(line), Some(PathBuf::from(r"/var/lib/a b\c")));
         assert_eq!(mount_point(b""), None);
     }

@@ -7,9 +7,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use anyhow::{Context, Result};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use runtime::process::{Exit, Process};
 use rustix::event::{PollFd, PollFlags};
 use rustix::termios::{OptionalActions, Termios};
-use runtime::process::{Exit, Process};
 
 /// The caller's terminal in raw mode: every key goes to the program inside,
 /// which has a terminal that gives it its meaning. Restored when dropped.
@@ -64,7 +64,11 @@ pub fn relay(process: &Process, main: &OwnedFd) -> Result<Exit> {
             copy(&mut main, &mut &terminal);
         }
         if ready[2] {
-            while resized.read_signal().context("cannot read signals")?.is_some() {}
+            while resized
+                .read_signal()
+                .context("cannot read signals")?
+                .is_some()
+            {}
             copy_size(&terminal, &main);
         }
         if ready.get(3) == Some(&true) {

@@ -14,9 +14,6 @@ const MOUNT_POINTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 /// `CGROUP2_SUPER_MAGIC` of `linux/magic.h`.
 const CGROUP2_MAGIC: i64 = 0x6367_7270;
 
-/// What the container may limit by itself, where the host has it to give.
-const CONTROLLERS: [&str; 6] = ["cpu", "cpuset", "io", "memory", "pids", "hugetlb"];
-
 /// The group of one container, with the container's own processes in the
 /// group `payload` below it.
 #[derive(Debug, Clone)]
@@ -47,16 +44,12 @@ impl Cgroup {
     pub fn create_payload(&self) -> io::Result<OwnedFd> {
         let payload = self.0.join("payload");
         std::fs::create_dir_all(&payload)?;
-        for group in self.0.ancestors().take(2) {
-            for controller in CONTROLLERS {
-                // Hosts differ in what they have and in what they let go of;
-                // a container runs without limits all the same.
-                let _ = std::fs::write(
-                    group.join("cgroup.subtree_control"),
-                    format!("+{controller}"),
-                );
-            }
+        // Hosts differ in what they have and in what they let go of; a
+        // container runs without limits all the same.
+        if let Some(parent) = self.0.parent() {
+            let _ = delegate_controllers(parent);
         }
+        let _ = delegate_controllers(&self.0);
         let payload = open_directory(&payload)?;
         device_filter::attach(payload.as_fd())?;
         Ok(payload)
@@ -109,6 +102,19 @@ impl Cgroup {
             }
         }
     }
+}
+
+/// Gives the groups below all that this group has to give.
+fn delegate_controllers(group: &Path) -> io::Result<()> {
+    let controllers = std::fs::read_to_string(group.join("cgroup.controllers"))?;
+    let enable: Vec<_> = controllers
+        .split_whitespace()
+        .map(|name| format!("+{name}"))
+        .collect();
+    if enable.is_empty() {
+        return Ok(());
+    }
+    std::fs::write(group.join("cgroup.subtree_control"), enable.join(" "))
 }
 
 /// Groups are directories whose files cannot be removed and need not be.

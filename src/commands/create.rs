@@ -70,7 +70,8 @@ fn reserve(places: &Places, arguments: &Create) -> Result<Reservation> {
     create_dir(places.conf_dir(), 0o755)?;
     create_dir(places.run_dir(), 0o700)?;
     // Two creations at once must not choose the same name or addresses.
-    let _turn = Lock::wait(&places.run_dir().join(".lock")).context("cannot lock the containers")?;
+    let _turn =
+        Lock::wait(&places.run_dir().join(".lock")).context("cannot lock the containers")?;
     let name = choose_name(places, arguments)?;
     let container = Container::new(places, name);
     clear_away_killed_creation(&container)?;
@@ -80,13 +81,21 @@ fn reserve(places: &Places, arguments: &Create) -> Result<Reservation> {
     let mut lock = Lock::try_lock(&path)
         .with_context(|| format!("cannot make {}", path.display()))?
         .with_context(|| format!("container '{}' is being created already", container.name()))?;
-    let text = format!("{}{}", if keep_root { KEEP_ROOT } else { "" }, config.to_text());
+    let text = format!(
+        "{}{}",
+        if keep_root { KEEP_ROOT } else { "" },
+        config.to_text()
+    );
     lock.file()
         .write_all(text.as_bytes())
         .and_then(|()| lock.file().sync_all())
         .with_context(|| format!("cannot write {}", path.display()))?;
     if let (Some(host), Some(local)) = (config.host_address, config.local_address) {
-        eprintln!("host IP is {}, container IP is {}", host.addr(), local.addr());
+        eprintln!(
+            "host IP is {}, container IP is {}",
+            host.addr(),
+            local.addr()
+        );
     }
     Ok(Reservation {
         container,
@@ -107,7 +116,9 @@ fn choose_name(places: &Places, arguments: &Create) -> Result<ContainerName> {
         );
     }
     for number in 0.. {
-        let name = format!("{wanted}-{number}").parse().map_err(anyhow::Error::msg)?;
+        let name = format!("{wanted}-{number}")
+            .parse()
+            .map_err(anyhow::Error::msg)?;
         if !taken(places, &name) {
             return Ok(name);
         }
@@ -194,7 +205,11 @@ fn addresses_in_use(places: &Places) -> Result<Vec<(String, IpNet)>> {
         // that could be used.
         let text = fs::read_to_string(&path).unwrap_or_default();
         if let Ok(config) = ContainerConfig::parse(&path, &text) {
-            addresses.extend(config.addresses().map(|address| (owner.to_string(), address)));
+            addresses.extend(
+                config
+                    .addresses()
+                    .map(|address| (owner.to_string(), address)),
+            );
         }
     }
     Ok(addresses)

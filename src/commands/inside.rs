@@ -37,7 +37,10 @@ pub fn run(container: &Container, command: Vec<String>) -> Result<ExitCode> {
         .with_context(|| format!("cannot enter container '{}'", container.name()))?;
     let exit = match entered.terminal {
         Some(main) => terminal::relay(&entered.process, &main)?,
-        None => entered.process.wait().context("cannot wait for the command")?,
+        None => entered
+            .process
+            .wait()
+            .context("cannot wait for the command")?,
     };
     // A wait status has eight bits (man 2 wait).
     Ok(ExitCode::from((exit.status() & 0xff) as u8))

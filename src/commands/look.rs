@@ -36,7 +36,9 @@ pub fn show_ip(container: &Container) -> Result<()> {
     let address = config
         .local_address
         .map(|address| address.addr().to_string())
-        .or(config.local_address6.map(|address| address.addr().to_string()));
+        .or(config
+            .local_address6
+            .map(|address| address.addr().to_string()));
     match address {
         Some(address) => println!("{address}"),
         None => bail!(
@@ -109,7 +111,10 @@ fn explanation(
 ) -> io::Result<()> {
     let namespaces: Vec<_> = plan.namespaces.iter().map(ToString::to_string).collect();
     writeln!(out, "How container '{}' comes to life\n", container.name())?;
-    writeln!(out, "The supervisor clones a child, in a cgroup of its own,")?;
+    writeln!(
+        out,
+        "The supervisor clones a child, in a cgroup of its own,"
+    )?;
     line(
         out,
         1,

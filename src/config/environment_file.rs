@@ -23,7 +23,10 @@ pub struct SyntaxError {
 /// The assignments of a file, in their order.
 pub fn parse(text: &str) -> Result<Vec<Assignment>, SyntaxError> {
     let mut assignments = Vec::new();
-    let mut reader = Reader { rest: text, line: 1 };
+    let mut reader = Reader {
+        rest: text,
+        line: 1,
+    };
     while let Some(first) = reader.peek() {
         match first {
             '#' | ';' => reader.skip_line(),
