@@ -36,10 +36,20 @@ fn main() -> ExitCode {
 /// What was being done, what came in the way, and what to try.
 fn print_error(error: &anyhow::Error) {
     eprintln!("error: {error:#}");
-    if let Some(hint) = error
-        .downcast_ref::<netns::Error>()
-        .and_then(netns::Error::hint)
-    {
+    if let Some(hint) = hint(error) {
         eprintln!("hint: {hint}");
     }
+}
+
+fn hint(error: &anyhow::Error) -> Option<String> {
+    let refused = error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|cause| cause.kind() == std::io::ErrorKind::PermissionDenied);
+    if refused && !rustix::process::geteuid().is_root() {
+        return Some("this may need root; try `sudo nixos-container …`".to_owned());
+    }
+    error
+        .downcast_ref::<netns::Error>()
+        .and_then(netns::Error::hint)
 }

@@ -75,12 +75,12 @@ impl ChildEnd {
     /// `errno`, a space, and what could not be done. If the supervisor is not
     /// there to hear it, there is nobody else to tell.
     pub(crate) fn send_failure(&self, what: &str, cause: &io::Error) {
-        let mut message = match cause.raw_os_error() {
+        let message = match cause.raw_os_error() {
             Some(errno) => format!("{errno} {what}"),
             None => format!("0 {what}: {cause}"),
         };
-        message.truncate(message.floor_char_boundary(LONGEST_MESSAGE));
-        let _ = rustix::io::write(&self.0, message.as_bytes());
+        let length = message.len().min(LONGEST_MESSAGE);
+        let _ = rustix::io::write(&self.0, &message.as_bytes()[..length]);
     }
 }
 

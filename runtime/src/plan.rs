@@ -474,13 +474,13 @@ fn run(spec: &Spec) -> Vec<Step> {
         bind(
             Origin::Host,
             &spec.notify_socket,
-            &host("notify"),
+            host("notify"),
             Attributes::NONE,
         ),
         bind_if_present(
             Origin::Host,
             "/etc/os-release",
-            &host("os-release"),
+            host("os-release"),
             Attributes::KERNEL_READ_ONLY,
         ),
         Step::Restrict {

@@ -64,7 +64,10 @@ impl Host {
     /// A program on this host, to be configured further.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(throwaway_host());
-        command.arg("--enter").arg(self.pid.to_string()).arg(program);
+        command
+            .arg("--enter")
+            .arg(self.pid.to_string())
+            .arg(program);
         command
     }
 
@@ -141,8 +144,14 @@ impl Host {
             assert!(
                 start.elapsed() < Duration::from_secs(5),
                 "left behind: {:#?}\ngone: {:#?}",
-                inventory.iter().filter(|line| !expected.contains(line)).collect::<Vec<_>>(),
-                expected.iter().filter(|line| !inventory.contains(line)).collect::<Vec<_>>(),
+                inventory
+                    .iter()
+                    .filter(|line| !expected.contains(line))
+                    .collect::<Vec<_>>(),
+                expected
+                    .iter()
+                    .filter(|line| !inventory.contains(line))
+                    .collect::<Vec<_>>(),
             );
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -189,5 +198,7 @@ pub fn system(module: &str) -> String {
 }
 
 fn throwaway_host() -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "tests", "throwaway-host"].iter().collect()
+    [env!("CARGO_MANIFEST_DIR"), "tests", "throwaway-host"]
+        .iter()
+        .collect()
 }
