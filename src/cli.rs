@@ -109,13 +109,17 @@ pub struct Create {
     pub local_address: Option<Ipv4Net>,
 }
 
+/// Seconds that a halt may take: systemd's `DefaultTimeoutStopSec=`, which
+/// holds for nixpkgs' unit.
+pub const DEFAULT_TIMEOUT_STOP: u64 = 90;
+
 #[derive(Debug, Args)]
 pub struct Stop {
     #[command(flatten)]
     pub names: Names,
     /// Kill what still runs after so many seconds
-    #[arg(long, value_name = "SECONDS")]
-    pub timeout: Option<u64>,
+    #[arg(long, value_name = "SECONDS", default_value_t = DEFAULT_TIMEOUT_STOP)]
+    pub timeout: u64,
 }
 
 #[derive(Debug, Args)]

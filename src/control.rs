@@ -60,10 +60,10 @@ pub enum Event {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Request {
-    /// A clean halt; what still runs after this many seconds is killed.
+    /// A clean halt; what still runs after this time is killed.
     Stop {
-        /// `None`: however long it takes.
-        timeout: Option<u64>,
+        /// Seconds.
+        timeout: u64,
     },
     /// A signal to init.
     Signal(i32),

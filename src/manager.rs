@@ -93,11 +93,9 @@ fn failure(container: &Container, why: &str) -> anyhow::Error {
 
 /// Halts a container cleanly, and returns when it is gone. What still runs
 /// after `timeout` is killed.
-pub fn stop(container: &Container, timeout: Option<Duration>) -> Result<()> {
-    let request = Request::Stop {
-        timeout: timeout.map(|timeout| timeout.as_secs()),
-    };
-    end(container, &request)
+pub fn stop(container: &Container, timeout: Duration) -> Result<()> {
+    let timeout = timeout.as_secs();
+    end(container, &Request::Stop { timeout })
 }
 
 /// Kills a container, and returns when it is gone.

@@ -79,11 +79,19 @@ pub fn network_spec(name: &ContainerName, config: &ContainerConfig) -> Result<ne
 
 /// The system's init, by its path inside.
 fn init(places: &Places, name: &ContainerName, config: &ContainerConfig) -> Result<Init> {
-    let (on_host, inside) = match &config.system_path {
-        Some(system) => (system.clone(), system.clone()),
-        None => (places.system_profile(name), SYSTEM_PROFILE_INSIDE.into()),
+    let inside = match &config.system_path {
+        Some(system) => {
+            let conf = places.conf(name);
+            require_init(system)
+                .with_context(|| format!("cannot use SYSTEM_PATH of {}", conf.display()))?;
+            system.clone()
+        }
+        None => {
+            require_init(&places.system_profile(name))
+                .with_context(|| format!("cannot use the profile of container '{name}'"))?;
+            SYSTEM_PROFILE_INSIDE.into()
+        }
     };
-    require_init(&on_host)?;
     Ok(Init {
         program: inside.join("init"),
         arguments: Vec::new(),
@@ -99,10 +107,9 @@ pub fn require_init(system: &Path) -> Result<()> {
             "{} is no NixOS system: it has no `init`; give the store path of a system's toplevel",
             real.display()
         ),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => bail!(
-            "the system {} does not exist; build it again with `nixos-container update`",
-            system.display()
-        ),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            bail!("the system {} does not exist", system.display())
+        }
         Err(error) => Err(error).with_context(|| format!("cannot look at {}", system.display())),
     }
 }

@@ -298,7 +298,7 @@ impl Supervision<'_> {
 
     fn read_request(&mut self, index: usize) {
         match self.clients[index].next_request() {
-            Ok(Some(Request::Stop { timeout })) => self.stop(timeout.map(Duration::from_secs)),
+            Ok(Some(Request::Stop { timeout })) => self.stop(Some(Duration::from_secs(timeout))),
             Ok(Some(Request::Signal(signal))) => self.kill(signal),
             // It hung up, or does not speak our language.
             Ok(None) | Err(_) => {

@@ -80,7 +80,24 @@ pub fn build(name: &ContainerName, source: &Source, root: &Path, profile: &Path)
             arguments.extend(["--set", "-A", "system"].map(OsString::from));
         }
     }
-    nix_env(&arguments, format!("building {name}"))
+    nix_env(&arguments, format!("building {name}")).map_err(|error| match source {
+        Source::Configuration { nixos: None, .. } if !nix_finds_nixpkgs() => error.context(
+            "cannot find nixpkgs; say where it is, by NIX_PATH=nixpkgs=PATH or by \
+             --nixos-path PATH/nixos",
+        ),
+        _ => error,
+    })
+}
+
+/// Nix itself is asked, because it knows channels beside `$NIX_PATH`.
+fn nix_finds_nixpkgs() -> bool {
+    Command::new("nix-instantiate")
+        .args(["--find-file", "nixpkgs/nixos"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
 }
 
 fn write_configuration(name: &ContainerName, options: &Options, root: &Path) -> Result<()> {

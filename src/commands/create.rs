@@ -5,8 +5,9 @@
 //! Renamed to `NAME.conf` it is the container. A reservation that nobody has
 //! locked was left by a process that was killed, and is cleared away.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -160,20 +161,11 @@ fn configure(places: &Places, arguments: &Create) -> Result<ContainerConfig> {
 
 fn addresses(places: &Places, arguments: &Create) -> Result<(Ipv4Net, Ipv4Net)> {
     let taken = addresses_in_use(places)?;
+    let mut networks = netns::host_networks()?;
     if let (Some(host), Some(local)) = (arguments.host_address, arguments.local_address) {
-        for address in [host, local] {
-            let same = |(_, other): &&(String, IpNet)| other.addr() == address.addr();
-            if let Some((owner, _)) = taken.iter().find(same) {
-                bail!(
-                    "the address {} is taken by container '{owner}'; choose another, or none \
-                     to get the next free pair",
-                    address.addr()
-                );
-            }
-        }
+        require_free(host, local, &taken, &networks)?;
         return Ok((host, local));
     }
-    let mut networks = netns::host_networks()?;
     networks.extend(taken.into_iter().map(|(_, address)| address));
     match netns::Pool::default().first_free(&networks) {
         Some(pair) => Ok((pair.host.into(), pair.container.into())),
@@ -182,6 +174,30 @@ fn addresses(places: &Places, arguments: &Create) -> Result<(Ipv4Net, Ipv4Net)> 
              --local-address"
         ),
     }
+}
+
+/// Checks a pair of addresses that the user chose.
+fn require_free(
+    host: Ipv4Net,
+    local: Ipv4Net,
+    taken: &[(String, IpNet)],
+    networks: &[IpNet],
+) -> Result<()> {
+    let or_none = "or none to get the next free pair";
+    for address in [host.addr(), local.addr()] {
+        let same = |(_, other): &&(String, IpNet)| other.addr() == address;
+        if let Some((owner, _)) = taken.iter().find(same) {
+            bail!("the address {address} is taken by container '{owner}'; choose another, {or_none}");
+        }
+    }
+    let local = local.addr();
+    if host.addr() == local {
+        bail!("the host and the container cannot both be {local}; choose two addresses, {or_none}");
+    }
+    if networks.iter().any(|network| network.addr() == local) {
+        bail!("the address {local} is the host's own; choose another, {or_none}");
+    }
+    Ok(())
 }
 
 /// The addresses of all containers, those included that are being created, and
@@ -233,7 +249,9 @@ impl Reservation {
         let places = self.container.places();
         let name = self.container.name();
         let conf = places.conf(name);
-        fs::rename(places.reservation(name), &conf)
+        // Now that it is no lock any more, everybody may read it.
+        fs::set_permissions(places.reservation(name), Permissions::from_mode(0o644))
+            .and_then(|()| fs::rename(places.reservation(name), &conf))
             .and_then(|()| fs::File::open(places.conf_dir())?.sync_all())
             .with_context(|| format!("cannot make {}", conf.display()))
     }

@@ -6,6 +6,8 @@ use std::io;
 use anyhow::{Context, Result, bail};
 use rustix::fs::Access;
 
+use super::life;
+use crate::cli::DEFAULT_TIMEOUT_STOP;
 use crate::container::Container;
 use crate::{manager, teardown};
 
@@ -17,15 +19,16 @@ pub fn destroy(container: &Container, force: bool) -> Result<()> {
         Ok(()) => {}
         Err(rustix::io::Errno::NOENT) => return teardown::finish_destruction(container),
         Err(_) => bail!(
-            "container '{}' is declared in the host's configuration; remove it there and run \
-             `nixos-rebuild switch`",
-            container.name()
+            "container '{}' stays: {} is read-only; if the container is declared in the host's \
+             configuration, remove it there and run `nixos-rebuild switch`",
+            container.name(),
+            conf.display()
         ),
     }
     if force {
         manager::kill(container)?;
     } else {
-        manager::stop(container, None)?;
+        life::stop(container, DEFAULT_TIMEOUT_STOP)?;
     }
     let _nobody_starts_it = manager::hold(container)?;
     // In one step the container is gone; the rest can be done again.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use crate::cli::DEFAULT_TIMEOUT_STOP;
 use crate::container::Container;
 use crate::control::Request;
 use crate::{manager, supervisor};
@@ -16,14 +17,14 @@ pub fn start(container: &Container) -> Result<()> {
 }
 
 /// `stop NAME…`
-pub fn stop(container: &Container, timeout: Option<u64>) -> Result<()> {
+pub fn stop(container: &Container, timeout: u64) -> Result<()> {
     container.require()?;
-    manager::stop(container, timeout.map(Duration::from_secs))
+    manager::stop(container, Duration::from_secs(timeout))
 }
 
 /// `restart NAME…`
 pub fn restart(container: &Container) -> Result<()> {
-    stop(container, None)?;
+    stop(container, DEFAULT_TIMEOUT_STOP)?;
     start(container)
 }
 
