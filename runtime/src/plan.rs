@@ -739,3 +739,94 @@ fn file(path: PathBuf, contents: &str) -> Step {
         mode: 0o444,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::{Bind, Id128, Init};
+
+    fn spec(network: Network) -> Spec {
+        Spec {
+            root: "/var/lib/nixos-containers/foo".into(),
+            directories: Vec::new(),
+            empty_files: Vec::new(),
+            binds: vec![Bind {
+                source: "/nix/store".into(),
+                target: "/nix/store".into(),
+                read_only: true,
+            }],
+            init: Init {
+                program: "/init".into(),
+                arguments: Vec::new(),
+                environment: Vec::new(),
+            },
+            hostname: "foo".to_owned(),
+            machine_id: Id128::from_random_bytes([1; 16]),
+            boot_id: Id128::from_random_bytes([2; 16]),
+            network,
+            capabilities: CapabilitySet::default_for(network),
+            tty_gid: 3,
+            resolv_conf: None,
+            notify_socket: "/run/foo/notify".into(),
+        }
+    }
+
+    fn position(steps: &[Step], found: impl Fn(&Step) -> bool) -> usize {
+        steps.iter().position(found).expect("a step of this kind")
+    }
+
+    #[test]
+    fn nothing_of_the_host_is_used_after_it_is_detached() {
+        let steps = plan(&spec(Network::Private)).steps;
+        let detached = position(&steps, |step| *step == Step::DetachHost);
+        let of_the_host = |step: &&Step| {
+            matches!(
+                step,
+                Step::Bind {
+                    origin: Origin::Host,
+                    ..
+                }
+            )
+        };
+        assert_eq!(steps[detached..].iter().find(of_the_host), None);
+        assert!(steps[..detached].iter().any(|step| of_the_host(&step)));
+    }
+
+    #[test]
+    fn every_path_is_resolved_below_the_containers_own_root() {
+        let steps = plan(&spec(Network::Private)).steps;
+        let pivot = position(&steps, |step| *step == Step::PivotRoot);
+        assert!(steps[..pivot].iter().all(|step| matches!(
+            step,
+            Step::DieWithSupervisor
+                | Step::UnshareCgroup
+                | Step::SetPropagation { .. }
+                | Step::BindRoot { .. }
+        )));
+    }
+
+    #[test]
+    fn init_has_no_more_than_the_plan_leaves_it() {
+        let steps = plan(&spec(Network::Private)).steps;
+        let bounded = position(&steps, |step| matches!(step, Step::BoundingSet { .. }));
+        let filtered = position(&steps, |step| *step == Step::Seccomp);
+        let last_mount = steps
+            .iter()
+            .rposition(|step| matches!(step, Step::Mount { .. } | Step::Bind { .. }))
+            .expect("mounts");
+        assert!(last_mount < bounded && bounded < filtered);
+        assert!(matches!(steps.last(), Some(Step::Exec { .. })));
+    }
+
+    #[test]
+    fn only_a_private_network_is_waited_for_and_can_be_set_up() {
+        let waits = |network| plan(&spec(network)).steps.contains(&Step::AwaitNetwork);
+        let sets_up = |network| {
+            plan(&spec(network)).steps.iter().any(|step| {
+                matches!(step, Step::Bind { target, .. } if target == Path::new("/proc/sys/net"))
+            })
+        };
+        assert!(waits(Network::Private) && sets_up(Network::Private));
+        assert!(!waits(Network::Host) && !sets_up(Network::Host));
+    }
+}
