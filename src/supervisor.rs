@@ -17,7 +17,6 @@ use runtime::process::{self, Exit, Process};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer};
 
-use crate::config::ContainerConfig;
 use crate::container::Container;
 use crate::control::{Connection, Event, Listener, Request, State};
 use crate::lock::Lock;
@@ -68,8 +67,11 @@ fn supervise_reporting(container: &Container, report: Option<&Connection>) -> Re
     };
     let signals = signals()?;
     loop {
+        // Empty at once: what fails before there is a console must not be shown
+        // with the end of an earlier one.
+        let log = Console::create_log(&run)?;
         reclaim::leftovers(container)?;
-        let ended = live(container, &run, &signals, report);
+        let ended = live(container, &run, log, &signals, report);
         reclaim::after_end(container)?;
         match ended? {
             Ended::Halted => return Ok(0),
@@ -88,6 +90,7 @@ enum Ended {
 fn live(
     container: &Container,
     run: &RunDir,
+    log: File,
     signals: &SignalFd,
     report: Option<&Connection>,
 ) -> Result<Ended> {
@@ -100,7 +103,7 @@ fn live(
     let started = launch(&start, &cgroup)?;
     let mut supervision = Supervision {
         init: &started.init,
-        console: Console::new(started.console, run, report.is_none())?,
+        console: Console::new(started.console, log, report.is_none())?,
         notify,
         listener,
         signals,
@@ -109,9 +112,11 @@ fn live(
         state: State::Starting,
         status: None,
         deadline: None,
+        boot_timed_out: false,
         halt_pending: false,
     };
-    supervision.set_deadline(Some(timeout_start(&config)));
+    let timeout_start = config.timeout_start.unwrap_or(DEFAULT_TIMEOUT_START);
+    supervision.set_deadline(Some(timeout_start));
     supervision.announce();
     let exit = supervision.run();
     if exit.is_err() {
@@ -119,6 +124,14 @@ fn live(
         let _ = started.init.wait();
     }
     supervision.console.drain();
+    if supervision.boot_timed_out {
+        bail!(
+            "the system had not booted after {} s and was killed; if it needs longer, set \
+             TIMEOUT_START_SEC in {}",
+            timeout_start.as_secs(),
+            container.places().conf(container.name()).display()
+        );
+    }
     supervision.judge(exit?)
 }
 
@@ -147,10 +160,6 @@ fn launch(start: &Start, cgroup: &Cgroup) -> Result<Started> {
     Ok(starting.finish()?)
 }
 
-fn timeout_start(config: &ContainerConfig) -> Duration {
-    config.timeout_start.unwrap_or(DEFAULT_TIMEOUT_START)
-}
-
 /// Signals come as data: no handler runs between any two instructions.
 fn signals() -> Result<SignalFd> {
     let mut set = SigSet::empty();
@@ -174,6 +183,8 @@ struct Supervision<'a> {
     status: Option<String>,
     /// When init is killed.
     deadline: Option<Instant>,
+    /// Init was killed because the boot took too long.
+    boot_timed_out: bool,
     /// Init was asked to halt before it could hear.
     halt_pending: bool,
 }
@@ -206,6 +217,7 @@ impl Supervision<'_> {
                 .is_some_and(|deadline| deadline <= Instant::now())
             {
                 self.deadline = None;
+                self.boot_timed_out = self.state == State::Starting;
                 self.kill(libc::SIGKILL);
             }
             if self.halt_pending {
@@ -414,12 +426,15 @@ struct Console {
 }
 
 impl Console {
-    fn new(main: OwnedFd, run: &RunDir, echo: bool) -> Result<Self> {
+    fn create_log(run: &RunDir) -> Result<File> {
+        let path = run.console_log();
+        File::create(&path).with_context(|| format!("cannot make {}", path.display()))
+    }
+
+    fn new(main: OwnedFd, log: File, echo: bool) -> Result<Self> {
         rustix::io::ioctl_fionbio(&main, true).context("cannot set up the console")?;
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let terminal = ioctl_tiocgptpeer(&main, flags).context("cannot set up the console")?;
-        let path = run.console_log();
-        let log = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
         Ok(Self {
             main,
             _terminal: terminal,
@@ -454,11 +469,51 @@ impl Console {
     }
 }
 
-/// The last lines that the container wrote to its console.
+/// The last lines that the container wrote to its console, without what would
+/// colour or steer the terminal that they are shown on.
 pub fn console_tail(path: &Path, lines: usize) -> String {
     let log = std::fs::read(path).unwrap_or_default();
     let log = String::from_utf8_lossy(&log);
-    let all: Vec<_> = log.lines().filter(|line| !line.trim().is_empty()).collect();
+    let all: Vec<_> = log
+        .lines()
+        .map(plain)
+        .filter(|line| !line.trim().is_empty())
+        .collect();
     let tail = &all[all.len().saturating_sub(lines)..];
     tail.join("\n")
+}
+
+fn plain(line: &str) -> String {
+    // What is left of a sequence that was cut off or is unknown goes too.
+    console::strip_ansi_codes(line)
+        .chars()
+        .filter(|c| !c.is_control())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_console_cannot_steer_a_terminal() {
+        for (line, shown) in [
+            (
+                "[\x1b[0;32m  OK  \x1b[0m] Reached target\r",
+                "[  OK  ] Reached target",
+            ),
+            ("\x1b]0;title\x07text", "text"),
+            ("a\x1b[2J\x1b[Hb\u{9b}2Jc\x08\x7f", "abc"),
+        ] {
+            assert_eq!(plain(line), shown);
+        }
+        for line in [
+            "cut off \x1b[",
+            "cut off \x1b]0;",
+            "\x1bP1$r\x1b\\",
+            "\x1bc",
+        ] {
+            assert!(!plain(line).contains(char::is_control), "{line:?}");
+        }
+    }
 }
