@@ -80,13 +80,16 @@ pub fn build(name: &ContainerName, source: &Source, root: &Path, profile: &Path)
             arguments.extend(["--set", "-A", "system"].map(OsString::from));
         }
     }
-    nix_env(&arguments, format!("building {name}")).map_err(|error| match source {
-        Source::Configuration { nixos: None, .. } if !nix_finds_nixpkgs() => error.context(
-            "cannot find nixpkgs; say where it is, by NIX_PATH=nixpkgs=PATH or by \
-             --nixos-path PATH/nixos",
+    if nix_env(&arguments, format!("building {name}"))? {
+        return Ok(());
+    }
+    match source {
+        Source::Configuration { nixos: None, .. } if !nix_finds_nixpkgs() => bail!(
+            "Nix cannot find nixpkgs; say where it is, by NIX_PATH=nixpkgs=PATH or by \
+             --nixos-path PATH/nixos"
         ),
-        _ => error,
-    })
+        _ => bail!("Nix could not build the system, and says why above"),
+    }
 }
 
 /// Nix itself is asked, because it knows channels beside `$NIX_PATH`.
@@ -139,8 +142,9 @@ fn configuration(name: &ContainerName, options: &Options) -> Result<String> {
 }
 
 /// Runs `nix-env`. On a terminal its log is one line that changes, and is
-/// shown whole if it fails; else it goes to standard error as it comes.
-fn nix_env(arguments: &[OsString], what: String) -> Result<()> {
+/// shown whole if it fails; else it goes to standard error as it comes. Whether
+/// it succeeded.
+fn nix_env(arguments: &[OsString], what: String) -> Result<bool> {
     let on_terminal = std::io::stderr().is_terminal();
     let progress = Progress::new(what);
     let mut child = Command::new("nix-env")
@@ -162,9 +166,8 @@ fn nix_env(arguments: &[OsString], what: String) -> Result<()> {
     drop(progress);
     if !status.success() {
         eprint!("{log}");
-        bail!("Nix could not build the system, and says why above");
     }
-    Ok(())
+    Ok(status.success())
 }
 
 fn cannot_run_nix(error: std::io::Error) -> anyhow::Error {

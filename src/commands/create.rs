@@ -139,7 +139,11 @@ fn is_being_created(places: &Places, name: &ContainerName) -> bool {
 fn clear_away_killed_creation(container: &Container) -> Result<()> {
     let reservation = container.places().reservation(container.name());
     match fs::read_to_string(&reservation) {
-        Ok(text) => teardown::undo_creation(container, text.starts_with(KEEP_ROOT)),
+        Ok(text) => {
+            // Empty, it was killed before it had made anything.
+            let keep_root = text.is_empty() || text.starts_with(KEEP_ROOT);
+            teardown::undo_creation(container, keep_root)
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             teardown::finish_destruction(container)
         }
@@ -187,7 +191,9 @@ fn require_free(
     for address in [host.addr(), local.addr()] {
         let same = |(_, other): &&(String, IpNet)| other.addr() == address;
         if let Some((owner, _)) = taken.iter().find(same) {
-            bail!("the address {address} is taken by container '{owner}'; choose another, {or_none}");
+            bail!(
+                "the address {address} is taken by container '{owner}'; choose another, {or_none}"
+            );
         }
     }
     let local = local.addr();
