@@ -1,0 +1,527 @@
+//! Mistakes, and hosts that lack something: one clear error, and nothing half
+//! made.
+
+mod common;
+
+use std::process::{Command, Output};
+
+use common::{Host, minimal_system};
+
+/// The end of what clap says about a wrong command line.
+const HELP: &str = "\n\nFor more information, try '--help'.\n";
+
+/// What a refused command wrote to standard error; it left everything as it
+/// was, and said nothing on standard output.
+fn refused(host: &Host, code: i32, command: &mut Command) -> String {
+    let before = host.inventory();
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().expect("it runs");
+    let stderr = String::from_utf8(stderr).expect("UTF-8");
+    assert_eq!(status.code(), Some(code), "{command:?}: {stderr}");
+    assert_eq!(String::from_utf8_lossy(&stdout), "", "{command:?}");
+    host.await_inventory(&before);
+    stderr
+}
+
+fn refuse(host: &Host, code: i32, arguments: &[&str]) -> String {
+    refused(host, code, &mut host.nixos_container(arguments))
+}
+
+/// What `create` says on its way; it is no part of an error.
+fn after_addresses(stderr: &str) -> &str {
+    match stderr.split_once('\n') {
+        Some((first, rest)) if first.starts_with("host IP is ") => rest,
+        _ => stderr,
+    }
+}
+
+/// The configuration file of the container `foo`.
+fn conf(host: &Host) -> String {
+    host.place("CONF_DIR")
+        .join("foo.conf")
+        .display()
+        .to_string()
+}
+
+#[test]
+fn a_name_that_could_lead_elsewhere_is_refused() {
+    let host = Host::new();
+    let long = "x".repeat(65);
+    for (name, why) in [
+        (
+            "a/b",
+            "a container's name consists of letters, digits, - and _, not '/'",
+        ),
+        (
+            "..",
+            "a container's name consists of letters, digits, - and _, not '.'",
+        ),
+        (
+            "a b",
+            "a container's name consists of letters, digits, - and _, not ' '",
+        ),
+        ("_a", "a container's name begins with a letter or a digit"),
+        ("", "a container's name has at least one character"),
+        (
+            &long,
+            "a container's name has at most 64 characters, this one has 65",
+        ),
+    ] {
+        for command in ["create", "destroy", "status"] {
+            let stderr = refuse(&host, 2, &[command, name]);
+            let whole = stderr.starts_with(&format!("error: invalid value '{name}' for '<NAME>"))
+                && stderr.ends_with(&format!(": {why}{HELP}"));
+            assert!(whole, "{command} {name:?}: {stderr}");
+        }
+    }
+}
+
+#[test]
+fn a_wrong_command_line_is_told_apart_from_a_failure() {
+    let host = Host::new();
+    let system = minimal_system();
+    for (arguments, why) in [
+        (&["frobnicate"][..], "unrecognized subcommand 'frobnicate'"),
+        (
+            &["create"],
+            "the following required arguments were not provided:\n  <NAME>",
+        ),
+        (
+            &["start"],
+            "the following required arguments were not provided:\n  <NAME>...",
+        ),
+        (
+            &["run", "foo"],
+            "the following required arguments were not provided:\n  <COMMAND>...",
+        ),
+        (
+            &["create", "foo", "--config", "", "--config-file", "/x"],
+            "the argument '--config <OPTIONS>' cannot be used with '--config-file <PATH>'",
+        ),
+        (
+            &["create", "foo", "--config", "", "--system-path", system],
+            "the argument '--config <OPTIONS>' cannot be used with '--system-path <PATH>'",
+        ),
+        (
+            &["create", "foo", "--host-address", "10.1.1.1"],
+            "the following required arguments were not provided:\n  --local-address <IP>",
+        ),
+        (
+            &[
+                "create",
+                "foo",
+                "--host-address",
+                "fc00::1",
+                "--local-address",
+                "10.1.1.2",
+            ],
+            "invalid value 'fc00::1' for '--host-address <IP>': \
+             expected an IPv4 address, as 10.233.1.2",
+        ),
+        (
+            &[
+                "create",
+                "foo",
+                "--host-address",
+                "10.1.1.1",
+                "--local-address",
+                "10.1.1.256",
+            ],
+            "invalid value '10.1.1.256' for '--local-address <IP>': \
+             expected an IPv4 address, as 10.233.1.2",
+        ),
+        (
+            &["terminate", "foo", "--signal", "FOO"],
+            "invalid value 'FOO' for '--signal <SIGNAL>': \
+             expected the name or number of a signal, as TERM or 15",
+        ),
+    ] {
+        let stderr = refuse(&host, 2, arguments);
+        assert!(
+            stderr.starts_with(&format!("error: {why}\n")),
+            "{arguments:?}: {stderr}"
+        );
+        assert!(stderr.ends_with(HELP), "{arguments:?}: {stderr}");
+    }
+}
+
+#[test]
+fn a_container_that_does_not_exist_cannot_be_used() {
+    let host = Host::new();
+    let missing = "error: container 'foo' does not exist; \
+                   `nixos-container list` shows those that do\n";
+    for arguments in [
+        &["start", "foo"][..],
+        &["stop", "foo"],
+        &["restart", "foo"],
+        &["terminate", "foo"],
+        &["run", "foo", "--", "true"],
+        &["root-login", "foo"],
+        &["show-ip", "foo"],
+        &["logs", "foo"],
+        &["explain", "foo"],
+    ] {
+        assert_eq!(refuse(&host, 1, arguments), missing, "{arguments:?}");
+    }
+    let status = host.try_run(&["status", "foo"]);
+    assert_eq!(
+        (status.status.code(), &status.stdout[..]),
+        (Some(1), &b"gone\n"[..])
+    );
+    let destroyed = host.try_run(&["destroy", "foo"]);
+    assert!(
+        destroyed.status.success() && destroyed.stderr.is_empty(),
+        "{destroyed:?}"
+    );
+}
+
+#[test]
+fn what_is_no_system_is_refused_before_anything_is_made() {
+    let host = Host::new();
+    let no_init = "is no NixOS system: it has no `init`; \
+                   give the store path of a system's toplevel\n";
+    host.shell("mkdir /run/throwaway/empty");
+    for (path, why) in [
+        (
+            "/run/throwaway/empty",
+            format!("/run/throwaway/empty {no_init}"),
+        ),
+        ("/nix/store", format!("/nix/store {no_init}")),
+        (
+            "/nix/store/none",
+            "the system /nix/store/none does not exist\n".to_owned(),
+        ),
+    ] {
+        let stderr = refuse(&host, 1, &["create", "foo", "--system-path", path]);
+        assert_eq!(stderr, format!("error: {why}"));
+    }
+    let stderr = refuse(&host, 1, &["create", "foo", "--config-file", "/none.nix"]);
+    assert_eq!(
+        stderr,
+        "error: the configuration file /none.nix does not exist\n"
+    );
+}
+
+#[test]
+fn a_configuration_that_cannot_be_built_shows_nixs_own_words() {
+    let host = Host::new();
+    for (options, words) in [
+        ("a = ;", "syntax error, unexpected ';'"),
+        (
+            "services.frobnicate.enable = true;",
+            "The option `services.frobnicate' does not exist",
+        ),
+    ] {
+        let stderr = refuse(&host, 1, &["create", "foo", "--config", options]);
+        let stderr = after_addresses(&stderr);
+        assert!(
+            stderr.starts_with("error: ") && stderr.contains(words),
+            "{stderr}"
+        );
+        let end = "\nerror: Nix could not build the system, and says why above\n";
+        assert!(stderr.ends_with(end), "{stderr}");
+    }
+}
+
+#[test]
+fn without_nixpkgs_the_user_is_told_how_to_give_it() {
+    let host = Host::new();
+    let program = env!("CARGO_BIN_EXE_nixos-container");
+    let mut create = host.command("env");
+    create.args(["NIX_PATH=", program, "create", "foo"]);
+    let stderr = refused(&host, 1, &mut create);
+    let end = "\nerror: Nix cannot find nixpkgs; say where it is, by NIX_PATH=nixpkgs=PATH or by \
+               --nixos-path PATH/nixos\n";
+    assert!(stderr.ends_with(end), "{stderr}");
+    // Not the reason where it is not the reason.
+    let stderr = refuse(&host, 1, &["create", "foo", "--nixos-path", "/none"]);
+    assert!(
+        stderr.ends_with("\nerror: Nix could not build the system, and says why above\n"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn without_nix_the_user_is_told_how_to_get_it() {
+    let host = Host::new();
+    let program = env!("CARGO_BIN_EXE_nixos-container");
+    let mut create = host.command("env");
+    create.args(["PATH=/none", program, "create", "foo"]);
+    let stderr = refused(&host, 1, &mut create);
+    assert_eq!(
+        after_addresses(&stderr),
+        "error: Nix is not installed: there is no `nix-env` in $PATH; install it with \
+         `apt install nix-bin` or as your distribution has it\n"
+    );
+}
+
+#[test]
+fn a_name_that_is_taken_is_refused() {
+    let host = Host::new();
+    host.create("foo");
+    let create = ["create", "foo", "--system-path", minimal_system()];
+    assert_eq!(
+        refuse(&host, 1, &create),
+        "error: container 'foo' exists already; choose another name, or \
+         `nixos-container destroy foo` first\n"
+    );
+}
+
+#[test]
+fn an_address_that_is_taken_is_refused() {
+    let host = Host::new();
+    host.create("foo");
+    host.shell("ip address add 10.99.0.1/24 dev lo");
+    for (host_address, local_address, why) in [
+        (
+            "10.233.1.1",
+            "10.1.1.2",
+            "the address 10.233.1.1 is taken by container 'foo'; choose another, or none to get \
+             the next free pair",
+        ),
+        (
+            "10.1.1.1",
+            "10.233.1.2",
+            "the address 10.233.1.2 is taken by container 'foo'; choose another, or none to get \
+             the next free pair",
+        ),
+        (
+            "10.1.1.1",
+            "10.99.0.1",
+            "the address 10.99.0.1 is the host's own; choose another, or none to get the next \
+             free pair",
+        ),
+        (
+            "10.1.1.1",
+            "10.1.1.1",
+            "the host and the container cannot both be 10.1.1.1; choose two addresses, or none \
+             to get the next free pair",
+        ),
+    ] {
+        let stderr = refuse(
+            &host,
+            1,
+            &[
+                "create",
+                "bar",
+                "--system-path",
+                minimal_system(),
+                "--host-address",
+                host_address,
+                "--local-address",
+                local_address,
+            ],
+        );
+        assert_eq!(stderr, format!("error: {why}\n"));
+    }
+}
+
+#[test]
+fn an_error_in_a_configuration_file_names_file_line_and_key() {
+    let host = Host::new();
+    host.create("foo");
+    let conf = conf(&host);
+    host.shell(&format!("cp {conf} /run/throwaway/good.conf"));
+    for (line, why) in [
+        (
+            "nonsense",
+            "\"nonsense\" has no =; a line is KEY=VALUE, empty, or a comment after #",
+        ),
+        (
+            "AUTO_START=\"1",
+            "AUTO_START has a quote that does not end; a line is KEY=VALUE, empty, or a comment \
+             after #",
+        ),
+        (
+            "LOCAL_ADDRESS=10.0.0.300",
+            "LOCAL_ADDRESS is \"10.0.0.300\", but must be an IPv4 address, as 10.233.1.2 or \
+             10.233.1.2/24",
+        ),
+        (
+            "SYSTEM_PATH=here",
+            "SYSTEM_PATH is \"here\", but must be an absolute path",
+        ),
+        (
+            "TIMEOUT_START_SEC=soon",
+            "TIMEOUT_START_SEC is \"soon\", but must be a whole number of seconds",
+        ),
+        (
+            "MACVLANS=eth1",
+            "MACVLANS is not supported yet; remove the line to do without it",
+        ),
+    ] {
+        host.shell(&format!(
+            "cp /run/throwaway/good.conf {conf}; echo '{line}' >>{conf}"
+        ));
+        for command in ["start", "show-ip", "explain"] {
+            let stderr = refuse(&host, 1, &[command, "foo"]);
+            assert_eq!(stderr, format!("error: {conf}:5: {why}\n"), "{command}");
+        }
+    }
+    // It can be seen and removed all the same.
+    assert_eq!(host.run(&["list"]), "foo\n");
+    assert_eq!(host.run(&["status", "foo"]), "down\n");
+    host.run(&["destroy", "foo"]);
+    assert_eq!(host.run(&["list"]), "");
+}
+
+#[test]
+fn a_configured_system_that_is_gone_is_named_with_the_place_that_names_it() {
+    let host = Host::new();
+    host.create("foo");
+    let conf = conf(&host);
+    host.shell(&format!("echo SYSTEM_PATH=/nix/store/none >>{conf}"));
+    assert_eq!(
+        refuse(&host, 1, &["start", "foo"]),
+        format!(
+            "error: cannot use SYSTEM_PATH of {conf}: the system /nix/store/none does not exist\n"
+        )
+    );
+    host.shell(&format!("sed -i '$d' {conf}"));
+    let profile = host
+        .place("PROFILE_DIR")
+        .join("foo/system")
+        .display()
+        .to_string();
+    host.shell(&format!("rm {profile}"));
+    assert_eq!(
+        refuse(&host, 1, &["start", "foo"]),
+        format!(
+            "error: cannot use the profile of container 'foo': the system {profile} does not \
+             exist\n"
+        )
+    );
+}
+
+#[test]
+fn a_key_of_a_later_version_is_warned_of_once() {
+    let host = Host::new();
+    host.create("foo");
+    let conf = conf(&host);
+    host.shell(&format!("echo FROM_THE_FUTURE=1 >>{conf}"));
+    let output = host.try_run(&["start", "foo"]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        format!("warning: {conf} has keys that are not known: FROM_THE_FUTURE\n")
+    );
+    assert_eq!(host.run(&["status", "foo"]), "up\n");
+    host.run(&["destroy", "foo"]);
+}
+
+#[test]
+fn a_configuration_directory_that_cannot_be_written_changes_nothing() {
+    let host = Host::new();
+    host.create("foo");
+    let conf_dir = host.place("CONF_DIR").display().to_string();
+    host.shell(&format!(
+        "mount --bind {conf_dir} {conf_dir}; mount -o remount,bind,ro {conf_dir}"
+    ));
+    assert_eq!(
+        refuse(
+            &host,
+            1,
+            &["create", "bar", "--system-path", minimal_system()]
+        ),
+        format!(
+            "error: cannot make {conf_dir}/.bar.creating: Read-only file system (os error 30)\n"
+        )
+    );
+    assert_eq!(
+        refuse(&host, 1, &["destroy", "foo"]),
+        format!(
+            "error: container 'foo' stays: {conf_dir}/foo.conf is read-only; if the container \
+             is declared in the host's configuration, remove it there and run `nixos-rebuild \
+             switch`\n"
+        )
+    );
+    // Containers that exist can be used all the same.
+    host.run(&["start", "foo"]);
+    host.run(&["stop", "foo"]);
+}
+
+#[test]
+fn without_cgroups_the_user_is_told_how_to_get_them() {
+    let host = Host::new();
+    host.create("foo");
+    host.run(&["start", "foo"]);
+    host.run(&["stop", "foo"]);
+    host.shell("umount /sys/fs/cgroup");
+    assert_eq!(
+        refuse(&host, 1, &["start", "foo"]),
+        "error: cannot start container 'foo': cannot find the host's cgroups: no cgroup2 at \
+         /sys/fs/cgroup or /sys/fs/cgroup/unified; mount it with `mount -t cgroup2 none \
+         /sys/fs/cgroup`\n"
+    );
+}
+
+#[test]
+fn an_ordinary_user_may_look_and_is_told_what_needs_root() {
+    let host = Host::new();
+    host.create("foo");
+    // The program may stand where only root can reach it.
+    let program = "/run/throwaway/nixos-container";
+    host.shell(&format!(
+        "touch {program}; mount --bind {} {program}",
+        env!("CARGO_BIN_EXE_nixos-container")
+    ));
+    let as_nobody = |arguments: &[&str]| {
+        let mut command = host.command("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", program]);
+        command.args(arguments);
+        command
+    };
+    for arguments in [
+        &["create", "bar"][..],
+        &["start", "foo"],
+        &["stop", "foo"],
+        &["restart", "foo"],
+        &["terminate", "foo"],
+        &["run", "foo", "--", "true"],
+        &["root-login", "foo"],
+        &["destroy", "foo"],
+    ] {
+        assert_eq!(
+            refused(&host, 1, &mut as_nobody(arguments)),
+            "error: this needs root; try again with `sudo nixos-container …`\n",
+            "{arguments:?}"
+        );
+    }
+    for arguments in [["status", "foo"], ["logs", "foo"], ["explain", "foo"]] {
+        let stderr = refused(&host, 1, &mut as_nobody(&arguments));
+        assert!(
+            stderr.starts_with("error: cannot "),
+            "{arguments:?}: {stderr}"
+        );
+        assert!(
+            stderr.ends_with("\nhint: this may need root; try `sudo nixos-container …`\n"),
+            "{arguments:?}: {stderr}"
+        );
+    }
+    assert_eq!(common::succeed(&mut as_nobody(&["list"])), "foo\n");
+    assert_eq!(
+        common::succeed(&mut as_nobody(&["show-ip", "foo"])),
+        "10.233.1.2\n"
+    );
+}
+
+#[test]
+fn an_init_that_cannot_be_executed_is_named() {
+    let host = Host::new();
+    let system = "/run/throwaway/broken";
+    host.shell(&format!("mkdir {system}; echo nothing >{system}/init"));
+    host.create("foo");
+    host.run(&["start", "foo"]);
+    host.run(&["stop", "foo"]);
+    host.shell(&format!("echo SYSTEM_PATH={system} >>{}", conf(&host)));
+    assert_eq!(
+        refuse(&host, 1, &["start", "foo"]),
+        format!(
+            "error: cannot start container 'foo': cannot execute {system}/init: No such file or \
+             directory (os error 2)\n"
+        )
+    );
+}
