@@ -66,13 +66,14 @@ impl Cgroup {
         }
     }
 
-    /// Kills every process in the group, and removes it with all below it.
+    /// Removes the group with all below it, and kills what is still in there.
     /// Nothing there is as good as done.
     pub fn remove(&self) -> io::Result<()> {
-        match std::fs::write(self.0.join("cgroup.kill"), "1") {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            answer => answer?,
+        match remove_groups(&self.0) {
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {}
+            answer => return answer,
         }
+        std::fs::write(self.0.join("cgroup.kill"), "1")?;
         self.await_empty()?;
         remove_groups(&self.0)
     }
@@ -119,7 +120,11 @@ fn delegate_controllers(group: &Path) -> io::Result<()> {
 
 /// Groups are directories whose files cannot be removed and need not be.
 fn remove_groups(group: &Path) -> io::Result<()> {
-    for entry in std::fs::read_dir(group)? {
+    let entries = match std::fs::read_dir(group) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        answer => answer?,
+    };
+    for entry in entries {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
             remove_groups(&entry.path())?;

@@ -52,6 +52,9 @@ pub(crate) fn restrict(
     attributes: Attributes,
     recursive: bool,
 ) -> Result<()> {
+    if attributes == Attributes::default() {
+        return Ok(());
+    }
     set_attributes(mount, recursive, |attr| attr.attr_set = bits(attributes))
 }
 

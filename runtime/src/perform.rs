@@ -59,7 +59,11 @@ impl<'a> Child<'a> {
                 let directory = self.container()?.create_dir_all(path)?;
                 set_mode(directory, *mode)?;
             }
-            Step::EmptyFile { path } => self.container()?.create_file_if_missing(path)?,
+            Step::EmptyFile { path } => match self.container()?.create_file_if_missing(path) {
+                // A link to what is not there yet is something, too.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                answer => drop(answer?),
+            },
             Step::File {
                 path,
                 contents,
@@ -148,13 +152,7 @@ impl<'a> Child<'a> {
         if is_directory(source)? {
             return container.create_dir_all(target);
         }
-        match container.resolve(target) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                container.create_file_if_missing(target)?;
-                container.resolve(target)
-            }
-            answer => answer,
-        }
+        container.create_file_if_missing(target)
     }
 
     fn hide(&self, target: &Path) -> io::Result<()> {

@@ -62,12 +62,14 @@ impl Root {
         Ok(self.open_at(path, DIRECTORY, Mode::empty())?)
     }
 
-    /// An empty file at `path` if there is nothing.
-    pub fn create_file_if_missing(&self, path: &Path) -> io::Result<()> {
+    /// A handle on whatever is at `path`; an empty file is made if there is
+    /// nothing.
+    pub fn create_file_if_missing(&self, path: &Path) -> io::Result<OwnedFd> {
         let (parent, name) = self.parent_of(path)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         match rustix::fs::openat(parent, name, flags, Mode::from_raw_mode(0o644)) {
-            Ok(_) | Err(Errno::EXIST) => Ok(()),
+            Ok(file) => Ok(file),
+            Err(Errno::EXIST) => self.resolve(path),
             Err(errno) => Err(errno.into()),
         }
     }
