@@ -6,10 +6,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use nix::sys::signal::SigSet;
+use nix::sys::signal::{SigHandler, SigSet, Signal};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::mount::{UnmountFlags, unmount};
-use rustix::process::{Resource, Rlimit, Signal};
+use rustix::process::{Resource, Rlimit};
 use rustix::thread::UnshareFlags;
 
 use crate::capabilities::CapabilitySet;
@@ -41,7 +41,9 @@ impl<'a> Child<'a> {
     pub(crate) fn perform(&mut self, step: &Step) -> io::Result<()> {
         match step {
             Step::DieWithSupervisor => {
-                rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+                rustix::process::set_parent_process_death_signal(Some(
+                    rustix::process::Signal::KILL,
+                ))?;
             }
             Step::UnshareCgroup => unshare_cgroup()?,
             Step::SetPropagation { propagation } => {
@@ -244,7 +246,15 @@ pub(crate) fn filter_system_calls() -> io::Result<()> {
     Ok(())
 }
 
+/// What the caller ignores stays ignored through execve (`man 2 execve`), and a
+/// Rust program ignores SIGPIPE from its start.
 pub(crate) fn reset_signals() -> io::Result<()> {
+    for signal in Signal::iterator() {
+        if !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP) {
+            // SAFETY: takes a handler away and installs none.
+            unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) }?;
+        }
+    }
     Ok(SigSet::empty().thread_set_mask()?)
 }
 

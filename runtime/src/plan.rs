@@ -161,7 +161,7 @@ pub enum Step {
     Seccomp,
     /// Until the supervisor has furnished the network.
     AwaitNetwork,
-    /// Signal mask as a process at boot has it.
+    /// Signals as a process at boot has them: none ignored, none blocked.
     ResetSignals,
     /// The container's first program.
     Exec {
@@ -271,7 +271,7 @@ impl Step {
             Self::BoundingSet { .. } => "capabilities(7)",
             Self::Seccomp => "seccomp(2)",
             Self::AwaitNetwork => "network_namespaces(7)",
-            Self::ResetSignals => "sigprocmask(2)",
+            Self::ResetSignals => "sigaction(2), sigprocmask(2)",
             Self::Exec { .. } => "execve(2)",
         }
     }
@@ -358,7 +358,7 @@ impl fmt::Display for Step {
                 write!(f, "and audit sockets")
             }
             Self::AwaitNetwork => write!(f, "wait until the network is furnished"),
-            Self::ResetSignals => write!(f, "unblock all signals"),
+            Self::ResetSignals => write!(f, "ignore and block no signal"),
             Self::Exec {
                 program, arguments, ..
             } => {
