@@ -20,17 +20,32 @@ mod terminal;
 use std::process::ExitCode;
 
 use clap::Parser;
+use nix::sys::signal::{SigHandler, Signal};
 
 fn main() -> ExitCode {
     // Modes of what is made are said where it is made, not by the caller.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    match commands::execute(cli::Cli::parse().command) {
+    let command = cli::Cli::parse().command;
+    if !matches!(command, cli::Command::Supervise(_)) {
+        end_with_the_reader();
+    }
+    match commands::execute(command) {
         Ok(code) => code,
         Err(error) => {
             print_error(&error);
             ExitCode::FAILURE
         }
     }
+}
+
+/// A command whose output nobody reads any more, as in `list | head`, ends
+/// without a word, as other programs do. A supervisor goes on: it has a
+/// container to look after.
+fn end_with_the_reader() {
+    let (pipe, end) = (Signal::SIGPIPE, SigHandler::SigDfl);
+    // SAFETY: takes away the standard library's "ignore" and installs no
+    // handler. It fails for numbers that are no signals.
+    let _ = unsafe { nix::sys::signal::signal(pipe, end) };
 }
 
 /// What was being done, what came in the way, and what to try.
