@@ -179,7 +179,7 @@ impl Account {
         if !command.is_empty() {
             let words = command.iter().map(|word| quote(word));
             arguments.push("-c".to_owned());
-            arguments.push(format!("exec {}", words.collect::<Vec<_>>().join(" ")));
+            arguments.push(format!("exec -- {}", words.collect::<Vec<_>>().join(" ")));
         }
         arguments
     }
@@ -220,7 +220,7 @@ mod tests {
         let command = ["echo", "it's", "$HOME; `x`", ""].map(str::to_owned);
         assert_eq!(
             Account::bare_root().login_arguments(&command),
-            ["-sh", "-c", r"exec 'echo' 'it'\''s' '$HOME; `x`' ''"]
+            ["-sh", "-c", r"exec -- 'echo' 'it'\''s' '$HOME; `x`' ''"]
         );
     }
 }
