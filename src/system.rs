@@ -130,15 +130,23 @@ fn configuration(name: &ContainerName, options: &Options) -> Result<String> {
             format!("imports = [ (/. + \"{quoted}\") ];")
         }
     };
+    let host_name = host_name(name);
     Ok(format!(
         "{{ config, lib, pkgs, ... }}:\n\n\
          with lib;\n\n\
          {{ boot.isContainer = true;\n  \
-           networking.hostName = mkDefault \"{name}\";\n  \
+           networking.hostName = mkDefault \"{host_name}\";\n  \
            networking.useDHCP = false;\n  \
            {options}\n\
          }}\n"
     ))
+}
+
+/// The container's name as far as NixOS takes it for a host name: at most 63
+/// characters, the last a letter or a digit (`networking.hostName` of nixpkgs).
+fn host_name(name: &ContainerName) -> &str {
+    let name = name.as_str();
+    name[..name.len().min(63)].trim_end_matches(['-', '_'])
 }
 
 /// Runs `nix-env`. On a terminal its log is one line that changes, and is
@@ -213,6 +221,17 @@ mod tests {
         let text = text(&Options::Text("services.openssh.enable = true;".into()));
         assert!(text.contains("networking.hostName = mkDefault \"foo\";"));
         assert!(text.contains("  services.openssh.enable = true;\n}"));
+    }
+
+    #[test]
+    fn every_name_gives_a_host_name_that_nixos_accepts() {
+        for (name, host) in [
+            ("a_b-c".to_owned(), "a_b-c".to_owned()),
+            ("a-_-".to_owned(), "a".to_owned()),
+            ("x".repeat(64), "x".repeat(63)),
+        ] {
+            assert_eq!(host_name(&name.parse().expect("valid")), host);
+        }
     }
 
     #[test]
