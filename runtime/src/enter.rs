@@ -13,6 +13,7 @@ use crate::handshake::{self, ChildEnd, LaunchError};
 use crate::perform;
 use crate::process::{self, Process, Side};
 use crate::rooted::Root;
+use crate::seccomp;
 
 /// What to run inside, and how.
 #[derive(Debug)]
@@ -93,7 +94,7 @@ fn become_login(
     rustix::thread::set_thread_groups(&[rustix::fs::Gid::ROOT])?;
     rustix::process::chdir(&user.home).or_else(|_| rustix::process::chdir("/"))?;
     perform::bound(entry.capabilities)?;
-    perform::filter_system_calls()?;
+    seccomp::filter_system_calls()?;
     perform::reset_signals()?;
     Err(perform::exec_as(
         &user.shell,

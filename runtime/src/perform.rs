@@ -126,7 +126,7 @@ impl<'a> Child<'a> {
                 open_files_hard,
             } => limit_open_files(*open_files_soft, *open_files_hard)?,
             Step::BoundingSet { keep } => bound(*keep)?,
-            Step::Seccomp => filter_system_calls()?,
+            Step::Seccomp => seccomp::filter_system_calls()?,
             Step::AwaitNetwork => self.supervisor.await_go()?,
             Step::ResetSignals => reset_signals()?,
             Step::Exec {
@@ -237,13 +237,6 @@ fn limit_open_files(soft: u64, hard: u64) -> io::Result<()> {
 
 pub(crate) fn bound(keep: CapabilitySet) -> io::Result<()> {
     keep.bound_thread().map_err(io::Error::other)
-}
-
-pub(crate) fn filter_system_calls() -> io::Result<()> {
-    for program in seccomp::programs().map_err(io::Error::other)? {
-        seccompiler::apply_filter(&program).map_err(io::Error::other)?;
-    }
-    Ok(())
 }
 
 /// What the caller ignores stays ignored through execve (`man 2 execve`), and a

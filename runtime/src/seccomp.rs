@@ -7,6 +7,7 @@
 //! without them would.
 
 use std::collections::BTreeMap;
+use std::io;
 
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
@@ -55,9 +56,46 @@ pub const DENIED: &[Denied] = denied! {
     SYS_open_by_handle_at, "open_by_handle_at": "a guessed handle opens any file of the file system below a bind mount";
 };
 
+/// Filters the system calls of the calling thread and of all that it will
+/// execute. It needs CAP_SYS_ADMIN: whoever has not must set `no_new_privs`
+/// first, and with that no setuid program inside would ever gain anything
+/// (`man 2 seccomp`).
+pub(crate) fn filter_system_calls() -> io::Result<()> {
+    for program in programs().map_err(io::Error::other)? {
+        install(&program)?;
+    }
+    Ok(())
+}
+
+fn install(program: &BpfProgram) -> io::Result<()> {
+    let length = program
+        .len()
+        .try_into()
+        .map_err(|_| io::ErrorKind::InvalidInput)?;
+    let program = libc::sock_fprog {
+        len: length,
+        // Both types are the kernel's `struct sock_filter`.
+        filter: program.as_ptr().cast_mut().cast(),
+    };
+    // SAFETY: the kernel copies as many instructions as `len` says and changes
+    // none of them.
+    let answer = unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            0,
+            &raw const program,
+        )
+    };
+    if answer < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
 /// The filters as programs for the kernel (`man 2 seccomp`). There are two
 /// because a filter has one answer for all that it matches.
-pub(crate) fn programs() -> Result<[BpfProgram; 2], seccompiler::BackendError> {
+fn programs() -> Result<[BpfProgram; 2], seccompiler::BackendError> {
     let denied = DENIED
         .iter()
         .map(|denied| (denied.number, Vec::new()))
