@@ -246,6 +246,10 @@ impl Attributes {
         read_only: true,
         ..Self::KERNEL
     };
+    const DEVICE: Self = Self {
+        no_devices: false,
+        ..Self::KERNEL_READ_ONLY
+    };
 }
 
 impl Step {
@@ -388,7 +392,9 @@ pub const CONTAINER_MANAGER: &str = "nixos-container";
 
 /// Device nodes that any process may use and that carry nothing of the host
 /// (Container Interface, "What You Shouldn't Do" and `man 1 systemd-nspawn`).
-/// They are bound, not made: in a user namespace nobody can make one.
+/// They are bound, not made: in a user namespace nobody can make one. And they
+/// are bound read-only, which is of no matter to what they carry, so that what
+/// is done to owner and permissions inside does not reach the host's nodes.
 const DEVICES: [&str; 7] = [
     "null", "zero", "full", "random", "urandom", "tty", "net/tun",
 ];
@@ -475,7 +481,7 @@ fn run(spec: &Spec) -> Vec<Step> {
             Origin::Host,
             &spec.notify_socket,
             host("notify"),
-            Attributes::NONE,
+            Attributes::KERNEL_READ_ONLY,
         ),
         bind_if_present(
             Origin::Host,
@@ -569,7 +575,7 @@ fn dev(spec: &Spec) -> Vec<Step> {
             Origin::Host,
             &path,
             &path,
-            Attributes::NONE,
+            Attributes::DEVICE,
         ));
     }
     for (name, target) in [
