@@ -420,7 +420,7 @@ pub fn plan(spec: &Spec) -> Plan {
             "tmpfs",
             "/tmp",
             Attributes::DATA,
-            &[("mode", "1777"), ("size", "10%"), ("nr_inodes", "1m")],
+            &[("mode", "1777"), ("size", "10%"), ("nr_inodes", "400k")],
         )],
         root_files(spec),
         spec.binds.iter().map(bind_from_host).collect(),
@@ -549,13 +549,26 @@ fn proc(spec: &Spec) -> Vec<Step> {
 }
 
 /// `/sys`, read-only (Container Interface), without what describes the
-/// machine's firmware and the kernel's modules; the container's own cgroups.
+/// machine's firmware, the kernel's modules and the host's file systems; the
+/// container's own cgroups.
 fn sys() -> Vec<Step> {
     let mut steps = vec![mount("sysfs", "/sys", Attributes::KERNEL_READ_ONLY, &[])];
     for name in ["firmware", "hypervisor", "module", "power"] {
         steps.push(hide(Path::new("/sys").join(name)));
     }
-    steps.push(mount("cgroup2", "/sys/fs/cgroup", Attributes::KERNEL, &[]));
+    steps.extend([
+        mount(
+            "tmpfs",
+            "/sys/fs",
+            Attributes::KERNEL,
+            &[("mode", "755"), ("size", "4m"), ("nr_inodes", "1k")],
+        ),
+        mount("cgroup2", "/sys/fs/cgroup", Attributes::KERNEL, &[]),
+        Step::Restrict {
+            target: "/sys/fs".into(),
+            attributes: Attributes::READ_ONLY,
+        },
+    ]);
     steps
 }
 
@@ -583,7 +596,6 @@ fn dev(spec: &Spec) -> Vec<Step> {
         ("stdin", "/proc/self/fd/0"),
         ("stdout", "/proc/self/fd/1"),
         ("stderr", "/proc/self/fd/2"),
-        ("core", "/proc/kcore"),
         ("ptmx", "pts/ptmx"),
     ] {
         steps.push(Step::Symlink {
