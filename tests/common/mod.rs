@@ -107,6 +107,12 @@ impl Host {
         self.run(&["create", name, "--system-path", minimal_system()]);
     }
 
+    /// A container with the minimal system, created and started.
+    pub fn create_and_start(&self, name: &str) {
+        self.create(name);
+        self.run(&["start", name]);
+    }
+
     /// The place of something that belongs to containers, by the variable that
     /// moves it (as in `CONF_DIR`).
     pub fn place(&self, variable: &str) -> PathBuf {
