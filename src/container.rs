@@ -12,6 +12,7 @@ use runtime::cgroup::Cgroup;
 
 use crate::config::ContainerConfig;
 use crate::control::{Connection, Event, State};
+use crate::lock::Lock;
 use crate::name::ContainerName;
 use crate::paths::{Places, RunDir};
 
@@ -98,6 +99,13 @@ impl Container {
         Cgroup::locate(Path::new(&group)).context("cannot find the host's cgroups")
     }
 
+    /// Makes the directory of what belongs to it while it runs. That of all
+    /// containers is closed to the host's users: it holds their consoles.
+    pub fn create_run_dir(&self) -> Result<()> {
+        create_dir(self.places.run_dir(), 0o700)?;
+        create_dir(self.run().path(), 0o755)
+    }
+
     /// Makes the directories that appear inside as `/nix/var/nix/profiles` and
     /// `/nix/var/nix/gcroots`. Those of all containers are closed to the
     /// host's users, who may share numbers with users inside.
@@ -168,6 +176,13 @@ pub fn all(places: &Places) -> Result<Vec<Container>> {
         .into_iter()
         .map(|name| Container::new(places, name))
         .collect())
+}
+
+/// Waits for the turn to change which containers there are; it ends when the
+/// lock is dropped.
+pub fn take_turn(places: &Places) -> Result<Lock> {
+    create_dir(places.run_dir(), 0o700)?;
+    Lock::wait(&places.run_dir().join(".lock")).context("cannot lock the containers")
 }
 
 /// Files of other tools in `/etc/containers`, where nixpkgs kept containers

@@ -52,6 +52,8 @@ pub enum Event {
         /// What init says it is doing.
         status: Option<String>,
     },
+    /// Somebody else starts, runs or stops the container.
+    Busy,
     /// The container did not start, and why.
     Failed(String),
 }

@@ -27,6 +27,19 @@ impl Lock {
         Self::of(path, FlockOperation::NonBlockingLockExclusive)
     }
 
+    /// Whether somebody holds the lock of the file at `path`. Makes no file.
+    pub fn is_held(path: &Path) -> io::Result<bool> {
+        let file = match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            answer => answer?,
+        };
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Ok(false),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
     /// `None` also when the file was replaced or removed while we waited: then
     /// what we hold is not what the next one will find.
     fn of(path: &Path, operation: FlockOperation) -> io::Result<Option<Self>> {

@@ -69,6 +69,11 @@ fn await_boot(container: &Container, connection: &Connection) -> Result<()> {
                 )
             }
             Some((Event::State { status, .. }, _)) => progress.say(status.as_deref()),
+            Some((Event::Busy, _)) => bail!(
+                "container '{0}' is starting or stopping already; try again when \
+                 `nixos-container status {0}` says up or down",
+                container.name()
+            ),
             Some((Event::Failed(why), _)) => {
                 drop(progress);
                 return Err(failure(container, &why));
@@ -91,46 +96,50 @@ fn failure(container: &Container, why: &str) -> anyhow::Error {
     )
 }
 
+/// How often a command looks again for a supervisor that holds the lock and
+/// does not listen: for a moment before and after the container's life.
+const LOCK_RETRY: Duration = Duration::from_millis(10);
+
 /// Halts a container cleanly, and returns when it is gone. What still runs
-/// after `timeout` is killed.
-pub fn stop(container: &Container, timeout: Duration) -> Result<()> {
+/// after `timeout` is killed. It cannot be started while the lock is held.
+pub fn stop(container: &Container, timeout: Duration) -> Result<Lock> {
     let timeout = timeout.as_secs();
     end(container, &Request::Stop { timeout })
 }
 
-/// Kills a container, and returns when it is gone.
-pub fn kill(container: &Container) -> Result<()> {
+/// Kills a container, and returns when it is gone. It cannot be started while
+/// the lock is held.
+pub fn kill(container: &Container) -> Result<Lock> {
     end(container, &Request::Signal(libc::SIGKILL))
 }
 
-fn end(container: &Container, request: &Request) -> Result<()> {
-    let name = container.name();
-    if let Some(running) = container.running()? {
-        let progress = Progress::new(format!("stopping {name}"));
-        // If it went in between, the next event says so.
-        let _ = running.connection.send_request(request);
-        while let Some((event, _)) = running
-            .connection
-            .next_event()
-            .context("cannot hear from the supervisor")?
-        {
-            if let Event::State { status, .. } = event {
-                progress.say(status.as_deref());
-            }
+fn end(container: &Container, request: &Request) -> Result<Lock> {
+    loop {
+        if let Some(running) = container.running()? {
+            ask_to_end(container, &running.connection, request)?;
         }
+        container.create_run_dir()?;
+        let lock = Lock::try_lock(&container.run().lock())
+            .with_context(|| format!("cannot lock container '{}'", container.name()))?;
+        if let Some(lock) = lock {
+            reclaim::after_end(container)?;
+            return Ok(lock);
+        }
+        std::thread::sleep(LOCK_RETRY);
     }
-    let _lock = hold(container)?;
-    reclaim::after_end(container)
 }
 
-/// Keeps a container from being started for as long as the lock is held. Waits
-/// for a supervisor that is about to end.
-pub fn hold(container: &Container) -> Result<Option<Lock>> {
-    let run = container.run();
-    if !run.path().exists() {
-        return Ok(None);
+fn ask_to_end(container: &Container, supervisor: &Connection, request: &Request) -> Result<()> {
+    let progress = Progress::new(format!("stopping {}", container.name()));
+    // If it went in between, the next event says so.
+    let _ = supervisor.send_request(request);
+    while let Some((event, _)) = supervisor
+        .next_event()
+        .context("cannot hear from the supervisor")?
+    {
+        if let Event::State { status, .. } = event {
+            progress.say(status.as_deref());
+        }
     }
-    let lock = Lock::wait(&run.lock())
-        .with_context(|| format!("cannot lock container '{}'", container.name()))?;
-    Ok(Some(lock))
+    Ok(())
 }

@@ -59,11 +59,13 @@ pub fn supervise(container: &Container, report: Option<OwnedFd>) -> Result<u8> {
 
 fn supervise_reporting(container: &Container, report: Option<&Connection>) -> Result<u8> {
     let run = container.run();
-    std::fs::create_dir_all(run.path())
-        .with_context(|| format!("cannot make {}", run.path().display()))?;
+    container.create_run_dir()?;
     let lock = Lock::try_lock(&run.lock()).context("cannot lock the container")?;
     let Some(_lock) = lock else {
-        bail!("container '{}' is running already", container.name());
+        if let Some(report) = report {
+            let _ = report.send_event(&Event::Busy, None);
+        }
+        bail!("container '{}' has a supervisor already", container.name());
     };
     let signals = signals()?;
     loop {

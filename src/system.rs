@@ -2,11 +2,13 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, IsTerminal, Read};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use runtime::rooted::Root;
+use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 
 use crate::name::ContainerName;
 use crate::progress::Progress;
@@ -155,7 +157,12 @@ fn host_name(name: &ContainerName) -> &str {
 fn nix_env(arguments: &[OsString], what: String) -> Result<bool> {
     let on_terminal = std::io::stderr().is_terminal();
     let progress = Progress::new(what);
-    let mut child = Command::new("nix-env")
+    let mut nix_env = Command::new("nix-env");
+    let parent = rustix::process::getpid();
+    // SAFETY: two system calls, which are all that happens in the child before
+    // it executes nix-env.
+    unsafe { nix_env.pre_exec(move || die_with(parent)) };
+    let mut child = nix_env
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -176,6 +183,17 @@ fn nix_env(arguments: &[OsString], what: String) -> Result<bool> {
         eprint!("{log}");
     }
     Ok(status.success())
+}
+
+/// Left alone, it could still change the profile when somebody else has taken
+/// the container's name. Nix is made to be killed at any moment.
+fn die_with(parent: Pid) -> std::io::Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    // It may have died before it was asked for its signal.
+    if getppid() == Some(parent) {
+        return Ok(());
+    }
+    Err(std::io::Error::other("the parent is gone"))
 }
 
 fn cannot_run_nix(error: std::io::Error) -> anyhow::Error {

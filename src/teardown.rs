@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use rustix::mount::{UnmountFlags, unmount};
 
 use crate::container::Container;
+use crate::lock::Lock;
 use crate::reclaim::{self, remove_file};
 
 /// Undoes a creation that failed or was killed, its reservation last.
@@ -19,6 +20,28 @@ pub fn undo_creation(container: &Container, keep_root: bool) -> Result<()> {
     }
     remove_nix_directories(container)?;
     remove_file(&places.reservation(container.name()))
+}
+
+/// Marks a reservation whose root directory was there before.
+pub const KEEP_ROOT: &str = "# the root directory was there before\n";
+
+/// Undoes a creation that was killed, if there was one. The caller has the turn
+/// ([`crate::container::take_turn`]).
+pub fn clear_away_killed_creation(container: &Container) -> Result<()> {
+    let reservation = container.places().reservation(container.name());
+    let cannot = || format!("cannot read {}", reservation.display());
+    if Lock::is_held(&reservation).with_context(cannot)? {
+        return Ok(());
+    }
+    match fs::read_to_string(&reservation) {
+        Ok(text) => {
+            // Empty, it was killed before it had made anything.
+            let keep_root = text.is_empty() || text.starts_with(KEEP_ROOT);
+            undo_creation(container, keep_root)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error).with_context(cannot),
+    }
 }
 
 /// Removes a container of which only a tombstone says that it existed. The

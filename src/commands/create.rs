@@ -3,10 +3,11 @@
 //! While its system is built, a container is a reservation: a hidden file,
 //! locked by the process that creates it, which holds its name and addresses.
 //! Renamed to `NAME.conf` it is the container. A reservation that nobody has
-//! locked was left by a process that was killed, and is cleared away.
+//! locked was left by a process that was killed, and is cleared away by the next
+//! creation, or by a `destroy` of its name.
 
 use std::fs::{self, Permissions};
-use std::io::{self, Write};
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -64,18 +65,16 @@ struct Reservation {
     keep_root: bool,
 }
 
-/// Marks a reservation whose root directory was there before.
-const KEEP_ROOT: &str = "# the root directory was there before\n";
-
 fn reserve(places: &Places, arguments: &Create) -> Result<Reservation> {
     create_dir(places.conf_dir(), 0o755)?;
-    create_dir(places.run_dir(), 0o700)?;
     // Two creations at once must not choose the same name or addresses.
-    let _turn =
-        Lock::wait(&places.run_dir().join(".lock")).context("cannot lock the containers")?;
+    let _turn = container::take_turn(places)?;
+    for name in reservations(places)? {
+        teardown::clear_away_killed_creation(&Container::new(places, name))?;
+    }
     let name = choose_name(places, arguments)?;
     let container = Container::new(places, name);
-    clear_away_killed_creation(&container)?;
+    teardown::finish_destruction(&container)?;
     let config = configure(places, arguments)?;
     let keep_root = places.root(container.name()).exists();
     let path = places.reservation(container.name());
@@ -84,7 +83,7 @@ fn reserve(places: &Places, arguments: &Create) -> Result<Reservation> {
         .with_context(|| format!("container '{}' is being created already", container.name()))?;
     let text = format!(
         "{}{}",
-        if keep_root { KEEP_ROOT } else { "" },
+        if keep_root { teardown::KEEP_ROOT } else { "" },
         config.to_text()
     );
     lock.file()
@@ -128,27 +127,7 @@ fn choose_name(places: &Places, arguments: &Create) -> Result<ContainerName> {
 }
 
 fn taken(places: &Places, name: &ContainerName) -> bool {
-    places.conf(name).exists() || is_being_created(places, name)
-}
-
-fn is_being_created(places: &Places, name: &ContainerName) -> bool {
-    let path = places.reservation(name);
-    path.exists() && matches!(Lock::try_lock(&path), Ok(None))
-}
-
-fn clear_away_killed_creation(container: &Container) -> Result<()> {
-    let reservation = container.places().reservation(container.name());
-    match fs::read_to_string(&reservation) {
-        Ok(text) => {
-            // Empty, it was killed before it had made anything.
-            let keep_root = text.is_empty() || text.starts_with(KEEP_ROOT);
-            teardown::undo_creation(container, keep_root)
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            teardown::finish_destruction(container)
-        }
-        Err(error) => Err(error).with_context(|| format!("cannot read {}", reservation.display())),
-    }
+    places.conf(name).exists() || places.reservation(name).exists()
 }
 
 fn configure(places: &Places, arguments: &Create) -> Result<ContainerConfig> {
@@ -209,20 +188,16 @@ fn require_free(
 /// The addresses of all containers, those included that are being created, and
 /// whose they are.
 fn addresses_in_use(places: &Places) -> Result<Vec<(String, IpNet)>> {
-    let directory = places.conf_dir();
-    let cannot = || format!("cannot read {}", directory.display());
+    let created = container::all(places)?;
+    let created = created
+        .iter()
+        .map(|container| (container.name().clone(), places.conf(container.name())));
+    let reserved = reservations(places)?;
+    let reserved = reserved
+        .into_iter()
+        .map(|name| (name.clone(), places.reservation(&name)));
     let mut addresses = Vec::new();
-    for entry in fs::read_dir(directory).with_context(cannot)? {
-        let file = entry.with_context(cannot)?.file_name();
-        let file = file.to_string_lossy();
-        let reserved = file
-            .strip_prefix('.')
-            .and_then(|file| file.strip_suffix(".creating"))
-            .and_then(|name| name.parse::<ContainerName>().ok())
-            .filter(|name| is_being_created(places, name));
-        let owner = container::name_of_conf(&file).or(reserved);
-        let Some(owner) = owner else { continue };
-        let path = directory.join(&*file);
+    for (owner, path) in created.chain(reserved) {
         // A file that is broken, or went while we looked, holds no addresses
         // that could be used.
         let text = fs::read_to_string(&path).unwrap_or_default();
@@ -235,6 +210,24 @@ fn addresses_in_use(places: &Places) -> Result<Vec<(String, IpNet)>> {
         }
     }
     Ok(addresses)
+}
+
+/// The names that are reserved.
+fn reservations(places: &Places) -> Result<Vec<ContainerName>> {
+    let directory = places.conf_dir();
+    let cannot = || format!("cannot read {}", directory.display());
+    let mut names = Vec::new();
+    for entry in fs::read_dir(directory).with_context(cannot)? {
+        let file = entry.with_context(cannot)?.file_name();
+        let name = file.to_str().and_then(|file| {
+            file.strip_prefix('.')?
+                .strip_suffix(".creating")?
+                .parse()
+                .ok()
+        });
+        names.extend(name);
+    }
+    Ok(names)
 }
 
 /// Makes the root directory and the system's profile.
@@ -255,6 +248,8 @@ impl Reservation {
         let places = self.container.places();
         let name = self.container.name();
         let conf = places.conf(name);
+        // Whoever has the turn sees the one or the other.
+        let _turn = container::take_turn(places)?;
         // Now that it is no lock any more, everybody may read it.
         fs::set_permissions(places.reservation(name), Permissions::from_mode(0o644))
             .and_then(|()| fs::rename(places.reservation(name), &conf))

@@ -2,13 +2,13 @@
 
 use std::fs;
 use std::io;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use rustix::fs::Access;
 
-use super::life;
 use crate::cli::DEFAULT_TIMEOUT_STOP;
-use crate::container::Container;
+use crate::container::{self, Container};
 use crate::{manager, teardown};
 
 /// `destroy NAME…`
@@ -17,7 +17,7 @@ pub fn destroy(container: &Container, force: bool) -> Result<()> {
     let conf = places.conf(container.name());
     match rustix::fs::access(&conf, Access::WRITE_OK) {
         Ok(()) => {}
-        Err(rustix::io::Errno::NOENT) => return teardown::finish_destruction(container),
+        Err(rustix::io::Errno::NOENT) => return clear_away(container),
         Err(_) => bail!(
             "container '{}' stays: {} is read-only; if the container is declared in the host's \
              configuration, remove it there and run `nixos-rebuild switch`",
@@ -25,12 +25,11 @@ pub fn destroy(container: &Container, force: bool) -> Result<()> {
             conf.display()
         ),
     }
-    if force {
-        manager::kill(container)?;
+    let _nobody_starts_it = if force {
+        manager::kill(container)?
     } else {
-        life::stop(container, DEFAULT_TIMEOUT_STOP)?;
-    }
-    let _nobody_starts_it = manager::hold(container)?;
+        manager::stop(container, Duration::from_secs(DEFAULT_TIMEOUT_STOP))?
+    };
     // In one step the container is gone; the rest can be done again.
     match fs::rename(&conf, places.tombstone(container.name())) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -38,4 +37,12 @@ pub fn destroy(container: &Container, force: bool) -> Result<()> {
         }
         _ => teardown::finish_destruction(container),
     }
+}
+
+/// What a killed creation or destruction has left of a container that does not
+/// exist.
+fn clear_away(container: &Container) -> Result<()> {
+    let _turn = container::take_turn(container.places())?;
+    teardown::clear_away_killed_creation(container)?;
+    teardown::finish_destruction(container)
 }

@@ -19,7 +19,8 @@ pub fn start(container: &Container) -> Result<()> {
 /// `stop NAME…`
 pub fn stop(container: &Container, timeout: u64) -> Result<()> {
     container.require()?;
-    manager::stop(container, Duration::from_secs(timeout))
+    manager::stop(container, Duration::from_secs(timeout))?;
+    Ok(())
 }
 
 /// `restart NAME…`
@@ -32,7 +33,8 @@ pub fn restart(container: &Container) -> Result<()> {
 pub fn terminate(container: &Container, signal: i32) -> Result<()> {
     let running = container.require_running()?;
     if signal == libc::SIGKILL {
-        return manager::kill(container);
+        manager::kill(container)?;
+        return Ok(());
     }
     running
         .connection
