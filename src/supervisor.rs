@@ -196,6 +196,8 @@ impl Supervision<'_> {
     fn run(&mut self) -> Result<Exit> {
         loop {
             let ready = self.wait().context("cannot wait for the container")?;
+            // First, because whatever is announced can change who is connected.
+            let requests = self.read_requests(ready.clients);
             if ready.console {
                 self.console.copy();
             }
@@ -205,8 +207,8 @@ impl Supervision<'_> {
             if ready.signals {
                 self.read_signals()?;
             }
-            for index in ready.clients.into_iter().rev() {
-                self.read_request(index);
+            for request in requests {
+                self.obey(request);
             }
             if ready.listener {
                 self.accept()?;
@@ -310,14 +312,25 @@ impl Supervision<'_> {
         Ok(())
     }
 
-    fn read_request(&mut self, index: usize) {
-        match self.clients[index].next_request() {
-            Ok(Some(Request::Stop { timeout })) => self.stop(Some(Duration::from_secs(timeout))),
-            Ok(Some(Request::Signal(signal))) => self.kill(signal),
-            // It hung up, or does not speak our language.
-            Ok(None) | Err(_) => {
-                self.clients.swap_remove(index);
+    fn read_requests(&mut self, ready: Vec<usize>) -> Vec<Request> {
+        let mut requests = Vec::new();
+        // From the end: what takes a removed one's place has been read.
+        for index in ready.into_iter().rev() {
+            match self.clients[index].next_request() {
+                Ok(Some(request)) => requests.push(request),
+                // It hung up, or does not speak our language.
+                Ok(None) | Err(_) => {
+                    self.clients.swap_remove(index);
+                }
             }
+        }
+        requests
+    }
+
+    fn obey(&mut self, request: Request) {
+        match request {
+            Request::Stop { timeout } => self.stop(Some(Duration::from_secs(timeout))),
+            Request::Signal(signal) => self.kill(signal),
         }
     }
 
