@@ -66,7 +66,7 @@ fn remove_nix_directories(container: &Container) -> Result<()> {
 
 /// Removes a directory with all that is in it. What is mounted below is
 /// unmounted first: it belongs to somebody else and stays as it is.
-fn remove_tree(path: &Path) -> Result<()> {
+pub fn remove_tree(path: &Path) -> Result<()> {
     let cannot = || format!("cannot remove {}", path.display());
     for mount_point in mount_points_below(path).with_context(cannot)? {
         unmount(&mount_point, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW)

@@ -32,10 +32,12 @@ pub fn destroy(container: &Container, force: bool) -> Result<()> {
     };
     // In one step the container is gone; the rest can be done again.
     match fs::rename(&conf, places.tombstone(container.name())) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", conf.display()))
+        Ok(()) => teardown::finish_destruction(container),
+        // Somebody else was faster, and all that is left is our lock.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            teardown::remove_tree(container.run().path())
         }
-        _ => teardown::finish_destruction(container),
+        Err(error) => Err(error).with_context(|| format!("cannot remove {}", conf.display())),
     }
 }
 
