@@ -1,0 +1,538 @@
+//! Whatever is killed, whenever: the next command finds a way on, and nothing
+//! stays behind.
+
+mod common;
+
+use std::process::Output;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use common::{Host, PATIENCE, minimal_system};
+
+/// The command under test, as a word of a shell script.
+const NIXOS_CONTAINER: &str = env!("CARGO_BIN_EXE_nixos-container");
+
+/// How long a start takes, and some more.
+const START: Duration = Duration::from_millis(450);
+
+/// Random moments. Their seed is in the output of a test that fails; given as
+/// `NIXOS_CONTAINER_TEST_SEED`, it makes them the same again.
+struct Moments(u64);
+
+impl Moments {
+    fn new() -> Self {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let seed = std::env::var("NIXOS_CONTAINER_TEST_SEED").map_or_else(
+            |_| now.expect("after 1970").as_nanos() as u64,
+            |seed| seed.parse().expect("a number"),
+        );
+        println!("NIXOS_CONTAINER_TEST_SEED={seed}");
+        // Of the generator below, zero is the one state that stays.
+        Self(seed | 1)
+    }
+
+    /// A number from 0 up to 1 (xorshift64*, Vigna 2016).
+    fn fraction(&mut self) -> f64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// A moment of something that takes so long, more often an early one: in
+    /// the first tenth of a start everything is made that could stay behind.
+    fn early_in(&mut self, duration: Duration) -> Duration {
+        duration.mul_f64(self.fraction().powi(2))
+    }
+
+    fn any_in(&mut self, duration: Duration) -> Duration {
+        duration.mul_f64(self.fraction())
+    }
+}
+
+/// What there is on a host, but for the files in root directories: those are
+/// the container's own, which a boot that is cut off leaves as it pleases.
+fn inventory(host: &Host) -> Vec<String> {
+    let roots = "file /run/throwaway/state/";
+    let own = |line: &String| {
+        line.strip_prefix(roots)
+            .is_some_and(|rest| rest.contains('/'))
+    };
+    host.inventory()
+        .into_iter()
+        .filter(|line| !own(line))
+        .collect()
+}
+
+/// Waits until this holds; what is waited for has no event that reaches here.
+fn await_that(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < PATIENCE, "waited too long: {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn await_inventory(host: &Host, expected: &[String]) {
+    let start = Instant::now();
+    loop {
+        let inventory = inventory(host);
+        if inventory == expected {
+            return;
+        }
+        let more: Vec<_> = inventory
+            .iter()
+            .filter(|line| !expected.contains(line))
+            .collect();
+        let less: Vec<_> = expected
+            .iter()
+            .filter(|line| !inventory.contains(line))
+            .collect();
+        assert!(
+            start.elapsed() < PATIENCE,
+            "left behind: {more:#?}\ngone: {less:#?}"
+        );
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn status(host: &Host, name: &str) -> String {
+    let output = host.try_run(&["status", name]);
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+fn await_status(host: &Host, name: &str, expected: &str) {
+    await_that(expected, || status(host, name) == expected);
+}
+
+/// A container `foo` that was started and stopped, and the inventories without
+/// it and with it.
+struct Foo {
+    host: Host,
+    without: Vec<String>,
+    stopped: Vec<String>,
+}
+
+impl Foo {
+    fn new() -> Self {
+        let host = Host::new();
+        let without = inventory(&host);
+        host.create_and_start("foo");
+        host.run(&["stop", "foo"]);
+        let mut stopped = without.clone();
+        await_that("the links are gone", || {
+            stopped = inventory(&host);
+            !stopped.iter().any(|line| line.starts_with("link ve-"))
+        });
+        Self {
+            host,
+            without,
+            stopped,
+        }
+    }
+
+    /// Starts it, and meanwhile sends a signal to the processes that a shell
+    /// command lists (none is as well); the end of `start`.
+    fn start_and_signal(&self, after: Duration, signal: &str, whom: &str) -> Output {
+        let script = format!(
+            "{NIXOS_CONTAINER} start foo & client=$!
+             sleep {}
+             for pid in $({whom}); do kill -{signal} $pid; done 2>/dev/null
+             wait $client",
+            after.as_secs_f64()
+        );
+        let mut shell = self.host.command("bash");
+        shell.args(["-c", &script]).output().expect("it runs")
+    }
+
+    /// The next command puts all in order: alternately a start, which has to
+    /// succeed, and a destruction.
+    fn put_in_order(&self, round: u32) {
+        let host = &self.host;
+        if round.is_multiple_of(2) {
+            if status(host, "foo") == "down" {
+                host.run(&["start", "foo"]);
+            }
+            assert_eq!(status(host, "foo"), "up");
+            host.run(&["stop", "foo"]);
+            await_inventory(host, &self.stopped);
+        } else {
+            host.run(&["destroy", "foo"]);
+            await_inventory(host, &self.without);
+            host.create_and_start("foo");
+            host.run(&["stop", "foo"]);
+        }
+    }
+}
+
+const SUPERVISOR: &str = "pgrep -fx '.*nixos-container supervise --detached foo'";
+const INIT: &str = "pgrep -P $(pgrep -fx '.*nixos-container supervise --detached foo')";
+
+#[test]
+fn a_supervisor_killed_during_a_start_leaves_nothing_after_the_next_command() {
+    let mut moments = Moments::new();
+    let foo = Foo::new();
+    for round in 0..20 {
+        let moment = moments.early_in(START);
+        println!("killed after {moment:?}");
+        foo.start_and_signal(moment, "KILL", SUPERVISOR);
+        foo.put_in_order(round);
+    }
+}
+
+#[test]
+fn an_init_killed_during_a_start_leaves_nothing() {
+    let mut moments = Moments::new();
+    let foo = Foo::new();
+    for round in 0..20 {
+        let moment = moments.early_in(START);
+        println!("killed after {moment:?}");
+        let start = foo.start_and_signal(moment, "KILL", INIT);
+        let stderr = String::from_utf8_lossy(&start.stderr);
+        if !start.status.success() {
+            assert_eq!(start.status.code(), Some(1), "{stderr}");
+            assert!(
+                stderr.starts_with("error: cannot start container 'foo': "),
+                "{stderr}"
+            );
+        }
+        // Its supervisor needs no further command, unless there was no init
+        // yet to be killed.
+        await_that("it settles", || status(&foo.host, "foo") != "starting");
+        if status(&foo.host, "foo") == "down" {
+            await_inventory(&foo.host, &foo.stopped);
+        }
+        foo.put_in_order(round);
+    }
+}
+
+#[test]
+fn a_killed_client_does_not_keep_the_container_from_starting() {
+    let mut moments = Moments::new();
+    let foo = Foo::new();
+    for signal in ["KILL", "INT", "TERM", "HUP"] {
+        for _ in 0..3 {
+            let moment = moments.early_in(START);
+            println!("SIG{signal} after {moment:?}");
+            // As a terminal does it: the signal goes to the process group.
+            let script = format!(
+                "timeout --signal={signal} {} {NIXOS_CONTAINER} start foo",
+                moment.as_secs_f64()
+            );
+            let _ = foo.host.command("bash").args(["-c", &script]).output();
+            await_that("it settles", || status(&foo.host, "foo") != "starting");
+            foo.host.run(&["stop", "foo"]);
+            await_inventory(&foo.host, &foo.stopped);
+        }
+    }
+}
+
+#[test]
+fn a_stop_during_a_start_wins() {
+    let mut moments = Moments::new();
+    let foo = Foo::new();
+    let host = &foo.host;
+    for _ in 0..10 {
+        let moment = moments.early_in(START);
+        println!("stopped after {moment:?}");
+        thread::scope(|scope| {
+            let start = scope.spawn(|| host.try_run(&["start", "foo"]));
+            thread::sleep(moment);
+            host.run(&["stop", "foo"]);
+            let start = start.join().expect("it ran");
+            let stderr = String::from_utf8_lossy(&start.stderr);
+            if !start.status.success() {
+                assert_eq!(
+                    stderr,
+                    "error: container 'foo' was stopped while it started\n"
+                );
+                assert_eq!(status(host, "foo"), "down");
+            }
+        });
+        // It may have been stopped before the start began.
+        host.run(&["stop", "foo"]);
+        await_inventory(host, &foo.stopped);
+    }
+}
+
+#[test]
+fn of_two_starts_at_once_one_wins_and_the_other_says_so() {
+    let foo = Foo::new();
+    let host = &foo.host;
+    for _ in 0..5 {
+        let outputs = thread::scope(|scope| {
+            let start = || host.try_run(&["start", "foo"]);
+            let both = [scope.spawn(start), scope.spawn(start)];
+            both.map(|start| start.join().expect("it ran"))
+        });
+        let [winner, loser] = match outputs {
+            [a, b] if a.status.success() => [a, b],
+            [a, b] => [b, a],
+        };
+        assert!(winner.status.success(), "{winner:?}");
+        assert_eq!(loser.status.code(), Some(1), "{loser:?}");
+        let stderr = String::from_utf8_lossy(&loser.stderr);
+        let messages = [
+            "error: container 'foo' is running already\n",
+            "error: container 'foo' is starting or stopping already; try again when \
+             `nixos-container status foo` says up or down\n",
+        ];
+        assert!(messages.contains(&&*stderr), "{stderr}");
+        assert_eq!(status(host, "foo"), "up");
+        host.run(&["stop", "foo"]);
+        await_inventory(host, &foo.stopped);
+    }
+}
+
+#[test]
+fn starting_twice_is_an_error_and_stopping_twice_is_not() {
+    let foo = Foo::new();
+    let host = &foo.host;
+    host.run(&["start", "foo"]);
+    assert_eq!(
+        host.fail(1, &["start", "foo"]),
+        "error: container 'foo' is running already\n"
+    );
+    assert_eq!(status(host, "foo"), "up");
+    host.run(&["stop", "foo"]);
+    host.run(&["stop", "foo"]);
+    await_inventory(host, &foo.stopped);
+}
+
+#[test]
+fn asking_all_the_time_disturbs_nothing() {
+    let foo = Foo::new();
+    let host = &foo.host;
+    for _ in 0..3 {
+        let ask = format!("for i in {{1..60}}; do {NIXOS_CONTAINER} status foo; done");
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| host.shell(&ask));
+            }
+            host.run(&["start", "foo"]);
+            host.run(&["stop", "foo"]);
+        });
+        await_inventory(host, &foo.stopped);
+    }
+}
+
+#[test]
+fn a_creation_killed_at_any_moment_never_was() {
+    let mut moments = Moments::new();
+    let host = Host::new();
+    let before = inventory(&host);
+    let create = ["create", "foo", "--config", ""];
+    let start = Instant::now();
+    host.run(&create);
+    let duration = start.elapsed();
+    host.run(&["destroy", "foo"]);
+    for round in 0..12 {
+        let moment = moments.any_in(duration);
+        println!("killed after {moment:?}");
+        let script = format!(
+            "timeout --foreground --signal=KILL {} {NIXOS_CONTAINER} create foo --config ''",
+            moment.as_secs_f64()
+        );
+        let killed = host
+            .command("bash")
+            .args(["-c", &script])
+            .output()
+            .expect("it runs");
+        // Either it was done but for its own end, or it never was.
+        let done = host.run(&["list"]) == "foo\n";
+        assert!(done || !killed.status.success(), "{killed:?}");
+        match round % 3 {
+            _ if done => {
+                host.run(&["start", "foo"]);
+            }
+            0 => {}
+            1 => {
+                host.create("foo");
+                assert_eq!(host.run(&["show-ip", "foo"]), "10.233.1.2\n");
+            }
+            _ => {
+                host.create("bar");
+                assert_eq!(host.run(&["show-ip", "bar"]), "10.233.1.2\n");
+                host.run(&["destroy", "bar"]);
+                // That of foo is gone before anybody names it again.
+                await_inventory(&host, &before);
+            }
+        }
+        host.run(&["destroy", "foo"]);
+        await_inventory(&host, &before);
+    }
+}
+
+#[test]
+fn a_root_directory_that_was_there_before_survives_a_killed_creation() {
+    let mut moments = Moments::new();
+    let host = Host::new();
+    let root = host.place("STATE_DIR").join("foo").display().to_string();
+    host.shell(&format!("mkdir -p {root}; echo precious >{root}/data"));
+    for _ in 0..4 {
+        let moment = moments.any_in(Duration::from_millis(100));
+        println!("killed after {moment:?}");
+        let script = format!(
+            "timeout --foreground --signal=KILL {} {NIXOS_CONTAINER} create foo --system-path {}",
+            moment.as_secs_f64(),
+            minimal_system()
+        );
+        let killed = host
+            .command("bash")
+            .args(["-c", &script])
+            .output()
+            .expect("it runs");
+        if killed.status.success() {
+            break;
+        }
+        host.run(&["destroy", "foo"]);
+        assert_eq!(host.shell(&format!("cat {root}/data")), "precious\n");
+    }
+}
+
+#[test]
+fn a_destruction_killed_at_any_moment_is_finished_by_the_next() {
+    let mut moments = Moments::new();
+    let host = Host::new();
+    let before = inventory(&host);
+    for round in 0..12 {
+        if host.run(&["list"]).is_empty() {
+            host.create("foo");
+        }
+        // Of a container that runs, and of one that does not.
+        if round % 2 == 0 {
+            host.run(&["start", "foo"]);
+        }
+        let moment = moments.any_in(Duration::from_millis(if round % 2 == 0 { 250 } else { 60 }));
+        println!("killed after {moment:?}");
+        let script = format!(
+            "timeout --foreground --signal=KILL {} {NIXOS_CONTAINER} destroy foo",
+            moment.as_secs_f64()
+        );
+        let _ = host.command("bash").args(["-c", &script]).output();
+        if round % 3 == 0 && host.run(&["list"]).is_empty() {
+            // As good as another destruction: a new container has nothing of
+            // the old one.
+            host.create("foo");
+            let root = host.place("STATE_DIR").join("foo");
+            assert_eq!(host.shell(&format!("ls -A {}", root.display())), "");
+        }
+        host.run(&["destroy", "foo"]);
+        await_inventory(&host, &before);
+    }
+}
+
+#[test]
+fn two_destructions_at_once_are_as_good_as_one() {
+    let host = Host::new();
+    let before = inventory(&host);
+    for _ in 0..4 {
+        host.create_and_start("foo");
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| host.run(&["destroy", "foo"]));
+            }
+        });
+        await_inventory(&host, &before);
+    }
+}
+
+#[test]
+fn a_reboot_inside_starts_the_container_over() {
+    let foo = Foo::new();
+    let host = &foo.host;
+    host.run(&["start", "foo"]);
+    let boot_id = || host.try_run(&["run", "foo", "--", "cat", "/proc/sys/kernel/random/boot_id"]);
+    let first = boot_id().stdout;
+    host.try_run(&["run", "foo", "--", "systemctl", "reboot"]);
+    await_that("a second boot", || {
+        let second = boot_id();
+        second.status.success() && second.stdout != first
+    });
+    await_status(host, "foo", "up");
+    host.run(&["stop", "foo"]);
+    await_inventory(host, &foo.stopped);
+}
+
+#[test]
+fn a_poweroff_inside_halts_the_container() {
+    let foo = Foo::new();
+    let host = &foo.host;
+    host.run(&["start", "foo"]);
+    host.try_run(&["run", "foo", "--", "systemctl", "poweroff"]);
+    await_status(host, "foo", "down");
+    await_inventory(host, &foo.stopped);
+}
+
+#[test]
+fn sigterm_to_the_supervisor_halts_the_container_cleanly() {
+    let foo = Foo::new();
+    let host = &foo.host;
+    host.run(&["start", "foo"]);
+    host.shell(&format!("kill -TERM $({SUPERVISOR})"));
+    await_status(host, "foo", "down");
+    await_inventory(host, &foo.stopped);
+    let console = host.run(&["logs", "foo"]);
+    for sign in ["Reached target", "shutdown.target", "Halting system."] {
+        assert!(console.contains(sign), "no {sign:?} in {console}");
+    }
+}
+
+/// Lets `foo` run a system whose init is this script.
+fn with_init(host: &Host, script: &str) {
+    let shell = host.shell(&format!("head -n 1 {}/init", minimal_system()));
+    let system = host.shell(&format!(
+        "mkdir -p /run/throwaway/test-system
+         cat >/run/throwaway/test-system/init <<'END'\n{shell}{script}\nEND
+         chmod +x /run/throwaway/test-system/init
+         nix-store --add /run/throwaway/test-system"
+    ));
+    let conf = host.place("CONF_DIR").join("foo.conf");
+    host.shell(&format!(
+        "echo SYSTEM_PATH={} >>{}",
+        system.trim(),
+        conf.display()
+    ));
+}
+
+#[test]
+fn an_init_that_dies_at_once_is_shown_with_its_last_words() {
+    let foo = Foo::new();
+    let host = &foo.host;
+    with_init(host, "echo these are my last words; exit 3");
+    assert_eq!(
+        host.fail(1, &["start", "foo"]),
+        "error: cannot start container 'foo': the container's init exited with status 3 before \
+         the system had booted\n\
+         The end of its console (all of it: `nixos-container logs foo`):\n\
+         these are my last words\n"
+    );
+    assert_eq!(status(host, "foo"), "down");
+    await_inventory(host, &foo.stopped);
+}
+
+#[test]
+fn a_boot_that_takes_too_long_is_ended_and_the_error_says_so() {
+    let foo = Foo::new();
+    let host = &foo.host;
+    with_init(host, "echo still thinking; while :; do sleep 1; done");
+    let conf = host
+        .place("CONF_DIR")
+        .join("foo.conf")
+        .display()
+        .to_string();
+    host.shell(&format!("echo TIMEOUT_START_SEC=1 >>{conf}"));
+    let start = Instant::now();
+    assert_eq!(
+        host.fail(1, &["start", "foo"]),
+        format!(
+            "error: cannot start container 'foo': the system had not booted after 1 s and was \
+             killed; if it needs longer, set TIMEOUT_START_SEC in {conf}\n\
+             The end of its console (all of it: `nixos-container logs foo`):\n\
+             still thinking\n"
+        )
+    );
+    assert!(start.elapsed() >= Duration::from_secs(1), "it had its time");
+    assert_eq!(status(host, "foo"), "down");
+    await_inventory(host, &foo.stopped);
+}
