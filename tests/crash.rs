@@ -159,8 +159,7 @@ impl Foo {
         } else {
             host.run(&["destroy", "foo"]);
             await_inventory(host, &self.without);
-            host.create_and_start("foo");
-            host.run(&["stop", "foo"]);
+            host.create("foo");
         }
     }
 }
