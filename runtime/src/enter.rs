@@ -87,6 +87,9 @@ fn become_login(
     // From here on processes inside can see this one; not into it.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     move_into(leader, NAMESPACES)?;
+    // Not in the caller's session: what comes from inside must not get hold of
+    // its terminal, and who waits hands signals on to one process group.
+    rustix::process::setsid()?;
     if entry.terminal_streams.contains(&true) {
         take_terminal(entry.terminal_streams, parent)?;
     }
@@ -110,8 +113,7 @@ fn move_into(leader: BorrowedFd<'_>, namespaces: ThreadNameSpaceType) -> io::Res
 }
 
 fn take_terminal(streams: [bool; 3], parent: &ChildEnd) -> io::Result<()> {
-    let pty = Pty::open()?;
-    rustix::process::setsid()?;
+    let pty = Pty::open(&Root::open(Path::new("/"))?)?;
     rustix::process::ioctl_tiocsctty(&pty.terminal)?;
     let [input, output, error] = streams;
     if input {

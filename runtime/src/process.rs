@@ -62,6 +62,18 @@ impl Process {
     pub fn signal(&self, signal: i32) -> io::Result<()> {
         send_signal(self.as_fd(), signal)
     }
+
+    /// Sends a signal to the process group that it leads, as a terminal does
+    /// (`man 7 credentials`). The group's number stays its own until the
+    /// process is waited for.
+    pub fn signal_group(&self, signal: i32) -> io::Result<()> {
+        let group = rustix::process::Pid::from_raw(self.pid);
+        let signal = rustix::process::Signal::from_named_raw(signal);
+        let (Some(group), Some(signal)) = (group, signal) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        Ok(rustix::process::kill_process_group(group, signal)?)
+    }
 }
 
 impl AsFd for Process {

@@ -20,11 +20,7 @@ pub fn run(container: &Container, command: Vec<String>) -> Result<ExitCode> {
     let entry = Entry {
         command,
         environment: environment(),
-        terminal_streams: [
-            std::io::stdin().is_terminal(),
-            std::io::stdout().is_terminal(),
-            std::io::stderr().is_terminal(),
-        ],
+        terminal_streams: terminal_streams(),
         capabilities: CapabilitySet::bounding_of(running.leader)
             .context("cannot read the container's capabilities")?,
     };
@@ -32,18 +28,25 @@ pub fn run(container: &Container, command: Vec<String>) -> Result<ExitCode> {
     let cgroup = cgroup
         .create_entered()
         .context("cannot make a cgroup in the container's")?;
+    let signals = terminal::signals()?;
     // SAFETY: this process has one thread, and makes no other child.
     let entered = unsafe { enter(running.leader_fd.as_fd(), cgroup.as_fd(), &entry) }
         .with_context(|| format!("cannot enter container '{}'", container.name()))?;
     let exit = match entered.terminal {
-        Some(main) => terminal::relay(&entered.process, &main)?,
-        None => entered
-            .process
-            .wait()
-            .context("cannot wait for the command")?,
+        Some(main) => terminal::relay(&entered.process, main, &signals)?,
+        None => terminal::wait(&entered.process, &signals)?,
     };
     // A wait status has eight bits (man 2 wait).
     Ok(ExitCode::from((exit.status() & 0xff) as u8))
+}
+
+/// A terminal inside stands for the caller's if that is this command's alone.
+/// In a pipeline, the program at its end may read keys and set the terminal up,
+/// as pagers do; then all streams are handed over as they are.
+fn terminal_streams() -> [bool; 3] {
+    let interactive = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    let error = std::io::stderr().is_terminal();
+    [interactive, interactive, interactive && error]
 }
 
 fn environment() -> Vec<(String, String)> {
