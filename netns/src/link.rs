@@ -7,6 +7,7 @@ use netlink_packet_route::{
 };
 use rtnetlink::{Handle, LinkUnspec};
 use rustix::io::Errno;
+use rustix::net::{AddressFamily as SocketFamily, SocketFlags, SocketType};
 
 use crate::{Cause, Error, HostLink, netlink};
 
@@ -25,6 +26,9 @@ use crate::{Cause, Error, HostLink, netlink};
 /// [`Error::Link`] if the kernel refuses, [`Error::Prepare`] if it cannot be
 /// asked.
 pub fn remove_link(link: &HostLink) -> Result<bool, Error> {
+    if !has_interface(link)? {
+        return Ok(false);
+    }
     netlink::block_on(async {
         let netlink = netlink::connect()?;
         let Some(index) = find_own(&netlink, link).await? else {
@@ -43,6 +47,25 @@ pub fn remove_link(link: &HostLink) -> Result<bool, Error> {
             Err(cause) => Err(link_error("remove", link, cause)),
         }
     })
+}
+
+/// Whether there is any link of that name: the cheap question that each start
+/// asks (`man 7 netdevice`, SIOCGIFINDEX).
+fn has_interface(link: &HostLink) -> Result<bool, Error> {
+    let ask = || {
+        let socket = rustix::net::socket_with(
+            SocketFamily::INET,
+            SocketType::DGRAM,
+            SocketFlags::CLOEXEC,
+            None,
+        )?;
+        rustix::net::netdevice::name_to_index(&socket, link.interface())
+    };
+    match ask() {
+        Ok(_) => Ok(true),
+        Err(Errno::NODEV) => Ok(false),
+        Err(errno) => Err(link_error("look for", link, Cause::from(errno))),
+    }
 }
 
 /// Whether the container's link is on the host.
