@@ -7,6 +7,10 @@ export PATH := $(HOME)/.cargo/bin:$(PATH):/usr/sbin:/sbin
 
 # The directory of the built programs; cargo reads the same variable.
 programs := $(abspath $(or $(CARGO_TARGET_DIR),target)/release)
+# Linked statically, a start has no libraries to look for, and the supervisor
+# none to keep in memory.
+build_command := cargo rustc --release --bin nixos-container -- -C target-feature=+crt-static
+
 on_throwaway_host := PATH="$(programs):$$PATH" tests/throwaway-host
 
 .PHONY: help demo test bench build clean
@@ -27,7 +31,7 @@ demo:
 	@echo 'Demo: installing what is missing, building, then tests/demo on a throwaway host'
 	tests/prerequisites demo
 	tests/mini-nixpkgs/make-tree
-	cargo build --release
+	$(build_command)
 	$(on_throwaway_host) tests/demo
 
 test:
@@ -43,12 +47,13 @@ bench:
 	@echo 'Bench: installing what is missing, building, then benches/run on a throwaway host'
 	tests/prerequisites bench
 	tests/mini-nixpkgs/make-tree
-	cargo build --release --workspace
+	cargo build --release --package benches
+	$(build_command)
 	$(on_throwaway_host) benches/run
 
 build:
 	@echo 'Build: the command, with optimisation'
-	cargo build --release
+	$(build_command)
 
 clean:
 	@echo 'Clean: removing what cargo built and tests/mini-nixpkgs/tree.nix'
