@@ -2,9 +2,12 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
+
+use crate::rooted::Root;
 
 /// Both ends of a pseudoterminal (`man 7 pty`).
 #[derive(Debug)]
@@ -16,11 +19,11 @@ pub struct Pty {
 }
 
 impl Pty {
-    /// Opens one in the devpts that is mounted in the calling process's root,
-    /// so that programs of that root can name it.
-    pub fn open() -> io::Result<Self> {
-        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let main = rustix::fs::open("/dev/pts/ptmx", flags, Mode::empty())?;
+    /// Opens one in the devpts that is mounted in this root, so that programs
+    /// of that root can name it.
+    pub fn open(root: &Root) -> io::Result<Self> {
+        let flags = OFlags::RDWR | OFlags::NOCTTY;
+        let main = root.open_at(Path::new("/dev/pts/ptmx"), flags, Mode::empty())?;
         unlockpt(&main)?;
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let terminal = ioctl_tiocgptpeer(&main, flags)?;

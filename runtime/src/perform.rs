@@ -50,13 +50,13 @@ impl<'a> Child<'a> {
                 let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
                 mount::set_propagation(root.as_fd(), *propagation)?;
             }
-            Step::BindRoot { source } => bind_root(source)?,
-            Step::PivotRoot => {
-                // Both paths the same: the host's tree ends up below the
-                // container's, out of every path's way (man 2 pivot_root, NOTES).
-                rustix::process::pivot_root(".", ".")?;
-                self.container = Some(Root::open(Path::new("/"))?);
+            Step::BindRoot { source } => {
+                bind_root(source)?;
+                self.container = Some(Root::open(Path::new("."))?);
             }
+            // Both paths the same: no directory inside is needed for the host's
+            // tree (man 2 pivot_root, NOTES).
+            Step::PivotRoot => rustix::process::pivot_root(".", ".")?,
             Step::Directory { path, mode } => {
                 let directory = self.container()?.create_dir_all(path)?;
                 set_mode(directory, *mode)?;
@@ -73,7 +73,7 @@ impl<'a> Child<'a> {
             } => self
                 .container()?
                 .replace_file(path, contents.as_bytes(), *mode)?,
-            Step::Symlink { path, target } => rustix::fs::symlink(target, path)?,
+            Step::Symlink { path, target } => self.container()?.symlink(target, path)?,
             Step::Mount {
                 fstype,
                 target,
@@ -174,7 +174,7 @@ impl<'a> Child<'a> {
     }
 
     fn open_console(&self) -> io::Result<()> {
-        let pty = Pty::open()?;
+        let pty = Pty::open(self.container()?)?;
         let console = self.mount_point(pty.terminal.as_fd(), Path::new("/dev/console"))?;
         let terminal = mount::clone_tree(pty.terminal.as_fd(), false)?;
         mount::attach(terminal.as_fd(), console.as_fd())?;

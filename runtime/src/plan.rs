@@ -60,13 +60,14 @@ pub enum Step {
         propagation: Propagation,
     },
     /// The root directory becomes a mount of its own, with what the host has
-    /// mounted below it, and the child's working directory.
+    /// mounted below it, and the child's working directory. Paths inside are
+    /// resolved in it from here on.
     BindRoot {
         /// The root directory on the host.
         source: PathBuf,
     },
-    /// The working directory becomes `/`. The host's tree stays within reach
-    /// of [`Origin::Host`] until [`Step::DetachHost`].
+    /// The root directory becomes `/`, with the host's tree mounted over it
+    /// until [`Step::DetachHost`].
     PivotRoot,
     /// A directory, made if missing.
     Directory {
@@ -293,14 +294,16 @@ impl fmt::Display for Step {
             Self::BindRoot { source } => write!(f, "make {} a mount", source.display()),
             Self::PivotRoot => write!(f, "make it /"),
             Self::Directory { path, mode } => {
-                write!(f, "directory {} ({mode:04o})", path.display())
+                write!(f, "make directory {} ({mode:04o})", path.display())
             }
-            Self::EmptyFile { path } => write!(f, "empty file {} if missing", path.display()),
-            Self::File { path, mode, .. } => write!(f, "file {} ({mode:04o})", path.display()),
+            Self::EmptyFile { path } => write!(f, "make empty file {} if missing", path.display()),
+            Self::File { path, mode, .. } => {
+                write!(f, "write file {} ({mode:04o})", path.display())
+            }
             Self::Symlink { path, target } => {
                 write!(
                     f,
-                    "symbolic link {} to {}",
+                    "make symbolic link {} to {}",
                     path.display(),
                     target.display()
                 )
@@ -345,7 +348,7 @@ impl fmt::Display for Step {
             }
             Self::Console => write!(f, "open a terminal as /dev/console and standard streams"),
             Self::DetachHost => write!(f, "detach the host's file systems"),
-            Self::Hostname { name } => write!(f, "host name {name}"),
+            Self::Hostname { name } => write!(f, "set host name {name}"),
             Self::ResourceLimits {
                 open_files_soft,
                 open_files_hard,
@@ -424,7 +427,9 @@ pub fn plan(spec: &Spec) -> Plan {
         )],
         root_files(spec),
         spec.binds.iter().map(bind_from_host).collect(),
-        vec![Step::DetachHost],
+        // Last, and both at once: as long as the host's tree is mounted over the
+        // new root, `..` of that root leads into it, `RESOLVE_IN_ROOT` or not.
+        vec![Step::PivotRoot, Step::DetachHost],
         restrict(spec),
         start_init(spec),
     ]
@@ -442,7 +447,6 @@ fn enter_root(spec: &Spec) -> Vec<Step> {
         Step::BindRoot {
             source: spec.root.clone(),
         },
-        Step::PivotRoot,
     ]
 }
 
@@ -813,14 +817,13 @@ mod tests {
     #[test]
     fn every_path_is_resolved_below_the_containers_own_root() {
         let steps = plan(&spec(Network::Private)).steps;
-        let pivot = position(&steps, |step| *step == Step::PivotRoot);
-        assert!(steps[..pivot].iter().all(|step| matches!(
+        let root = position(&steps, |step| matches!(step, Step::BindRoot { .. }));
+        assert!(steps[..root].iter().all(|step| matches!(
             step,
-            Step::DieWithSupervisor
-                | Step::UnshareCgroup
-                | Step::SetPropagation { .. }
-                | Step::BindRoot { .. }
+            Step::DieWithSupervisor | Step::UnshareCgroup | Step::SetPropagation { .. }
         )));
+        let pivot = position(&steps, |step| *step == Step::PivotRoot);
+        assert_eq!(steps[pivot + 1], Step::DetachHost);
     }
 
     #[test]

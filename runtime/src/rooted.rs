@@ -28,7 +28,7 @@ impl Root {
         Ok(Self(rustix::fs::open(path, flags, Mode::empty())?))
     }
 
-    fn open_at(&self, path: &Path, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
+    pub(crate) fn open_at(&self, path: &Path, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         loop {
             match rustix::fs::openat2(&self.0, path, flags | OFlags::CLOEXEC, mode, resolve) {
@@ -72,6 +72,12 @@ impl Root {
             Err(Errno::EXIST) => self.resolve(path),
             Err(errno) => Err(errno.into()),
         }
+    }
+
+    /// A symbolic link at `path`, where nothing must be.
+    pub fn symlink(&self, target: &Path, path: &Path) -> io::Result<()> {
+        let (parent, name) = self.parent_of(path)?;
+        Ok(rustix::fs::symlinkat(target, parent, name)?)
     }
 
     /// Puts a file with these contents at `path`, whole or not at all, in the
