@@ -15,7 +15,7 @@ use rustix::net::{
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
     /// No child.
-    #[error("cannot clone a process into new namespaces: {0}")]
+    #[error("cannot clone a process into new namespaces")]
     Clone(#[source] io::Error),
     /// A step of the plan failed in the child.
     #[error("cannot {step}: {cause}")]
@@ -29,7 +29,7 @@ pub enum LaunchError {
     #[error("the container's first process died before it could start init")]
     Died,
     /// The talk itself failed.
-    #[error("cannot talk with the container's first process: {0}")]
+    #[error("cannot talk with the container's first process")]
     Talk(#[from] io::Error),
 }
 
@@ -113,7 +113,9 @@ impl ParentEnd {
             );
             let length = match received {
                 Ok(received) => received.bytes,
-                Err(Errno::INTR) => continue,
+                // Reset: it ended without reading all that it was told. That comes
+                // before what it said itself, which is still to be read.
+                Err(Errno::INTR | Errno::CONNRESET) => continue,
                 Err(errno) => return Err(io::Error::from(errno).into()),
             };
             match &message[..length] {
