@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use runtime::cgroup::Cgroup;
-use runtime::launch::Started;
+use runtime::cgroup::{self, Cgroup};
+use runtime::launch::{Started, Starting};
 use runtime::notify::NotifySocket;
 use runtime::process::{self, Exit, Process};
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -137,7 +137,7 @@ fn live(
     supervision.judge(exit?)
 }
 
-/// Clones the container and furnishes its network while it mounts its file
+/// Clones the container, and does the host's part while it mounts its file
 /// systems.
 fn launch(start: &Start, cgroup: &Cgroup) -> Result<Started> {
     let plan = runtime::plan(&start.container);
@@ -146,20 +146,21 @@ fn launch(start: &Start, cgroup: &Cgroup) -> Result<Started> {
         .with_context(|| format!("cannot make the cgroup {}", cgroup.path().display()))?;
     // SAFETY: the supervisor starts no threads.
     let starting = unsafe { runtime::launch::launch(&plan, payload.as_fd()) }?;
-    if let Some(network) = &start.network {
-        let furnished = starting
-            .network_namespace()
-            .context("cannot open the container's network namespace")
-            .and_then(|netns| Ok(netns::apply(&netns::plan(network), netns.as_fd())?));
-        if let Err(error) = furnished {
-            starting.abort();
-            return Err(error);
-        }
-        starting
-            .go()
-            .context("cannot tell the container to go on")?;
+    if let Err(error) = furnish(&starting, start, &payload) {
+        return Err(starting.abort().map_or(error, anyhow::Error::from));
     }
     Ok(starting.finish()?)
+}
+
+fn furnish(starting: &Starting, start: &Start, payload: &OwnedFd) -> Result<()> {
+    cgroup::confine_devices(payload.as_fd()).context("cannot attach the device filter")?;
+    if let Some(network) = &start.network {
+        let netns = starting
+            .network_namespace()
+            .context("cannot open the container's network namespace")?;
+        netns::apply(&netns::plan(network), netns.as_fd())?;
+    }
+    starting.go().context("cannot tell the container to go on")
 }
 
 /// Signals come as data: no handler runs between any two instructions.

@@ -2,7 +2,7 @@
 //! it is the whole tree and on those where it stands beside version 1.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
@@ -50,9 +50,7 @@ impl Cgroup {
             let _ = delegate_controllers(parent);
         }
         let _ = delegate_controllers(&self.0);
-        let payload = open_directory(&payload)?;
-        device_filter::attach(payload.as_fd())?;
-        Ok(payload)
+        open_directory(&payload)
     }
 
     /// The group for processes that enter the running container from outside.
@@ -103,6 +101,13 @@ impl Cgroup {
             }
         }
     }
+}
+
+/// Keeps the processes of a payload's group from all devices but those that
+/// every container may use.
+pub fn confine_devices(payload: BorrowedFd<'_>) -> io::Result<()> {
+    // Inside another container nobody can; its own filter holds for both.
+    device_filter::attach(payload).map(drop)
 }
 
 /// Gives the groups below all that this group has to give.

@@ -4,6 +4,7 @@
 //! supervisor                         child
 //! clone3 ──────────────────────────▶ performs the plan
 //!        ◀── the console's other end ──
+//! confines the devices,
 //! furnishes the network
 //!        ── go ────────────────────▶ execs init
 //!        ◀── the socket closes ─────── (CLOEXEC: init runs)
@@ -94,7 +95,7 @@ impl Starting {
         Ok(rustix::fs::open(path, flags, Mode::empty())?)
     }
 
-    /// Tells the child that its network is furnished.
+    /// Tells the child that all is ready for init.
     pub fn go(&self) -> io::Result<()> {
         self.talk.go()
     }
@@ -107,17 +108,20 @@ impl Starting {
                 console,
             }),
             failed => {
-                self.abort();
-                match failed {
-                    Err(error) => Err(error),
-                    Ok(_) => Err(LaunchError::Died),
-                }
+                self.kill();
+                Err(failed.err().unwrap_or(LaunchError::Died))
             }
         }
     }
 
-    /// Ends the child, whatever it is doing.
-    pub fn abort(&self) {
+    /// Ends the child because its supervisor cannot go on. If the child failed
+    /// first, that is the reason for both, and returned.
+    pub fn abort(self) -> Option<LaunchError> {
+        self.kill();
+        self.talk.hear().err()
+    }
+
+    fn kill(&self) {
         // It may be gone already, which is what is wanted.
         let _ = self.init.signal(libc::SIGKILL);
         let _ = self.init.wait();

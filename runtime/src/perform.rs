@@ -127,7 +127,7 @@ impl<'a> Child<'a> {
             } => limit_open_files(*open_files_soft, *open_files_hard)?,
             Step::BoundingSet { keep } => bound(*keep)?,
             Step::Seccomp => seccomp::filter_system_calls()?,
-            Step::AwaitNetwork => self.supervisor.await_go()?,
+            Step::AwaitSupervisor => self.supervisor.await_go()?,
             Step::ResetSignals => reset_signals()?,
             Step::Exec {
                 program,

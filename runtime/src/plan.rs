@@ -160,8 +160,8 @@ pub enum Step {
     },
     /// System calls of the whole kernel answer as if it lacked them.
     Seccomp,
-    /// Until the supervisor has furnished the network.
-    AwaitNetwork,
+    /// Until the supervisor has confined the devices and furnished the network.
+    AwaitSupervisor,
     /// Signals as a process at boot has them: none ignored, none blocked.
     ResetSignals,
     /// The container's first program.
@@ -275,7 +275,7 @@ impl Step {
             Self::ResourceLimits { .. } => "setrlimit(2)",
             Self::BoundingSet { .. } => "capabilities(7)",
             Self::Seccomp => "seccomp(2)",
-            Self::AwaitNetwork => "network_namespaces(7)",
+            Self::AwaitSupervisor => "read(2)",
             Self::ResetSignals => "sigaction(2), sigprocmask(2)",
             Self::Exec { .. } => "execve(2)",
         }
@@ -364,7 +364,10 @@ impl fmt::Display for Step {
                 }
                 write!(f, "and audit sockets")
             }
-            Self::AwaitNetwork => write!(f, "wait until the network is furnished"),
+            Self::AwaitSupervisor => write!(
+                f,
+                "wait until the supervisor has furnished network and cgroup"
+            ),
             Self::ResetSignals => write!(f, "ignore and block no signal"),
             Self::Exec {
                 program, arguments, ..
@@ -681,17 +684,15 @@ fn start_init(spec: &Spec) -> Vec<Step> {
         .into_iter()
         .chain(spec.init.environment.iter().cloned())
         .collect();
-    let mut steps = Vec::new();
-    if spec.network == Network::Private {
-        steps.push(Step::AwaitNetwork);
-    }
-    steps.push(Step::ResetSignals);
-    steps.push(Step::Exec {
-        program: spec.init.program.clone(),
-        arguments: spec.init.arguments.clone(),
-        environment,
-    });
-    steps
+    vec![
+        Step::AwaitSupervisor,
+        Step::ResetSignals,
+        Step::Exec {
+            program: spec.init.program.clone(),
+            arguments: spec.init.arguments.clone(),
+            environment,
+        },
+    ]
 }
 
 fn mount(fstype: &str, target: &str, attributes: Attributes, options: &[(&str, &str)]) -> Step {
@@ -840,14 +841,21 @@ mod tests {
     }
 
     #[test]
-    fn only_a_private_network_is_waited_for_and_can_be_set_up() {
-        let waits = |network| plan(&spec(network)).steps.contains(&Step::AwaitNetwork);
+    fn only_a_private_network_can_be_set_up() {
         let sets_up = |network| {
             plan(&spec(network)).steps.iter().any(|step| {
                 matches!(step, Step::Bind { target, .. } if target == Path::new("/proc/sys/net"))
             })
         };
-        assert!(waits(Network::Private) && sets_up(Network::Private));
-        assert!(!waits(Network::Host) && !sets_up(Network::Host));
+        assert!(sets_up(Network::Private));
+        assert!(!sets_up(Network::Host));
+    }
+
+    #[test]
+    fn init_is_executed_only_when_the_supervisor_is_ready() {
+        let steps = plan(&spec(Network::Host)).steps;
+        let waited = position(&steps, |step| *step == Step::AwaitSupervisor);
+        let executed = position(&steps, |step| matches!(step, Step::Exec { .. }));
+        assert!(waited < executed);
     }
 }
