@@ -58,11 +58,16 @@ impl NotifySocket {
                 Err(rustix::io::Errno::INTR) => continue,
                 Err(errno) => return Err(errno.into()),
             };
-            let sender = ancillary.drain().find_map(|message| match message {
-                RecvAncillaryMessage::ScmCredentials(sender) => Some(sender.pid),
-                _ => None,
+            // To its end: what rustix finds behind a drain that stopped early
+            // is not aligned, and closes descriptors that are none.
+            let messages: Vec<_> = ancillary.drain().collect();
+            let from_init = messages.iter().any(|message| match message {
+                RecvAncillaryMessage::ScmCredentials(sender) => {
+                    sender.pid.as_raw_nonzero().get() == init
+                }
+                _ => false,
             });
-            if sender.is_some_and(|pid| pid.as_raw_nonzero().get() == init) {
+            if from_init {
                 return Ok(Some(parse(&message[..length])));
             }
         }
@@ -94,6 +99,10 @@ fn printable(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::IoSlice;
+
+    use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+
     use super::*;
 
     #[test]
@@ -101,6 +110,35 @@ mod tests {
         let message = parse(b"X_SYSTEMD_UNIT_ACTIVE=basic.target\nSTATUS=Up\x1b[2J\nREADY=1");
         assert!(message.ready);
         assert_eq!(message.status.as_deref(), Some("Up[2J"));
+    }
+
+    #[test]
+    fn only_init_is_heard_whatever_others_send_along() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("notify");
+        let socket = NotifySocket::bind(&path).expect("a socket");
+        let sender = socket_with(
+            AddressFamily::UNIX,
+            SocketType::DGRAM,
+            SocketFlags::CLOEXEC,
+            None,
+        );
+        let sender = sender.expect("a socket");
+        let address = SocketAddrUnix::new(&path).expect("a short path");
+        rustix::net::connect(&sender, &address).expect("it is bound");
+        let own_pid = std::process::id() as i32;
+        for descriptors in 1..4 {
+            let files = vec![sender.as_fd(); descriptors];
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+            let mut ancillary = SendAncillaryBuffer::new(&mut space);
+            assert!(ancillary.push(SendAncillaryMessage::ScmRights(&files)));
+            for init in [own_pid, own_pid + 1] {
+                let message = [IoSlice::new(b"READY=1")];
+                sendmsg(&sender, &message, &mut ancillary, SendFlags::empty()).expect("it is sent");
+                let heard = socket.receive(init).expect("readable");
+                assert_eq!(heard.is_some_and(|heard| heard.ready), init == own_pid);
+            }
+        }
     }
 
     #[test]
