@@ -3,6 +3,7 @@
 mod cli;
 mod commands;
 mod config;
+mod console_log;
 mod container;
 mod control;
 mod lock;

@@ -10,8 +10,7 @@ use crate::container::Container;
 use crate::control::{Connection, Event, Request, State};
 use crate::lock::Lock;
 use crate::progress::Progress;
-use crate::supervisor::console_tail;
-use crate::{reclaim, spec};
+use crate::{console_log, reclaim, spec};
 
 /// Lines of the console that an error shows.
 const TAIL: usize = 10;
@@ -86,7 +85,7 @@ fn await_boot(container: &Container, connection: &Connection) -> Result<()> {
 fn failure(container: &Container, why: &str) -> anyhow::Error {
     let name = container.name();
     let log = container.run().console_log();
-    let tail = console_tail(&log, TAIL);
+    let tail = console_log::tail(&log, TAIL);
     if tail.is_empty() {
         return anyhow::anyhow!("cannot start container '{name}': {why}");
     }

@@ -2,9 +2,8 @@
 //! to after its last.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -15,8 +14,8 @@ use runtime::launch::{Started, Starting};
 use runtime::notify::NotifySocket;
 use runtime::process::{self, Exit, Process};
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer};
 
+use crate::console_log::Console;
 use crate::container::Container;
 use crate::control::{Connection, Event, Listener, Request, State};
 use crate::lock::Lock;
@@ -30,9 +29,6 @@ const DEFAULT_TIMEOUT_START: Duration = Duration::from_secs(60);
 
 /// How often a halt that init was not ready to hear is repeated.
 const HALT_RETRY: Duration = Duration::from_millis(50);
-
-/// What is kept of the console, in bytes; then the log starts over.
-const LONGEST_CONSOLE_LOG: u64 = 1 << 20;
 
 /// Exit status of init that was restarted by `reboot(2)`, as systemd-nspawn
 /// gives it (`RestartForceExitStatus=133` of nixpkgs' unit).
@@ -235,7 +231,7 @@ impl Supervision<'_> {
         let input = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
         let mut fds = vec![
             input(self.init.as_fd()),
-            input(self.console.main.as_fd()),
+            input(self.console.as_fd()),
             input(self.notify.as_fd()),
             input(self.signals.as_fd()),
             input(self.listener.as_fd()),
@@ -428,108 +424,4 @@ fn takes(pid: i32, signal: i32) -> bool {
         })
         .filter_map(|mask| u64::from_str_radix(mask.trim(), 16).ok())
         .any(|mask| mask & (1 << (signal - 1)) != 0)
-}
-
-/// The supervisor's end of `/dev/console`.
-struct Console {
-    main: OwnedFd,
-    /// Held open so that the console does not hang up whenever nobody inside
-    /// happens to have it open.
-    _terminal: OwnedFd,
-    log: File,
-    logged: u64,
-    echo: bool,
-}
-
-impl Console {
-    fn create_log(run: &RunDir) -> Result<File> {
-        let path = run.console_log();
-        File::create(&path).with_context(|| format!("cannot make {}", path.display()))
-    }
-
-    fn new(main: OwnedFd, log: File, echo: bool) -> Result<Self> {
-        rustix::io::ioctl_fionbio(&main, true).context("cannot set up the console")?;
-        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-        let terminal = ioctl_tiocgptpeer(&main, flags).context("cannot set up the console")?;
-        Ok(Self {
-            main,
-            _terminal: terminal,
-            log,
-            logged: 0,
-            echo,
-        })
-    }
-
-    /// Copies what is there. What cannot be logged is lost, the container goes
-    /// on: a full disk of the host must not stop it.
-    fn copy(&mut self) -> usize {
-        let mut buffer = [0; 4096];
-        let length = rustix::io::read(&self.main, &mut buffer).unwrap_or(0);
-        let bytes = &buffer[..length];
-        if self.logged > LONGEST_CONSOLE_LOG {
-            let _ = self.log.set_len(0);
-            let _ = io::Seek::rewind(&mut self.log);
-            self.logged = 0;
-        }
-        let _ = self.log.write_all(bytes);
-        self.logged += length as u64;
-        if self.echo {
-            let _ = io::stdout().write_all(bytes);
-            let _ = io::stdout().flush();
-        }
-        length
-    }
-
-    fn drain(&mut self) {
-        while self.copy() > 0 {}
-    }
-}
-
-/// The last lines that the container wrote to its console, without what would
-/// colour or steer the terminal that they are shown on.
-pub fn console_tail(path: &Path, lines: usize) -> String {
-    let log = std::fs::read(path).unwrap_or_default();
-    let log = String::from_utf8_lossy(&log);
-    let all: Vec<_> = log
-        .lines()
-        .map(plain)
-        .filter(|line| !line.trim().is_empty())
-        .collect();
-    let tail = &all[all.len().saturating_sub(lines)..];
-    tail.join("\n")
-}
-
-fn plain(line: &str) -> String {
-    // What is left of a sequence that was cut off or is unknown goes too.
-    console::strip_ansi_codes(line)
-        .chars()
-        .filter(|c| !c.is_control())
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_of_the_console_cannot_steer_a_terminal() {
-        for (line, shown) in [
-            (
-                "[\x1b[0;32m  OK  \x1b[0m] Reached target\r",
-                "[  OK  ] Reached target",
-            ),
-            ("\x1b]0;title\x07text", "text"),
-            ("a\x1b[2J\x1b[Hb\u{9b}2Jc\x08\x7f", "abc"),
-        ] {
-            assert_eq!(plain(line), shown);
-        }
-        for line in [
-            "cut off \x1b[",
-            "cut off \x1b]0;",
-            "\x1bP1$r\x1b\\",
-            "\x1bc",
-        ] {
-            assert!(!plain(line).contains(char::is_control), "{line:?}");
-        }
-    }
 }

@@ -1,0 +1,128 @@
+//! What a container writes to its console: copied, logged, quoted.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer};
+
+use crate::paths::RunDir;
+
+/// What is kept of the console, in bytes; then the log starts over.
+const LONGEST_LOG: u64 = 1 << 20;
+
+/// The supervisor's end of `/dev/console`.
+pub struct Console {
+    main: OwnedFd,
+    /// Held open so that the console does not hang up whenever nobody inside
+    /// happens to have it open.
+    _terminal: OwnedFd,
+    log: File,
+    logged: u64,
+    echo: bool,
+}
+
+impl AsFd for Console {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.main.as_fd()
+    }
+}
+
+impl Console {
+    /// The log of one start, empty.
+    pub fn create_log(run: &RunDir) -> Result<File> {
+        let path = run.console_log();
+        File::create(&path).with_context(|| format!("cannot make {}", path.display()))
+    }
+
+    /// The console whose other end is `main`; copied to standard output too if
+    /// `echo`.
+    pub fn new(main: OwnedFd, log: File, echo: bool) -> Result<Self> {
+        rustix::io::ioctl_fionbio(&main, true).context("cannot set up the console")?;
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let terminal = ioctl_tiocgptpeer(&main, flags).context("cannot set up the console")?;
+        Ok(Self {
+            main,
+            _terminal: terminal,
+            log,
+            logged: 0,
+            echo,
+        })
+    }
+
+    /// Copies what is there, and returns how many bytes that was. What cannot be
+    /// logged is lost: a full disk of the host must not stop the container.
+    pub fn copy(&mut self) -> usize {
+        let mut buffer = [0; 4096];
+        let length = rustix::io::read(&self.main, &mut buffer).unwrap_or(0);
+        let bytes = &buffer[..length];
+        if self.logged > LONGEST_LOG {
+            let _ = self.log.set_len(0);
+            let _ = io::Seek::rewind(&mut self.log);
+            self.logged = 0;
+        }
+        let _ = self.log.write_all(bytes);
+        self.logged += length as u64;
+        if self.echo {
+            let _ = io::stdout().write_all(bytes);
+            let _ = io::stdout().flush();
+        }
+        length
+    }
+
+    /// Copies all that is left.
+    pub fn drain(&mut self) {
+        while self.copy() > 0 {}
+    }
+}
+
+/// The last lines that the container wrote to its console, without what would
+/// colour or steer the terminal that they are shown on.
+pub fn tail(path: &Path, lines: usize) -> String {
+    let log = std::fs::read(path).unwrap_or_default();
+    let log = String::from_utf8_lossy(&log);
+    let all: Vec<_> = log
+        .lines()
+        .map(plain)
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    let tail = &all[all.len().saturating_sub(lines)..];
+    tail.join("\n")
+}
+
+fn plain(line: &str) -> String {
+    // What is left of a sequence that was cut off or is unknown goes too.
+    console::strip_ansi_codes(line)
+        .chars()
+        .filter(|c| !c.is_control())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_console_cannot_steer_a_terminal() {
+        for (line, shown) in [
+            (
+                "[\x1b[0;32m  OK  \x1b[0m] Reached target\r",
+                "[  OK  ] Reached target",
+            ),
+            ("\x1b]0;title\x07text", "text"),
+            ("a\x1b[2J\x1b[Hb\u{9b}2Jc\x08\x7f", "abc"),
+        ] {
+            assert_eq!(plain(line), shown);
+        }
+        for line in [
+            "cut off \x1b[",
+            "cut off \x1b]0;",
+            "\x1bP1$r\x1b\\",
+            "\x1bc",
+        ] {
+            assert!(!plain(line).contains(char::is_control), "{line:?}");
+        }
+    }
+}
