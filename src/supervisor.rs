@@ -54,6 +54,9 @@ pub fn supervise(container: &Container, report: Option<OwnedFd>) -> Result<u8> {
 }
 
 fn supervise_reporting(container: &Container, report: Option<&Connection>) -> Result<u8> {
+    // Closed last, after the lock is released: to whoever waits for the end it
+    // means that nothing is left of the container, and that it can be started.
+    let mut clients = Vec::new();
     let run = container.run();
     container.create_run_dir()?;
     let lock = Lock::try_lock(&run.lock()).context("cannot lock the container")?;
@@ -69,7 +72,7 @@ fn supervise_reporting(container: &Container, report: Option<&Connection>) -> Re
         // with the end of an earlier one.
         let log = Console::create_log(&run)?;
         reclaim::leftovers(container)?;
-        let ended = live(container, &run, log, &signals, report);
+        let ended = live(container, &run, log, &signals, report, &mut clients);
         reclaim::after_end(container)?;
         match ended? {
             Ended::Halted => return Ok(0),
@@ -91,6 +94,7 @@ fn live(
     log: File,
     signals: &SignalFd,
     report: Option<&Connection>,
+    clients: &mut Vec<Connection>,
 ) -> Result<Ended> {
     let config = container.config()?;
     let start = spec::resolve(container.places(), container.name(), &config)?;
@@ -105,7 +109,7 @@ fn live(
         notify,
         listener,
         signals,
-        clients: Vec::new(),
+        clients,
         report,
         state: State::Starting,
         status: None,
@@ -176,7 +180,7 @@ struct Supervision<'a> {
     notify: NotifySocket,
     listener: Listener,
     signals: &'a SignalFd,
-    clients: Vec<Connection>,
+    clients: &'a mut Vec<Connection>,
     report: Option<&'a Connection>,
     state: State,
     status: Option<String>,
