@@ -71,10 +71,8 @@ pub fn build(name: &ContainerName, source: &Source, root: &Path, profile: &Path)
             arguments.extend(["--set".into(), system.into()]);
         }
         Source::Configuration { options, nixos } => {
-            write_configuration(name, options, root)?;
-            let configuration = root.join(CONFIGURATION.trim_start_matches('/'));
             let mut include = OsString::from("nixos-config=");
-            include.push(configuration);
+            include.push(write_configuration(name, options, root)?);
             let nixos = nixos
                 .as_deref()
                 .map_or(OsStr::new("<nixpkgs/nixos>"), Path::as_os_str);
@@ -105,10 +103,16 @@ fn nix_finds_nixpkgs() -> bool {
         .is_ok_and(|status| status.success())
 }
 
-fn write_configuration(name: &ContainerName, options: &Options, root: &Path) -> Result<()> {
+/// Writes the container's configuration; where Nix finds it. Nix follows links
+/// in a path, which in a root that was there before may lead anywhere.
+fn write_configuration(name: &ContainerName, options: &Options, root: &Path) -> Result<PathBuf> {
     let text = configuration(name, options)?;
+    let file = Path::new(CONFIGURATION);
     Root::open(root)
-        .and_then(|root| root.replace_file(Path::new(CONFIGURATION), text.as_bytes(), 0o644))
+        .and_then(|root| {
+            root.replace_file(file, text.as_bytes(), 0o644)?;
+            root.path_outside(file)
+        })
         .with_context(|| format!("cannot write {CONFIGURATION} in {}", root.display()))
 }
 

@@ -8,9 +8,9 @@
 
 use std::ffi::OsStr;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
@@ -43,6 +43,14 @@ impl Root {
     /// A handle on whatever the path leads to, without opening it.
     pub fn resolve(&self, path: &Path) -> io::Result<OwnedFd> {
         Ok(self.open_at(path, OFlags::PATH, Mode::empty())?)
+    }
+
+    /// Where the path leads, as a path of the calling process without links in
+    /// it: for programs that know nothing of roots. Whoever can write below the
+    /// root can change that afterwards.
+    pub fn path_outside(&self, path: &Path) -> io::Result<PathBuf> {
+        let handle = self.resolve(path)?;
+        std::fs::read_link(format!("/proc/self/fd/{}", handle.as_raw_fd()))
     }
 
     /// A handle on the directory at `path`; missing ones on the way to it are
