@@ -179,10 +179,16 @@ impl Account {
     fn login_arguments(&self, command: &[String]) -> Vec<String> {
         let shell = self.shell.file_name().unwrap_or_default().to_string_lossy();
         let mut arguments = vec![format!("-{shell}")];
-        if !command.is_empty() {
+        if let Some(program) = command.first() {
+            // Not all shells know `--` here: dash takes it for the program.
+            let exec = if program.starts_with('-') {
+                "exec --"
+            } else {
+                "exec"
+            };
             let words = command.iter().map(|word| quote(word));
             arguments.push("-c".to_owned());
-            arguments.push(format!("exec -- {}", words.collect::<Vec<_>>().join(" ")));
+            arguments.push(format!("{exec} {}", words.collect::<Vec<_>>().join(" ")));
         }
         arguments
     }
@@ -223,7 +229,7 @@ mod tests {
         let command = ["echo", "it's", "$HOME; `x`", ""].map(str::to_owned);
         assert_eq!(
             Account::bare_root().login_arguments(&command),
-            ["-sh", "-c", r"exec -- 'echo' 'it'\''s' '$HOME; `x`' ''"]
+            ["-sh", "-c", r"exec 'echo' 'it'\''s' '$HOME; `x`' ''"]
         );
     }
 }
