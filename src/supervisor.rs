@@ -203,7 +203,7 @@ impl Supervision<'_> {
                 self.console.copy();
             }
             if ready.notify {
-                self.read_notifications()?;
+                self.read_notification()?;
             }
             if ready.signals {
                 self.read_signals()?;
@@ -267,21 +267,22 @@ impl Supervision<'_> {
         timeout.try_into().ok()
     }
 
-    fn read_notifications(&mut self) -> Result<()> {
-        while let Some(notification) = self
+    fn read_notification(&mut self) -> Result<()> {
+        let notification = self
             .notify
             .receive(self.init.pid)
-            .context("cannot read what init reports")?
-        {
-            if notification.status.is_some() {
-                self.status = notification.status;
-            }
-            if notification.ready && self.state == State::Starting {
-                self.state = State::Up;
-                self.set_deadline(None);
-            }
-            self.announce();
+            .context("cannot read what init reports")?;
+        let Some(notification) = notification else {
+            return Ok(());
+        };
+        if notification.status.is_some() {
+            self.status = notification.status;
         }
+        if notification.ready && self.state == State::Starting {
+            self.state = State::Up;
+            self.set_deadline(None);
+        }
+        self.announce();
         Ok(())
     }
 

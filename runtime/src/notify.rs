@@ -36,41 +36,37 @@ impl NotifySocket {
         Ok(Self(socket))
     }
 
-    /// The next message of the process `init` (a pid of the caller's
-    /// namespace); `None` when none is waiting. Any process inside can write
-    /// to the socket, and only init speaks for the system.
+    /// The message that is waiting, if it is one of the process `init` (a pid
+    /// of the caller's namespace). Any process inside can write to the socket,
+    /// and only init speaks for the system. One at a time, so that nobody who
+    /// writes without end keeps the caller from all else.
     pub fn receive(&self, init: i32) -> io::Result<Option<Notification>> {
-        loop {
-            let mut message = [0; LONGEST_MESSAGE];
-            // Descriptors that come along are taken out and closed.
-            let mut space =
-                [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(253), ScmCredentials(1))];
-            let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-            let received = recvmsg(
-                &self.0,
-                &mut [IoSliceMut::new(&mut message)],
-                &mut ancillary,
-                RecvFlags::CMSG_CLOEXEC,
-            );
-            let length = match received {
-                Ok(received) => received.bytes,
-                Err(rustix::io::Errno::AGAIN) => return Ok(None),
-                Err(rustix::io::Errno::INTR) => continue,
-                Err(errno) => return Err(errno.into()),
-            };
-            // To its end: what rustix finds behind a drain that stopped early
-            // is not aligned, and closes descriptors that are none.
-            let messages: Vec<_> = ancillary.drain().collect();
-            let from_init = messages.iter().any(|message| match message {
-                RecvAncillaryMessage::ScmCredentials(sender) => {
-                    sender.pid.as_raw_nonzero().get() == init
-                }
-                _ => false,
-            });
-            if from_init {
-                return Ok(Some(parse(&message[..length])));
+        let mut message = [0; LONGEST_MESSAGE];
+        // Descriptors that come along are taken out and closed.
+        let mut space =
+            [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(253), ScmCredentials(1))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let received = recvmsg(
+            &self.0,
+            &mut [IoSliceMut::new(&mut message)],
+            &mut ancillary,
+            RecvFlags::CMSG_CLOEXEC,
+        );
+        let length = match received {
+            Ok(received) => received.bytes,
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => return Ok(None),
+            Err(errno) => return Err(errno.into()),
+        };
+        // To its end: what rustix finds behind a drain that stopped early
+        // is not aligned, and closes descriptors that are none.
+        let messages: Vec<_> = ancillary.drain().collect();
+        let from_init = messages.iter().any(|message| match message {
+            RecvAncillaryMessage::ScmCredentials(sender) => {
+                sender.pid.as_raw_nonzero().get() == init
             }
-        }
+            _ => false,
+        });
+        Ok(from_init.then(|| parse(&message[..length])))
     }
 }
 
@@ -112,8 +108,8 @@ mod tests {
         assert_eq!(message.status.as_deref(), Some("Up[2J"));
     }
 
-    #[test]
-    fn only_init_is_heard_whatever_others_send_along() {
+    /// A socket, and one whose messages it gets. The directory has to live.
+    fn connected() -> (tempfile::TempDir, NotifySocket, OwnedFd) {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("notify");
         let socket = NotifySocket::bind(&path).expect("a socket");
@@ -126,19 +122,39 @@ mod tests {
         let sender = sender.expect("a socket");
         let address = SocketAddrUnix::new(&path).expect("a short path");
         rustix::net::connect(&sender, &address).expect("it is bound");
-        let own_pid = std::process::id() as i32;
+        (directory, socket, sender)
+    }
+
+    fn own_pid() -> i32 {
+        std::process::id() as i32
+    }
+
+    #[test]
+    fn only_init_is_heard_whatever_others_send_along() {
+        let (_directory, socket, sender) = connected();
         for descriptors in 1..4 {
             let files = vec![sender.as_fd(); descriptors];
             let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
             let mut ancillary = SendAncillaryBuffer::new(&mut space);
             assert!(ancillary.push(SendAncillaryMessage::ScmRights(&files)));
-            for init in [own_pid, own_pid + 1] {
+            for init in [own_pid(), own_pid() + 1] {
                 let message = [IoSlice::new(b"READY=1")];
                 sendmsg(&sender, &message, &mut ancillary, SendFlags::empty()).expect("it is sent");
                 let heard = socket.receive(init).expect("readable");
-                assert_eq!(heard.is_some_and(|heard| heard.ready), init == own_pid);
+                assert_eq!(heard.is_some_and(|heard| heard.ready), init == own_pid());
             }
         }
+    }
+
+    #[test]
+    fn others_are_not_listened_to_for_as_long_as_they_talk() {
+        let (_directory, socket, sender) = connected();
+        for _ in 0..2 {
+            rustix::net::send(&sender, b"READY=1", SendFlags::empty()).expect("it is sent");
+        }
+        assert_eq!(socket.receive(own_pid() + 1).expect("readable"), None);
+        let second = socket.receive(own_pid()).expect("readable");
+        assert!(second.is_some(), "it was left for the next turn");
     }
 
     #[test]
