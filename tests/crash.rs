@@ -479,19 +479,9 @@ fn sigterm_to_the_supervisor_halts_the_container_cleanly() {
 
 /// Lets `foo` run a system whose init is this script.
 fn with_init(host: &Host, script: &str) {
-    let shell = host.shell(&format!("head -n 1 {}/init", minimal_system()));
-    let system = host.shell(&format!(
-        "mkdir -p /run/throwaway/test-system
-         cat >/run/throwaway/test-system/init <<'END'\n{shell}{script}\nEND
-         chmod +x /run/throwaway/test-system/init
-         nix-store --add /run/throwaway/test-system"
-    ));
+    let system = host.system_with_init(script);
     let conf = host.place("CONF_DIR").join("foo.conf");
-    host.shell(&format!(
-        "echo SYSTEM_PATH={} >>{}",
-        system.trim(),
-        conf.display()
-    ));
+    host.shell(&format!("echo SYSTEM_PATH={system} >>{}", conf.display()));
 }
 
 #[test]

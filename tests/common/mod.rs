@@ -162,6 +162,20 @@ impl Host {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
+
+    /// A system whose init is this shell script alone, as a store path.
+    pub fn system_with_init(&self, script: &str) -> String {
+        // The shell of a real one: static, for there is nothing else inside.
+        let added = self.shell(&format!(
+            "system=$(mktemp -d)/test-system; mkdir $system
+             head -n 1 {}/init >$system/init
+             cat >>$system/init <<'END'\n{script}\nEND
+             chmod +x $system/init
+             nix-store --add $system",
+            minimal_system()
+        ));
+        added.trim().to_owned()
+    }
 }
 
 impl Drop for Host {
