@@ -3,8 +3,9 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 
 use common::{Host, PATIENCE};
@@ -28,7 +29,7 @@ fn run(host: &Host, command: &[&str]) -> String {
 struct Talk {
     child: Child,
     input: ChildStdin,
-    output: BufReader<ChildStdout>,
+    lines: Receiver<String>,
 }
 
 impl Talk {
@@ -41,28 +42,35 @@ impl Talk {
             .args(command.get_args())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
             .spawn()
             .expect("it runs");
+        let output = BufReader::new(child.stdout.take().expect("piped"));
+        // What runs inside may keep the output open when the command is gone.
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || {
+            for line in output.lines().map_while(Result::ok) {
+                let _ = sender.send(line.trim_end_matches('\r').to_owned());
+            }
+        });
         Self {
             input: child.stdin.take().expect("piped"),
-            output: BufReader::new(child.stdout.take().expect("piped")),
             child,
+            lines,
         }
     }
 
-    /// The next line that begins so, without that beginning and its end.
-    fn hear(&mut self, beginning: &str) -> String {
-        let mut heard = String::new();
+    /// What follows these words in the next line that has them.
+    fn hear(&mut self, words: &str) -> String {
+        let mut heard = Vec::new();
         loop {
-            let mut line = String::new();
-            let length = self.output.read_line(&mut line).expect("readable");
-            assert!(length > 0, "no line with {beginning:?} in: {heard}");
-            // What a terminal shows may be led in by escape sequences.
-            if let Some((_, rest)) = line.trim_end().split_once(beginning) {
+            let line = match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => line,
+                Err(error) => panic!("no {words:?}, {error}, in: {heard:#?}"),
+            };
+            if let Some((_, rest)) = line.split_once(words) {
                 return rest.to_owned();
             }
-            heard += &line;
+            heard.push(line);
         }
     }
 
@@ -70,17 +78,19 @@ impl Talk {
         writeln!(self.input, "{line}").expect("it listens");
     }
 
-    /// Closes its input and reads on to its end; its exit code.
-    fn end(self) -> (Option<i32>, String) {
-        let Self {
-            mut child,
-            input,
-            mut output,
-        } = self;
-        drop(input);
-        let mut rest = String::new();
-        output.read_to_string(&mut rest).expect("readable");
-        (child.wait().expect("waitable").code(), rest)
+    /// Closes its input and hears it out; its exit code and the lines that are
+    /// left.
+    fn end(mut self) -> (Option<i32>, Vec<String>) {
+        drop(self.input);
+        let code = self.child.wait().expect("waitable").code();
+        let mut rest = Vec::new();
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => rest.push(line),
+                Err(RecvTimeoutError::Disconnected) => return (code, rest),
+                Err(error) => panic!("{error} after {rest:#?}"),
+            }
+        }
     }
 }
 
@@ -90,16 +100,6 @@ fn at_terminal(host: &Host, script: &str) -> Command {
     let script = format!("stty rows 33 cols 111\n{script}");
     command.args(["--quiet", "--return", "--command", &script, "/dev/null"]);
     command
-}
-
-/// What a script prints at a terminal, without carriage returns.
-fn printed_at_terminal(host: &Host, script: &str) -> String {
-    // Kept open: the end of input would be typed as ^D.
-    let mut talk = Talk::begin(&at_terminal(host, script));
-    let mut printed = String::new();
-    talk.output.read_to_string(&mut printed).expect("readable");
-    let _ = talk.child.wait();
-    printed.replace('\r', "")
 }
 
 #[test]
@@ -145,21 +145,24 @@ fn standard_streams_pass_through_whole_and_apart() {
     let sent: Vec<u8> = (0..20_000_000_u32)
         .map(|number| (number.wrapping_mul(2_654_435_761) >> 24) as u8)
         .collect();
-    let Talk {
-        mut child,
-        mut input,
-        mut output,
-    } = Talk::begin(&host.nixos_container(&["run", "foo", "--", "cat"]));
-    let mut received = Vec::new();
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            input.write_all(&sent).expect("it reads");
-            drop(input);
-        });
-        output.read_to_end(&mut received).expect("readable");
+    let mut cat = host
+        .nixos_container(&["run", "foo", "--", "cat"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let mut input = cat.stdin.take().expect("piped");
+    let received = thread::scope(|scope| {
+        let sent = &sent;
+        scope.spawn(move || input.write_all(sent).expect("it reads"));
+        cat.wait_with_output().expect("it runs")
     });
-    assert!(child.wait().expect("waitable").success());
-    assert!(sent == received, "{} bytes came back", received.len());
+    assert!(received.status.success());
+    assert!(
+        sent == received.stdout,
+        "{} bytes came back",
+        received.stdout.len()
+    );
 
     let output = host.try_run(&["run", "foo", "--", "sh", "-c", "echo out; echo err >&2"]);
     assert_eq!(output.stdout, b"out\n");
@@ -266,28 +269,23 @@ fn no_file_of_the_callers_is_open_but_the_standard_streams() {
 #[test]
 fn at_a_terminal_a_command_has_one_of_the_containers() {
     let host = host_with_foo();
-    let printed = printed_at_terminal(
+    let mut talk = Talk::begin(&at_terminal(
         &host,
         &format!(
-            "echo before $(stty -g)
-             {NIXOS_CONTAINER} run foo -- sh -c 'tty; stty size; ls $(tty); \
-                 test -t 0 && test -t 1 && test -t 2 && echo all three; \
-                 echo >/dev/tty to the terminal; exit 7'
-             echo code $?
-             echo after $(stty -g)"
+            "{NIXOS_CONTAINER} run foo -- sh -c 'echo named $(tty); echo size $(stty size); \
+                 echo listed $(ls $(tty)); test -t 0 && test -t 1 && test -t 2 && echo all three; \
+                 echo >/dev/tty controlling; exit 7'
+             echo code $?"
         ),
-    );
-    let lines: Vec<_> = printed.lines().collect();
-    let [before, tty, size, listed, all, controlling, code, after] = lines[..] else {
-        panic!("{printed}");
-    };
-    assert!(tty.starts_with("/dev/pts/"), "{tty}");
-    assert_eq!([size, listed, all], ["33 111", tty, "all three"]);
-    assert_eq!([controlling, code], ["to the terminal", "code 7"]);
-    assert_eq!(
-        before.trim_start_matches("before"),
-        after.trim_start_matches("after")
-    );
+    ));
+    let name = talk.hear("named ");
+    assert!(name.starts_with("/dev/pts/"), "{name}");
+    assert_eq!(talk.hear("size "), "33 111");
+    assert_eq!(talk.hear("listed "), name);
+    talk.hear("all three");
+    talk.hear("controlling");
+    assert_eq!(talk.hear("code "), "7");
+    talk.end();
 }
 
 #[test]
@@ -332,24 +330,14 @@ fn interrupt_at_a_terminal_is_the_commands() {
 #[test]
 fn the_callers_terminal_is_restored_however_the_command_ends() {
     let host = host_with_foo();
-    let printed = printed_at_terminal(
-        &host,
-        &format!(
-            "stty -g
-             {NIXOS_CONTAINER} run foo -- sh -c 'kill -KILL $$'; echo code $?
-             stty -g"
-        ),
-    );
-    let lines: Vec<_> = printed.lines().collect();
-    let [before, code, after] = lines[..] else {
-        panic!("{printed}");
-    };
-    assert_eq!((code, before), ("code 137", after));
-
     let mut talk = Talk::begin(&at_terminal(
         &host,
         &format!(
             "echo before $(stty -g)
+             {NIXOS_CONTAINER} run foo -- true
+             echo ended $(stty -g)
+             {NIXOS_CONTAINER} run foo -- sh -c 'kill -KILL $$'; echo code $?
+             echo killed $(stty -g)
              sh -c 'echo pid $$; exec {NIXOS_CONTAINER} run foo -- \
                  sh -c \"stty size; exec sleep 1000\"'
              echo code $?
@@ -357,6 +345,9 @@ fn the_callers_terminal_is_restored_however_the_command_ends() {
         ),
     ));
     let before = talk.hear("before ");
+    assert_eq!(talk.hear("ended "), before);
+    assert_eq!(talk.hear("code "), "137");
+    assert_eq!(talk.hear("killed "), before);
     let pid = talk.hear("pid ");
     talk.hear("33 111");
     host.shell(&format!("kill -TERM {pid}"));
@@ -398,30 +389,12 @@ fn much_that_is_typed_waits_while_the_command_writes_much() {
         &host,
         &format!(
             "exec {NIXOS_CONTAINER} run foo -- \
-                 sh -c 'stty raw -echo; echo ready; seq 200000; head -c 200000 | wc -c'"
+                 sh -c 'stty raw -echo; echo ready; seq 200000; echo counted $(head -c 200000 | wc -c)'"
         ),
     ));
     talk.hear("ready");
-    let Talk {
-        child,
-        mut input,
-        mut output,
-    } = talk;
-    thread::scope(|scope| {
-        let typing = scope.spawn(|| input.write_all(&[b'x'; 200_000]).expect("it listens"));
-        let mut line = String::new();
-        while line.trim() != "200000" {
-            line.clear();
-            assert!(output.read_line(&mut line).expect("readable") > 0, "stuck");
-        }
-        typing.join().expect("all is typed");
-    });
-    let mut talk = Talk {
-        child,
-        input,
-        output,
-    };
-    assert_eq!(talk.hear("200"), "000");
+    talk.input.write_all(&[b'x'; 200_000]).expect("it listens");
+    assert_eq!(talk.hear("counted "), "200000");
     assert_eq!(talk.end().0, Some(0));
 }
 
@@ -432,7 +405,7 @@ fn root_login_is_a_login_shell() {
     talk.say("shopt login_shell; id -un; pwd; echo $0; exit 3");
     let (code, printed) = talk.end();
     assert_eq!(code, Some(3));
-    assert_eq!(printed, "login_shell    \ton\nroot\n/root\n-bash\n");
+    assert_eq!(printed, ["login_shell    \ton", "root", "/root", "-bash"]);
 
     let login = format!("exec {NIXOS_CONTAINER} root-login foo");
     let mut talk = Talk::begin(&at_terminal(&host, &login));
@@ -495,7 +468,7 @@ fn many_commands_at_once_keep_to_their_own_streams() {
                     talk.say(&line.to_string());
                     assert_eq!(talk.hear(""), format!("{name}: {line}"));
                 }
-                assert_eq!(talk.end(), (Some(0), String::new()));
+                assert_eq!(talk.end(), (Some(0), Vec::new()));
             });
         }
     });
