@@ -45,7 +45,9 @@ pub fn supervise(container: &Container, report: Option<OwnedFd>) -> Result<u8> {
     match supervise_reporting(container, report.as_ref()) {
         Err(error) => {
             if let Some(report) = &report {
-                let _ = report.send_event(&Event::Failed(format!("{error:#}")), None);
+                let hint = crate::hint(&error).map(|hint| format!("; {hint}"));
+                let why = format!("{error:#}{}", hint.unwrap_or_default());
+                let _ = report.send_event(&Event::Failed(why), None);
             }
             Err(error)
         }
