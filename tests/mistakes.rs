@@ -10,10 +10,9 @@ use common::{Host, minimal_system};
 /// The end of what clap says about a wrong command line.
 const HELP: &str = "\n\nFor more information, try '--help'.\n";
 
-/// What a refused command wrote to standard error; it left everything as it
-/// was, and said nothing on standard output.
-fn refused(host: &Host, code: i32, command: &mut Command) -> String {
-    let before = host.inventory();
+/// What a refused command wrote to standard error; it said nothing on standard
+/// output.
+fn refused(code: i32, command: &mut Command) -> String {
     let Output {
         status,
         stdout,
@@ -22,12 +21,11 @@ fn refused(host: &Host, code: i32, command: &mut Command) -> String {
     let stderr = String::from_utf8(stderr).expect("UTF-8");
     assert_eq!(status.code(), Some(code), "{command:?}: {stderr}");
     assert_eq!(String::from_utf8_lossy(&stdout), "", "{command:?}");
-    host.await_inventory(&before);
     stderr
 }
 
 fn refuse(host: &Host, code: i32, arguments: &[&str]) -> String {
-    refused(host, code, &mut host.nixos_container(arguments))
+    refused(code, &mut host.nixos_container(arguments))
 }
 
 /// What `create` says on its way; it is no part of an error.
@@ -50,6 +48,7 @@ fn conf(host: &Host) -> String {
 fn a_name_that_could_lead_elsewhere_is_refused() {
     let host = Host::new();
     let long = "x".repeat(65);
+    let before = host.inventory();
     for (name, why) in [
         (
             "a/b",
@@ -77,12 +76,14 @@ fn a_name_that_could_lead_elsewhere_is_refused() {
             assert!(whole, "{command} {name:?}: {stderr}");
         }
     }
+    host.await_inventory(&before);
 }
 
 #[test]
 fn a_wrong_command_line_is_told_apart_from_a_failure() {
     let host = Host::new();
     let system = minimal_system();
+    let before = host.inventory();
     for (arguments, why) in [
         (&["frobnicate"][..], "unrecognized subcommand 'frobnicate'"),
         (
@@ -146,6 +147,7 @@ fn a_wrong_command_line_is_told_apart_from_a_failure() {
         );
         assert!(stderr.ends_with(HELP), "{arguments:?}: {stderr}");
     }
+    host.await_inventory(&before);
 }
 
 #[test]
@@ -153,6 +155,7 @@ fn a_container_that_does_not_exist_cannot_be_used() {
     let host = Host::new();
     let missing = "error: container 'foo' does not exist; \
                    `nixos-container list` shows those that do\n";
+    let before = host.inventory();
     for arguments in [
         &["start", "foo"][..],
         &["stop", "foo"],
@@ -166,6 +169,7 @@ fn a_container_that_does_not_exist_cannot_be_used() {
     ] {
         assert_eq!(refuse(&host, 1, arguments), missing, "{arguments:?}");
     }
+    host.await_inventory(&before);
     let status = host.try_run(&["status", "foo"]);
     assert_eq!(
         (status.status.code(), &status.stdout[..]),
@@ -184,6 +188,7 @@ fn what_is_no_system_is_refused_before_anything_is_made() {
     let no_init = "is no NixOS system: it has no `init`; \
                    give the store path of a system's toplevel\n";
     host.shell("mkdir /run/throwaway/empty");
+    let before = host.inventory();
     for (path, why) in [
         (
             "/run/throwaway/empty",
@@ -203,11 +208,13 @@ fn what_is_no_system_is_refused_before_anything_is_made() {
         stderr,
         "error: the configuration file /none.nix does not exist\n"
     );
+    host.await_inventory(&before);
 }
 
 #[test]
 fn a_configuration_that_cannot_be_built_shows_nixs_own_words() {
     let host = Host::new();
+    let before = host.inventory();
     for (options, words) in [
         ("a = ;", "syntax error, unexpected ';'"),
         (
@@ -224,6 +231,7 @@ fn a_configuration_that_cannot_be_built_shows_nixs_own_words() {
         let end = "\nerror: Nix could not build the system, and says why above\n";
         assert!(stderr.ends_with(end), "{stderr}");
     }
+    host.await_inventory(&before);
 }
 
 #[test]
@@ -232,7 +240,8 @@ fn without_nixpkgs_the_user_is_told_how_to_give_it() {
     let program = env!("CARGO_BIN_EXE_nixos-container");
     let mut create = host.command("env");
     create.args(["NIX_PATH=", program, "create", "foo"]);
-    let stderr = refused(&host, 1, &mut create);
+    let before = host.inventory();
+    let stderr = refused(1, &mut create);
     let end = "\nerror: Nix cannot find nixpkgs; say where it is, by NIX_PATH=nixpkgs=PATH or by \
                --nixos-path PATH/nixos\n";
     assert!(stderr.ends_with(end), "{stderr}");
@@ -242,6 +251,7 @@ fn without_nixpkgs_the_user_is_told_how_to_give_it() {
         stderr.ends_with("\nerror: Nix could not build the system, and says why above\n"),
         "{stderr}"
     );
+    host.await_inventory(&before);
 }
 
 #[test]
@@ -250,12 +260,14 @@ fn without_nix_the_user_is_told_how_to_get_it() {
     let program = env!("CARGO_BIN_EXE_nixos-container");
     let mut create = host.command("env");
     create.args(["PATH=/none", program, "create", "foo"]);
-    let stderr = refused(&host, 1, &mut create);
+    let before = host.inventory();
+    let stderr = refused(1, &mut create);
     assert_eq!(
         after_addresses(&stderr),
         "error: Nix is not installed: there is no `nix-env` in $PATH; install it with \
          `apt install nix-bin` or as your distribution has it\n"
     );
+    host.await_inventory(&before);
 }
 
 #[test]
@@ -263,11 +275,13 @@ fn a_name_that_is_taken_is_refused() {
     let host = Host::new();
     host.create("foo");
     let create = ["create", "foo", "--system-path", minimal_system()];
+    let before = host.inventory();
     assert_eq!(
         refuse(&host, 1, &create),
         "error: container 'foo' exists already; choose another name, or \
          `nixos-container destroy foo` first\n"
     );
+    host.await_inventory(&before);
 }
 
 #[test]
@@ -275,6 +289,7 @@ fn an_address_that_is_taken_is_refused() {
     let host = Host::new();
     host.create("foo");
     host.shell("ip address add 10.99.0.1/24 dev lo");
+    let before = host.inventory();
     for (host_address, local_address, why) in [
         (
             "10.233.1.1",
@@ -317,6 +332,25 @@ fn an_address_that_is_taken_is_refused() {
         );
         assert_eq!(stderr, format!("error: {why}\n"));
     }
+    host.await_inventory(&before);
+}
+
+#[test]
+fn an_address_that_is_taken_when_it_starts_is_named() {
+    let host = Host::new();
+    host.create_and_start("bar");
+    host.create_and_start("foo");
+    host.run(&["stop", "foo"]);
+    let conf = conf(&host);
+    host.shell(&format!("sed -i s/10.233.2/10.233.1/ {conf}"));
+    let before = host.inventory();
+    assert_eq!(
+        refuse(&host, 1, &["start", "foo"]),
+        "error: cannot start container 'foo': cannot add route to 10.233.1.2/32 through ve-foo: \
+         it exists already; perhaps another container has the same address; see `ip route show \
+         10.233.1.2/32`\n"
+    );
+    host.await_inventory(&before);
 }
 
 #[test]
@@ -325,6 +359,7 @@ fn an_error_in_a_configuration_file_names_file_line_and_key() {
     host.create("foo");
     let conf = conf(&host);
     host.shell(&format!("cp {conf} /run/throwaway/good.conf"));
+    let before = host.inventory();
     for (line, why) in [
         (
             "nonsense",
@@ -361,6 +396,7 @@ fn an_error_in_a_configuration_file_names_file_line_and_key() {
             assert_eq!(stderr, format!("error: {conf}:5: {why}\n"), "{command}");
         }
     }
+    host.await_inventory(&before);
     // It can be seen and removed all the same.
     assert_eq!(host.run(&["list"]), "foo\n");
     assert_eq!(host.run(&["status", "foo"]), "down\n");
@@ -387,6 +423,7 @@ fn a_configured_system_that_is_gone_is_named_with_the_place_that_names_it() {
         .display()
         .to_string();
     host.shell(&format!("rm {profile}"));
+    let before = host.inventory();
     assert_eq!(
         refuse(&host, 1, &["start", "foo"]),
         format!(
@@ -394,6 +431,7 @@ fn a_configured_system_that_is_gone_is_named_with_the_place_that_names_it() {
              exist\n"
         )
     );
+    host.await_inventory(&before);
 }
 
 #[test]
@@ -420,6 +458,7 @@ fn a_configuration_directory_that_cannot_be_written_changes_nothing() {
     host.shell(&format!(
         "mount --bind {conf_dir} {conf_dir}; mount -o remount,bind,ro {conf_dir}"
     ));
+    let before = host.inventory();
     assert_eq!(
         refuse(
             &host,
@@ -438,6 +477,7 @@ fn a_configuration_directory_that_cannot_be_written_changes_nothing() {
              switch`\n"
         )
     );
+    host.await_inventory(&before);
     // Containers that exist can be used all the same.
     host.run(&["start", "foo"]);
     host.run(&["stop", "foo"]);
@@ -450,12 +490,14 @@ fn without_cgroups_the_user_is_told_how_to_get_them() {
     host.run(&["start", "foo"]);
     host.run(&["stop", "foo"]);
     host.shell("umount /sys/fs/cgroup");
+    let before = host.inventory();
     assert_eq!(
         refuse(&host, 1, &["start", "foo"]),
         "error: cannot start container 'foo': cannot find the host's cgroups: no cgroup2 at \
          /sys/fs/cgroup or /sys/fs/cgroup/unified; mount it with `mount -t cgroup2 none \
          /sys/fs/cgroup`\n"
     );
+    host.await_inventory(&before);
 }
 
 #[test]
@@ -474,6 +516,7 @@ fn an_ordinary_user_may_look_and_is_told_what_needs_root() {
         command.args(arguments);
         command
     };
+    let before = host.inventory();
     for arguments in [
         &["create", "bar"][..],
         &["start", "foo"],
@@ -485,13 +528,13 @@ fn an_ordinary_user_may_look_and_is_told_what_needs_root() {
         &["destroy", "foo"],
     ] {
         assert_eq!(
-            refused(&host, 1, &mut as_nobody(arguments)),
+            refused(1, &mut as_nobody(arguments)),
             "error: this needs root; try again with `sudo nixos-container …`\n",
             "{arguments:?}"
         );
     }
     for arguments in [["status", "foo"], ["logs", "foo"], ["explain", "foo"]] {
-        let stderr = refused(&host, 1, &mut as_nobody(&arguments));
+        let stderr = refused(1, &mut as_nobody(&arguments));
         assert!(
             stderr.starts_with("error: cannot "),
             "{arguments:?}: {stderr}"
@@ -501,6 +544,7 @@ fn an_ordinary_user_may_look_and_is_told_what_needs_root() {
             "{arguments:?}: {stderr}"
         );
     }
+    host.await_inventory(&before);
     assert_eq!(common::succeed(&mut as_nobody(&["list"])), "foo\n");
     assert_eq!(
         common::succeed(&mut as_nobody(&["show-ip", "foo"])),
@@ -517,6 +561,7 @@ fn an_init_that_cannot_be_executed_is_named() {
     host.run(&["start", "foo"]);
     host.run(&["stop", "foo"]);
     host.shell(&format!("echo SYSTEM_PATH={system} >>{}", conf(&host)));
+    let before = host.inventory();
     assert_eq!(
         refuse(&host, 1, &["start", "foo"]),
         format!(
@@ -524,4 +569,5 @@ fn an_init_that_cannot_be_executed_is_named() {
              directory (os error 2)\n"
         )
     );
+    host.await_inventory(&before);
 }
