@@ -180,6 +180,20 @@ fn a_supervisor_killed_during_a_start_leaves_nothing_after_the_next_command() {
 }
 
 #[test]
+fn a_container_does_not_outlive_its_supervisor() {
+    let foo = Foo::new();
+    let host = &foo.host;
+    host.run(&["start", "foo"]);
+    host.shell(&format!("kill -KILL $({SUPERVISOR})"));
+    await_that("its processes are gone", || {
+        host.shell("pgrep -x systemd || true").is_empty()
+    });
+    assert_eq!(status(host, "foo"), "down");
+    host.run(&["stop", "foo"]);
+    await_inventory(host, &foo.stopped);
+}
+
+#[test]
 fn an_init_killed_during_a_start_leaves_nothing() {
     let mut moments = Moments::new();
     let foo = Foo::new();
@@ -360,6 +374,36 @@ fn a_creation_killed_at_any_moment_never_was() {
         host.run(&["destroy", "foo"]);
         await_inventory(&host, &before);
     }
+}
+
+#[test]
+fn a_killed_creation_takes_its_build_along() {
+    let host = Host::new();
+    let before = inventory(&host);
+    let nixos = "/run/throwaway/slow.nix";
+    host.shell(&format!(
+        "cat >{nixos} <<'END'
+         {{ configuration ? <nixos-config> }}: {{
+           system = derivation {{
+             name = \"slow-${{toString builtins.currentTime}}\";
+             system = builtins.currentSystem;
+             builder = \"/bin/sh\";
+             args = [ \"-c\" \"echo the-build-runs >&2; exec /bin/sleep 600\" ];
+           }};
+         }}\nEND"
+    ));
+    let script = format!(
+        "{NIXOS_CONTAINER} create foo --nixos-path {nixos} 2>&1 & create=$!
+         until pgrep -fx '/bin/sleep 600' >/dev/null; do sleep 0.01; done
+         kill -KILL $create"
+    );
+    host.shell(&script);
+    await_that("the build is gone", || {
+        let left = host.shell("pgrep -x 'nix-env' || true; pgrep -fx '/bin/sleep 600' || true");
+        left.is_empty()
+    });
+    host.run(&["destroy", "foo"]);
+    await_inventory(&host, &before);
 }
 
 #[test]
