@@ -1,5 +1,6 @@
 //! The command line, as clap reads it. Nothing here does anything.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -137,7 +138,7 @@ pub struct Run {
     pub name: ContainerName,
     /// The command and its words
     #[arg(required = true, last = true, value_name = "COMMAND")]
-    pub command: Vec<String>,
+    pub command: Vec<OsString>,
 }
 
 #[derive(Debug, Args)]

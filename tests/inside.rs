@@ -3,7 +3,9 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
@@ -132,6 +134,13 @@ fn words_arrive_as_given() {
     let printed = run(&host, &[&["printf", "%s\\0"], &words[..]].concat());
     let arrived: Vec<_> = printed.split_terminator('\0').collect();
     assert_eq!(arrived, words);
+    // Words need not be text: a file's name may be in another encoding.
+    let latin1 = OsStr::from_bytes(b"caf\xe9");
+    let output = host
+        .nixos_container(&["run", "foo", "--", "printf", "%s"])
+        .arg(latin1)
+        .output();
+    assert_eq!(output.expect("it runs").stdout, b"caf\xe9");
     // A dash before the command's own name is the shell's business no more
     // than others.
     let stderr = host.fail(127, &["run", "foo", "--", "-c"]);

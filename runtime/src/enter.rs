@@ -1,7 +1,9 @@
 //! A process into a running container.
 
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use rustix::process::DumpableBehavior;
@@ -19,7 +21,7 @@ use crate::seccomp;
 #[derive(Debug)]
 pub struct Entry {
     /// Words to execute from the login shell; none for the shell itself.
-    pub command: Vec<String>,
+    pub command: Vec<OsString>,
     /// Environment besides what a login sets.
     pub environment: Vec<(String, String)>,
     /// Which of standard input, output and error become a terminal of the
@@ -176,19 +178,21 @@ impl Account {
 
     /// A login shell is told so by the dash before its name (`man 1 login`).
     /// It executes the command's words as they are, with nothing of its own.
-    fn login_arguments(&self, command: &[String]) -> Vec<String> {
-        let shell = self.shell.file_name().unwrap_or_default().to_string_lossy();
-        let mut arguments = vec![format!("-{shell}")];
+    fn login_arguments(&self, command: &[OsString]) -> Vec<OsString> {
+        let mut shell = OsString::from("-");
+        shell.push(self.shell.file_name().unwrap_or_default());
+        let mut arguments = vec![shell];
         if let Some(program) = command.first() {
             // Not all shells know `--` here: dash takes it for the program.
-            let exec = if program.starts_with('-') {
-                "exec --"
-            } else {
-                "exec"
-            };
-            let words = command.iter().map(|word| quote(word));
-            arguments.push("-c".to_owned());
-            arguments.push(format!("{exec} {}", words.collect::<Vec<_>>().join(" ")));
+            let mut line = OsString::from("exec");
+            if program.as_bytes().starts_with(b"-") {
+                line.push(" --");
+            }
+            for word in command {
+                line.push(" ");
+                line.push(quote(word));
+            }
+            arguments.extend(["-c".into(), line]);
         }
         arguments
     }
@@ -206,8 +210,16 @@ impl Account {
 }
 
 /// A word as every shell in use reads it back.
-fn quote(word: &str) -> String {
-    format!("'{}'", word.replace('\'', r"'\''"))
+fn quote(word: &OsStr) -> OsString {
+    let mut quoted = vec![b'\''];
+    for byte in word.as_bytes() {
+        match byte {
+            b'\'' => quoted.extend(br"'\''"),
+            byte => quoted.push(*byte),
+        }
+    }
+    quoted.push(b'\'');
+    OsString::from_vec(quoted)
 }
 
 #[cfg(test)]
@@ -226,7 +238,7 @@ mod tests {
 
     #[test]
     fn words_of_a_command_stay_whole() {
-        let command = ["echo", "it's", "$HOME; `x`", ""].map(str::to_owned);
+        let command = ["echo", "it's", "$HOME; `x`", ""].map(OsString::from);
         assert_eq!(
             Account::bare_root().login_arguments(&command),
             ["-sh", "-c", r"exec 'echo' 'it'\''s' '$HOME; `x`' ''"]

@@ -1,6 +1,6 @@
 //! How the child does each [`Step`].
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -262,7 +262,7 @@ fn exec(program: &Path, arguments: &[String], environment: &[(String, String)]) 
 /// Executes a program under the name `words[0]`; returns only if that fails.
 pub(crate) fn exec_as(
     program: &Path,
-    words: &[String],
+    words: &[impl AsRef<OsStr>],
     environment: &[(String, String)],
 ) -> io::Error {
     let assignments = environment
@@ -272,7 +272,7 @@ pub(crate) fn exec_as(
         CString::new(program.as_os_str().as_bytes()),
         words
             .iter()
-            .map(|word| CString::new(word.as_str()))
+            .map(|word| CString::new(word.as_ref().as_bytes()))
             .collect::<Result<Vec<_>, _>>(),
         assignments.map(CString::new).collect::<Result<Vec<_>, _>>(),
     ) {

@@ -1,5 +1,6 @@
 //! Processes in a running container.
 
+use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
@@ -15,7 +16,7 @@ use crate::terminal;
 const PATH: &str = "/run/wrappers/bin:/run/current-system/sw/bin:/usr/bin:/bin";
 
 /// `run NAME -- COMMAND…`, and `root-login NAME` for no command.
-pub fn run(container: &Container, command: Vec<String>) -> Result<ExitCode> {
+pub fn run(container: &Container, command: Vec<OsString>) -> Result<ExitCode> {
     let running = container.require_running()?;
     let entry = Entry {
         command,
