@@ -172,6 +172,11 @@ fn ipv6_works_as_soon_as_the_container_has_started() {
     );
     host.run(&["start", "foo"]);
     let inside = Side::Container("foo");
+    // Nothing is held back by duplicate address detection.
+    for side in [Side::Host, inside] {
+        let held_back = "ip -6 address show scope global tentative";
+        assert_eq!(shell(&host, side, held_back), "");
+    }
     assert_carries(&host, "foo", Side::Host, "fd00:233::2");
     assert_carries(&host, "foo", inside, "fd00:233::1");
     assert_eq!(addresses(&host, inside, 6, "eth0"), ["fd00:233::2/128"]);
