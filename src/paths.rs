@@ -60,11 +60,6 @@ impl Places {
         self.conf.join(format!(".{name}.destroying"))
     }
 
-    /// The directory of all root directories.
-    pub fn state_dir(&self) -> &Path {
-        &self.state
-    }
-
     /// The container's root directory.
     pub fn root(&self, name: &ContainerName) -> PathBuf {
         self.state.join(name.as_str())

@@ -100,7 +100,7 @@ fn live(
 ) -> Result<Ended> {
     let config = container.config()?;
     let start = spec::resolve(container.places(), container.name(), &config)?;
-    container.create_nix_directories()?;
+    container.create_directories()?;
     let notify = NotifySocket::bind(&run.notify()).context("cannot make the notify socket")?;
     let listener = Listener::bind(&run.control()).context("cannot make the control socket")?;
     let cgroup = container.cgroup()?;

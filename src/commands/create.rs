@@ -233,10 +233,8 @@ fn reservations(places: &Places) -> Result<Vec<ContainerName>> {
 /// Makes the root directory and the system's profile.
 fn furnish(container: &Container, source: &Source) -> Result<()> {
     let places = container.places();
-    create_dir(places.state_dir(), 0o700)?;
+    container.create_directories()?;
     let root = places.root(container.name());
-    create_dir(&root, 0o755)?;
-    container.create_nix_directories()?;
     let profile = places.system_profile(container.name());
     system::build(container.name(), source, &root, &profile)?;
     system::check(&Source::System(profile))
