@@ -194,6 +194,20 @@ fn a_container_does_not_outlive_its_supervisor() {
 }
 
 #[test]
+fn a_start_right_after_a_kill_finds_no_link_of_the_one_before() {
+    let foo = Foo::new();
+    let host = &foo.host;
+    host.run(&["start", "foo"]);
+    for _ in 0..5 {
+        host.shell(&format!(
+            "kill -KILL $({SUPERVISOR}); {NIXOS_CONTAINER} start foo"
+        ));
+    }
+    host.run(&["stop", "foo"]);
+    await_inventory(host, &foo.stopped);
+}
+
+#[test]
 fn an_init_killed_during_a_start_leaves_nothing() {
     let mut moments = Moments::new();
     let foo = Foo::new();
@@ -313,20 +327,57 @@ fn starting_twice_is_an_error_and_stopping_twice_is_not() {
 }
 
 #[test]
-fn asking_all_the_time_disturbs_nothing() {
+fn a_stop_between_the_lock_and_the_socket_of_a_start_is_heard() {
     let foo = Foo::new();
     let host = &foo.host;
-    for _ in 0..3 {
-        let ask = format!("for i in {{1..60}}; do {NIXOS_CONTAINER} status foo; done");
-        thread::scope(|scope| {
-            for _ in 0..2 {
-                scope.spawn(|| host.shell(&ask));
-            }
-            host.run(&["start", "foo"]);
-            host.run(&["stop", "foo"]);
-        });
-        await_inventory(host, &foo.stopped);
-    }
+    let script = format!(
+        "cd /run/nixos-containers/foo
+         mkfifo ../silence; exec 9<>../silence; rm ../silence
+         {NIXOS_CONTAINER} start foo 2>/dev/null & start=$!
+         supervisor=; until [ \"$supervisor\" ]; do
+             read -r supervisor </proc/$start/task/$start/children || true
+         done
+         kill -STOP $supervisor
+         # It goes on in small steps until it has the lock.
+         while flock --nonblock lock true; do
+             kill -CONT $supervisor
+             read -r -t 0.0002 -u 9 || kill -STOP $supervisor
+         done
+         early=; [ -S control ] || early=early
+         timeout 20 {NIXOS_CONTAINER} stop foo & stop=$!
+         # The stop has looked for the socket before long.
+         sleep 0.1
+         kill -CONT $supervisor
+         wait $stop
+         echo $early"
+    );
+    // A step may have been too long.
+    let early = (0..10).any(|_| {
+        let early = host.shell(&script) == "early\n";
+        assert_eq!(status(host, "foo"), "down");
+        early
+    });
+    assert!(early, "no stop came between");
+    await_inventory(host, &foo.stopped);
+}
+
+#[test]
+fn a_command_that_hangs_up_when_the_container_is_told_to_halt_disturbs_nothing() {
+    let foo = Foo::new();
+    let host = &foo.host;
+    host.run(&["start", "foo"]);
+    // The supervisor finds both at once when it is woken.
+    host.shell(&format!(
+        "supervisor=$({SUPERVISOR})
+         {NIXOS_CONTAINER} run foo -- sleep 600 & run=$!
+         until {NIXOS_CONTAINER} run foo -- pgrep -x sleep >/dev/null; do :; done
+         kill -STOP $supervisor
+         kill -KILL $run
+         kill -TERM $supervisor
+         kill -CONT $supervisor"
+    ));
+    await_status(host, "foo", "down");
+    await_inventory(host, &foo.stopped);
 }
 
 #[test]
