@@ -38,6 +38,7 @@
 mod address;
 mod apply;
 mod error;
+pub mod firewall;
 mod link;
 mod name;
 mod netlink;
