@@ -9,6 +9,7 @@ mod control;
 mod lock;
 mod manager;
 mod name;
+mod network;
 mod paths;
 mod progress;
 mod reclaim;

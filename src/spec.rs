@@ -10,7 +10,9 @@ use runtime::rooted::Root;
 use runtime::{Bind, Directory, Id128, Init, Network};
 
 use crate::config::ContainerConfig;
+use crate::container::Container;
 use crate::name::ContainerName;
+use crate::network::{self, PrivateNetwork};
 use crate::paths::Places;
 
 /// The profile of a container's system as the container itself sees it.
@@ -25,16 +27,17 @@ pub struct Start {
     /// For the runtime.
     pub container: runtime::Spec,
     /// For the network, if it is a private one.
-    pub network: Option<netns::Spec>,
+    pub network: Option<PrivateNetwork>,
 }
 
-/// Resolves a configuration. Reads files, changes none.
-pub fn resolve(places: &Places, name: &ContainerName, config: &ContainerConfig) -> Result<Start> {
+/// Resolves a configuration. Reads files and asks the kernel, changes nothing.
+pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Start> {
+    let (places, name) = (container.places(), container.name());
     let root = places.root(name);
-    let network = if config.private_network {
-        Network::Private
-    } else {
-        Network::Host
+    let kind = network::kind(config)?;
+    let network = match kind {
+        Network::Private => Some(network::resolve(container, config)?),
+        Network::Host | Network::Namespace(_) => None,
     };
     let container = runtime::Spec {
         init: init(places, name, config)?,
@@ -46,8 +49,8 @@ pub fn resolve(places: &Places, name: &ContainerName, config: &ContainerConfig) 
         hostname: name.as_str().to_owned(),
         machine_id: machine_id(&root)?,
         boot_id: random_id()?,
-        network,
-        capabilities: CapabilitySet::default_for(network),
+        capabilities: CapabilitySet::default_for(&kind),
+        network: kind,
         tty_gid: TTY_GID,
         resolv_conf: config
             .copy_resolv_conf
@@ -56,25 +59,7 @@ pub fn resolve(places: &Places, name: &ContainerName, config: &ContainerConfig) 
         notify_socket: places.run(name).notify(),
         root,
     };
-    let network = match network {
-        Network::Host => None,
-        Network::Private => Some(network_spec(name, config)?),
-    };
     Ok(Start { container, network })
-}
-
-/// The network of a container as configured.
-pub fn network_spec(name: &ContainerName, config: &ContainerConfig) -> Result<netns::Spec> {
-    let veth = netns::Veth {
-        host_address: config.host_address,
-        host_address6: config.host_address6,
-        local_address: config.local_address,
-        local_address6: config.local_address6,
-    };
-    Ok(netns::Spec {
-        container: netns::ContainerName::new(name.as_str())?,
-        veth: config.addresses().next().map(|_| veth),
-    })
 }
 
 /// The system's init, by its path inside.

@@ -137,6 +137,10 @@ fn configure(places: &Places, arguments: &Create) -> Result<ContainerConfig> {
         private_network: true,
         host_address: Some(host),
         local_address: Some(local),
+        host_bridge: arguments.bridge.clone(),
+        host_ports: arguments.port.clone(),
+        // The manual page: a private network reaches the world through the host.
+        nat: arguments.bridge.is_none(),
         config_file,
         ..ContainerConfig::default()
     })
