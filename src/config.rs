@@ -10,12 +10,14 @@ use std::time::Duration;
 
 use netns::firewall::Forward;
 use netns::ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use netns::{ExtraVeth, HostInterface, InterfaceName, MacAddress};
+use netns::{ExtraVeth, HostInterface, InterfaceName, MacAddress, ZoneName};
 
 mod environment_file;
 pub mod values;
 
 use environment_file::Assignment;
+
+use crate::nspawn_flags::{self, Flag, FlagError};
 
 /// A container's configuration, typed and validated.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -28,6 +30,9 @@ pub struct ContainerConfig {
     pub auto_start: bool,
     /// `PRIVATE_NETWORK`: it has a network of its own.
     pub private_network: bool,
+    /// `--network-veth`: it has a link to the host, whether or not anything
+    /// else is said of it.
+    pub veth: bool,
     /// `HOST_ADDRESS`
     pub host_address: Option<Ipv4Net>,
     /// `LOCAL_ADDRESS`
@@ -40,12 +45,16 @@ pub struct ContainerConfig {
     pub local_mac_address: Option<MacAddress>,
     /// `HOST_BRIDGE`: what the host's end of the link is put into.
     pub host_bridge: Option<InterfaceName>,
+    /// `--network-zone`: the same, of a bridge that is there for its containers.
+    pub zone: Option<ZoneName>,
     /// `EXTRA_VETHS`: further links to the host.
     pub extra_veths: Vec<ExtraVeth>,
     /// `INTERFACES`: the host's, moved in while the container runs.
     pub interfaces: Vec<HostInterface>,
     /// `MACVLANS`: the host's interfaces that the container gets a link on.
     pub macvlans: Vec<HostInterface>,
+    /// `--network-ipvlan`: likewise, with the hardware address that they have.
+    pub ipvlans: Vec<HostInterface>,
     /// `NETWORK_NAMESPACE_PATH`: a network namespace that exists already.
     pub network_namespace: Option<PathBuf>,
     /// `HOST_PORT`: ports of the host that lead to the container.
@@ -90,6 +99,16 @@ pub enum ConfigError {
         /// What would be right.
         expected: &'static str,
     },
+    /// A flag does not belong there.
+    #[error("{path}:{line}: EXTRA_NSPAWN_FLAGS: {error}")]
+    Flag {
+        /// The file.
+        path: String,
+        /// Its line, from 1.
+        line: usize,
+        /// What is wrong with which flag.
+        error: FlagError,
+    },
     /// A key asks for what this version cannot do. Starting without it would
     /// be another container than the one that is configured.
     #[error("{path}:{line}: {key} is not supported yet; remove the line to do without it")]
@@ -104,10 +123,9 @@ pub enum ConfigError {
 }
 
 /// Keys of nixpkgs' tool, and ours, that still await their issues.
-const UNSUPPORTED: [&str; 7] = [
+const UNSUPPORTED: [&str; 6] = [
     "FLAKE",
     "PRIVATE_USERS",
-    "EXTRA_NSPAWN_FLAGS",
     "EPHEMERAL",
     "ADDITIONAL_CAPABILITIES",
     "TMPFS",
@@ -124,8 +142,18 @@ impl ContainerConfig {
             problem: error.problem,
         })?;
         let mut config = Self::default();
+        let mut flags = Vec::new();
         for assignment in &assignments {
-            config.apply(&path, assignment)?;
+            if assignment.key == "EXTRA_NSPAWN_FLAGS" {
+                flags = parse_flags(&path, assignment)?;
+            } else {
+                config.apply(&path, assignment)?;
+            }
+        }
+        // nixpkgs' unit puts them after those that it makes of the other keys,
+        // so that they have the last word.
+        for flag in flags {
+            config.add(flag);
         }
         Ok(config)
     }
@@ -178,6 +206,21 @@ impl ContainerConfig {
         Ok(())
     }
 
+    fn add(&mut self, flag: Flag) {
+        match flag {
+            Flag::PrivateNetwork => self.private_network = true,
+            Flag::Veth => self.veth = true,
+            Flag::ExtraVeth(extra) => self.extra_veths.push(extra),
+            Flag::Bridge(bridge) => self.host_bridge = Some(bridge),
+            Flag::Zone(zone) => self.zone = Some(zone),
+            Flag::Interface(interface) => self.interfaces.push(interface),
+            Flag::Macvlan(parent) => self.macvlans.push(parent),
+            Flag::Ipvlan(parent) => self.ipvlans.push(parent),
+            Flag::NamespacePath(path) => self.network_namespace = Some(path),
+            Flag::Port(forward) => self.host_ports.push(forward),
+        }
+    }
+
     /// The file that says this.
     pub fn to_text(&self) -> String {
         let number = |set: bool| Some(u8::from(set).to_string());
@@ -223,6 +266,14 @@ impl ContainerConfig {
         let four = four.into_iter().flatten().map(IpNet::from);
         four.chain(six.into_iter().flatten().map(IpNet::from))
     }
+}
+
+fn parse_flags(path: &str, assignment: &Assignment) -> Result<Vec<Flag>, ConfigError> {
+    nspawn_flags::parse(&assignment.value).map_err(|error| ConfigError::Flag {
+        path: path.to_owned(),
+        line: assignment.line,
+        error,
+    })
 }
 
 fn ports(forwards: &[Forward]) -> Option<String> {
@@ -296,6 +347,53 @@ mod tests {
         assert!(error("LOCAL_ADDRESS6=10.0.0.1\n").contains("IPv6"));
         assert!(error("TMPFS=/x\n").contains("TMPFS is not supported yet"));
         assert!(error("HOST_PORT=tcp:x\n").contains("HOST_PORT is \"tcp:x\""));
+    }
+
+    #[test]
+    fn flags_say_the_same_as_keys() {
+        for (flags, keys) in [
+            ("--private-network", "PRIVATE_NETWORK=1"),
+            ("--network-bridge=br0", "HOST_BRIDGE=br0"),
+            ("-p 8080:80 --port=udp:53", "HOST_PORT=8080:80,udp:53"),
+            ("--network-interface=eth1:lan0", "INTERFACES=eth1:lan0"),
+            (
+                "--network-macvlan eth1 --network-macvlan eth2",
+                "MACVLANS='eth1 eth2'",
+            ),
+            (
+                "--network-veth-extra=lan-web:lan",
+                "EXTRA_VETHS=lan,hostName=lan-web",
+            ),
+            (
+                "--network-namespace-path=/run/netns/a",
+                "NETWORK_NAMESPACE_PATH=/run/netns/a",
+            ),
+        ] {
+            let with_flags = parse(&format!("EXTRA_NSPAWN_FLAGS='{flags}'\n"));
+            assert_eq!(with_flags, parse(keys), "{flags}");
+        }
+    }
+
+    #[test]
+    fn flags_have_the_last_word_and_add_to_lists() {
+        let config = parse(
+            "EXTRA_NSPAWN_FLAGS=--network-bridge=br1 --port=81\nHOST_BRIDGE=br0\nHOST_PORT=80\n",
+        )
+        .expect("valid");
+        assert_eq!(config.host_bridge, values::interface("br1").ok());
+        assert_eq!(Ok(config.host_ports), values::ports("80,81"));
+    }
+
+    #[test]
+    fn errors_in_flags_name_file_line_and_flag() {
+        assert_eq!(
+            parse("A=1\nEXTRA_NSPAWN_FLAGS='-n --bind=/a'\n").map_err(|error| error.to_string()),
+            Err(
+                "foo.conf:2: EXTRA_NSPAWN_FLAGS: --bind is not supported yet; remove it to do \
+                 without it"
+                    .to_owned()
+            )
+        );
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod lock;
 mod manager;
 mod name;
 mod network;
+mod nspawn_flags;
 mod paths;
 mod progress;
 mod reclaim;

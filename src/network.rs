@@ -37,19 +37,31 @@ pub fn kind(config: &ContainerConfig) -> Result<runtime::Network> {
         if links || config.private_network {
             bail!(
                 "NETWORK_NAMESPACE_PATH goes with none of PRIVATE_NETWORK, HOST_ADDRESS, \
-                 LOCAL_ADDRESS, LOCAL_MAC_ADDRESS, HOST_BRIDGE, EXTRA_VETHS, INTERFACES and \
-                 MACVLANS: who made {} set it up",
+                 LOCAL_ADDRESS, LOCAL_MAC_ADDRESS, HOST_BRIDGE, EXTRA_VETHS, INTERFACES, \
+                 MACVLANS and their flags: who made {} set it up",
                 path.display()
             );
         }
+        refuse_ports(config)?;
         return Ok(runtime::Network::Namespace(path.clone()));
     }
     // As with systemd-nspawn, a link implies a network to have it in.
-    Ok(if links || config.private_network {
-        runtime::Network::Private
-    } else {
-        runtime::Network::Host
-    })
+    if links || config.private_network {
+        return Ok(runtime::Network::Private);
+    }
+    refuse_ports(config)?;
+    Ok(runtime::Network::Host)
+}
+
+/// Ports lead to a network that is the container's own and made by us.
+fn refuse_ports(config: &ContainerConfig) -> Result<()> {
+    if config.host_ports.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "HOST_PORT and --port need PRIVATE_NETWORK=1: without a network of its own, the \
+         container's ports are where its processes open them"
+    )
 }
 
 fn has_links(config: &ContainerConfig) -> bool {
@@ -57,18 +69,35 @@ fn has_links(config: &ContainerConfig) -> bool {
         || !config.extra_veths.is_empty()
         || !config.interfaces.is_empty()
         || !config.macvlans.is_empty()
+        || !config.ipvlans.is_empty()
 }
 
 fn has_veth(config: &ContainerConfig) -> bool {
-    config.addresses().next().is_some()
+    config.veth
+        || config.addresses().next().is_some()
         || config.local_mac_address.is_some()
         || config.host_bridge.is_some()
+        || config.zone.is_some()
+}
+
+/// What the host's end of the link is put into.
+fn bridge(config: &ContainerConfig) -> Result<Option<Bridge>> {
+    match (&config.host_bridge, &config.zone) {
+        (Some(bridge), Some(zone)) => bail!(
+            "HOST_BRIDGE (or --network-bridge) is {bridge} and the bridge of --network-zone is \
+             {}, but a link ends in one bridge; remove one of them",
+            zone.bridge()
+        ),
+        (Some(bridge), None) => Ok(Some(Bridge::Existing(bridge.clone()))),
+        (None, zone) => Ok(zone.clone().map(Bridge::Zone)),
+    }
 }
 
 /// The private network of a container as configured.
 pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<PrivateNetwork> {
     let name = ContainerName::new(container.name().as_str())?;
     let run_directory = container.places().run_dir();
+    let bridge = bridge(config)?;
     let mut links = netns::Spec::new(name.clone(), run_directory);
     if has_veth(config) {
         links.veth = Some(netns::Veth {
@@ -78,14 +107,15 @@ pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Privat
             local_address6: config.local_address6,
             mac_address: config.local_mac_address,
             mtu: netns::uplink_mtu()?,
-            bridge: config.host_bridge.clone().map(Bridge::Existing),
+            bridge: bridge.clone(),
         });
     }
     links.extra_veths = config.extra_veths.clone();
     links.interfaces = config.interfaces.clone();
     links.macvlans = config.macvlans.clone();
-    let link = match &config.host_bridge {
-        Some(bridge) => bridge.to_string(),
+    links.ipvlans = config.ipvlans.clone();
+    let link = match &bridge {
+        Some(bridge) => bridge.interface().to_string(),
         None => HostLink::veth(&name).interface().to_owned(),
     };
     let firewall = firewall::Spec {
@@ -95,7 +125,7 @@ pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Privat
         address6: config.local_address6.map(|address| address.addr()),
         forwards: config.host_ports.clone(),
         bind_host: config.bind_host.clone(),
-        nat: config.nat && config.host_bridge.is_none(),
+        nat: config.nat && bridge.is_none(),
     };
     require_address(&firewall)?;
     Ok(PrivateNetwork {

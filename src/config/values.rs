@@ -59,32 +59,39 @@ pub fn interface(text: &str) -> Parsed<InterfaceName> {
     InterfaceName::new(text).map_err(|_| "an interface's name of at most 15 characters")
 }
 
-/// Interfaces of the host, separated by blanks, each perhaps with a name of its
-/// own inside.
+/// Interfaces of the host, separated by blanks.
 pub fn interfaces(text: &str) -> Parsed<Vec<HostInterface>> {
-    let expected = "names of interfaces separated by blanks, as eth1 or eth1:lan0";
-    let parse = |word: &str| {
-        let (outside, inside) = match word.split_once(':') {
-            Some((outside, inside)) => (outside, Some(inside)),
-            None => (word, None),
-        };
-        Ok(HostInterface {
-            interface: interface(outside).map_err(|_| expected)?,
-            name: inside.map(interface).transpose().map_err(|_| expected)?,
-        })
+    text.split_whitespace()
+        .map(host_interface)
+        .collect::<Parsed<_>>()
+        .map_err(|_| "names of interfaces separated by blanks, as eth1 or eth1:lan0")
+}
+
+/// An interface of the host, perhaps with a name of its own inside.
+pub fn host_interface(text: &str) -> Parsed<HostInterface> {
+    let expected = "an interface's name, as eth1 or eth1:lan0";
+    let (outside, inside) = match text.split_once(':') {
+        Some((outside, inside)) => (outside, Some(inside)),
+        None => (text, None),
     };
-    text.split_whitespace().map(parse).collect()
+    Ok(HostInterface {
+        interface: interface(outside).map_err(|_| expected)?,
+        name: inside.map(interface).transpose().map_err(|_| expected)?,
+    })
 }
 
 /// `[PROTOCOL:]HOST_PORT[:CONTAINER_PORT]`, separated by commas, as
 /// systemd-nspawn's `--port=` has them.
 pub fn ports(text: &str) -> Parsed<Vec<Forward>> {
-    text.split(',').map(|word| port(word.trim())).collect()
+    text.split(',')
+        .map(|word| port(word.trim()))
+        .collect::<Parsed<_>>()
+        .map_err(|_| "ports separated by commas, as 8080:80 or udp:53")
 }
 
 /// One word of [`ports`].
 pub fn port(text: &str) -> Parsed<Forward> {
-    let expected = "ports separated by commas, as 8080:80 or udp:53";
+    let expected = "a port, as 8080:80 or udp:53";
     let (protocol, ports) = match text.split_once(':') {
         Some(("tcp", ports)) => (Protocol::Tcp, ports),
         Some(("udp", ports)) => (Protocol::Udp, ports),
