@@ -18,6 +18,7 @@ pub mod values;
 use environment_file::Assignment;
 
 use crate::nspawn_flags::{self, Flag, FlagError};
+use crate::resolv_conf;
 
 /// A container's configuration, typed and validated.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -66,6 +67,8 @@ pub struct ContainerConfig {
     /// `COPY_RESOLV_CONF`: the host's `/etc/resolv.conf` is copied in at each
     /// start.
     pub copy_resolv_conf: bool,
+    /// `--resolv-conf`, see [`ContainerConfig::resolv_conf_mode`].
+    pub resolv_conf: Option<resolv_conf::Mode>,
     /// `TIMEOUT_START_SEC`: how long a boot may take.
     pub timeout_start: Option<Duration>,
     /// Keys that nobody knows, kept for whoever put them there.
@@ -218,6 +221,7 @@ impl ContainerConfig {
             Flag::Ipvlan(parent) => self.ipvlans.push(parent),
             Flag::NamespacePath(path) => self.network_namespace = Some(path),
             Flag::Port(forward) => self.host_ports.push(forward),
+            Flag::ResolvConf(mode) => self.resolv_conf = Some(mode),
         }
     }
 
@@ -257,6 +261,19 @@ impl ContainerConfig {
                 Some(format!("{key}={}\n", environment_file::quote(&value?)))
             })
             .collect()
+    }
+
+    /// How the container comes by its `/etc/resolv.conf`. nixpkgs' unit copies
+    /// the host's file before it runs systemd-nspawn, which has the last word
+    /// where it writes one.
+    pub fn resolv_conf_mode(&self) -> resolv_conf::Mode {
+        use resolv_conf::{Mode, Source};
+        match self.resolv_conf {
+            None | Some(Mode::Off | Mode::Auto) if self.copy_resolv_conf => {
+                Mode::Replace(Source::Host)
+            }
+            mode => mode.unwrap_or(Mode::Auto),
+        }
     }
 
     /// All addresses that the container or its host side has.
@@ -382,6 +399,23 @@ mod tests {
         .expect("valid");
         assert_eq!(config.host_bridge, values::interface("br1").ok());
         assert_eq!(Ok(config.host_ports), values::ports("80,81"));
+    }
+
+    #[test]
+    fn a_flag_for_resolv_conf_beats_the_key_where_it_writes() {
+        use resolv_conf::{Mode, Source};
+        let mode = |text: &str| parse(text).expect("valid").resolv_conf_mode();
+        let flag = "EXTRA_NSPAWN_FLAGS=--resolv-conf";
+        assert_eq!(mode(""), Mode::Auto);
+        assert_eq!(mode("COPY_RESOLV_CONF=1"), Mode::Replace(Source::Host));
+        assert_eq!(mode(&format!("{flag}=off")), Mode::Off);
+        for (value, expected) in [
+            ("off", Mode::Replace(Source::Host)),
+            ("copy-uplink", Mode::Copy(Source::Uplink)),
+        ] {
+            let text = format!("COPY_RESOLV_CONF=1\n{flag}={value}\n");
+            assert_eq!(mode(&text), expected, "{value}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod nspawn_flags;
 mod paths;
 mod progress;
 mod reclaim;
+mod resolv_conf;
 mod spec;
 mod supervisor;
 mod system;

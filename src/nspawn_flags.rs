@@ -9,6 +9,7 @@ use netns::firewall::Forward;
 use netns::{ExtraVeth, HostInterface, InterfaceName, Veth, ZoneName};
 
 use crate::config::values;
+use crate::resolv_conf;
 
 /// A flag, with its value typed and validated.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +34,8 @@ pub enum Flag {
     NamespacePath(PathBuf),
     /// `--port=[PROTOCOL:]HOST[:CONTAINER]`, `-p`
     Port(Forward),
+    /// `--resolv-conf=`
+    ResolvConf(resolv_conf::Mode),
 }
 
 /// Why flags cannot be used.
@@ -216,6 +219,9 @@ fn meaning(flag: &str) -> Result<Meaning, FlagError> {
             Meaning::With(|value| values::path(value).map(Flag::NamespacePath))
         }
         "--port" | "-p" => Meaning::With(|value| values::port(value).map(Flag::Port)),
+        "--resolv-conf" => {
+            Meaning::With(|value| resolv_conf::Mode::parse(value).map(Flag::ResolvConf))
+        }
         _ if UNSUPPORTED.contains(&flag) => return Err(FlagError::Unsupported(flag.to_owned())),
         _ => return Err(FlagError::Unknown(flag.to_owned())),
     })
@@ -271,7 +277,7 @@ mod tests {
         let text = "--private-network --network-veth-extra=lan-web:lan0 \
                     --network-veth-extra wan --network-zone=inner --network-interface=eth1 \
                     --network-macvlan=eth2:mac0 --network-ipvlan=eth3 \
-                    --network-namespace-path=/run/netns/foo";
+                    --network-namespace-path=/run/netns/foo --resolv-conf=off";
         let extra = |outside: &str, inside: &str| {
             Flag::ExtraVeth(ExtraVeth {
                 name: interface(inside),
@@ -294,6 +300,7 @@ mod tests {
                 Flag::Macvlan(moved("eth2", Some("mac0"))),
                 Flag::Ipvlan(moved("eth3", None)),
                 Flag::NamespacePath("/run/netns/foo".into()),
+                Flag::ResolvConf(resolv_conf::Mode::Off),
             ])
         );
     }

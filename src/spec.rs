@@ -8,12 +8,15 @@ use anyhow::{Context, Result, bail};
 use runtime::capabilities::CapabilitySet;
 use runtime::rooted::Root;
 use runtime::{Bind, Directory, Id128, Init, Network};
+use rustix::fs::{AtFlags, FileType};
+use rustix::io::Errno;
 
 use crate::config::ContainerConfig;
 use crate::container::Container;
 use crate::name::ContainerName;
 use crate::network::{self, PrivateNetwork};
 use crate::paths::Places;
+use crate::resolv_conf;
 
 /// The profile of a container's system as the container itself sees it.
 const SYSTEM_PROFILE_INSIDE: &str = "/nix/var/nix/profiles/system";
@@ -50,12 +53,9 @@ pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Start>
         machine_id: machine_id(&root)?,
         boot_id: random_id()?,
         capabilities: CapabilitySet::default_for(&kind),
+        resolv_conf: resolv_conf(&root, config, &kind)?,
         network: kind,
         tty_gid: TTY_GID,
-        resolv_conf: config
-            .copy_resolv_conf
-            .then(hosts_resolv_conf)
-            .transpose()?,
         notify_socket: places.run(name).notify(),
         root,
     };
@@ -158,6 +158,26 @@ fn random_id() -> Result<Id128> {
     Ok(Id128::from_random_bytes(bytes))
 }
 
-fn hosts_resolv_conf() -> Result<String> {
-    std::fs::read_to_string("/etc/resolv.conf").context("cannot read the host's /etc/resolv.conf")
+/// What the container's `/etc/resolv.conf` shall say.
+fn resolv_conf(root: &Path, config: &ContainerConfig, kind: &Network) -> Result<Option<String>> {
+    let mode = config.resolv_conf_mode();
+    let replaceable = is_regular_or_missing(root, "/etc", "resolv.conf");
+    let decision = resolv_conf::decide(mode, kind, replaceable, |path| {
+        std::fs::read_to_string(path)
+    })?;
+    if let Some(warning) = decision.warning {
+        eprintln!("warning: {warning}");
+    }
+    Ok(decision.contents)
+}
+
+/// Whether a file below the container's root is no link or the like.
+fn is_regular_or_missing(root: &Path, directory: &str, name: &str) -> bool {
+    let Ok(directory) = Root::open(root).and_then(|root| root.resolve(Path::new(directory))) else {
+        return true;
+    };
+    match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => FileType::from_raw_mode(stat.st_mode).is_file(),
+        Err(errno) => errno == Errno::NOENT,
+    }
 }
