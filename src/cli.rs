@@ -26,7 +26,8 @@ use crate::name::ContainerName;
 
 Exit codes: 0, done; 1, failed; 2, used wrongly; for `run`, the command's own.
 Set NIXOS_CONTAINER_CONF_DIR, …_STATE_DIR, …_PROFILE_DIR, …_GCROOT_DIR and …_RUN_DIR to
-keep containers in other places."
+keep containers in other places, and NIXOS_CONTAINER_ADDRESS_POOL to a network such as
+172.20.0.0/14, of length 22 or less, to take their addresses from it instead of 10.233.0.0/16."
 )]
 pub struct Cli {
     #[command(subcommand)]
