@@ -29,10 +29,11 @@ impl Host {
              for machine in outside lan far; do
                  ip netns add $machine
                  ip -n $machine link set lo up
+                 ip netns exec $machine bash -c 'echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad'
              done
              ip link add uplink mtu 1480 type veth peer name eth0 netns outside mtu 1480
              ip link add port type veth peer name eth0 netns lan
-             ip link add nic type veth peer name eth0 netns far
+             ip link add nic mtu 1400 address 02:00:00:00:00:77 type veth peer name eth0 netns far
              ip link add br0 type bridge forward_delay 0
              ip link set port master br0
              ip -n outside address add 10.99.0.2/24 dev eth0
@@ -48,7 +49,6 @@ impl Host {
              ip address add fd01::1/64 dev br0 nodad
              ip route add default via 10.99.0.2
              ip -6 route add default via fd99::2
-             ip link set nic mtu 1400 address 02:00:00:00:00:77
              ip link property add dev nic altname of-the-host
              ip address add 198.51.100.1/24 dev nic
              ip route add 203.0.113.0/24 via 198.51.100.2 dev nic
