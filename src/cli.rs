@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use netns::InterfaceName;
+use netns::firewall::Forward;
 use netns::ipnet::Ipv4Net;
 
 use crate::name::ContainerName;
@@ -25,7 +27,8 @@ use crate::name::ContainerName;
 
 Exit codes: 0, done; 1, failed; 2, used wrongly; for `run`, the command's own.
 Set NIXOS_CONTAINER_CONF_DIR, …_STATE_DIR, …_PROFILE_DIR, …_GCROOT_DIR and …_RUN_DIR to
-keep containers in other places."
+keep containers in other places, and NIXOS_CONTAINER_ADDRESS_POOL to a network such as
+172.20.0.0/14, of length 22 or less, to take their addresses from it instead of 10.233.0.0/16."
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -108,6 +111,12 @@ pub struct Create {
     /// The container's address; else the first free 10.233.N.2
     #[arg(long, value_name = "IP", requires = "host_address", value_parser = ipv4)]
     pub local_address: Option<Ipv4Net>,
+    /// A bridge of the host to put the host's end of the link into
+    #[arg(long, value_name = "INTERFACE", value_parser = interface)]
+    pub bridge: Option<InterfaceName>,
+    /// A port of the host that leads to the container: [PROTOCOL:]HOST[:CONTAINER][,…]
+    #[arg(long, value_name = "PORT", value_parser = port, value_delimiter = ',')]
+    pub port: Vec<Forward>,
 }
 
 /// Seconds that a halt may take: systemd's `DefaultTimeoutStopSec=`, which
@@ -178,8 +187,19 @@ pub struct Supervise {
 }
 
 fn ipv4(text: &str) -> Result<Ipv4Net, String> {
-    crate::config::parse_address4(text)
-        .ok_or_else(|| "expected an IPv4 address, as 10.233.1.2".to_owned())
+    crate::config::values::address4(text).map_err(expected)
+}
+
+fn interface(text: &str) -> Result<InterfaceName, String> {
+    crate::config::values::interface(text).map_err(expected)
+}
+
+fn port(text: &str) -> Result<Forward, String> {
+    crate::config::values::port(text).map_err(expected)
+}
+
+fn expected(what: &str) -> String {
+    format!("expected {what}")
 }
 
 fn signal(text: &str) -> Result<i32, String> {

@@ -4,15 +4,21 @@
 //! systemd.exec`), because that is how nixpkgs' unit reads it. Comments, unknown
 //! keys and the order of lines are the administrator's and stay.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use netns::firewall::Forward;
 use netns::ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use netns::{ExtraVeth, HostInterface, InterfaceName, MacAddress, ZoneName};
 
 mod environment_file;
+pub mod values;
 
 use environment_file::Assignment;
+
+use crate::nspawn_flags::{self, Flag, FlagError};
+use crate::resolv_conf;
 
 /// A container's configuration, typed and validated.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -25,6 +31,9 @@ pub struct ContainerConfig {
     pub auto_start: bool,
     /// `PRIVATE_NETWORK`: it has a network of its own.
     pub private_network: bool,
+    /// `--network-veth`: it has a link to the host, whether or not anything
+    /// else is said of it.
+    pub veth: bool,
     /// `HOST_ADDRESS`
     pub host_address: Option<Ipv4Net>,
     /// `LOCAL_ADDRESS`
@@ -33,9 +42,33 @@ pub struct ContainerConfig {
     pub host_address6: Option<Ipv6Net>,
     /// `LOCAL_ADDRESS6`
     pub local_address6: Option<Ipv6Net>,
+    /// `LOCAL_MAC_ADDRESS`: of the container's end of the link.
+    pub local_mac_address: Option<MacAddress>,
+    /// `HOST_BRIDGE`: what the host's end of the link is put into.
+    pub host_bridge: Option<InterfaceName>,
+    /// `--network-zone`: the same, of a bridge that is there for its containers.
+    pub zone: Option<ZoneName>,
+    /// `EXTRA_VETHS`: further links to the host.
+    pub extra_veths: Vec<ExtraVeth>,
+    /// `INTERFACES`: the host's, moved in while the container runs.
+    pub interfaces: Vec<HostInterface>,
+    /// `MACVLANS`: the host's interfaces that the container gets a link on.
+    pub macvlans: Vec<HostInterface>,
+    /// `--network-ipvlan`: likewise, with the hardware address that they have.
+    pub ipvlans: Vec<HostInterface>,
+    /// `NETWORK_NAMESPACE_PATH`: a network namespace that exists already.
+    pub network_namespace: Option<PathBuf>,
+    /// `HOST_PORT`: ports of the host that lead to the container.
+    pub host_ports: Vec<Forward>,
+    /// `BIND_HOST`: the host's addresses on which they do; none means all.
+    pub bind_host: Vec<IpAddr>,
+    /// `NAT`: the container reaches the world through the host.
+    pub nat: bool,
     /// `COPY_RESOLV_CONF`: the host's `/etc/resolv.conf` is copied in at each
     /// start.
     pub copy_resolv_conf: bool,
+    /// `--resolv-conf`, see [`ContainerConfig::resolv_conf_mode`].
+    pub resolv_conf: Option<resolv_conf::Mode>,
     /// `TIMEOUT_START_SEC`: how long a boot may take.
     pub timeout_start: Option<Duration>,
     /// Keys that nobody knows, kept for whoever put them there.
@@ -69,6 +102,16 @@ pub enum ConfigError {
         /// What would be right.
         expected: &'static str,
     },
+    /// A flag does not belong there.
+    #[error("{path}:{line}: EXTRA_NSPAWN_FLAGS: {error}")]
+    Flag {
+        /// The file.
+        path: String,
+        /// Its line, from 1.
+        line: usize,
+        /// What is wrong with which flag.
+        error: FlagError,
+    },
     /// A key asks for what this version cannot do. Starting without it would
     /// be another container than the one that is configured.
     #[error("{path}:{line}: {key} is not supported yet; remove the line to do without it")]
@@ -83,23 +126,13 @@ pub enum ConfigError {
 }
 
 /// Keys of nixpkgs' tool, and ours, that still await their issues.
-const UNSUPPORTED: [&str; 16] = [
+const UNSUPPORTED: [&str; 6] = [
     "FLAKE",
-    "HOST_BRIDGE",
-    "HOST_PORT",
-    "LOCAL_MAC_ADDRESS",
-    "NETWORK_NAMESPACE_PATH",
     "PRIVATE_USERS",
-    "INTERFACES",
-    "MACVLANS",
-    "EXTRA_NSPAWN_FLAGS",
     "EPHEMERAL",
     "ADDITIONAL_CAPABILITIES",
     "TMPFS",
     "ALLOWED_DEVICES",
-    "EXTRA_VETHS",
-    "NAT",
-    "BIND_HOST",
 ];
 
 impl ContainerConfig {
@@ -112,8 +145,18 @@ impl ContainerConfig {
             problem: error.problem,
         })?;
         let mut config = Self::default();
+        let mut flags = Vec::new();
         for assignment in &assignments {
-            config.apply(&path, assignment)?;
+            if assignment.key == "EXTRA_NSPAWN_FLAGS" {
+                flags = parse_flags(&path, assignment)?;
+            } else {
+                config.apply(&path, assignment)?;
+            }
+        }
+        // nixpkgs' unit puts them after those that it makes of the other keys,
+        // so that they have the last word.
+        for flag in flags {
+            config.add(flag);
         }
         Ok(config)
     }
@@ -121,37 +164,65 @@ impl ContainerConfig {
     fn apply(&mut self, path: &str, assignment: &Assignment) -> Result<(), ConfigError> {
         let Assignment { line, key, value } = assignment;
         // An empty value is how nixpkgs' unit says "not set".
-        let given = (!value.is_empty()).then_some(value.as_str());
-        let wrong = |expected| ConfigError::Value {
+        if value.is_empty() {
+            return Ok(());
+        }
+        if UNSUPPORTED.contains(&key.as_str()) {
+            return Err(ConfigError::Unsupported {
+                path: path.to_owned(),
+                line: *line,
+                key: key.clone(),
+            });
+        }
+        self.set(key, value).map_err(|expected| ConfigError::Value {
             path: path.to_owned(),
             line: *line,
             key: key.clone(),
             value: value.clone(),
             expected,
-        };
-        match key.as_str() {
-            "SYSTEM_PATH" => self.system_path = absolute(given).map_err(wrong)?,
-            "CONFIG_FILE" => self.config_file = absolute(given).map_err(wrong)?,
-            "AUTO_START" => self.auto_start = switch(given).map_err(wrong)?,
-            "PRIVATE_NETWORK" => self.private_network = switch(given).map_err(wrong)?,
-            "COPY_RESOLV_CONF" => self.copy_resolv_conf = switch(given).map_err(wrong)?,
-            "HOST_ADDRESS" => self.host_address = address4(given).map_err(wrong)?,
-            "LOCAL_ADDRESS" => self.local_address = address4(given).map_err(wrong)?,
-            "HOST_ADDRESS6" => self.host_address6 = address6(given).map_err(wrong)?,
-            "LOCAL_ADDRESS6" => self.local_address6 = address6(given).map_err(wrong)?,
-            "TIMEOUT_START_SEC" => self.timeout_start = seconds(given).map_err(wrong)?,
-            _ if UNSUPPORTED.contains(&key.as_str()) => {
-                if given.is_some() {
-                    return Err(ConfigError::Unsupported {
-                        path: path.to_owned(),
-                        line: *line,
-                        key: key.clone(),
-                    });
-                }
-            }
-            _ => self.unknown_keys.push(key.clone()),
+        })
+    }
+
+    fn set(&mut self, key: &str, value: &str) -> Result<(), &'static str> {
+        match key {
+            "SYSTEM_PATH" => self.system_path = Some(values::path(value)?),
+            "CONFIG_FILE" => self.config_file = Some(values::path(value)?),
+            "AUTO_START" => self.auto_start = values::switch(value)?,
+            "COPY_RESOLV_CONF" => self.copy_resolv_conf = values::switch(value)?,
+            "TIMEOUT_START_SEC" => self.timeout_start = Some(values::seconds(value)?),
+            "PRIVATE_NETWORK" => self.private_network = values::switch(value)?,
+            "HOST_ADDRESS" => self.host_address = Some(values::address4(value)?),
+            "LOCAL_ADDRESS" => self.local_address = Some(values::address4(value)?),
+            "HOST_ADDRESS6" => self.host_address6 = Some(values::address6(value)?),
+            "LOCAL_ADDRESS6" => self.local_address6 = Some(values::address6(value)?),
+            "LOCAL_MAC_ADDRESS" => self.local_mac_address = Some(values::mac(value)?),
+            "HOST_BRIDGE" => self.host_bridge = Some(values::interface(value)?),
+            "EXTRA_VETHS" => self.extra_veths = values::extra_veths(value)?,
+            "INTERFACES" => self.interfaces = values::interfaces(value)?,
+            "MACVLANS" => self.macvlans = values::interfaces(value)?,
+            "NETWORK_NAMESPACE_PATH" => self.network_namespace = Some(values::path(value)?),
+            "HOST_PORT" => self.host_ports = values::ports(value)?,
+            "BIND_HOST" => self.bind_host = values::host_addresses(value)?,
+            "NAT" => self.nat = values::switch(value)?,
+            _ => self.unknown_keys.push(key.to_owned()),
         }
         Ok(())
+    }
+
+    fn add(&mut self, flag: Flag) {
+        match flag {
+            Flag::PrivateNetwork => self.private_network = true,
+            Flag::Veth => self.veth = true,
+            Flag::ExtraVeth(extra) => self.extra_veths.push(extra),
+            Flag::Bridge(bridge) => self.host_bridge = Some(bridge),
+            Flag::Zone(zone) => self.zone = Some(zone),
+            Flag::Interface(interface) => self.interfaces.push(interface),
+            Flag::Macvlan(parent) => self.macvlans.push(parent),
+            Flag::Ipvlan(parent) => self.ipvlans.push(parent),
+            Flag::NamespacePath(path) => self.network_namespace = Some(path),
+            Flag::Port(forward) => self.host_ports.push(forward),
+            Flag::ResolvConf(mode) => self.resolv_conf = Some(mode),
+        }
     }
 
     /// The file that says this.
@@ -168,6 +239,12 @@ impl ContainerConfig {
             ("LOCAL_ADDRESS", address4(self.local_address)),
             ("HOST_ADDRESS6", address6(self.host_address6)),
             ("LOCAL_ADDRESS6", address6(self.local_address6)),
+            (
+                "HOST_BRIDGE",
+                self.host_bridge.as_ref().map(ToString::to_string),
+            ),
+            ("HOST_PORT", ports(&self.host_ports)),
+            ("NAT", number(self.nat)),
             (
                 "COPY_RESOLV_CONF",
                 self.copy_resolv_conf.then(|| "1".to_owned()),
@@ -186,6 +263,19 @@ impl ContainerConfig {
             .collect()
     }
 
+    /// How the container comes by its `/etc/resolv.conf`. nixpkgs' unit copies
+    /// the host's file before it runs systemd-nspawn, which has the last word
+    /// where it writes one.
+    pub fn resolv_conf_mode(&self) -> resolv_conf::Mode {
+        use resolv_conf::{Mode, Source};
+        match self.resolv_conf {
+            None | Some(Mode::Off | Mode::Auto) if self.copy_resolv_conf => {
+                Mode::Replace(Source::Host)
+            }
+            mode => mode.unwrap_or(Mode::Auto),
+        }
+    }
+
     /// All addresses that the container or its host side has.
     pub fn addresses(&self) -> impl Iterator<Item = IpNet> {
         let four = [self.host_address, self.local_address];
@@ -195,63 +285,32 @@ impl ContainerConfig {
     }
 }
 
+fn parse_flags(path: &str, assignment: &Assignment) -> Result<Vec<Flag>, ConfigError> {
+    nspawn_flags::parse(&assignment.value).map_err(|error| ConfigError::Flag {
+        path: path.to_owned(),
+        line: assignment.line,
+        error,
+    })
+}
+
+fn ports(forwards: &[Forward]) -> Option<String> {
+    let words = forwards.iter().map(|forward| {
+        let Forward {
+            protocol,
+            host_port,
+            container_port,
+        } = forward;
+        format!("{protocol}:{host_port}:{container_port}")
+    });
+    (!forwards.is_empty()).then(|| words.collect::<Vec<_>>().join(","))
+}
+
 /// An address with its prefix length, unless that is the address alone.
 fn display_address(address: IpNet) -> String {
     if address.prefix_len() == address.max_prefix_len() {
         address.addr().to_string()
     } else {
         address.to_string()
-    }
-}
-
-/// An IPv4 address; without a prefix length it stands alone.
-pub fn parse_address4(text: &str) -> Option<Ipv4Net> {
-    let alone = || text.parse::<Ipv4Addr>().ok().map(Ipv4Net::from);
-    text.parse().ok().or_else(alone)
-}
-
-/// An IPv6 address; without a prefix length it stands alone.
-pub fn parse_address6(text: &str) -> Option<Ipv6Net> {
-    let alone = || text.parse::<Ipv6Addr>().ok().map(Ipv6Net::from);
-    text.parse().ok().or_else(alone)
-}
-
-fn absolute(value: Option<&str>) -> Result<Option<PathBuf>, &'static str> {
-    match value.map(PathBuf::from) {
-        Some(path) if !path.is_absolute() => Err("an absolute path"),
-        path => Ok(path),
-    }
-}
-
-fn switch(value: Option<&str>) -> Result<bool, &'static str> {
-    match value {
-        None | Some("0") => Ok(false),
-        Some("1") => Ok(true),
-        Some(_) => Err("0 or 1"),
-    }
-}
-
-fn address4(value: Option<&str>) -> Result<Option<Ipv4Net>, &'static str> {
-    let expected = "an IPv4 address, as 10.233.1.2 or 10.233.1.2/24";
-    value
-        .map(|text| parse_address4(text).ok_or(expected))
-        .transpose()
-}
-
-fn address6(value: Option<&str>) -> Result<Option<Ipv6Net>, &'static str> {
-    let expected = "an IPv6 address, as fc00::2 or fc00::2/64";
-    value
-        .map(|text| parse_address6(text).ok_or(expected))
-        .transpose()
-}
-
-fn seconds(value: Option<&str>) -> Result<Option<Duration>, &'static str> {
-    match value {
-        None => Ok(None),
-        Some(text) => text
-            .parse()
-            .map(|seconds| Some(Duration::from_secs(seconds)))
-            .map_err(|_| "a whole number of seconds"),
     }
 }
 
@@ -271,7 +330,7 @@ mod tests {
         )
         .expect("valid");
         assert!(config.private_network && !config.auto_start);
-        assert_eq!(config.local_address, parse_address4("10.233.1.2"));
+        assert_eq!(config.local_address, values::address4("10.233.1.2").ok());
     }
 
     #[test]
@@ -279,9 +338,12 @@ mod tests {
         let config = ContainerConfig {
             system_path: Some("/nix/store/a b".into()),
             private_network: true,
-            host_address: parse_address4("10.0.0.1"),
-            local_address: parse_address4("10.0.0.2/24"),
-            local_address6: parse_address6("fc00::2"),
+            host_address: values::address4("10.0.0.1").ok(),
+            local_address: values::address4("10.0.0.2/24").ok(),
+            local_address6: values::address6("fc00::2").ok(),
+            host_bridge: values::interface("br0").ok(),
+            host_ports: values::ports("8080:80,udp:53").expect("valid"),
+            nat: true,
             timeout_start: Some(Duration::from_secs(90)),
             auto_start: true,
             copy_resolv_conf: true,
@@ -300,7 +362,72 @@ mod tests {
         );
         assert!(error("PRIVATE_NETWORK=yes\n").contains("PRIVATE_NETWORK is \"yes\""));
         assert!(error("LOCAL_ADDRESS6=10.0.0.1\n").contains("IPv6"));
-        assert!(error("MACVLANS=eth1\n").contains("MACVLANS is not supported yet"));
+        assert!(error("TMPFS=/x\n").contains("TMPFS is not supported yet"));
+        assert!(error("HOST_PORT=tcp:x\n").contains("HOST_PORT is \"tcp:x\""));
+    }
+
+    #[test]
+    fn flags_say_the_same_as_keys() {
+        for (flags, keys) in [
+            ("--private-network", "PRIVATE_NETWORK=1"),
+            ("--network-bridge=br0", "HOST_BRIDGE=br0"),
+            ("-p 8080:80 --port=udp:53", "HOST_PORT=8080:80,udp:53"),
+            ("--network-interface=eth1:lan0", "INTERFACES=eth1:lan0"),
+            (
+                "--network-macvlan eth1 --network-macvlan eth2",
+                "MACVLANS='eth1 eth2'",
+            ),
+            (
+                "--network-veth-extra=lan-web:lan",
+                "EXTRA_VETHS=lan,hostName=lan-web",
+            ),
+            (
+                "--network-namespace-path=/run/netns/a",
+                "NETWORK_NAMESPACE_PATH=/run/netns/a",
+            ),
+        ] {
+            let with_flags = parse(&format!("EXTRA_NSPAWN_FLAGS='{flags}'\n"));
+            assert_eq!(with_flags, parse(keys), "{flags}");
+        }
+    }
+
+    #[test]
+    fn flags_have_the_last_word_and_add_to_lists() {
+        let config = parse(
+            "EXTRA_NSPAWN_FLAGS=--network-bridge=br1 --port=81\nHOST_BRIDGE=br0\nHOST_PORT=80\n",
+        )
+        .expect("valid");
+        assert_eq!(config.host_bridge, values::interface("br1").ok());
+        assert_eq!(Ok(config.host_ports), values::ports("80,81"));
+    }
+
+    #[test]
+    fn a_flag_for_resolv_conf_beats_the_key_where_it_writes() {
+        use resolv_conf::{Mode, Source};
+        let mode = |text: &str| parse(text).expect("valid").resolv_conf_mode();
+        let flag = "EXTRA_NSPAWN_FLAGS=--resolv-conf";
+        assert_eq!(mode(""), Mode::Auto);
+        assert_eq!(mode("COPY_RESOLV_CONF=1"), Mode::Replace(Source::Host));
+        assert_eq!(mode(&format!("{flag}=off")), Mode::Off);
+        for (value, expected) in [
+            ("off", Mode::Replace(Source::Host)),
+            ("copy-uplink", Mode::Copy(Source::Uplink)),
+        ] {
+            let text = format!("COPY_RESOLV_CONF=1\n{flag}={value}\n");
+            assert_eq!(mode(&text), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn errors_in_flags_name_file_line_and_flag() {
+        assert_eq!(
+            parse("A=1\nEXTRA_NSPAWN_FLAGS='-n --bind=/a'\n").map_err(|error| error.to_string()),
+            Err(
+                "foo.conf:2: EXTRA_NSPAWN_FLAGS: --bind is not supported yet; remove it to do \
+                 without it"
+                    .to_owned()
+            )
+        );
     }
 
     #[test]

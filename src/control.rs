@@ -52,6 +52,8 @@ pub enum Event {
         /// What init says it is doing.
         status: Option<String>,
     },
+    /// What the start changed on the host beyond the container's own.
+    Notice(String),
     /// Somebody else starts, runs or stops the container.
     Busy,
     /// The container did not start, and why.

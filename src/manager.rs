@@ -19,7 +19,10 @@ const TAIL: usize = 10;
 pub fn start(container: &Container) -> Result<()> {
     let config = container.config()?;
     // The supervisor does this again; here it fails before anything is made.
-    spec::resolve(container.places(), container.name(), &config)?;
+    let start = spec::resolve(container, &config)?;
+    if let Some(network) = &start.network {
+        network.check()?;
+    }
     if container.running()?.is_some() {
         bail!("container '{}' is running already", container.name());
     }
@@ -68,6 +71,7 @@ fn await_boot(container: &Container, connection: &Connection) -> Result<()> {
                 )
             }
             Some((Event::State { status, .. }, _)) => progress.say(status.as_deref()),
+            Some((Event::Notice(text), _)) => progress.print(&format!("note: {text}")),
             Some((Event::Busy, _)) => bail!(
                 "container '{0}' is starting or stopping already; try again when \
                  `nixos-container status {0}` says up or down",

@@ -34,6 +34,11 @@ impl Progress {
             None => self.bar.set_message(self.what.clone()),
         }
     }
+
+    /// A line of its own, that stays.
+    pub fn print(&self, line: &str) {
+        self.bar.suspend(|| eprintln!("{line}"));
+    }
 }
 
 impl Drop for Progress {

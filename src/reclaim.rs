@@ -12,19 +12,23 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::container::Container;
+use crate::network;
 
 /// Removes all that a container that does not run may have left.
 pub fn leftovers(container: &Container) -> Result<()> {
-    after_end(container)?;
-    let name = netns::ContainerName::new(container.name().as_str())?;
-    netns::remove_link(&netns::HostLink::veth(&name))?;
-    Ok(())
+    network::reclaim(container)?;
+    remove_cgroup_and_sockets(container)
 }
 
 /// Removes what stays after the container's last process. The links go with
 /// its network namespace, a little later: the kernel takes its time, and
 /// nobody needs to wait for it here.
 pub fn after_end(container: &Container) -> Result<()> {
+    network::release(container)?;
+    remove_cgroup_and_sockets(container)
+}
+
+fn remove_cgroup_and_sockets(container: &Container) -> Result<()> {
     let cgroup = container.cgroup()?;
     cgroup
         .remove()

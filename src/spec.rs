@@ -8,10 +8,15 @@ use anyhow::{Context, Result, bail};
 use runtime::capabilities::CapabilitySet;
 use runtime::rooted::Root;
 use runtime::{Bind, Directory, Id128, Init, Network};
+use rustix::fs::{AtFlags, FileType};
+use rustix::io::Errno;
 
 use crate::config::ContainerConfig;
+use crate::container::Container;
 use crate::name::ContainerName;
+use crate::network::{self, PrivateNetwork};
 use crate::paths::Places;
+use crate::resolv_conf;
 
 /// The profile of a container's system as the container itself sees it.
 const SYSTEM_PROFILE_INSIDE: &str = "/nix/var/nix/profiles/system";
@@ -25,16 +30,17 @@ pub struct Start {
     /// For the runtime.
     pub container: runtime::Spec,
     /// For the network, if it is a private one.
-    pub network: Option<netns::Spec>,
+    pub network: Option<PrivateNetwork>,
 }
 
-/// Resolves a configuration. Reads files, changes none.
-pub fn resolve(places: &Places, name: &ContainerName, config: &ContainerConfig) -> Result<Start> {
+/// Resolves a configuration. Reads files and asks the kernel, changes nothing.
+pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Start> {
+    let (places, name) = (container.places(), container.name());
     let root = places.root(name);
-    let network = if config.private_network {
-        Network::Private
-    } else {
-        Network::Host
+    let kind = network::kind(config)?;
+    let network = match kind {
+        Network::Private => Some(network::resolve(container, config)?),
+        Network::Host | Network::Namespace(_) => None,
     };
     let container = runtime::Spec {
         init: init(places, name, config)?,
@@ -46,35 +52,14 @@ pub fn resolve(places: &Places, name: &ContainerName, config: &ContainerConfig) 
         hostname: name.as_str().to_owned(),
         machine_id: machine_id(&root)?,
         boot_id: random_id()?,
-        network,
-        capabilities: CapabilitySet::default_for(network),
+        capabilities: CapabilitySet::default_for(&kind),
+        resolv_conf: resolv_conf(&root, config, &kind)?,
+        network: kind,
         tty_gid: TTY_GID,
-        resolv_conf: config
-            .copy_resolv_conf
-            .then(hosts_resolv_conf)
-            .transpose()?,
         notify_socket: places.run(name).notify(),
         root,
     };
-    let network = match network {
-        Network::Host => None,
-        Network::Private => Some(network_spec(name, config)?),
-    };
     Ok(Start { container, network })
-}
-
-/// The network of a container as configured.
-pub fn network_spec(name: &ContainerName, config: &ContainerConfig) -> Result<netns::Spec> {
-    let veth = netns::Veth {
-        host_address: config.host_address,
-        host_address6: config.host_address6,
-        local_address: config.local_address,
-        local_address6: config.local_address6,
-    };
-    Ok(netns::Spec {
-        container: netns::ContainerName::new(name.as_str())?,
-        veth: config.addresses().next().map(|_| veth),
-    })
 }
 
 /// The system's init, by its path inside.
@@ -173,6 +158,26 @@ fn random_id() -> Result<Id128> {
     Ok(Id128::from_random_bytes(bytes))
 }
 
-fn hosts_resolv_conf() -> Result<String> {
-    std::fs::read_to_string("/etc/resolv.conf").context("cannot read the host's /etc/resolv.conf")
+/// What the container's `/etc/resolv.conf` shall say.
+fn resolv_conf(root: &Path, config: &ContainerConfig, kind: &Network) -> Result<Option<String>> {
+    let mode = config.resolv_conf_mode();
+    let replaceable = is_regular_or_missing(root, "/etc", "resolv.conf");
+    let decision = resolv_conf::decide(mode, kind, replaceable, |path| {
+        std::fs::read_to_string(path)
+    })?;
+    if let Some(warning) = decision.warning {
+        eprintln!("warning: {warning}");
+    }
+    Ok(decision.contents)
+}
+
+/// Whether a file below the container's root is no link or the like.
+fn is_regular_or_missing(root: &Path, directory: &str, name: &str) -> bool {
+    let Ok(directory) = Root::open(root).and_then(|root| root.resolve(Path::new(directory))) else {
+        return true;
+    };
+    match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => FileType::from_raw_mode(stat.st_mode).is_file(),
+        Err(errno) => errno == Errno::NOENT,
+    }
 }

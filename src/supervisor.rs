@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
+use netns::firewall::SysctlChange;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use runtime::cgroup::{self, Cgroup};
@@ -99,12 +100,13 @@ fn live(
     clients: &mut Vec<Connection>,
 ) -> Result<Ended> {
     let config = container.config()?;
-    let start = spec::resolve(container.places(), container.name(), &config)?;
+    let start = spec::resolve(container, &config)?;
     container.create_directories()?;
     let notify = NotifySocket::bind(&run.notify()).context("cannot make the notify socket")?;
     let listener = Listener::bind(&run.control()).context("cannot make the control socket")?;
     let cgroup = container.cgroup()?;
-    let started = launch(&start, &cgroup)?;
+    let (started, changes) = launch(&start, &cgroup)?;
+    tell(&changes, report);
     let mut supervision = Supervision {
         init: &started.init,
         console: Console::new(started.console, log, report.is_none())?,
@@ -140,29 +142,50 @@ fn live(
 }
 
 /// Clones the container, and does the host's part while it mounts its file
-/// systems.
-fn launch(start: &Start, cgroup: &Cgroup) -> Result<Started> {
+/// systems. Says which settings of the host that changed.
+fn launch(start: &Start, cgroup: &Cgroup) -> Result<(Started, Vec<SysctlChange>)> {
+    if let Some(network) = &start.network {
+        network.check()?;
+    }
     let plan = runtime::plan(&start.container);
     let payload = cgroup
         .create_payload()
         .with_context(|| format!("cannot make the cgroup {}", cgroup.path().display()))?;
     // SAFETY: the supervisor starts no threads.
     let starting = unsafe { runtime::launch::launch(&plan, payload.as_fd()) }?;
-    if let Err(error) = furnish(&starting, start, &payload) {
-        return Err(starting.abort().map_or(error, anyhow::Error::from));
+    match furnish(&starting, start, &payload) {
+        Ok(changes) => Ok((starting.finish()?, changes)),
+        Err(error) => Err(starting.abort().map_or(error, anyhow::Error::from)),
     }
-    Ok(starting.finish()?)
 }
 
-fn furnish(starting: &Starting, start: &Start, payload: &OwnedFd) -> Result<()> {
+fn furnish(starting: &Starting, start: &Start, payload: &OwnedFd) -> Result<Vec<SysctlChange>> {
     cgroup::confine_devices(payload.as_fd()).context("cannot attach the device filter")?;
     if let Some(network) = &start.network {
-        let netns = starting
+        let namespace = starting
             .network_namespace()
             .context("cannot open the container's network namespace")?;
-        netns::apply(&netns::plan(network), netns.as_fd())?;
+        network.connect(namespace.as_fd())?;
     }
-    starting.go().context("cannot tell the container to go on")
+    starting
+        .go()
+        .context("cannot tell the container to go on")?;
+    // Init needs its links, and takes longer to need the world than nft takes
+    // to let it out.
+    match &start.network {
+        Some(network) => network.open(),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Nothing that holds for the whole host is changed silently.
+fn tell(changes: &[SysctlChange], report: Option<&Connection>) {
+    for change in changes {
+        match report {
+            Some(report) => drop(report.send_event(&Event::Notice(change.to_string()), None)),
+            None => eprintln!("note: {change}"),
+        }
+    }
 }
 
 /// Signals come as data: no handler runs between any two instructions.

@@ -20,8 +20,9 @@ pub async fn add(netlink: &Handle, link: u32, address: IpNet) -> Result<(), Caus
     if address.addr().is_ipv6() {
         // Duplicate address detection (RFC 4862, 5.4) would keep the address
         // unusable for a second or two: services that bind it while the
-        // container starts would fail. On a link with two ends, both of which
-        // are ours, there is nobody else to have the address.
+        // container starts would fail. A veth pair has two ends, both of which
+        // are ours, and in a bridge's network whoever gave the address out
+        // knows that it is free.
         request.message_mut().header.flags |= AddressHeaderFlags::Nodad;
     }
     Ok(request.execute().await?)

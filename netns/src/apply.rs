@@ -1,10 +1,13 @@
 //! Performs the steps of a plan.
 
-use std::{collections::HashMap, os::fd::BorrowedFd};
+use std::{collections::HashMap, fs::File, os::fd::BorrowedFd};
 
 use rtnetlink::Handle;
 
-use crate::{Cause, Error, Side, Step, address, link, netlink, route, veth};
+use crate::{
+    Cause, Error, Side, Step, address, bridge, interface, link, macvlan, netlink, pin, record,
+    route, veth,
+};
 
 /// Performs `plan`, step by step, on the host and in the container's network
 /// namespace, a descriptor of which is `container_netns` (such as
@@ -15,9 +18,8 @@ use crate::{Cause, Error, Side, Step, address, link, netlink, route, veth};
 ///
 /// # Errors
 ///
-/// [`Error::Step`] names the step that failed. What was done before it stays;
-/// [`remove_link`](crate::remove_link) takes both ends of a veth pair away with
-/// all their addresses and routes. [`Error::Prepare`] comes before any step.
+/// [`Error::Step`] names the step that failed. What was done before it stays
+/// until [`reclaim`](crate::reclaim). [`Error::Prepare`] comes before any step.
 ///
 /// # Aborts
 ///
@@ -28,6 +30,7 @@ pub fn apply(plan: &[Step], container_netns: BorrowedFd<'_>) -> Result<(), Error
             host: Namespace::new(netlink::connect()?),
             container: Namespace::new(netlink::connect_in(container_netns)?),
             container_netns,
+            zones: None,
         };
         for step in plan {
             sides.perform(step).await.map_err(|cause| Error::Step {
@@ -43,17 +46,67 @@ struct Sides<'fd> {
     host: Namespace,
     container: Namespace,
     container_netns: BorrowedFd<'fd>,
+    /// The lock of zones, once it was taken.
+    zones: Option<File>,
 }
 
 impl Sides<'_> {
     async fn perform(&mut self, step: &Step) -> Result<(), Cause> {
         match step {
-            Step::CreateVeth { host, peer } => {
-                veth::create(&self.host.netlink, host, peer, self.container_netns).await
+            Step::PinNamespace { path } => pin::pin(path, self.container_netns),
+            Step::RecordInterfaces { interfaces, path } => {
+                let mut settings = Vec::new();
+                for interface in interfaces {
+                    settings.push(interface::settings(&self.host.netlink, interface).await?);
+                }
+                record::write(path, &settings)
             }
-            Step::AddAltname { link, altname } => {
-                let index = self.host.index_of(link).await?;
-                link::add_altname(&self.host.netlink, index, altname).await
+            Step::MoveInterface { interface, name } => {
+                interface::move_in(&self.host.netlink, interface, name, self.container_netns).await
+            }
+            Step::LockZones { path } => {
+                self.zones = Some(bridge::lock(path)?);
+                Ok(())
+            }
+            Step::CreateBridge { bridge, mtu } => {
+                bridge::create(&self.host.netlink, bridge, *mtu).await
+            }
+            Step::CreateVeth {
+                host,
+                peer,
+                mac_address,
+                mtu,
+                bridge,
+            } => {
+                let bridge = match bridge {
+                    Some(bridge) => Some(link::get(&self.host.netlink, bridge).await?),
+                    None => None,
+                };
+                let pair = veth::Pair {
+                    host,
+                    peer,
+                    mac_address: *mac_address,
+                    mtu: bridge.as_ref().and_then(link::mtu_of).or(*mtu),
+                    bridge: bridge.map(|bridge| bridge.header.index),
+                };
+                self.create_veth(&pair).await
+            }
+            Step::CreateMacvlan { parent, name } => {
+                let index = self.host.index_of(parent).await?;
+                macvlan::create(&self.host.netlink, index, name, self.container_netns).await
+            }
+            Step::CreateIpvlan { parent, name } => {
+                let index = self.host.index_of(parent).await?;
+                macvlan::create_ipvlan(&self.host.netlink, index, name, self.container_netns).await
+            }
+            Step::AddAltname {
+                side,
+                link,
+                altname,
+            } => {
+                let namespace = self.on(*side);
+                let index = namespace.index_of(link).await?;
+                link::add_altname(&namespace.netlink, index, altname).await
             }
             Step::SetUp { side, link } => link::set_up(&self.on(*side).netlink, link).await,
             Step::AddAddress {
@@ -76,6 +129,18 @@ impl Sides<'_> {
                 route::add(&namespace.netlink, index, *destination, *gateway).await
             }
         }
+    }
+
+    /// Also notes the indexes of both ends, where the kernel tells them.
+    async fn create_veth(&mut self, pair: &veth::Pair<'_>) -> Result<(), Cause> {
+        let created = veth::create(&self.host.netlink, pair, self.container_netns).await?;
+        if let Some(host) = created {
+            self.host.know(pair.host, host.header.index);
+            if let Some(peer) = link::peer_of(&host) {
+                self.container.know(pair.peer, peer);
+            }
+        }
+        Ok(())
     }
 
     fn on(&mut self, side: Side) -> &mut Namespace {
@@ -106,7 +171,11 @@ impl Namespace {
             return Ok(*index);
         }
         let index = link::index(&self.netlink, link).await?;
-        self.indexes.insert(link.to_owned(), index);
+        self.know(link, index);
         Ok(index)
+    }
+
+    fn know(&mut self, link: &str, index: u32) {
+        self.indexes.insert(link.to_owned(), index);
     }
 }

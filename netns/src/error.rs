@@ -1,11 +1,11 @@
 //! What can go wrong, in the words of the one who has to mend it.
 
-use std::{fmt, io};
+use std::{fmt, io, path::PathBuf};
 
 use ipnet::{IpNet, Ipv4Net};
 use rustix::io::Errno;
 
-use crate::{Side, Step};
+use crate::{Purpose, Side, Step, Unfit};
 
 /// An operation that failed, on what, and why. What to try is in
 /// [`Error::hint`].
@@ -14,6 +14,26 @@ pub enum Error {
     /// The text is no container's name.
     #[error("invalid container name {0:?}: it must be 1 to 64 of A-Z, a-z, 0-9, _ and -")]
     ContainerName(String),
+
+    /// The text is no network interface's name.
+    #[error(
+        "invalid interface name {0:?}: it must be 1 to 15 printable ASCII characters without \
+         /, : and %"
+    )]
+    InterfaceName(String),
+
+    /// The text is no zone's name.
+    #[error(
+        "invalid zone name {0:?}: it must be 1 to 12 printable ASCII characters without /, : and %"
+    )]
+    ZoneName(String),
+
+    /// The text is no interface's hardware address.
+    #[error(
+        "invalid MAC address {0:?}: it must be six pairs of hexadecimal digits such as \
+         02:00:00:12:34:56, the first of them even, and not all zero"
+    )]
+    MacAddress(String),
 
     /// The network is too small to hold a pair of addresses.
     #[error("cannot take address pairs from {0}: its prefix length must be 22 or less")]
@@ -24,6 +44,59 @@ pub enum Error {
     Step {
         /// The step that failed.
         step: Box<Step>,
+        /// Why.
+        cause: Cause,
+    },
+
+    /// An interface of the host that the container's network needs is not there
+    /// or is of the wrong kind.
+    #[error("cannot {purpose} {interface}: {unfit}")]
+    Unfit {
+        /// The interface's name.
+        interface: String,
+        /// What it is needed for.
+        purpose: Purpose,
+        /// Why it does not do.
+        unfit: Unfit,
+    },
+
+    /// Moving an interface back to the host.
+    #[error("cannot give interface {interface} back to the host: {cause}")]
+    GiveBack {
+        /// The interface's name on the host.
+        interface: String,
+        /// Why.
+        cause: Cause,
+    },
+
+    /// An interface that was moved into a container is nowhere to be found.
+    #[error(
+        "interface {interface} cannot be given back: it is neither in the container's network \
+         namespace nor on the host"
+    )]
+    Lost {
+        /// The interface's name on the host.
+        interface: String,
+    },
+
+    /// Something that an interface had before it was moved into a container.
+    #[error("cannot restore {setting} of interface {interface}: {cause}")]
+    Restore {
+        /// The interface's name.
+        interface: String,
+        /// What it had, as a noun.
+        setting: String,
+        /// Why.
+        cause: Cause,
+    },
+
+    /// A file below the run directory.
+    #[error("cannot {operation} {path}: {cause}", path = path.display())]
+    File {
+        /// What was being done, as a verb.
+        operation: &'static str,
+        /// The file.
+        path: PathBuf,
         /// Why.
         cause: Cause,
     },
@@ -39,7 +112,7 @@ pub enum Error {
         cause: Cause,
     },
 
-    /// Listing addresses or routes of the host.
+    /// Listing links, addresses or routes of the host.
     #[error("cannot list the host's {objects}: {cause}")]
     List {
         /// What was being listed.
@@ -70,6 +143,22 @@ impl Error {
                 Some("CAP_SYS_ADMIN is needed: run it as root".to_owned())
             }
             Self::Step { step, cause } => step_hint(step, cause.errno()?),
+            Self::Unfit {
+                interface,
+                purpose: Purpose::Bridge,
+                unfit: Unfit::Missing,
+            } => Some(format!(
+                "make it first, such as with `ip link add {interface} up type bridge`"
+            )),
+            Self::Unfit {
+                unfit: Unfit::Missing,
+                ..
+            } => Some(
+                "`ip link` shows those that there are; another container may have it".to_owned(),
+            ),
+            Self::GiveBack { interface, cause } if cause.is(Errno::EXIST) => Some(format!(
+                "another link took its name meanwhile: rename that, see `ip link show {interface}`"
+            )),
             _ => None,
         }
     }
@@ -80,9 +169,21 @@ fn step_hint(step: &Step, errno: Errno) -> Option<String> {
         (Step::CreateVeth { host, .. }, Errno::EXIST) => Some(format!(
             "something else made a link of that name; see `ip link show {host}`"
         )),
-        (Step::CreateVeth { .. }, Errno::OPNOTSUPP) => {
-            Some("the kernel has no veth links; try `modprobe veth`".to_owned())
+        (Step::CreateVeth { bridge: None, .. }, Errno::OPNOTSUPP) => Some(no_kind("veth")),
+        (Step::CreateBridge { .. }, Errno::OPNOTSUPP) => Some(no_kind("bridge")),
+        (Step::CreateMacvlan { .. }, Errno::OPNOTSUPP) => Some(no_kind("macvlan")),
+        (Step::CreateIpvlan { .. }, Errno::OPNOTSUPP) => Some(no_kind("ipvlan")),
+        // rtnl_link_ops of the one refuses what the other has as its port.
+        (Step::CreateMacvlan { parent, .. } | Step::CreateIpvlan { parent, .. }, Errno::BUSY) => {
+            Some(format!(
+                "an interface is for macvlan or for ipvlan links or a port of a bridge, not two \
+                 of them; see `ip -d link show {parent}`"
+            ))
         }
+        (Step::MoveInterface { interface, .. }, Errno::INVAL) => Some(format!(
+            "the kernel keeps {interface} in its network namespace, as it does with wireless \
+             interfaces and bridges' like"
+        )),
         (
             Step::AddRoute {
                 side: Side::Host,
@@ -108,6 +209,10 @@ fn step_hint(step: &Step, errno: Errno) -> Option<String> {
     }
 }
 
+fn no_kind(kind: &str) -> String {
+    format!("the kernel has no {kind} links; try `modprobe {kind}`")
+}
+
 /// Why the kernel, or the way to it, refused.
 #[derive(Debug)]
 pub struct Cause(io::Error);
@@ -116,6 +221,19 @@ impl Cause {
     /// Whether the kernel answered with this errno(3).
     pub(crate) fn is(&self, errno: Errno) -> bool {
         self.errno() == Some(errno)
+    }
+
+    /// Whether this is how the kernel says that no route leads somewhere: there
+    /// is none, or it is one of the types `unreachable`, `prohibit` and
+    /// `blackhole` (ip-route(8)).
+    pub(crate) fn is_unreachable(&self) -> bool {
+        let answers = [
+            Errno::NETUNREACH,
+            Errno::HOSTUNREACH,
+            Errno::ACCESS,
+            Errno::INVAL,
+        ];
+        self.errno().is_some_and(|errno| answers.contains(&errno))
     }
 
     fn errno(&self) -> Option<Errno> {

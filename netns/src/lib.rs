@@ -12,50 +12,69 @@
 //! let pair = netns::Pool::default()
 //!     .first_free(&netns::host_networks()?)
 //!     .ok_or("no address pair is free")?;
+//! let run_directory = std::path::Path::new("/run/nixos-containers");
 //! let spec = netns::Spec {
-//!     container,
 //!     veth: Some(netns::Veth {
 //!         host_address: Some(pair.host.into()),
 //!         local_address: Some(pair.container.into()),
+//!         mtu: netns::uplink_mtu()?,
 //!         ..netns::Veth::default()
 //!     }),
+//!     ..netns::Spec::new(container, run_directory)
 //! };
+//! netns::check(&spec)?;
 //! let plan = netns::plan(&spec);
 //! for step in &plan {
 //!     println!("{step} — {}", step.manual());
 //! }
-//! netns::remove_link(&netns::HostLink::veth(&spec.container))?;
+//! netns::reclaim(&spec.container, run_directory)?;
 //! netns::apply(&plan, container_netns.as_fd())?;
+//! // After the container's last process has ended:
+//! netns::release(&spec.container, run_directory)?;
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! What talks to the kernel ([`apply`], [`remove_link`], [`link_exists`],
-//! [`host_networks`]) blocks until it is done, and leaves neither a thread nor
+//! What talks to the kernel ([`check`], [`apply`], [`release`], [`reclaim`],
+//! [`uplink_mtu`], [`host_networks`]) blocks until it is done, and leaves neither a thread nor
 //! a descriptor behind. Each of them runs a tokio runtime of its own on the
 //! calling thread and therefore panics when called from inside another one.
 
 mod address;
 mod apply;
+mod bridge;
+mod check;
 mod error;
+mod files;
+pub mod firewall;
+mod interface;
 mod link;
+mod mac;
+mod macvlan;
 mod name;
 mod netlink;
 mod networks;
+mod pin;
 mod plan;
 mod pool;
+mod reclaim;
+mod record;
 mod route;
 mod spec;
 mod step;
+mod uplink;
 mod veth;
 
 pub use apply::apply;
+pub use check::{Purpose, Unfit, check};
 pub use error::{Cause, Error};
 pub use ipnet;
-pub use link::{link_exists, remove_link};
-pub use name::{ContainerName, HostLink};
+pub use mac::MacAddress;
+pub use name::{ContainerName, HostLink, InterfaceName, ZoneName};
 pub use networks::host_networks;
 pub use plan::plan;
 pub use pool::{Pair, Pool};
-pub use spec::{Spec, Veth};
+pub use reclaim::{reclaim, release};
+pub use spec::{Bridge, ExtraVeth, HostInterface, Spec, Veth};
 pub use step::{Side, Step};
+pub use uplink::uplink_mtu;

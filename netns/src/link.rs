@@ -1,126 +1,131 @@
-//! Links: finding, setting up, naming, removing.
+//! Links: finding, creating, setting up, naming, removing.
 
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 use netlink_packet_route::{
-    AddressFamily,
-    link::{LinkAttribute, LinkExtentMask, LinkMessage, Prop},
+    AddressFamily, RouteNetlinkMessage,
+    link::{InfoKind, LinkAttribute, LinkExtentMask, LinkInfo, LinkMessage, Prop},
 };
-use rtnetlink::{Handle, LinkUnspec};
+use rtnetlink::{
+    Handle, LinkUnspec,
+    packet_core::{
+        DefaultNla, NLM_F_ACK, NLM_F_CREATE, NLM_F_ECHO, NLM_F_EXCL, NLM_F_REQUEST, NetlinkMessage,
+        NetlinkPayload,
+    },
+};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily as SocketFamily, SocketFlags, SocketType};
 
-use crate::{Cause, Error, HostLink, netlink};
+use crate::Cause;
 
-/// Removes the container's link from the host, and with it, for a veth pair,
-/// the end in the container. `false` if there is none.
-///
-/// The kernel takes tens of milliseconds for a removal, and does it by itself
-/// some time after the last process in the container's namespace has gone, so
-/// this is for what a start finds in its way.
-///
-/// A link that has the shortened name but the alternative name of another
-/// container is not touched.
-///
-/// # Errors
-///
-/// [`Error::Link`] if the kernel refuses, [`Error::Prepare`] if it cannot be
-/// asked.
-pub fn remove_link(link: &HostLink) -> Result<bool, Error> {
-    if !has_interface(link)? {
-        return Ok(false);
-    }
-    netlink::block_on(async {
-        let netlink = netlink::connect()?;
-        let Some(index) = find_own(&netlink, link).await? else {
-            return Ok(false);
-        };
-        match netlink
-            .link()
-            .del(index)
-            .execute()
-            .await
-            .map_err(Cause::from)
-        {
-            Ok(()) => Ok(true),
-            // The container's namespace has died meanwhile and taken it along.
-            Err(cause) if cause.is(Errno::NODEV) => Ok(false),
-            Err(cause) => Err(link_error("remove", link, cause)),
-        }
-    })
+/// The group (`IFLA_GROUP`, "group" in ip-link(8)) of every link that is made
+/// on the host, so that nobody else's is ever taken for one of ours, whatever
+/// its name: `ip link show group 7235960` lists them. The letters are "nix".
+pub const GROUP: u32 = 0x006e_6978;
+
+/// Finds a link by its name too, and takes one of up to 127 bytes
+/// (`rtnl_dev_get` in the kernel's net/core/rtnetlink.c).
+const IFLA_ALT_IFNAME: u16 = 53;
+
+/// The link with this name or alternative name.
+pub async fn find(netlink: &Handle, name: &str) -> Result<Option<LinkMessage>, Cause> {
+    // The index 0 is nobody's: it says that one link is asked for, not all.
+    let mut request = netlink
+        .link()
+        .get()
+        .match_index(0)
+        .set_filter_mask(AddressFamily::Unspec, vec![LinkExtentMask::SkipStats]);
+    let name = [name.as_bytes(), b"\0"].concat();
+    let name = LinkAttribute::Other(DefaultNla::new(IFLA_ALT_IFNAME, name));
+    request.message_mut().attributes.push(name);
+    answer_or_none(request.execute().try_next().await)
 }
 
-/// Whether there is any link of that name: the cheap question that each start
-/// asks (`man 7 netdevice`, SIOCGIFINDEX).
-fn has_interface(link: &HostLink) -> Result<bool, Error> {
-    let ask = || {
-        let socket = rustix::net::socket_with(
-            SocketFamily::INET,
-            SocketType::DGRAM,
-            SocketFlags::CLOEXEC,
-            None,
-        )?;
-        rustix::net::netdevice::name_to_index(&socket, link.interface())
-    };
-    match ask() {
-        Ok(_) => Ok(true),
-        Err(Errno::NODEV) => Ok(false),
-        Err(errno) => Err(link_error("look for", link, Cause::from(errno))),
-    }
+/// The link with this index.
+pub async fn find_by_index(netlink: &Handle, index: u32) -> Result<Option<LinkMessage>, Cause> {
+    let request = netlink
+        .link()
+        .get()
+        .match_index(index)
+        .set_filter_mask(AddressFamily::Unspec, vec![LinkExtentMask::SkipStats]);
+    answer_or_none(request.execute().try_next().await)
 }
 
-/// Whether the container's link is on the host.
-///
-/// # Errors
-///
-/// [`Error::Link`] if the kernel refuses, [`Error::Prepare`] if it cannot be
-/// asked.
-pub fn link_exists(link: &HostLink) -> Result<bool, Error> {
-    netlink::block_on(async {
-        let netlink = netlink::connect()?;
-        Ok(find_own(&netlink, link).await?.is_some())
-    })
-}
-
-/// The index of the container's link, if there is one.
-async fn find_own(netlink: &Handle, link: &HostLink) -> Result<Option<u32>, Error> {
-    match get(netlink, link.interface()).await {
-        Ok(found) => Ok(is_own(&found, link).then_some(found.header.index)),
+fn answer_or_none(
+    answer: Result<Option<LinkMessage>, rtnetlink::Error>,
+) -> Result<Option<LinkMessage>, Cause> {
+    match answer.map_err(Cause::from) {
         Err(cause) if cause.is(Errno::NODEV) => Ok(None),
-        Err(cause) => Err(link_error("look for", link, cause)),
+        other => other,
     }
 }
 
-/// Whether `found`, which the kernel has under the name of `link`, is that link.
-fn is_own(found: &LinkMessage, link: &HostLink) -> bool {
-    let name_is = |attribute: &LinkAttribute| matches!(attribute, LinkAttribute::IfName(name) if name == link.interface());
-    // The kernel also finds a link by its alternative names.
-    if !found.attributes.iter().any(name_is) {
-        return false;
-    }
-    let Some(expected) = link.altname() else {
-        return true;
-    };
-    // A link without any is one whose maker was killed before it could add it.
-    let altnames = altnames(found);
-    altnames.is_empty() || altnames.contains(&expected)
+/// The link with this name, which has to be there.
+pub async fn get(netlink: &Handle, name: &str) -> Result<LinkMessage, Cause> {
+    let found = find(netlink, name).await?;
+    found.ok_or_else(|| Errno::NODEV.into())
 }
 
-fn altnames(link: &LinkMessage) -> Vec<&str> {
-    let mut altnames = Vec::new();
-    for attribute in &link.attributes {
-        if let LinkAttribute::PropList(properties) = attribute {
-            altnames.extend(properties.iter().filter_map(|property| match property {
-                Prop::AltIfName(name) => Some(name.as_str()),
-                _ => None,
-            }));
-        }
-    }
-    altnames
-}
-
-/// The index of the link with this name.
+/// The index of the link with this name, which has to be there.
 pub async fn index(netlink: &Handle, name: &str) -> Result<u32, Cause> {
     Ok(get(netlink, name).await?.header.index)
+}
+
+/// The links of this kind.
+pub async fn list_kind(netlink: &Handle, kind: InfoKind) -> Result<Vec<LinkMessage>, Cause> {
+    let mut request = netlink
+        .link()
+        .get()
+        .set_filter_mask(AddressFamily::Unspec, vec![LinkExtentMask::SkipStats]);
+    // The kernel filters, unless it does not know the kind yet.
+    let filter = LinkAttribute::LinkInfo(vec![LinkInfo::Kind(kind.clone())]);
+    request.message_mut().attributes.push(filter);
+    let mut links: Vec<LinkMessage> = request.execute().try_collect().await?;
+    links.retain(|link| kind_of(link) == Some(&kind));
+    Ok(links)
+}
+
+/// The ports of a bridge.
+pub async fn list_ports(netlink: &Handle, bridge: u32) -> Result<Vec<LinkMessage>, Cause> {
+    let mut request = netlink
+        .link()
+        .get()
+        .set_filter_mask(AddressFamily::Unspec, vec![LinkExtentMask::SkipStats]);
+    let filter = LinkAttribute::Controller(bridge);
+    request.message_mut().attributes.push(filter);
+    Ok(request.execute().try_collect().await?)
+}
+
+/// Creates a link and returns what the kernel says of it, which it does by
+/// itself since Linux 6.2 (`NLM_F_ECHO` in netlink(7)).
+pub async fn create(netlink: &Handle, link: LinkMessage) -> Result<Option<LinkMessage>, Cause> {
+    let mut request = NetlinkMessage::from(RouteNetlinkMessage::NewLink(link));
+    request.header.flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL | NLM_F_ECHO;
+    let mut answers = netlink.clone().request(request)?;
+    let mut created = None;
+    while let Some(answer) = answers.next().await {
+        match answer.payload {
+            NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => {
+                created = Some(link);
+            }
+            NetlinkPayload::Error(refusal) if refusal.code.is_some() => {
+                return Err(Cause::from(refusal.to_io()));
+            }
+            _ => {}
+        }
+    }
+    Ok(created)
+}
+
+/// Removes a link. `false` if it is gone already, such as with the namespace
+/// of its peer.
+///
+/// The kernel takes tens of milliseconds for it.
+pub async fn remove(netlink: &Handle, index: u32) -> Result<bool, Cause> {
+    let removed = netlink.link().del(index).execute().await;
+    match removed.map_err(Cause::from) {
+        Ok(()) => Ok(true),
+        Err(cause) if cause.is(Errno::NODEV) => Ok(false),
+        Err(cause) => Err(cause),
+    }
 }
 
 /// Sets a link up.
@@ -135,20 +140,76 @@ pub async fn add_altname(netlink: &Handle, index: u32, altname: &str) -> Result<
     Ok(request.execute().await?)
 }
 
-async fn get(netlink: &Handle, name: &str) -> Result<LinkMessage, Cause> {
-    let request = netlink
-        .link()
-        .get()
-        .match_name(name)
-        .set_filter_mask(AddressFamily::Unspec, vec![LinkExtentMask::SkipStats]);
-    let answer = request.execute().try_next().await?;
-    answer.ok_or_else(|| Errno::NODEV.into())
+/// A link's name.
+pub fn name_of(link: &LinkMessage) -> Option<&str> {
+    link.attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            LinkAttribute::IfName(name) => Some(name.as_str()),
+            _ => None,
+        })
 }
 
-fn link_error(operation: &'static str, link: &HostLink, cause: Cause) -> Error {
-    Error::Link {
-        operation,
-        link: link.to_string(),
-        cause,
+/// A link's alternative names.
+pub fn altnames_of(link: &LinkMessage) -> Vec<&str> {
+    let mut altnames = Vec::new();
+    for attribute in &link.attributes {
+        if let LinkAttribute::PropList(properties) = attribute {
+            altnames.extend(properties.iter().filter_map(|property| match property {
+                Prop::AltIfName(name) => Some(name.as_str()),
+                _ => None,
+            }));
+        }
     }
+    altnames
+}
+
+/// What kind of virtual link it is; none for a physical one.
+pub fn kind_of(link: &LinkMessage) -> Option<&InfoKind> {
+    let info = link
+        .attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            LinkAttribute::LinkInfo(info) => Some(info),
+            _ => None,
+        })?;
+    info.iter().find_map(|info| match info {
+        LinkInfo::Kind(kind) => Some(kind),
+        _ => None,
+    })
+}
+
+/// The longest packet that a link takes, in bytes.
+pub fn mtu_of(link: &LinkMessage) -> Option<u32> {
+    link.attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            LinkAttribute::Mtu(mtu) => Some(*mtu),
+            _ => None,
+        })
+}
+
+/// The index of the bridge, bond or the like that a link is a port of.
+pub fn master_of(link: &LinkMessage) -> Option<u32> {
+    link.attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            LinkAttribute::Controller(index) => Some(*index),
+            _ => None,
+        })
+}
+
+/// The index of a veth link's other end, in its namespace.
+pub fn peer_of(link: &LinkMessage) -> Option<u32> {
+    link.attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            LinkAttribute::Link(index) => Some(*index),
+            _ => None,
+        })
+}
+
+/// Whether a link is one of those that this crate made.
+pub fn is_ours(link: &LinkMessage) -> bool {
+    link.attributes.contains(&LinkAttribute::Group(GROUP))
 }

@@ -1,4 +1,5 @@
-//! Names of network interfaces on the host, derived from a container's name.
+//! Names of network interfaces: those that are given, and those that derive
+//! from the name of a container or of another interface.
 //!
 //! The kernel gives an interface name 15 bytes (`IFNAMSIZ` less the NUL,
 //! `linux/if.h`), and an alternative name 127 (`ALTIFNAMSIZ` likewise).
@@ -12,8 +13,8 @@ use crate::Error;
 /// Bytes in an interface name: `IFNAMSIZ` less the NUL.
 const INTERFACE_NAME_MAX: usize = 15;
 
-/// Bytes in a container's name. With a prefix of three it stays far below the
-/// 127 bytes of an alternative interface name.
+/// Bytes in a container's name. With all that is put before and after it, it
+/// stays far below the 127 bytes of an alternative interface name.
 const CONTAINER_NAME_MAX: usize = 64;
 
 /// Stands between the readable beginning and the hash in a shortened name. No
@@ -51,7 +52,74 @@ impl ContainerName {
     }
 }
 
-/// The name of a container's link on the host.
+/// The name of a network interface, as a user gives it: 1 to 15 printable ASCII
+/// characters without `/`, `:` and `%`, and neither `.` nor `..`.
+///
+/// That is what the kernel takes (`dev_valid_name` in net/core/dev.c) less
+/// `%`, which it would replace by a number, and less what is not ASCII.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InterfaceName(String);
+
+impl InterfaceName {
+    /// Checks `name` and takes it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InterfaceName`] if no interface can have this name.
+    pub fn new(name: &str) -> Result<Self, Error> {
+        let allowed = |byte: u8| byte.is_ascii_graphic() && !b"/:%".contains(&byte);
+        let length = (1..=INTERFACE_NAME_MAX).contains(&name.len());
+        if length && name.bytes().all(allowed) && name != "." && name != ".." {
+            Ok(Self(name.to_owned()))
+        } else {
+            Err(Error::InterfaceName(name.to_owned()))
+        }
+    }
+
+    /// The name as given.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for InterfaceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The beginning of the names of bridges that belong to zones, as
+/// systemd-nspawn's `--network-zone=` has it.
+pub(crate) const ZONE_PREFIX: &str = "vz-";
+
+/// The name of a zone: a bridge `vz-NAME` that exists while a container is in
+/// it. 1 to 12 of the characters of an [`InterfaceName`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZoneName(InterfaceName);
+
+impl ZoneName {
+    /// Checks `name`, which is given without `vz-`, and takes it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ZoneName`] if no interface can have the name `vz-NAME`.
+    pub fn new(name: &str) -> Result<Self, Error> {
+        let bridge = InterfaceName::new(&format!("{ZONE_PREFIX}{name}"));
+        match bridge {
+            Ok(bridge) if !name.is_empty() => Ok(Self(bridge)),
+            _ => Err(Error::ZoneName(name.to_owned())),
+        }
+    }
+
+    /// The zone's bridge.
+    #[must_use]
+    pub fn bridge(&self) -> &InterfaceName {
+        &self.0
+    }
+}
+
+/// The name of a link that is made for a container.
 ///
 /// Where the full name has more than 15 bytes, the interface gets a shortened
 /// name, and the full one as its alternative name, by which ip(8) and others
@@ -67,11 +135,39 @@ impl HostLink {
     /// systemd-nspawn and NixOS name it.
     #[must_use]
     pub fn veth(container: &ContainerName) -> Self {
-        Self::with_prefix("ve-", container)
+        Self::shortened(format!("ve-{}", container.as_str()))
     }
 
-    fn with_prefix(prefix: &str, container: &ContainerName) -> Self {
-        let full = format!("{prefix}{}", container.as_str());
+    /// The host's end of a veth pair that is in a bridge or zone: `vb-NAME`, as
+    /// systemd-nspawn names it.
+    #[must_use]
+    pub fn bridge_port(container: &ContainerName) -> Self {
+        Self::shortened(format!("vb-{}", container.as_str()))
+    }
+
+    /// The host's end of a further veth pair that is `inside` in the container:
+    /// `ve-NAME.INSIDE`. The dot, which no container's name has, keeps it apart
+    /// from the links of other containers.
+    #[must_use]
+    pub fn extra_veth(container: &ContainerName, inside: &InterfaceName) -> Self {
+        Self::shortened(format!("ve-{}.{inside}", container.as_str()))
+    }
+
+    /// A macvlan link on the host's interface `parent`: `mv-PARENT`, as
+    /// systemd-nspawn and NixOS name it.
+    #[must_use]
+    pub fn macvlan(parent: &InterfaceName) -> Self {
+        Self::shortened(format!("mv-{parent}"))
+    }
+
+    /// An ipvlan link on the host's interface `parent`: `iv-PARENT`, as
+    /// systemd-nspawn names it.
+    #[must_use]
+    pub fn ipvlan(parent: &InterfaceName) -> Self {
+        Self::shortened(format!("iv-{parent}"))
+    }
+
+    fn shortened(full: String) -> Self {
         Self {
             interface: shorten(&full),
             full,
@@ -91,10 +187,24 @@ impl HostLink {
     }
 }
 
+impl From<InterfaceName> for HostLink {
+    fn from(name: InterfaceName) -> Self {
+        Self::shortened(name.0)
+    }
+}
+
 impl fmt::Display for HostLink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.interface)
     }
+}
+
+/// The alternative name by which the container's further veth pair number
+/// `number`, counted from 0, is found on the host, whatever its own name is.
+///
+/// With a colon it is one that no interface can have as its proper name.
+pub(crate) fn extra_veth_mark(container: &ContainerName, number: usize) -> String {
+    format!("nixos-container:{}:{number}", container.as_str())
 }
 
 /// `full` itself if an interface can have this name, else its beginning and a
@@ -170,6 +280,58 @@ mod tests {
         for bad in ["", "a b", "a/b", "a~b", "ä", "a.b", "a\n", &"a".repeat(65)] {
             assert!(ContainerName::new(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn interface_names_are_checked() {
+        for good in ["lo", "eth0", "br-lan.7", "enp0s31f6u1u2c2", "-", "a@b"] {
+            assert!(InterfaceName::new(good).is_ok(), "{good:?}");
+        }
+        for bad in [
+            "",
+            ".",
+            "..",
+            "a b",
+            "a/b",
+            "a:b",
+            "eth%d",
+            "ä",
+            "a\n",
+            "sixteen-bytes-is",
+        ] {
+            assert!(InterfaceName::new(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_zone_has_twelve_bytes() {
+        let zone = ZoneName::new("twelve-bytes").unwrap();
+        assert_eq!(zone.bridge().as_str(), "vz-twelve-bytes");
+        for bad in ["", "thirteen-byte", "a b"] {
+            assert!(ZoneName::new(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    /// Two containers, one with a further pair, the other with a name that
+    /// continues that of the first.
+    #[test]
+    fn a_further_pair_is_not_another_containers() {
+        let web = ContainerName::new("web").unwrap();
+        let link = HostLink::extra_veth(&web, &InterfaceName::new("lan").unwrap());
+        assert_eq!(link.interface(), "ve-web.lan");
+        assert_ne!(link, veth("web-lan"));
+    }
+
+    #[test]
+    fn a_link_on_a_long_named_interface_is_cut() {
+        let parent = InterfaceName::new("enx001122334455").unwrap();
+        let link = HostLink::macvlan(&parent);
+        assert_eq!(link.interface().len(), 15);
+        assert_eq!(link.altname(), Some("mv-enx001122334455"));
+        assert_eq!(
+            HostLink::ipvlan(&parent).altname(),
+            Some("iv-enx001122334455")
+        );
     }
 
     proptest! {

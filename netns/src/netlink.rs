@@ -39,6 +39,12 @@ pub fn connect_in(netns: BorrowedFd<'_>) -> Result<Handle, Error> {
     connect()
 }
 
+/// The namespace of the calling thread.
+pub fn own_namespace() -> Result<File, Error> {
+    File::open("/proc/thread-self/ns/net")
+        .map_err(|error| prepare("open the own network namespace", error))
+}
+
 /// While it lives, the calling thread is in another network namespace.
 struct Visit {
     home: File,
@@ -46,8 +52,7 @@ struct Visit {
 
 impl Visit {
     fn begin(netns: BorrowedFd<'_>) -> Result<Self, Error> {
-        let home = File::open("/proc/thread-self/ns/net")
-            .map_err(|error| prepare("open the own network namespace", error))?;
+        let home = own_namespace()?;
         move_into_link_name_space(netns, Some(LinkNameSpaceType::Network))
             .map_err(|errno| prepare("enter the container's network namespace", errno.into()))?;
         Ok(Self { home })

@@ -3,6 +3,7 @@
 use std::{
     io,
     net::{IpAddr, Ipv4Addr},
+    pin::pin,
 };
 
 use futures_util::TryStreamExt;
@@ -31,6 +32,31 @@ pub async fn add(
         None => route.scope(RouteScope::Link),
     };
     Ok(netlink.route().add(route.build()).execute().await?)
+}
+
+/// The index of the link through which packets to `address` leave.
+pub async fn link_towards(netlink: &Handle, address: IpAddr) -> Result<Option<u32>, Cause> {
+    let length = if address.is_ipv4() { 32 } else { 128 };
+    let question = RouteMessageBuilder::<IpAddr>::new()
+        .destination_prefix(address, length)
+        .map_err(io::Error::other)?;
+    let answer = netlink.route().get(question.build()).execute();
+    match pin!(answer).try_next().await.map_err(Cause::from) {
+        Ok(route) => Ok(route.as_ref().and_then(output_link)),
+        // No route, or one that says that there is none.
+        Err(cause) if cause.is_unreachable() => Ok(None),
+        Err(cause) => Err(cause),
+    }
+}
+
+fn output_link(route: &RouteMessage) -> Option<u32> {
+    route
+        .attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            RouteAttribute::Oif(index) => Some(*index),
+            _ => None,
+        })
 }
 
 /// The IPv4 destinations in all routing tables.

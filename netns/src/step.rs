@@ -1,9 +1,11 @@
 //! The single changes that make up a container's network, as data.
 
-use std::{fmt, net::IpAddr};
+use std::{fmt, net::IpAddr, path::PathBuf};
 
 use ipnet::IpNet;
 use serde::Serialize;
+
+use crate::MacAddress;
 
 /// In which of the two network namespaces a step changes something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -15,13 +17,48 @@ pub enum Side {
     Container,
 }
 
-/// One change, which is one request to the kernel.
+/// One change, which is, but for what surrounds a moved interface, one request
+/// to the kernel.
 ///
 /// Its `Display` is a line in the imperative: `create veth ve-web, up, with
 /// peer eth0 inside the container`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
 pub enum Step {
+    /// Keep the container's network namespace, with what is in it, past the
+    /// end of its last process, by mounting it on a file.
+    PinNamespace {
+        /// The file, which is made.
+        path: PathBuf,
+    },
+    /// Write down what giving back interfaces of the host takes: their
+    /// settings, addresses and routes.
+    RecordInterfaces {
+        /// Their names on the host.
+        interfaces: Vec<String>,
+        /// The file, which is made or replaced.
+        path: PathBuf,
+    },
+    /// Move an interface of the host into the container.
+    MoveInterface {
+        /// Its name on the host.
+        interface: String,
+        /// Its name in the container.
+        name: String,
+    },
+    /// Wait until no other container joins or leaves a zone, and keep others
+    /// from it until the plan has been performed.
+    LockZones {
+        /// The file that is locked, which is made if need be.
+        path: PathBuf,
+    },
+    /// Create a bridge, up, unless it is there.
+    CreateBridge {
+        /// Its name.
+        bridge: String,
+        /// The longest packet that it passes, in bytes, if not 1500.
+        mtu: Option<u32>,
+    },
     /// Create a veth pair with one end, which comes up, on the host, and the
     /// other in the container, already with its final name.
     CreateVeth {
@@ -29,9 +66,33 @@ pub enum Step {
         host: String,
         /// Name of the end in the container.
         peer: String,
+        /// Hardware address of the end in the container, if not any.
+        mac_address: Option<MacAddress>,
+        /// The longest packet that both ends take, in bytes, if not 1500; with
+        /// a bridge, it is the bridge's.
+        mtu: Option<u32>,
+        /// The bridge that the end on the host is put into.
+        bridge: Option<String>,
     },
-    /// Give a link on the host an alternative name.
+    /// Create a macvlan link in the container, in the mode `bridge`: links on
+    /// the same interface reach each other.
+    CreateMacvlan {
+        /// The host's interface.
+        parent: String,
+        /// Name of the link in the container.
+        name: String,
+    },
+    /// Create an ipvlan link in the container, in the mode `l2`.
+    CreateIpvlan {
+        /// The host's interface.
+        parent: String,
+        /// Name of the link in the container.
+        name: String,
+    },
+    /// Give a link an alternative name.
     AddAltname {
+        /// Where the link is.
+        side: Side,
         /// Name of the link.
         link: String,
         /// Its additional name.
@@ -72,8 +133,15 @@ impl Step {
     #[must_use]
     pub fn manual(&self) -> &'static str {
         match self {
+            Self::PinNamespace { .. } | Self::MoveInterface { .. } => "network_namespaces(7)",
+            Self::RecordInterfaces { .. } => "rtnetlink(7)",
+            Self::LockZones { .. } => "flock(2)",
             Self::CreateVeth { .. } => "veth(4)",
-            Self::AddAltname { .. } | Self::SetUp { .. } => "ip-link(8)",
+            Self::CreateBridge { .. }
+            | Self::CreateMacvlan { .. }
+            | Self::CreateIpvlan { .. }
+            | Self::AddAltname { .. }
+            | Self::SetUp { .. } => "ip-link(8)",
             Self::AddAddress { .. } => "ip-address(8)",
             Self::AddRoute { .. } => "ip-route(8)",
         }
@@ -93,13 +161,56 @@ impl fmt::Display for Side {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::CreateVeth { host, peer } => write!(
+            Self::PinNamespace { path } => write!(
                 f,
-                "create veth {host}, up, with peer {peer}{}",
-                Side::Container
+                "keep the container's network namespace as {}",
+                path.display()
             ),
-            Self::AddAltname { link, altname } => {
-                write!(f, "add alternative name {altname} to {link}")
+            Self::RecordInterfaces { interfaces, path } => write!(
+                f,
+                "record the settings of {} in {}",
+                interfaces.join(", "),
+                path.display()
+            ),
+            Self::MoveInterface { interface, name } => {
+                write!(f, "move {interface} to {name}{}", Side::Container)
+            }
+            Self::LockZones { path } => write!(f, "lock {}", path.display()),
+            Self::CreateBridge { bridge, mtu } => {
+                write!(f, "create bridge {bridge}, up")?;
+                write_mtu(f, *mtu)?;
+                f.write_str(", unless it is there")
+            }
+            Self::CreateVeth {
+                host,
+                peer,
+                mac_address,
+                mtu,
+                bridge,
+            } => {
+                write!(f, "create veth {host}, up")?;
+                match bridge {
+                    Some(bridge) => write!(f, ", in bridge {bridge}, with its MTU")?,
+                    None => write_mtu(f, *mtu)?,
+                }
+                write!(f, ", with peer {peer}")?;
+                if let Some(address) = mac_address {
+                    write!(f, ", address {address},")?;
+                }
+                Side::Container.fmt(f)
+            }
+            Self::CreateMacvlan { parent, name } => {
+                write!(f, "create macvlan {name} on {parent}{}", Side::Container)
+            }
+            Self::CreateIpvlan { parent, name } => {
+                write!(f, "create ipvlan {name} on {parent}{}", Side::Container)
+            }
+            Self::AddAltname {
+                side,
+                link,
+                altname,
+            } => {
+                write!(f, "add alternative name {altname} to {link}{side}")
             }
             Self::SetUp { side, link } => write!(f, "set {link} up{side}"),
             Self::AddAddress {
@@ -124,5 +235,12 @@ impl fmt::Display for Step {
                 write!(f, " through {link}{side}")
             }
         }
+    }
+}
+
+fn write_mtu(f: &mut fmt::Formatter<'_>, mtu: Option<u32>) -> fmt::Result {
+    match mtu {
+        Some(mtu) => write!(f, ", MTU {mtu}"),
+        None => Ok(()),
     }
 }

@@ -7,9 +7,7 @@ mod common;
 
 use std::fs;
 
-use netns::HostLink;
-
-use common::{Namespace, spec, veth4};
+use common::{Namespace, RunDirectory, spec, veth4};
 
 /// Threads and descriptors of this process.
 fn count() -> (usize, usize) {
@@ -24,7 +22,7 @@ fn no_thread_and_no_descriptor_stays() {
     let container = Namespace::enter_new();
     let _host = Namespace::enter_new();
     let spec = spec("web", veth4(Some("10.233.1.1/32"), Some("10.233.1.2/32")));
-    let link = HostLink::veth(&spec.container);
+    let directory = RunDirectory::new();
     let plan = netns::plan(&spec);
 
     let before = count();
@@ -34,6 +32,8 @@ fn no_thread_and_no_descriptor_stays() {
     assert_eq!(count(), before, "after apply failed");
     netns::host_networks().expect("networks");
     assert_eq!(count(), before, "after host_networks");
-    assert!(netns::remove_link(&link).expect("remove"));
-    assert_eq!(count(), before, "after remove_link");
+    netns::uplink_mtu().expect("no default route");
+    assert_eq!(count(), before, "after uplink_mtu");
+    netns::reclaim(&spec.container, directory.path()).expect("reclaim");
+    assert_eq!(count(), before, "after reclaim");
 }

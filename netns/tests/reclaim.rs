@@ -8,44 +8,40 @@ mod observe;
 
 use std::net::Ipv4Addr;
 
-use netns::{HostLink, Pool, Step};
+use netns::{ContainerName, ExtraVeth, HostLink, Pool, Spec, Step};
 
-use common::{World, name, spec, veth4};
+use common::{RunDirectory, World, everything, interface, ip, name, spec, veth4};
 use observe::observe;
 
 const LONG: &str = "a-long-container-name";
 
+/// Reclaims on the host.
+fn reclaim(world: &World, container: &ContainerName) {
+    let directory = RunDirectory::new();
+    let reclaimed = world
+        .host
+        .run(|| netns::reclaim(container, directory.path()));
+    assert!(reclaimed.expect("reclaim").is_empty());
+}
+
 #[test]
 fn nothing_to_remove() {
     let world = World::new();
-    for container in ["web", LONG] {
-        let link = HostLink::veth(&name(container));
-        assert!(!world.host.run(|| netns::link_exists(&link)).expect("look"));
-        assert!(
-            !world
-                .host
-                .run(|| netns::remove_link(&link))
-                .expect("remove")
-        );
-    }
+    let before = world.host.run(everything);
+    reclaim(&world, &name("web"));
+    reclaim(&world, &name(LONG));
+    assert_eq!(world.host.run(everything), before);
 }
 
 #[test]
 fn both_ends_are_removed() {
     for container in ["web", LONG] {
         let world = World::new();
+        let before = world.host.run(everything);
         let veth = veth4(Some("10.233.1.1/32"), Some("10.233.1.2/32"));
         world.apply(&spec(container, veth)).expect("apply");
-        let link = HostLink::veth(&name(container));
-        assert!(world.host.run(|| netns::link_exists(&link)).expect("look"));
-        assert!(
-            world
-                .host
-                .run(|| netns::remove_link(&link))
-                .expect("remove")
-        );
-        assert!(!world.host.run(|| netns::link_exists(&link)).expect("look"));
-        assert_eq!(world.host.run(observe).links, ["lo down"]);
+        reclaim(&world, &name(container));
+        assert_eq!(world.host.run(everything), before);
         assert_eq!(world.container.run(observe).links, ["lo up"]);
     }
 }
@@ -55,11 +51,7 @@ fn a_removed_link_can_be_made_anew() {
     let world = World::new();
     let spec = spec(LONG, veth4(Some("10.233.1.1/32"), Some("10.233.1.2/32")));
     world.apply(&spec).expect("apply");
-    let link = HostLink::veth(&spec.container);
-    world
-        .host
-        .run(|| netns::remove_link(&link))
-        .expect("remove");
+    reclaim(&world, &spec.container);
     world.apply(&spec).expect("apply once more");
     world.assert_traffic("10.233.1.1", "10.233.1.2");
 }
@@ -68,63 +60,67 @@ fn a_removed_link_can_be_made_anew() {
 #[test]
 fn a_long_link_without_its_altname_is_removed() {
     let world = World::new();
-    let link = HostLink::veth(&name(LONG));
-    let created = [Step::CreateVeth {
-        host: link.interface().to_owned(),
-        peer: "eth0".to_owned(),
-    }];
+    let plan = netns::plan(&spec(LONG, veth4(None, None)));
+    let created = plan
+        .iter()
+        .position(|step| matches!(step, Step::CreateVeth { .. }));
+    let until_created = &plan[..=created.expect("a pair")];
     world
         .host
-        .run(|| netns::apply(&created, world.container.fd()))
+        .run(|| netns::apply(until_created, world.container.fd()))
         .expect("apply");
-    assert!(
-        world
-            .host
-            .run(|| netns::remove_link(&link))
-            .expect("remove")
-    );
+    reclaim(&world, &name(LONG));
+    assert_eq!(world.host.run(observe).links, ["lo down"]);
 }
 
-/// A link whose shortened name is ours but which says that it is another's, and
-/// one that has our name among its others.
+#[test]
+fn further_pairs_are_removed_whatever_their_names() {
+    let world = World::new();
+    let before = world.host.run(everything);
+    let extra = |name: &str, host_name: Option<&str>| ExtraVeth {
+        name: interface(name),
+        host_name: host_name.map(interface),
+        veth: veth4(None, None),
+    };
+    let spec = Spec {
+        extra_veths: vec![
+            extra("lan", None),
+            extra("dmz", Some("somewhere")),
+            extra("a-long-name", None),
+        ],
+        ..spec("web", veth4(None, None))
+    };
+    world.apply(&spec).expect("apply");
+    assert_eq!(world.host.run(observe).links.len(), 5);
+    reclaim(&world, &name("another"));
+    assert_eq!(world.host.run(observe).links.len(), 5);
+    reclaim(&world, &spec.container);
+    assert_eq!(world.host.run(everything), before);
+}
+
+/// A link that somebody made under our name, such as systemd-nspawn for a
+/// machine of the same name, one of ours whose shortened name is that of
+/// another container, and one that has our name among its others.
 #[test]
 fn links_of_others_stay() {
     let world = World::new();
     let long = HostLink::veth(&name(LONG));
-    let steps = [
-        create(long.interface(), "eth0"),
-        altname(long.interface(), "ve-somebody-elses-name"),
-        create("other", "eth1"),
-        altname("other", "ve-web"),
-    ];
     world
-        .host
-        .run(|| netns::apply(&steps, world.container.fd()))
+        .apply(&spec("other", veth4(None, None)))
         .expect("apply");
-    for link in [long, HostLink::veth(&name("web"))] {
-        assert!(!world.host.run(|| netns::link_exists(&link)).expect("look"));
-        assert!(
-            !world
-                .host
-                .run(|| netns::remove_link(&link))
-                .expect("remove")
-        );
+    world.host.run(|| {
+        ip("link add ve-web type veth peer name other-end");
+        ip(&format!("link set ve-other name {long}"));
+        ip(&format!(
+            "link property add dev {long} altname ve-another-long-name"
+        ));
+        ip(&format!("link property add dev {long} altname ve-db"));
+    });
+    let before = world.host.run(everything);
+    for container in ["web", LONG, "db"] {
+        reclaim(&world, &name(container));
     }
-    assert_eq!(world.host.run(observe).links.len(), 3);
-}
-
-fn create(host: &str, peer: &str) -> Step {
-    Step::CreateVeth {
-        host: host.to_owned(),
-        peer: peer.to_owned(),
-    }
-}
-
-fn altname(link: &str, altname: &str) -> Step {
-    Step::AddAltname {
-        link: link.to_owned(),
-        altname: altname.to_owned(),
-    }
+    assert_eq!(world.host.run(everything), before);
 }
 
 #[test]

@@ -8,16 +8,13 @@ mod observe;
 
 use netns::{HostLink, Spec, Veth};
 
-use common::{World, name, spec, veth4, veth6};
+use common::{World, ip, name, spec, veth4, veth6};
 use observe::observe;
 
 #[test]
 fn loopback_alone_works() {
     let world = World::new();
-    let spec = Spec {
-        container: name("web"),
-        veth: None,
-    };
+    let spec = Spec::new(name("web"), "/nonexistent");
     world.apply(&spec).expect("apply");
     let seen = world.container.run(observe);
     assert_eq!(seen.links, ["lo up"]);
@@ -201,6 +198,45 @@ fn two_containers_with_one_address_are_an_error() {
         "cannot add route to 10.233.1.2/32 through ve-db: it exists already"
     );
     assert!(error.hint().expect("a hint").contains("another container"));
+}
+
+#[test]
+fn the_containers_end_has_the_address_that_it_was_given() {
+    let world = World::new();
+    let veth = Veth {
+        mac_address: Some("02:00:00:00:00:05".parse().expect("an address")),
+        ..veth4(Some("10.233.1.1/32"), Some("10.233.1.2/32"))
+    };
+    world.apply(&spec("web", veth)).expect("apply");
+    let link = world.container.run(|| ip("link show eth0"));
+    assert!(link.contains("link/ether 02:00:00:00:00:05 "), "{link}");
+    world.assert_traffic("10.233.1.1", "10.233.1.2");
+}
+
+#[test]
+fn both_ends_have_the_mtu_of_the_uplink() {
+    for (address, gateway) in [("192.168.7.2/24", "192.168.7.1"), ("fd07::2/64", "fd07::1")] {
+        let world = World::new();
+        world.host.run(|| {
+            assert_eq!(netns::uplink_mtu().expect("no default route"), None);
+            ip("link add uplink mtu 1380 up type veth peer name in");
+            ip(&format!("address add {address} dev uplink nodad"));
+            // It is up once its other end is: only then its routes count.
+            ip("link set in up");
+            ip(&format!("route add default via {gateway}"));
+            assert_eq!(netns::uplink_mtu().expect("a default route"), Some(1380));
+        });
+        let veth = Veth {
+            mtu: world.host.run(netns::uplink_mtu).expect("a default route"),
+            ..veth4(Some("10.233.1.1/32"), Some("10.233.1.2/32"))
+        };
+        world.apply(&spec("web", veth)).expect("apply");
+        for (namespace, link) in [(&*world.host, "ve-web"), (&world.container, "eth0")] {
+            let words = namespace.run(|| ip(&format!("link show {link}")));
+            assert!(words.contains(" mtu 1380 "), "{words}");
+        }
+        world.assert_traffic("10.233.1.1", "10.233.1.2");
+    }
 }
 
 #[test]

@@ -48,12 +48,12 @@ const DEFAULT: [Capability; 26] = [
 impl CapabilitySet {
     /// The default for a container on the given network: one of its own is
     /// its own to administer.
-    pub fn default_for(network: Network) -> Self {
+    pub fn default_for(network: &Network) -> Self {
         let mut set = Self(0);
         for capability in DEFAULT {
             set.insert(capability);
         }
-        if network == Network::Private {
+        if *network != Network::Host {
             set.insert(Capability::CAP_NET_ADMIN);
         }
         set
@@ -120,8 +120,8 @@ mod tests {
 
     #[test]
     fn only_a_private_network_may_be_administered() {
-        let private = CapabilitySet::default_for(Network::Private);
-        let host = CapabilitySet::default_for(Network::Host);
+        let private = CapabilitySet::default_for(&Network::Private);
+        let host = CapabilitySet::default_for(&Network::Host);
         assert!(private.contains(Capability::CAP_NET_ADMIN));
         assert!(!host.contains(Capability::CAP_NET_ADMIN));
         assert!(host.contains(Capability::CAP_SYS_ADMIN));

@@ -45,6 +45,7 @@ impl<'a> Child<'a> {
                     rustix::process::Signal::KILL,
                 ))?;
             }
+            Step::JoinNetwork { path } => join_network(path)?,
             Step::UnshareCgroup => unshare_cgroup()?,
             Step::SetPropagation { propagation } => {
                 let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
@@ -184,6 +185,16 @@ impl<'a> Child<'a> {
         rustix::stdio::dup2_stderr(&pty.terminal)?;
         self.supervisor.send_terminal(pty.main.as_fd())
     }
+}
+
+fn join_network(path: &Path) -> io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let namespace = rustix::fs::open(path, flags, Mode::empty())?;
+    let kind = Some(rustix::thread::LinkNameSpaceType::Network);
+    Ok(rustix::thread::move_into_link_name_space(
+        namespace.as_fd(),
+        kind,
+    )?)
 }
 
 fn unshare_cgroup() -> rustix::io::Result<()> {

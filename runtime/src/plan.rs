@@ -51,6 +51,12 @@ impl fmt::Display for Namespace {
 pub enum Step {
     /// The kernel kills the child when its supervisor dies.
     DieWithSupervisor,
+    /// The network namespace of somebody else. It is joined before `/sys` is
+    /// mounted, which shows the links of whoever mounts it.
+    JoinNetwork {
+        /// The host path that holds it.
+        path: PathBuf,
+    },
     /// A cgroup namespace rooted at the cgroup that the child was born in.
     /// `clone3` would root it at the supervisor's.
     UnshareCgroup,
@@ -258,6 +264,7 @@ impl Step {
     pub fn manual(&self) -> &'static str {
         match self {
             Self::DieWithSupervisor => "prctl(2), PR_SET_PDEATHSIG",
+            Self::JoinNetwork { .. } => "setns(2)",
             Self::UnshareCgroup => "cgroup_namespaces(7)",
             Self::SetPropagation { .. } => "mount_namespaces(7)",
             Self::BindRoot { .. } | Self::Bind { .. } => "open_tree(2), move_mount(2)",
@@ -286,6 +293,9 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::DieWithSupervisor => write!(f, "be killed when the supervisor dies"),
+            Self::JoinNetwork { path } => {
+                write!(f, "join the network namespace {}", path.display())
+            }
             Self::UnshareCgroup => write!(f, "make the own cgroup the root of all that is seen"),
             Self::SetPropagation { propagation } => match propagation {
                 Propagation::Slave => write!(f, "let no mount event out to the host"),
@@ -441,8 +451,11 @@ pub fn plan(spec: &Spec) -> Plan {
 }
 
 fn enter_root(spec: &Spec) -> Vec<Step> {
-    vec![
-        Step::DieWithSupervisor,
+    let mut steps = vec![Step::DieWithSupervisor];
+    if let Network::Namespace(path) = &spec.network {
+        steps.push(Step::JoinNetwork { path: path.clone() });
+    }
+    steps.extend([
         Step::UnshareCgroup,
         Step::SetPropagation {
             propagation: Propagation::Slave,
@@ -450,7 +463,8 @@ fn enter_root(spec: &Spec) -> Vec<Step> {
         Step::BindRoot {
             source: spec.root.clone(),
         },
-    ]
+    ]);
+    steps
 }
 
 /// `/run`, and `/run/host` as the Container Interface describes it.
@@ -515,7 +529,7 @@ fn proc(spec: &Spec) -> Vec<Step> {
             Attributes::NONE,
         ),
     ];
-    if spec.network == Network::Private {
+    if spec.network != Network::Host {
         steps.push(bind(
             Origin::Container,
             "/proc/sys/net",
@@ -786,8 +800,8 @@ mod tests {
             hostname: "foo".to_owned(),
             machine_id: Id128::from_random_bytes([1; 16]),
             boot_id: Id128::from_random_bytes([2; 16]),
+            capabilities: CapabilitySet::default_for(&network),
             network,
-            capabilities: CapabilitySet::default_for(network),
             tty_gid: 3,
             resolv_conf: None,
             notify_socket: "/run/foo/notify".into(),

@@ -72,12 +72,14 @@ pub struct Init {
 }
 
 /// Which network namespace a container lives in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Network {
     /// The host's own.
     Host,
     /// A fresh one; the supervisor furnishes it while the child waits.
     Private,
+    /// One that somebody else made, by the host path that holds it.
+    Namespace(PathBuf),
 }
 
 /// 128 bits that name a machine or a boot (`man 5 machine-id`).

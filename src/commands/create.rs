@@ -137,12 +137,17 @@ fn configure(places: &Places, arguments: &Create) -> Result<ContainerConfig> {
         private_network: true,
         host_address: Some(host),
         local_address: Some(local),
+        host_bridge: arguments.bridge.clone(),
+        host_ports: arguments.port.clone(),
+        // The manual page: a private network reaches the world through the host.
+        nat: arguments.bridge.is_none(),
         config_file,
         ..ContainerConfig::default()
     })
 }
 
 fn addresses(places: &Places, arguments: &Create) -> Result<(Ipv4Net, Ipv4Net)> {
+    let pool = AddressPool::from_environment()?;
     let taken = addresses_in_use(places)?;
     let mut networks = netns::host_networks()?;
     if let (Some(host), Some(local)) = (arguments.host_address, arguments.local_address) {
@@ -150,12 +155,45 @@ fn addresses(places: &Places, arguments: &Create) -> Result<(Ipv4Net, Ipv4Net)> 
         return Ok((host, local));
     }
     networks.extend(taken.into_iter().map(|(_, address)| address));
-    match netns::Pool::default().first_free(&networks) {
+    match pool.pairs.first_free(&networks) {
         Some(pair) => Ok((pair.host.into(), pair.container.into())),
         None => bail!(
-            "no address pair is free in 10.233.0.0/16; give one with --host-address and \
-             --local-address"
+            "no address pair is free in {}; give one with --host-address and --local-address, \
+             destroy a container, or set {ADDRESS_POOL} to a larger network",
+            pool.network
         ),
+    }
+}
+
+/// Names the network that containers get their addresses from.
+const ADDRESS_POOL: &str = "NIXOS_CONTAINER_ADDRESS_POOL";
+
+/// That of nixpkgs' tool.
+const DEFAULT_ADDRESS_POOL: &str = "10.233.0.0/16";
+
+struct AddressPool {
+    network: Ipv4Net,
+    pairs: netns::Pool,
+}
+
+impl AddressPool {
+    /// It stands in the environment, as the places of containers do: whoever
+    /// keeps a second set of containers moves all of it the same way.
+    fn from_environment() -> Result<Self> {
+        let named = std::env::var_os(ADDRESS_POOL).filter(|value| !value.is_empty());
+        let text = named.unwrap_or_else(|| DEFAULT_ADDRESS_POOL.into());
+        Self::parse(&text.to_string_lossy())
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        let not_one = || {
+            format!(
+                "{ADDRESS_POOL} is {text:?}, but must be an IPv4 network, as {DEFAULT_ADDRESS_POOL}"
+            )
+        };
+        let network: Ipv4Net = text.parse().with_context(not_one)?;
+        let pairs = netns::Pool::new(network).with_context(not_one)?;
+        Ok(Self { network, pairs })
     }
 }
 
@@ -261,5 +299,26 @@ impl Reservation {
             crate::print_error(&error);
         }
         drop(self.lock);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_pool_is_a_network_with_room_for_pairs() {
+        let pool = AddressPool::parse("172.20.0.0/14").expect("valid");
+        let first = pool.pairs.first_free(&[]).expect("free");
+        assert_eq!(first.host.to_string(), "172.20.1.1");
+        assert!(AddressPool::parse(DEFAULT_ADDRESS_POOL).is_ok());
+        for bad in ["10.0.0.0", "10.0.0.0/33", "fd00::/16", "pool"] {
+            let error = AddressPool::parse(bad).err().expect(bad);
+            let message = format!("{error:#}");
+            let start = format!("NIXOS_CONTAINER_ADDRESS_POOL is {bad:?}, but must be an IPv4");
+            assert!(message.starts_with(&start), "{message}");
+        }
+        let small = AddressPool::parse("10.0.0.0/23").err().expect("too small");
+        assert!(format!("{small:#}").ends_with("its prefix length must be 22 or less"));
     }
 }

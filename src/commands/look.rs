@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use rustix::fs::inotify;
 
 use crate::container::{self, Container};
+use crate::network;
 use crate::paths::Places;
 use crate::spec;
 
@@ -85,9 +86,12 @@ pub fn logs(container: &Container, follow: bool) -> Result<()> {
 /// `explain NAME [--json]`
 pub fn explain(container: &Container, json: bool) -> Result<()> {
     let config = container.config()?;
-    let start = spec::resolve(container.places(), container.name(), &config)?;
+    let start = spec::resolve(container, &config)?;
     let plan = runtime::plan(&start.container);
-    let network = start.network.as_ref().map(netns::plan).unwrap_or_default();
+    let network = start
+        .network
+        .map(|network| network.plan())
+        .unwrap_or_default();
     let mut stdout = io::stdout().lock();
     if json {
         let whole = serde_json::json!({
@@ -106,7 +110,7 @@ pub fn explain(container: &Container, json: bool) -> Result<()> {
 fn explanation(
     container: &Container,
     plan: &runtime::Plan,
-    network: &[netns::Step],
+    network: &[network::Step],
     out: &mut impl Write,
 ) -> io::Result<()> {
     let namespaces: Vec<_> = plan.namespaces.iter().map(ToString::to_string).collect();

@@ -3,7 +3,12 @@
 
 #![allow(dead_code, reason = "each test program uses its part")]
 
+pub mod packets;
+pub mod world;
+
+use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -176,6 +181,53 @@ impl Host {
         ));
         added.trim().to_owned()
     }
+
+    /// Runs `action` in one of this host's networks, on a thread of its own.
+    /// Sockets that it makes belong to that network wherever they are used.
+    pub fn within<T: Send>(&self, network: Network<'_>, action: impl FnOnce() -> T + Send) -> T {
+        let path = self.network_namespace(network);
+        let namespace = File::open(&path).expect("a network namespace");
+        std::thread::scope(|scope| {
+            let entered = scope.spawn(|| {
+                // SAFETY: the call takes an open descriptor and a flag, and
+                // changes nothing but the network of this thread, which ends
+                // after the action.
+                let answer = unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) };
+                assert_eq!(answer, 0, "{path}: {}", std::io::Error::last_os_error());
+                action()
+            });
+            entered.join().expect("the action does not panic")
+        })
+    }
+
+    fn network_namespace(&self, network: Network<'_>) -> String {
+        let host = self.pid;
+        match network {
+            Network::Host => format!("/proc/{host}/ns/net"),
+            Network::Machine(name) => format!("/proc/{host}/root/run/netns/{name}"),
+            Network::Container(name) => {
+                let link = self.run(&["run", name, "--", "readlink", "/proc/1/ns/net"]);
+                let number = link.trim().trim_start_matches("net:");
+                let number = number.trim_matches(['[', ']']);
+                let find =
+                    format!("lsns --noheadings --type net --output NS,PID | grep -w {number}");
+                let line = self.shell(&find);
+                let pid = line.split_whitespace().nth(1).expect("a pid");
+                format!("/proc/{host}/root/proc/{pid}/ns/net")
+            }
+        }
+    }
+}
+
+/// A network that a [`Host`] can reach into.
+#[derive(Clone, Copy, Debug)]
+pub enum Network<'a> {
+    /// Its own.
+    Host,
+    /// That of another machine, made with `ip netns add` on the host.
+    Machine(&'a str),
+    /// That of a running container.
+    Container(&'a str),
 }
 
 impl Drop for Host {

@@ -3,16 +3,21 @@
 #![allow(dead_code, reason = "each test program uses its part")]
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{Read, Write},
     net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::fd::{AsFd, BorrowedFd},
-    sync::Arc,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use netns::{ContainerName, Spec, Step, Veth};
+use netns::{ContainerName, InterfaceName, Spec, Step, Veth};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 
 /// How long a packet between two namespaces of one machine may take. It is
@@ -93,13 +98,20 @@ impl World {
 
     /// Datagrams and a connection in both directions, to these addresses.
     pub fn assert_traffic(&self, host: &str, container: &str) {
-        let host: IpAddr = host.parse().expect("an address");
-        let container: IpAddr = container.parse().expect("an address");
-        assert_datagram(&self.host, &self.container, container, host);
-        assert_datagram(&self.container, &self.host, host, container);
-        assert_connection(&self.host, &self.container, container);
-        assert_connection(&self.container, &self.host, host);
+        assert_traffic((&self.host, host), (&self.container, container));
     }
+}
+
+/// Datagrams and a connection in both directions, between two namespaces with
+/// these addresses.
+pub fn assert_traffic(one: (&Namespace, &str), other: (&Namespace, &str)) {
+    let address = |text: &str| -> IpAddr { text.parse().expect("an address") };
+    let (one, one_address) = (one.0, address(one.1));
+    let (other, other_address) = (other.0, address(other.1));
+    assert_datagram(one, other, other_address, one_address);
+    assert_datagram(other, one, one_address, other_address);
+    assert_connection(one, other, other_address);
+    assert_connection(other, one, one_address);
 }
 
 /// One datagram from `client` to `address` in `server`, seen to come from
@@ -149,11 +161,112 @@ pub fn name(name: &str) -> ContainerName {
     ContainerName::new(name).expect("a container's name")
 }
 
+pub fn interface(name: &str) -> InterfaceName {
+    InterfaceName::new(name).expect("an interface's name")
+}
+
+/// A veth pair and nothing that would need a run directory.
 pub fn spec(container: &str, veth: Veth) -> Spec {
     Spec {
-        container: name(container),
         veth: Some(veth),
+        ..Spec::new(name(container), "/nonexistent")
     }
+}
+
+/// A directory of the test's own, gone with it.
+pub struct RunDirectory(PathBuf);
+
+impl RunDirectory {
+    pub fn new() -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("netns-{}-{number}", std::process::id()));
+        fs::create_dir(&path).expect("a directory");
+        Self(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// With the directory of one container in it.
+    pub fn with(container: &str) -> Self {
+        let directory = Self::new();
+        fs::create_dir(directory.0.join(container)).expect("a directory");
+        directory
+    }
+}
+
+impl Drop for RunDirectory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Runs ip(8) with these words in the namespace of the calling thread, and
+/// returns what it prints.
+pub fn ip(words: &str) -> String {
+    let output = Command::new("ip")
+        .args(words.split_whitespace())
+        .output()
+        .expect("ip of iproute2");
+    assert!(output.status.success(), "ip {words}: {output:?}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// All that there is in the namespace of the calling thread: links with their
+/// addresses, routes of all tables, and the sysctls of links.
+pub fn everything() -> String {
+    let mut text = ip("addr");
+    for family in ["-4", "-6"] {
+        text += &ip(&format!("{family} route show table all"));
+    }
+    for family in ["ipv4", "ipv6"] {
+        text += &sysctls(Path::new(&format!("/proc/sys/net/{family}/conf")));
+    }
+    text
+}
+
+fn sysctls(directory: &Path) -> String {
+    let entries = fs::read_dir(directory).expect("sysctls");
+    let mut paths: Vec<PathBuf> = entries
+        .map(|entry| entry.expect("a sysctl").path())
+        .collect();
+    paths.sort();
+    let lines = paths.iter().map(|path| {
+        if path.is_dir() {
+            sysctls(path)
+        } else {
+            let value = fs::read_to_string(path).unwrap_or_default();
+            format!("{} = {value}", path.display())
+        }
+    });
+    lines.collect()
+}
+
+/// Waits until `look` returns this: what the kernel does after it has answered,
+/// such as noticing that a link has its carrier again.
+pub fn assert_becomes(expected: &str, look: impl Fn() -> String) {
+    let deadline = Instant::now() + PATIENCE;
+    while look() != expected {
+        if Instant::now() > deadline {
+            pretty_assert_eq(&look(), expected);
+            return;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn pretty_assert_eq(left: &str, right: &str) {
+    let missing: Vec<&str> = right
+        .lines()
+        .filter(|line| !left.lines().any(|other| other == *line))
+        .collect();
+    let added: Vec<&str> = left
+        .lines()
+        .filter(|line| !right.lines().any(|other| other == *line))
+        .collect();
+    assert!(left == right, "missing: {missing:#?}, added: {added:#?}");
 }
 
 pub fn veth4(host: Option<&str>, local: Option<&str>) -> Veth {

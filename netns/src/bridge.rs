@@ -1,0 +1,84 @@
+//! Bridges, and zones: bridges that exist while a container is in them.
+
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    path::{Path, PathBuf},
+};
+
+use netlink_packet_route::link::{InfoKind, LinkMessage};
+use rtnetlink::{Handle, LinkBridge};
+use rustix::{
+    fs::{FlockOperation, flock},
+    io::Errno,
+};
+
+use crate::{Cause, link, name::ZONE_PREFIX};
+
+/// Creates a bridge, up, unless there is a link of that name.
+pub async fn create(netlink: &Handle, name: &str, mtu: Option<u32>) -> Result<(), Cause> {
+    let mut bridge = LinkBridge::new(name).link_group(link::GROUP);
+    if let Some(mtu) = mtu {
+        bridge = bridge.mtu(mtu);
+    }
+    match link::create(netlink, bridge.build()).await {
+        Err(cause) if !cause.is(Errno::EXIST) => Err(cause),
+        _ => Ok(()),
+    }
+}
+
+/// The file whose lock a process holds while it puts a container into a zone
+/// or takes one out. Between the look whether a bridge has a port and its
+/// removal, nobody may put one there, and the kernel offers no way to do both
+/// at once.
+///
+/// No container can have its name, so it stands beside their directories.
+pub fn lock_file(run_directory: &Path) -> PathBuf {
+    run_directory.join("zones.lock")
+}
+
+/// Takes the lock, waiting for its holder. It is given back with the result,
+/// or with the end of the process.
+pub fn lock(path: &Path) -> Result<File, Cause> {
+    lock_opened(OpenOptions::new().create(true).append(true).open(path))
+}
+
+/// Takes the lock if any container was ever in a zone since the last reboot.
+pub fn lock_if_used(path: &Path) -> Result<Option<File>, Cause> {
+    match OpenOptions::new().append(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        opened => lock_opened(opened).map(Some),
+    }
+}
+
+fn lock_opened(opened: io::Result<File>) -> Result<File, Cause> {
+    let file = opened?;
+    loop {
+        match flock(&file, FlockOperation::LockExclusive) {
+            Err(Errno::INTR) => {}
+            taken => {
+                taken?;
+                return Ok(file);
+            }
+        }
+    }
+}
+
+/// The bridges of all zones. Those of systemd-nspawn are not among them.
+pub async fn zones(netlink: &Handle) -> Result<Vec<LinkMessage>, Cause> {
+    let mut bridges = link::list_kind(netlink, InfoKind::Bridge).await?;
+    bridges.retain(|bridge| {
+        let name = link::name_of(bridge).unwrap_or_default();
+        link::is_ours(bridge) && name.starts_with(ZONE_PREFIX)
+    });
+    Ok(bridges)
+}
+
+/// Removes a bridge that has no port. Under the lock.
+pub async fn remove_if_empty(netlink: &Handle, bridge: &LinkMessage) -> Result<(), Cause> {
+    let index = bridge.header.index;
+    if link::list_ports(netlink, index).await?.is_empty() {
+        link::remove(netlink, index).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,160 @@
+//! Whether the host has what a network needs, before anything is started.
+
+use std::fmt;
+
+use netlink_packet_route::link::{InfoKind, LinkFlags, LinkMessage};
+use rtnetlink::Handle;
+
+use crate::{Bridge, Cause, Error, InterfaceName, Spec, Veth, link, netlink};
+
+/// What an interface of the host is wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To put the host's end of a veth pair into it.
+    Bridge,
+    /// To make a macvlan link on it.
+    Macvlan,
+    /// To make an ipvlan link on it.
+    Ipvlan,
+    /// To move it into the container.
+    Move,
+}
+
+/// Why an interface of the host does not do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unfit {
+    /// There is none of that name.
+    Missing,
+    /// It is this kind of link and no bridge.
+    NoBridge(String),
+    /// It is the host's loopback.
+    Loopback,
+    /// It is also wanted for this, which it cannot be when it has moved.
+    Claimed(Purpose),
+}
+
+/// Looks whether all interfaces of the host that `spec` names are there and
+/// fit. Changes nothing, and asks nothing where none is named.
+///
+/// # Errors
+///
+/// [`Error::Unfit`] with the first that does not. [`Error::Link`] if the kernel
+/// refuses, [`Error::Prepare`] if it cannot be asked.
+pub fn check(spec: &Spec) -> Result<(), Error> {
+    let wanted = wanted(spec);
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    netlink::block_on(async {
+        let netlink = netlink::connect()?;
+        for want in &wanted {
+            want.check(&netlink).await?;
+            want.check_claims(&wanted)?;
+        }
+        Ok(())
+    })
+}
+
+/// An interface of the host that a network needs.
+struct Want<'a> {
+    interface: &'a InterfaceName,
+    purpose: Purpose,
+    /// Whether it is made where it is not there.
+    optional: bool,
+}
+
+fn wanted(spec: &Spec) -> Vec<Want<'_>> {
+    let extra = spec.extra_veths.iter().map(|extra| &extra.veth);
+    let veths = spec.veth.iter().chain(extra);
+    let bridges = veths.filter_map(|veth: &Veth| {
+        let bridge = veth.bridge.as_ref()?;
+        Some(Want {
+            interface: bridge.interface(),
+            purpose: Purpose::Bridge,
+            optional: matches!(bridge, Bridge::Zone(_)),
+        })
+    });
+    let lists = [
+        (Purpose::Macvlan, &spec.macvlans),
+        (Purpose::Ipvlan, &spec.ipvlans),
+        (Purpose::Move, &spec.interfaces),
+    ];
+    let others = lists.into_iter().flat_map(|(purpose, interfaces)| {
+        interfaces.iter().map(move |wanted| Want {
+            interface: &wanted.interface,
+            purpose,
+            optional: false,
+        })
+    });
+    bridges.chain(others).collect()
+}
+
+impl Want<'_> {
+    async fn check(&self, netlink: &Handle) -> Result<(), Error> {
+        let found = link::find(netlink, self.interface.as_str()).await;
+        let found = found.map_err(|cause: Cause| Error::Link {
+            operation: "look for",
+            link: self.interface.to_string(),
+            cause,
+        })?;
+        let unfit = match &found {
+            None if self.optional => None,
+            None => Some(Unfit::Missing),
+            Some(link) => self.unfit(link),
+        };
+        unfit.map_or(Ok(()), |unfit| Err(self.error(unfit)))
+    }
+
+    fn unfit(&self, link: &LinkMessage) -> Option<Unfit> {
+        match (self.purpose, link::kind_of(link)) {
+            (Purpose::Bridge, Some(InfoKind::Bridge)) => None,
+            (Purpose::Bridge, Some(kind)) => Some(Unfit::NoBridge(kind.to_string())),
+            (Purpose::Bridge, None) => Some(Unfit::NoBridge("physical".to_owned())),
+            _ if link.header.flags.contains(LinkFlags::Loopback) => Some(Unfit::Loopback),
+            _ => None,
+        }
+    }
+
+    /// What moves is first away from the host.
+    fn check_claims(&self, all: &[Want<'_>]) -> Result<(), Error> {
+        let claim = all.iter().find(|other| {
+            other.interface == self.interface
+                && self.purpose == Purpose::Move
+                && !std::ptr::eq(*other, self)
+        });
+        claim.map_or(Ok(()), |claim| {
+            Err(self.error(Unfit::Claimed(claim.purpose)))
+        })
+    }
+
+    fn error(&self, unfit: Unfit) -> Error {
+        Error::Unfit {
+            interface: self.interface.to_string(),
+            purpose: self.purpose,
+            unfit,
+        }
+    }
+}
+
+impl fmt::Display for Purpose {
+    /// What follows "cannot", with the interface's name after it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bridge => "put the container into bridge",
+            Self::Macvlan => "make a macvlan link on interface",
+            Self::Ipvlan => "make an ipvlan link on interface",
+            Self::Move => "move into the container interface",
+        })
+    }
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("the host has no such link"),
+            Self::NoBridge(kind) => write!(f, "it is a {kind} link and no bridge"),
+            Self::Loopback => f.write_str("it is the host's loopback"),
+            Self::Claimed(purpose) => write!(f, "the container shall also {purpose} it"),
+        }
+    }
+}

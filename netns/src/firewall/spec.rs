@@ -1,0 +1,113 @@
+//! What a container's ports and its way out shall be: resolved data.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+use serde::Serialize;
+
+use crate::ContainerName;
+
+/// Forwarded ports and NAT of one container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spec {
+    /// Whose they are. Names of chains derive from it.
+    pub container: ContainerName,
+    /// The host's link through which it has routes to the container: `ve-NAME`,
+    /// or the bridge that the container is on.
+    pub link: String,
+    /// The container's IPv4 address. Without one, nothing is done in IPv4.
+    pub address: Option<Ipv4Addr>,
+    /// The container's IPv6 address. Without one, nothing is done in IPv6.
+    pub address6: Option<Ipv6Addr>,
+    /// Ports of the host that lead to the container.
+    pub forwards: Vec<Forward>,
+    /// The host's addresses on which they do; none stands for all. `0.0.0.0`
+    /// and `::` stand for all of their family.
+    pub bind_host: Vec<IpAddr>,
+    /// Whether what the container sends to the outside leaves with an address
+    /// of the host's.
+    pub nat: bool,
+}
+
+/// A port of the host that leads to one of the container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forward {
+    /// Of both ports.
+    pub protocol: Protocol,
+    /// The port on the host.
+    pub host_port: u16,
+    /// The port in the container.
+    pub container_port: u16,
+}
+
+/// A transport protocol with ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    /// tcp(7)
+    Tcp,
+    /// udp(7)
+    Udp,
+    /// sctp(7)
+    Sctp,
+}
+
+impl Protocol {
+    /// All there are.
+    pub(crate) const ALL: [Self; 3] = [Self::Tcp, Self::Udp, Self::Sctp];
+
+    /// Its name in /etc/protocols, which nft uses, too.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Sctp => "sctp",
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A version of the Internet protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Family {
+    /// ip(7)
+    #[serde(rename = "ipv4")]
+    V4,
+    /// ipv6(7)
+    #[serde(rename = "ipv6")]
+    V6,
+}
+
+impl Family {
+    /// That of an address.
+    pub(crate) fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Self::V4,
+            IpAddr::V6(_) => Self::V6,
+        }
+    }
+
+    /// The address that stands for all of the family.
+    pub(crate) fn any(self) -> IpAddr {
+        match self {
+            Self::V4 => Ipv4Addr::UNSPECIFIED.into(),
+            Self::V6 => Ipv6Addr::UNSPECIFIED.into(),
+        }
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        })
+    }
+}

@@ -1,0 +1,139 @@
+//! The single changes that make up a container's ports and its way out, as
+//! data.
+
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
+
+use serde::Serialize;
+
+use super::{Family, Protocol};
+
+/// One change on the host: a rule, a sysctl or a route.
+///
+/// Its `Display` is a line in the imperative: `forward tcp 0.0.0.0:8080 to
+/// 10.233.1.2:80`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum Step {
+    /// Drop what arrives through a link under a loopback address, which
+    /// [`Step::RouteLoopback`] would let in.
+    GuardLoopback {
+        /// Name of the link.
+        link: String,
+    },
+    /// Send what arrives at an address and port of the host to the container.
+    Forward {
+        /// The transport protocol.
+        protocol: Protocol,
+        /// The host's address and port; the unspecified address stands for all
+        /// of the host's in its family.
+        listen: SocketAddr,
+        /// The container's address and port.
+        to: SocketAddr,
+    },
+    /// Replace the loopback address that a packet to the container has as its
+    /// source by the link's, so that the container can answer.
+    MasqueradeLoopback {
+        /// Name of the link.
+        link: String,
+        /// Loopback addresses of which family.
+        family: Family,
+    },
+    /// Replace the source of a forwarded connection that leaves through the
+    /// link it came from by the link's own: its target would otherwise answer
+    /// its neighbour directly, with an address that the neighbour did not ask.
+    MasqueradeHairpin {
+        /// Name of the link.
+        link: String,
+    },
+    /// Replace the container's address as the source of what it sends to the
+    /// outside by that of the link through which it leaves.
+    MasqueradeOutside {
+        /// The container's address.
+        source: IpAddr,
+        /// Name of the link behind which the container is.
+        link: String,
+    },
+    /// Make the host a router, until the last container goes.
+    EnableForwarding {
+        /// For packets of which family.
+        family: Family,
+    },
+    /// Let packets between the host's loopback addresses and a link pass.
+    RouteLoopback {
+        /// Loopback addresses of which family.
+        family: Family,
+        /// Name of the link.
+        link: String,
+    },
+}
+
+impl Step {
+    /// What explains this step: a manual page, or `ip-sysctl`, which is
+    /// `Documentation/networking/ip-sysctl.rst` of the kernel.
+    #[must_use]
+    pub fn manual(&self) -> &'static str {
+        match self {
+            Self::GuardLoopback { .. }
+            | Self::Forward { .. }
+            | Self::MasqueradeLoopback { .. }
+            | Self::MasqueradeHairpin { .. }
+            | Self::MasqueradeOutside { .. } => "nft(8)",
+            Self::EnableForwarding { .. }
+            | Self::RouteLoopback {
+                family: Family::V4, ..
+            } => "ip-sysctl",
+            Self::RouteLoopback {
+                family: Family::V6, ..
+            } => "ip-route(8)",
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::GuardLoopback { link } => write!(
+                f,
+                "drop packets from {link} that have an address of 127.0.0.0/8 or ::1"
+            ),
+            Self::Forward {
+                protocol,
+                listen,
+                to,
+            } => write!(f, "forward {protocol} {listen} to {to}"),
+            Self::MasqueradeLoopback { link, family } => {
+                let loopback = match family {
+                    Family::V4 => "127.0.0.0/8",
+                    Family::V6 => "::1",
+                };
+                write!(f, "masquerade what leaves from {loopback} through {link}")
+            }
+            Self::MasqueradeHairpin { link } => {
+                write!(f, "masquerade forwarded packets from {link} to {link}")
+            }
+            Self::MasqueradeOutside { source, link } => write!(
+                f,
+                "masquerade what leaves from {source} through other links than {link} and \
+                 those of containers"
+            ),
+            Self::EnableForwarding { family: Family::V4 } => {
+                f.write_str("set net.ipv4.ip_forward to 1 until the last container goes")
+            }
+            Self::EnableForwarding { family: Family::V6 } => f.write_str(
+                "set net.ipv6.conf.all.forwarding to 1, and accept_ra to 2 for links where it \
+                 is 1, until the last container goes",
+            ),
+            Self::RouteLoopback {
+                family: Family::V4,
+                link,
+            } => write!(f, "set net.ipv4.conf.{link}.route_localnet to 1"),
+            Self::RouteLoopback {
+                family: Family::V6,
+                link,
+            } => write!(f, "add local route to ::1 through {link}"),
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! Sysctls of the host's network, and what they were.
+//!
+//! What is set for all containers is put back when the last of them goes, which
+//! another process may have to do: so a record of it lies in a file before
+//! anything is changed. It is only ever read and written under the lock.
+
+use std::{
+    fmt, fs,
+    io::{ErrorKind, Write},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Error, Family};
+
+/// Shows the network namespace of the thread that looks.
+const ROOT: &str = "/proc/sys";
+
+const IPV4_FORWARDING: &str = "net/ipv4/ip_forward";
+const IPV6_FORWARDING: &str = "net/ipv6/conf/all/forwarding";
+
+/// Names with which our links begin: `ve-`, `vb-`, `vz-`. What is behind them
+/// has no say in the host's routes.
+const OWN_LINKS: [&str; 3] = ["ve-", "vb-", "vz-"];
+
+/// A sysctl that was set, for the user to know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SysctlChange {
+    /// Its path below `/proc/sys`.
+    path: String,
+    before: String,
+    after: String,
+}
+
+impl fmt::Display for SysctlChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { before, after, .. } = self;
+        write!(f, "{} set to {after} (was {before})", dotted(&self.path))
+    }
+}
+
+/// As sysctl(8) names it, which exchanges dots and slashes.
+fn dotted(path: &str) -> String {
+    path.chars()
+        .map(|c| match c {
+            '/' => '.',
+            '.' => '/',
+            other => other,
+        })
+        .collect()
+}
+
+/// What is to be put back when the last container goes.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    changes: Vec<SysctlChange>,
+    /// Path and value of what the kernel changes along with them.
+    side_effects: Vec<(String, String)>,
+    /// Links of others that have a route to `::1`.
+    pub loopback_routes: Vec<String>,
+}
+
+impl Record {
+    /// The record in `directory`, empty if there is none.
+    pub fn read(directory: &Path) -> Result<Self, Error> {
+        let path = record_path(directory);
+        match fs::read(&path) {
+            Ok(text) => {
+                serde_json::from_slice(&text).map_err(|error| file_error("read", path, error))
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(file_error("read", path, error)),
+        }
+    }
+
+    pub fn exists(directory: &Path) -> bool {
+        record_path(directory).exists()
+    }
+
+    pub fn write(&self, directory: &Path) -> Result<(), Error> {
+        let path = record_path(directory);
+        let temporary = path.with_extension("new");
+        let text = serde_json::to_vec(self).map_err(|error| file_error("write", &path, error))?;
+        let write = || {
+            let mut file = fs::File::create(&temporary)?;
+            file.write_all(&text)?;
+            file.sync_all()?;
+            fs::rename(&temporary, &path)
+        };
+        write().map_err(|error| file_error("write", &path, error))
+    }
+
+    pub fn remove(directory: &Path) -> Result<(), Error> {
+        let path = record_path(directory);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(file_error("remove", path, error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes up what `changes` will change, except for what an earlier
+    /// container changed, and links that will have a route to `::1`.
+    pub fn add(&mut self, changes: &[SysctlChange], loopback_routes: Vec<String>) {
+        for change in changes {
+            if self.changes.iter().any(|known| known.path == change.path) {
+                continue;
+            }
+            self.side_effects.extend(side_effects(&change.path));
+            self.changes.push(change.clone());
+        }
+        for link in loopback_routes {
+            if !self.loopback_routes.contains(&link) {
+                self.loopback_routes.push(link);
+            }
+        }
+    }
+
+    /// Gives every sysctl its value back, unless somebody has set it meanwhile.
+    pub fn put_back(&self) -> Result<(), Error> {
+        for change in self.changes.iter().rev() {
+            if read(&change.path).as_ref() == Some(&change.after) {
+                write(&change.path, &change.before)?;
+            }
+        }
+        for (path, value) in &self.side_effects {
+            if read(path).is_some_and(|now| now != *value) {
+                write(path, value)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn record_path(directory: &Path) -> PathBuf {
+    directory.join("sysctls.json")
+}
+
+/// What has to be set so that the host passes packets of a family on.
+pub fn for_forwarding(family: Family) -> Vec<SysctlChange> {
+    match family {
+        Family::V4 => change(IPV4_FORWARDING, "1").into_iter().collect(),
+        Family::V6 => {
+            let Some(forwarding) = change(IPV6_FORWARDING, "1") else {
+                return Vec::new();
+            };
+            // A router does not listen to router advertisements, and forgets
+            // the routes that it has from them, unless accept_ra is 2
+            // (ip-sysctl). The order matters.
+            let mut changes = changes_to_keep_advertisements();
+            changes.push(forwarding);
+            changes
+        }
+    }
+}
+
+/// What has to be set so that packets from and to 127.0.0.0/8 may pass `link`.
+pub fn for_loopback(link: &str) -> Vec<SysctlChange> {
+    change(&route_localnet(link), "1").into_iter().collect()
+}
+
+/// Closes a link of our own to 127.0.0.0/8; `false` if it is gone.
+pub fn close_loopback(link: &str) -> Result<bool, Error> {
+    let path = route_localnet(link);
+    match read(&path) {
+        None => Ok(false),
+        Some(value) => {
+            if value != "0" {
+                write(&path, "0")?;
+            }
+            Ok(true)
+        }
+    }
+}
+
+pub fn set(change: &SysctlChange) -> Result<(), Error> {
+    write(&change.path, &change.after)
+}
+
+fn route_localnet(link: &str) -> String {
+    format!("net/ipv4/conf/{link}/route_localnet")
+}
+
+fn changes_to_keep_advertisements() -> Vec<SysctlChange> {
+    links("net/ipv6/conf")
+        .iter()
+        .filter(|link| !OWN_LINKS.iter().any(|own| link.starts_with(own)))
+        .filter(|link| !["all", "default", "lo"].contains(&link.as_str()))
+        .filter(|link| {
+            read(&format!("net/ipv6/conf/{link}/forwarding")).as_deref() == Some("0")
+                && read(&format!("net/ipv6/conf/{link}/accept_ra")).as_deref() == Some("1")
+        })
+        .filter_map(|link| change(&format!("net/ipv6/conf/{link}/accept_ra"), "2"))
+        .collect()
+}
+
+/// What setting the forwarding of all links back to 0 will not leave as it is:
+/// it sets each link's to 0, and in IPv4 lets redirects be accepted (ip-sysctl;
+/// `inet_forward_change` in net/ipv4/devinet.c).
+fn side_effects(path: &str) -> Vec<(String, String)> {
+    let (conf, all) = match path {
+        IPV4_FORWARDING => ("net/ipv4/conf", Some("net/ipv4/conf/all/accept_redirects")),
+        IPV6_FORWARDING => ("net/ipv6/conf", None),
+        _ => return Vec::new(),
+    };
+    let forwarding = links(conf)
+        .into_iter()
+        .filter(|link| link != "all")
+        .map(|link| format!("{conf}/{link}/forwarding"))
+        .filter_map(|path| Some((read(&path)?, path)))
+        .filter(|(value, _)| value != "0")
+        .map(|(value, path)| (path, value));
+    let all = all.and_then(|path| Some((path.to_owned(), read(path)?)));
+    forwarding.chain(all).collect()
+}
+
+fn change(path: &str, after: &str) -> Option<SysctlChange> {
+    let before = read(path)?;
+    (before != after).then(|| SysctlChange {
+        path: path.to_owned(),
+        before,
+        after: after.to_owned(),
+    })
+}
+
+/// `None` if there is no such sysctl, because its link or family is not there.
+fn read(path: &str) -> Option<String> {
+    let value = fs::read_to_string(Path::new(ROOT).join(path)).ok()?;
+    Some(value.trim_end().to_owned())
+}
+
+fn write(path: &str, value: &str) -> Result<(), Error> {
+    let path = Path::new(ROOT).join(path);
+    let write = || {
+        fs::OpenOptions::new()
+            .write(true)
+            .open(&path)?
+            .write_all(value.as_bytes())
+    };
+    write().map_err(|error| file_error("set", &path, error))
+}
+
+fn links(conf: &str) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(Path::new(ROOT).join(conf)) else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .collect()
+}
+
+fn file_error(
+    operation: &'static str,
+    path: impl Into<PathBuf>,
+    error: impl Into<std::io::Error>,
+) -> Error {
+    Error::File {
+        operation,
+        path: path.into(),
+        source: error.into(),
+    }
+}

@@ -1,0 +1,41 @@
+//! Links that share an interface of the host: macvlan and ipvlan.
+//!
+//! They are made in the container's namespace, under their final names, and
+//! down as systemd-nspawn leaves them: what they are to be is the container's
+//! own business.
+
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use netlink_packet_route::link::{IpVlanMode, MacVlanMode};
+use rtnetlink::{Handle, LinkIpVlan, LinkMacVlan};
+
+use crate::{Cause, link};
+
+/// Creates a macvlan link on the link with the index `parent` in the namespace
+/// of `netlink`.
+pub async fn create(
+    netlink: &Handle,
+    parent: u32,
+    name: &str,
+    netns: BorrowedFd<'_>,
+) -> Result<(), Cause> {
+    let message = LinkMacVlan::new(name, parent, MacVlanMode::Bridge)
+        .setns_by_fd(netns.as_raw_fd())
+        .build();
+    link::create(netlink, message).await?;
+    Ok(())
+}
+
+/// Creates an ipvlan link likewise.
+pub async fn create_ipvlan(
+    netlink: &Handle,
+    parent: u32,
+    name: &str,
+    netns: BorrowedFd<'_>,
+) -> Result<(), Cause> {
+    let message = LinkIpVlan::new(name, parent, IpVlanMode::L2)
+        .setns_by_fd(netns.as_raw_fd())
+        .build();
+    link::create(netlink, message).await?;
+    Ok(())
+}

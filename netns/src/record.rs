@@ -1,0 +1,83 @@
+//! What an interface of the host was before it moved into a container, as a
+//! file.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{self, Write},
+    path::Path,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::Cause;
+
+/// An interface with all that a move takes from it and that a container can
+/// change.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Its name on the host.
+    pub name: String,
+    /// Its index, which it keeps in the container.
+    pub index: u32,
+    /// What kind of virtual link it is; none for a physical one.
+    pub kind: Option<String>,
+    /// Whether it was up.
+    pub up: bool,
+    /// Its MTU, in bytes.
+    pub mtu: Option<u32>,
+    /// Its hardware address.
+    pub hardware_address: Option<Vec<u8>>,
+    /// Its alternative names.
+    pub altnames: Vec<String>,
+    /// The name of the bridge, bond or the like that it was a port of.
+    pub master: Option<String>,
+    /// Its addresses, each as the kernel's message for it (`RTM_NEWADDR` in
+    /// rtnetlink(7)), so that nothing of them is lost.
+    pub addresses: Vec<Vec<u8>>,
+    /// The routes that lead through it, likewise (`RTM_NEWROUTE`).
+    pub routes: Vec<Vec<u8>>,
+    /// Values by file below `/proc/sys`.
+    pub sysctls: BTreeMap<String, String>,
+}
+
+/// Writes the file whole or not at all.
+pub fn write(path: &Path, interfaces: &[Settings]) -> Result<(), Cause> {
+    let text = serde_json::to_vec(interfaces).map_err(io::Error::from)?;
+    let unfinished = path.with_extension("json.new");
+    let mut file = File::create(&unfinished)?;
+    file.write_all(&text)?;
+    file.sync_all()?;
+    Ok(fs::rename(unfinished, path)?)
+}
+
+/// What the file says, if there is one.
+pub fn read(path: &Path) -> Result<Option<Vec<Settings>>, Cause> {
+    let text = match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        text => text?,
+    };
+    let interfaces = serde_json::from_slice(&text).map_err(io::Error::from)?;
+    Ok(Some(interfaces))
+}
+
+/// Removes the file, unless there is none.
+pub fn remove(path: &Path) -> Result<(), Cause> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in ".{0,64}") {
+            let _ = serde_json::from_str::<Vec<super::Settings>>(&text);
+        }
+    }
+}

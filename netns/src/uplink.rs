@@ -1,0 +1,43 @@
+//! The host's way to the outside.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use rtnetlink::Handle;
+
+use crate::{Cause, Error, link, netlink, route};
+
+/// Addresses that no network has a route of its own to, so that the kernel
+/// shows the default route when asked for them: TEST-NET-1 (RFC 5737) and the
+/// documentation prefix (RFC 3849). Nothing is sent to them.
+const OUTSIDE: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+    IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
+];
+
+/// The MTU, in bytes, of the link that the default route of IPv4, or else that
+/// of IPv6, leads through. `None` where there is no such route.
+///
+/// # Errors
+///
+/// [`Error::List`] if the kernel refuses, [`Error::Prepare`] if it cannot be
+/// asked.
+pub fn uplink_mtu() -> Result<Option<u32>, Error> {
+    netlink::block_on(async {
+        let netlink = netlink::connect()?;
+        let found = find(&netlink).await;
+        found.map_err(|cause| Error::List {
+            objects: "default route",
+            cause,
+        })
+    })
+}
+
+async fn find(netlink: &Handle) -> Result<Option<u32>, Cause> {
+    for address in OUTSIDE {
+        if let Some(index) = route::link_towards(netlink, address).await? {
+            let link = link::find_by_index(netlink, index).await?;
+            return Ok(link.as_ref().and_then(link::mtu_of));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,234 @@
+//! Containers in a bridge that exists, and in zones.
+
+#![allow(missing_docs)]
+
+mod common;
+mod observe;
+
+use std::{sync::Barrier, thread};
+
+use netns::{Bridge, Spec, Veth, ZoneName};
+
+use common::{
+    RunDirectory, World, assert_becomes, assert_traffic, everything, interface, ip, name, veth4,
+    veth6,
+};
+use observe::observe;
+
+const LONG: [&str; 2] = ["a-long-container-name-1", "a-long-container-name-2"];
+
+/// A container in `bridge` with the addresses 10.0.0.N/24 and fd00::N/64.
+fn in_bridge(container: &str, bridge: &Bridge, number: u8, directory: &RunDirectory) -> Spec {
+    let v4 = veth4(Some("10.0.0.1/24"), Some(&format!("10.0.0.{number}/24")));
+    let v6 = veth6(Some("fd00::1/64"), Some(&format!("fd00::{number}/64")));
+    let veth = Veth {
+        host_address6: v6.host_address6,
+        local_address6: v6.local_address6,
+        bridge: Some(bridge.clone()),
+        ..v4
+    };
+    Spec {
+        veth: Some(veth),
+        ..Spec::new(name(container), directory.path())
+    }
+}
+
+fn zone(name: &str) -> Bridge {
+    Bridge::Zone(ZoneName::new(name).expect("a zone's name"))
+}
+
+/// Two containers, and the host as the router that they have been told of.
+fn assert_all_reach_each_other(first: &World, second: &World) {
+    for [one, other, router] in [
+        ["10.0.0.2", "10.0.0.3", "10.0.0.1"],
+        ["fd00::2", "fd00::3", "fd00::1"],
+    ] {
+        assert_traffic((&first.container, one), (&second.container, other));
+        assert_traffic((&first.container, one), (&first.host, router));
+    }
+}
+
+#[test]
+fn containers_in_a_bridge_reach_each_other_and_the_host() {
+    for names in [["web", "db"], LONG] {
+        let first = World::new();
+        let second = first.with_another_container();
+        let directory = RunDirectory::new();
+        first.host.run(|| {
+            ip("link add br0 mtu 1400 up type bridge");
+            ip("address add 10.0.0.1/24 dev br0");
+            ip("address add fd00::1/64 dev br0 nodad");
+        });
+        let bridge = Bridge::Existing(interface("br0"));
+        for (world, container, number) in [(&first, names[0], 2), (&second, names[1], 3)] {
+            let spec = in_bridge(container, &bridge, number, &directory);
+            first.host.run(|| netns::check(&spec)).expect("check");
+            world.apply(&spec).expect("apply");
+        }
+        assert_all_reach_each_other(&first, &second);
+
+        let seen = first.container.run(observe);
+        assert_eq!(
+            seen.routes("eth0"),
+            ["0.0.0.0/0 via 10.0.0.1", "::/0 via fd00::1"]
+        );
+        for link in ["br0", &format!("vb-{}", names[0])] {
+            let words = first.host.run(|| ip(&format!("link show {link}")));
+            assert!(words.contains(" mtu 1400 "), "{words}");
+        }
+    }
+}
+
+#[test]
+fn a_bridge_of_others_stays() {
+    let world = World::new();
+    let directory = RunDirectory::new();
+    world.host.run(|| {
+        ip("link add br0 address 02:00:00:00:00:01 type bridge");
+        ip("link add vz-theirs address 02:00:00:00:00:02 type bridge");
+    });
+    let before = world.host.run(everything);
+    for bridge in [Bridge::Existing(interface("br0")), zone("theirs")] {
+        let spec = in_bridge("web", &bridge, 2, &directory);
+        world.apply(&spec).expect("apply");
+        world
+            .host
+            .run(|| netns::reclaim(&spec.container, directory.path()))
+            .expect("reclaim");
+        assert_eq!(world.host.run(everything), before);
+        world.container.run(|| ip("link set lo down"));
+    }
+}
+
+#[test]
+fn a_missing_bridge_is_said_before_anything_is_done() {
+    let world = World::new();
+    let directory = RunDirectory::new();
+    let bridge = Bridge::Existing(interface("br0"));
+    let spec = in_bridge("web", &bridge, 2, &directory);
+    let error = world
+        .host
+        .run(|| netns::check(&spec))
+        .expect_err("no bridge");
+    assert_eq!(
+        error.to_string(),
+        "cannot put the container into bridge br0: the host has no such link"
+    );
+    let hint = error.hint().expect("a hint");
+    assert!(hint.contains("ip link add br0 up type bridge"), "{hint}");
+}
+
+#[test]
+fn what_is_no_bridge_is_said() {
+    let world = World::new();
+    let directory = RunDirectory::new();
+    world.host.run(|| {
+        ip("link add br0 type veth peer name other");
+        ip("link add vz-lan type veth peer name another");
+    });
+    for (bridge, link) in [
+        (Bridge::Existing(interface("br0")), "br0"),
+        (zone("lan"), "vz-lan"),
+    ] {
+        let spec = in_bridge("web", &bridge, 2, &directory);
+        let error = world
+            .host
+            .run(|| netns::check(&spec))
+            .expect_err("no bridge");
+        assert_eq!(
+            error.to_string(),
+            format!("cannot put the container into bridge {link}: it is a veth link and no bridge")
+        );
+    }
+}
+
+#[test]
+fn a_zone_comes_with_its_first_container_and_goes_with_its_last() {
+    let first = World::new();
+    let second = first.with_another_container();
+    let directory = RunDirectory::new();
+    let before = first.host.run(everything);
+    let specs = [
+        in_bridge("web", &zone("lan"), 2, &directory),
+        in_bridge(LONG[0], &zone("lan"), 3, &directory),
+    ];
+    for (world, spec) in [(&first, &specs[0]), (&second, &specs[1])] {
+        first.host.run(|| netns::check(spec)).expect("check");
+        world.apply(spec).expect("apply");
+    }
+    first.host.run(|| {
+        ip("address add 10.0.0.1/24 dev vz-lan");
+        ip("address add fd00::1/64 dev vz-lan nodad");
+    });
+    assert_all_reach_each_other(&first, &second);
+
+    let release = |spec: &Spec| {
+        let released = first
+            .host
+            .run(|| netns::release(&spec.container, directory.path()));
+        assert!(released.expect("release").is_empty());
+    };
+    release(&specs[0]);
+    let left = first.host.run(observe).links;
+    assert!(left.contains(&"vz-lan up".to_owned()), "{left:?}");
+    assert_eq!(left.len(), 3, "{left:?}");
+    release(&specs[1]);
+    assert_eq!(first.host.run(everything), before);
+    release(&specs[1]);
+    assert_eq!(first.host.run(everything), before);
+}
+
+/// The container's namespace may have taken its port along already.
+#[test]
+fn a_zone_goes_without_a_look_at_its_last_port() {
+    let world = World::new();
+    let directory = RunDirectory::new();
+    let before = world.host.run(everything);
+    let spec = in_bridge("web", &zone("lan"), 2, &directory);
+    world.apply(&spec).expect("apply");
+    let World { host, container } = world;
+    drop(container);
+    assert_becomes("lo down vz-lan up", || host.run(observe).links.join(" "));
+    host.run(|| netns::release(&name("another"), directory.path()))
+        .expect("release");
+    assert_eq!(host.run(everything), before);
+}
+
+/// Many containers that come and go at once: each finds its port in a bridge
+/// that is there as long as it is, and the last takes the bridge along.
+#[test]
+fn a_zone_survives_containers_that_come_and_go_at_once() {
+    const CONTAINERS: usize = 4;
+    const ROUNDS: usize = 6;
+    let worlds: Vec<World> = {
+        let first = World::new();
+        let mut worlds: Vec<World> = (1..CONTAINERS)
+            .map(|_| first.with_another_container())
+            .collect();
+        worlds.push(first);
+        worlds
+    };
+    let directory = RunDirectory::new();
+    let before = worlds[0].host.run(everything);
+    let start = Barrier::new(CONTAINERS);
+    thread::scope(|scope| {
+        for (number, world) in worlds.iter().enumerate() {
+            let (start, directory) = (&start, &directory);
+            scope.spawn(move || {
+                let container = format!("web-{number}");
+                let spec = in_bridge(&container, &zone("lan"), 2, directory);
+                start.wait();
+                for _ in 0..ROUNDS {
+                    world.apply(&spec).expect("apply");
+                    let port = world.host.run(|| ip(&format!("link show vb-{container}")));
+                    assert!(port.contains(" master vz-lan "), "{port}");
+                    world
+                        .host
+                        .run(|| netns::release(&spec.container, directory.path()))
+                        .expect("release");
+                }
+            });
+        }
+    });
+    assert_eq!(worlds[0].host.run(everything), before);
+}

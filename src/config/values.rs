@@ -1,0 +1,208 @@
+//! The values that keys can have. Each parser answers with what it expects.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use netns::firewall::{Forward, Protocol};
+use netns::ipnet::{Ipv4Net, Ipv6Net};
+use netns::{Bridge, ExtraVeth, HostInterface, InterfaceName, MacAddress, Veth};
+
+/// A value, or what would have been one.
+type Parsed<T> = Result<T, &'static str>;
+
+pub fn path(text: &str) -> Parsed<PathBuf> {
+    let path = PathBuf::from(text);
+    if path.is_absolute() {
+        Ok(path)
+    } else {
+        Err("an absolute path")
+    }
+}
+
+pub fn switch(text: &str) -> Parsed<bool> {
+    match text {
+        "0" => Ok(false),
+        "1" => Ok(true),
+        _ => Err("0 or 1"),
+    }
+}
+
+pub fn seconds(text: &str) -> Parsed<Duration> {
+    text.parse()
+        .map(Duration::from_secs)
+        .map_err(|_| "a whole number of seconds")
+}
+
+/// Without a prefix length, the address stands alone.
+pub fn address4(text: &str) -> Parsed<Ipv4Net> {
+    let alone = || text.parse::<Ipv4Addr>().map(Ipv4Net::from);
+    text.parse()
+        .or_else(|_| alone())
+        .map_err(|_| "an IPv4 address, as 10.233.1.2 or 10.233.1.2/24")
+}
+
+/// Without a prefix length, the address stands alone.
+pub fn address6(text: &str) -> Parsed<Ipv6Net> {
+    let alone = || text.parse::<Ipv6Addr>().map(Ipv6Net::from);
+    text.parse()
+        .or_else(|_| alone())
+        .map_err(|_| "an IPv6 address, as fc00::2 or fc00::2/64")
+}
+
+pub fn mac(text: &str) -> Parsed<MacAddress> {
+    text.parse()
+        .map_err(|_| "the hardware address of one interface, as 02:00:00:12:34:56")
+}
+
+pub fn interface(text: &str) -> Parsed<InterfaceName> {
+    InterfaceName::new(text).map_err(|_| "an interface's name of at most 15 characters")
+}
+
+/// Interfaces of the host, separated by blanks.
+pub fn interfaces(text: &str) -> Parsed<Vec<HostInterface>> {
+    text.split_whitespace()
+        .map(host_interface)
+        .collect::<Parsed<_>>()
+        .map_err(|_| "names of interfaces separated by blanks, as eth1 or eth1:lan0")
+}
+
+/// An interface of the host, perhaps with a name of its own inside.
+pub fn host_interface(text: &str) -> Parsed<HostInterface> {
+    let expected = "an interface's name, as eth1 or eth1:lan0";
+    let (outside, inside) = match text.split_once(':') {
+        Some((outside, inside)) => (outside, Some(inside)),
+        None => (text, None),
+    };
+    Ok(HostInterface {
+        interface: interface(outside).map_err(|_| expected)?,
+        name: inside.map(interface).transpose().map_err(|_| expected)?,
+    })
+}
+
+/// `[PROTOCOL:]HOST_PORT[:CONTAINER_PORT]`, separated by commas, as
+/// systemd-nspawn's `--port=` has them.
+pub fn ports(text: &str) -> Parsed<Vec<Forward>> {
+    text.split(',')
+        .map(|word| port(word.trim()))
+        .collect::<Parsed<_>>()
+        .map_err(|_| "ports separated by commas, as 8080:80 or udp:53")
+}
+
+/// One word of [`ports`].
+pub fn port(text: &str) -> Parsed<Forward> {
+    let expected = "a port, as 8080:80 or udp:53";
+    let (protocol, ports) = match text.split_once(':') {
+        Some(("tcp", ports)) => (Protocol::Tcp, ports),
+        Some(("udp", ports)) => (Protocol::Udp, ports),
+        Some(("sctp", ports)) => (Protocol::Sctp, ports),
+        _ => (Protocol::Tcp, text),
+    };
+    let (host, container) = ports.split_once(':').unwrap_or((ports, ports));
+    let number = |text: &str| match text.parse::<u16>() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err(expected),
+    };
+    Ok(Forward {
+        protocol,
+        host_port: number(host)?,
+        container_port: number(container)?,
+    })
+}
+
+/// Addresses of the host, separated by blanks or commas.
+pub fn host_addresses(text: &str) -> Parsed<Vec<IpAddr>> {
+    text.split([' ', ','])
+        .filter(|word| !word.is_empty())
+        .map(|word| {
+            word.parse()
+                .map_err(|_| "addresses of the host, as 192.0.2.1")
+        })
+        .collect()
+}
+
+/// Further links, separated by blanks: `NAME[,OPTION=VALUE…]` with the words of
+/// `containers.<name>.extraVeths` of NixOS.
+pub fn extra_veths(text: &str) -> Parsed<Vec<ExtraVeth>> {
+    text.split_whitespace().map(extra_veth).collect()
+}
+
+fn extra_veth(text: &str) -> Parsed<ExtraVeth> {
+    let expected = "NAME[,OPTION=VALUE…] separated by blanks, with the options hostName, \
+                    hostBridge, hostAddress, hostAddress6, localAddress, localAddress6";
+    let mut words = text.split(',');
+    let name = words.next().unwrap_or_default();
+    let mut extra = ExtraVeth {
+        name: interface(name).map_err(|_| expected)?,
+        host_name: None,
+        veth: Veth::default(),
+    };
+    for word in words {
+        let (option, value) = word.split_once('=').ok_or(expected)?;
+        match option {
+            "hostName" => extra.host_name = Some(interface(value)?),
+            "hostBridge" => extra.veth.bridge = Some(Bridge::Existing(interface(value)?)),
+            "hostAddress" => extra.veth.host_address = Some(address4(value)?),
+            "hostAddress6" => extra.veth.host_address6 = Some(address6(value)?),
+            "localAddress" => extra.veth.local_address = Some(address4(value)?),
+            "localAddress6" => extra.veth.local_address6 = Some(address6(value)?),
+            _ => return Err(expected),
+        }
+    }
+    Ok(extra)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_those_of_nspawn() {
+        let forward = |protocol, host_port, container_port| Forward {
+            protocol,
+            host_port,
+            container_port,
+        };
+        assert_eq!(
+            ports("tcp:8080:80,udp:53, 22"),
+            Ok(vec![
+                forward(Protocol::Tcp, 8080, 80),
+                forward(Protocol::Udp, 53, 53),
+                forward(Protocol::Tcp, 22, 22),
+            ])
+        );
+        for bad in [
+            "", "0", "65536", "icmp:1", "1:2:3", "tcp:", "80:", "a", "80,,81",
+        ] {
+            assert!(ports(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn interfaces_may_get_a_name_of_their_own() {
+        let named = interfaces("eth1  eth2:lan0").expect("valid");
+        assert_eq!(named.len(), 2);
+        assert_eq!(named[0].name, None);
+        assert_eq!(named[1].name, interface("lan0").ok());
+        for bad in ["eth/1", "eth1:", "an-interface-name-too-long", "a:b:c"] {
+            assert!(interfaces(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn extra_veths_have_the_words_of_nixos() {
+        let extra = extra_veths("lan,hostName=lan-web,localAddress=10.0.0.2/24 wan,hostBridge=br0");
+        let extra = extra.expect("valid");
+        assert_eq!(extra[0].host_name, interface("lan-web").ok());
+        assert_eq!(extra[0].veth.local_address, address4("10.0.0.2/24").ok());
+        assert!(extra[1].veth.bridge.is_some());
+        for bad in [
+            "lan,hostName",
+            "lan,speed=9",
+            "lan,localAddress=x",
+            ",hostName=a",
+        ] {
+            assert!(extra_veths(bad).is_err(), "{bad:?}");
+        }
+    }
+}

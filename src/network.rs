@@ -1,0 +1,232 @@
+//! A container's network: which one it is, and what the host's part of it is.
+
+use std::net::IpAddr;
+use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use netns::firewall::{self, SysctlChange};
+use netns::{Bridge, ContainerName, HostLink};
+
+use crate::config::ContainerConfig;
+use crate::container::Container;
+
+/// A private network, resolved: its links, and what leads into it and out.
+#[derive(Debug)]
+pub struct PrivateNetwork {
+    links: netns::Spec,
+    firewall: firewall::Spec,
+    /// What all containers need while they run.
+    run_directory: PathBuf,
+}
+
+/// One step of the host's part, with its manual page, for who shows a plan.
+#[derive(Debug, serde::Serialize)]
+#[serde(untagged)]
+pub enum Step {
+    /// A link, an address or a route.
+    Link(netns::Step),
+    /// A rule or a setting of the host.
+    Firewall(firewall::Step),
+}
+
+/// Which network the container's processes see.
+pub fn kind(config: &ContainerConfig) -> Result<runtime::Network> {
+    let links = has_links(config);
+    if let Some(path) = &config.network_namespace {
+        if links || config.private_network {
+            bail!(
+                "NETWORK_NAMESPACE_PATH goes with none of PRIVATE_NETWORK, HOST_ADDRESS, \
+                 LOCAL_ADDRESS, LOCAL_MAC_ADDRESS, HOST_BRIDGE, EXTRA_VETHS, INTERFACES, \
+                 MACVLANS and their flags: who made {} set it up",
+                path.display()
+            );
+        }
+        refuse_ports(config)?;
+        return Ok(runtime::Network::Namespace(path.clone()));
+    }
+    // As with systemd-nspawn, a link implies a network to have it in.
+    if links || config.private_network {
+        return Ok(runtime::Network::Private);
+    }
+    refuse_ports(config)?;
+    Ok(runtime::Network::Host)
+}
+
+/// Ports lead to a network that is the container's own and made by us.
+fn refuse_ports(config: &ContainerConfig) -> Result<()> {
+    if config.host_ports.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "HOST_PORT and --port need PRIVATE_NETWORK=1: without a network of its own, the \
+         container's ports are where its processes open them"
+    )
+}
+
+fn has_links(config: &ContainerConfig) -> bool {
+    has_veth(config)
+        || !config.extra_veths.is_empty()
+        || !config.interfaces.is_empty()
+        || !config.macvlans.is_empty()
+        || !config.ipvlans.is_empty()
+}
+
+fn has_veth(config: &ContainerConfig) -> bool {
+    config.veth
+        || config.addresses().next().is_some()
+        || config.local_mac_address.is_some()
+        || config.host_bridge.is_some()
+        || config.zone.is_some()
+}
+
+/// What the host's end of the link is put into.
+fn bridge(config: &ContainerConfig) -> Result<Option<Bridge>> {
+    match (&config.host_bridge, &config.zone) {
+        (Some(bridge), Some(zone)) => bail!(
+            "HOST_BRIDGE (or --network-bridge) is {bridge} and the bridge of --network-zone is \
+             {}, but a link ends in one bridge; remove one of them",
+            zone.bridge()
+        ),
+        (Some(bridge), None) => Ok(Some(Bridge::Existing(bridge.clone()))),
+        (None, zone) => Ok(zone.clone().map(Bridge::Zone)),
+    }
+}
+
+/// The private network of a container as configured.
+pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<PrivateNetwork> {
+    let name = ContainerName::new(container.name().as_str())?;
+    let run_directory = container.places().run_dir();
+    let bridge = bridge(config)?;
+    let mut links = netns::Spec::new(name.clone(), run_directory);
+    if has_veth(config) {
+        links.veth = Some(netns::Veth {
+            host_address: config.host_address,
+            host_address6: config.host_address6,
+            local_address: config.local_address,
+            local_address6: config.local_address6,
+            mac_address: config.local_mac_address,
+            mtu: netns::uplink_mtu()?,
+            bridge: bridge.clone(),
+        });
+    }
+    links.extra_veths = config.extra_veths.clone();
+    links.interfaces = config.interfaces.clone();
+    links.macvlans = config.macvlans.clone();
+    links.ipvlans = config.ipvlans.clone();
+    let link = match &bridge {
+        Some(bridge) => bridge.interface().to_string(),
+        None => HostLink::veth(&name).interface().to_owned(),
+    };
+    let firewall = firewall::Spec {
+        container: name,
+        link,
+        address: config.local_address.map(|address| address.addr()),
+        address6: config.local_address6.map(|address| address.addr()),
+        forwards: config.host_ports.clone(),
+        bind_host: config.bind_host.clone(),
+        nat: config.nat && bridge.is_none(),
+    };
+    require_address(&firewall)?;
+    Ok(PrivateNetwork {
+        links,
+        firewall,
+        run_directory: run_directory.to_owned(),
+    })
+}
+
+/// A port leads to an address; on a bridge the container may have got its own
+/// from somebody else, whom nobody here knows.
+fn require_address(firewall: &firewall::Spec) -> Result<()> {
+    if !firewall.forwards.is_empty() && firewall.address.is_none() && firewall.address6.is_none() {
+        bail!("HOST_PORT needs LOCAL_ADDRESS or LOCAL_ADDRESS6, where the ports lead to");
+    }
+    let unreachable = |host: &&IpAddr| match host {
+        IpAddr::V4(_) => firewall.address.is_none(),
+        IpAddr::V6(_) => firewall.address6.is_none(),
+    };
+    if let Some(host) = firewall.bind_host.iter().find(unreachable) {
+        bail!("BIND_HOST is {host}, but the container has no address of that family");
+    }
+    Ok(())
+}
+
+impl PrivateNetwork {
+    /// Looks whether the host has what the network needs. Changes nothing.
+    pub fn check(&self) -> Result<()> {
+        netns::check(&self.links)?;
+        if !self.firewall.forwards.is_empty() {
+            firewall::conflict(&self.firewall)?;
+        }
+        Ok(())
+    }
+
+    /// What [`PrivateNetwork::connect`] and [`PrivateNetwork::open`] will do, in
+    /// this order.
+    pub fn plan(&self) -> Vec<Step> {
+        let links = netns::plan(&self.links).into_iter().map(Step::Link);
+        let rules = firewall::plan(&self.firewall)
+            .into_iter()
+            .map(Step::Firewall);
+        links.chain(rules).collect()
+    }
+
+    /// Furnishes the network namespace of the container with its links.
+    pub fn connect(&self, container: BorrowedFd<'_>) -> Result<()> {
+        Ok(netns::apply(&netns::plan(&self.links), container)?)
+    }
+
+    /// Forwards ports and masquerades. Returns the settings of the host that it
+    /// changed.
+    pub fn open(&self) -> Result<Vec<SysctlChange>> {
+        let rules = firewall::plan(&self.firewall);
+        if rules.is_empty() {
+            return Ok(Vec::new());
+        }
+        let name = &self.firewall.container;
+        Ok(firewall::apply(name, &rules, &self.run_directory)?)
+    }
+}
+
+impl Step {
+    /// The page that describes it.
+    pub fn manual(&self) -> &'static str {
+        match self {
+            Self::Link(step) => step.manual(),
+            Self::Firewall(step) => step.manual(),
+        }
+    }
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Link(step) => step.fmt(f),
+            Self::Firewall(step) => step.fmt(f),
+        }
+    }
+}
+
+/// Takes back what does not go with the container's network namespace: moved
+/// interfaces, zones, rules and settings of the host.
+pub fn release(container: &Container) -> Result<()> {
+    take_back(container, netns::release)
+}
+
+/// Takes back all that an earlier life has left, its links included.
+pub fn reclaim(container: &Container) -> Result<()> {
+    take_back(container, netns::reclaim)
+}
+
+type Reclaim = fn(&ContainerName, &Path) -> Result<Vec<netns::Error>, netns::Error>;
+
+fn take_back(container: &Container, links: Reclaim) -> Result<()> {
+    let name = ContainerName::new(container.name().as_str())?;
+    let run_directory = container.places().run_dir();
+    for lost in links(&name, run_directory)? {
+        eprintln!("warning: {lost}");
+    }
+    firewall::remove(&name, run_directory)
+        .context("cannot remove forwarded ports and NAT")
+        .map(drop)
+}

@@ -1,0 +1,369 @@
+//! The flags of systemd-nspawn(1) that `EXTRA_NSPAWN_FLAGS` carries.
+//!
+//! nixpkgs' unit writes the variable without quotes into a shell's command
+//! line, so blanks alone separate words, and no quote holds any together.
+
+use std::path::PathBuf;
+
+use netns::firewall::Forward;
+use netns::{ExtraVeth, HostInterface, InterfaceName, Veth, ZoneName};
+
+use crate::config::values;
+use crate::resolv_conf;
+
+/// A flag, with its value typed and validated.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Flag {
+    /// `--private-network`
+    PrivateNetwork,
+    /// `--network-veth`, `-n`
+    Veth,
+    /// `--network-veth-extra=HOST[:CONTAINER]`
+    ExtraVeth(ExtraVeth),
+    /// `--network-bridge=`
+    Bridge(InterfaceName),
+    /// `--network-zone=`
+    Zone(ZoneName),
+    /// `--network-interface=HOST[:CONTAINER]`
+    Interface(HostInterface),
+    /// `--network-macvlan=HOST[:CONTAINER]`
+    Macvlan(HostInterface),
+    /// `--network-ipvlan=HOST[:CONTAINER]`
+    Ipvlan(HostInterface),
+    /// `--network-namespace-path=`
+    NamespacePath(PathBuf),
+    /// `--port=[PROTOCOL:]HOST[:CONTAINER]`, `-p`
+    Port(Forward),
+    /// `--resolv-conf=`
+    ResolvConf(resolv_conf::Mode),
+}
+
+/// Why flags cannot be used.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub enum FlagError {
+    /// The value does not fit the flag, or is missing.
+    #[error("{flag} is {value:?}, but must be {expected}")]
+    Value {
+        /// The flag as it was written.
+        flag: String,
+        /// The value.
+        value: String,
+        /// What would be right.
+        expected: &'static str,
+    },
+    /// The flag stands alone.
+    #[error("{flag} takes no value, but is {value:?}")]
+    Superfluous {
+        /// The flag.
+        flag: String,
+        /// The value.
+        value: String,
+    },
+    /// The flag is one of systemd-nspawn's that this version cannot do.
+    /// Starting without it would be another container than the one meant.
+    #[error("{0} is not supported yet; remove it to do without it")]
+    Unsupported(String),
+    /// No such flag.
+    #[error("{0} is not known; the flags are those of systemd-nspawn(1)")]
+    Unknown(String),
+    /// A word that stands where a flag is expected.
+    #[error("{0:?} is not a flag; blanks separate words, and quotes do not hold them together")]
+    Word(String),
+}
+
+/// systemd-nspawn's other flags that containers of NixOS are configured with.
+const UNSUPPORTED: [&str; 41] = [
+    "--ambient-capability",
+    "--as-pid2",
+    "--bind",
+    "--bind-ro",
+    "--bind-user",
+    "--capability",
+    "--chdir",
+    "--console",
+    "--cpu-affinity",
+    "--drop-capability",
+    "--ephemeral",
+    "--hostname",
+    "--inaccessible",
+    "--kill-signal",
+    "--link-journal",
+    "--load-credential",
+    "--no-new-privileges",
+    "--notify-ready",
+    "--oom-score-adjust",
+    "--overlay",
+    "--overlay-ro",
+    "--personality",
+    "--private-users",
+    "--private-users-ownership",
+    "--property",
+    "--read-only",
+    "--rlimit",
+    "--set-credential",
+    "--setenv",
+    "--suppress-sync",
+    "--system-call-filter",
+    "--timezone",
+    "--tmpfs",
+    "--user",
+    "--uuid",
+    "--volatile",
+    "-E",
+    "-U",
+    "-a",
+    "-u",
+    "-x",
+];
+
+/// What a flag says.
+enum Meaning {
+    Alone(Flag),
+    With(fn(&str) -> Result<Flag, &'static str>),
+}
+
+/// Reads flags as systemd-nspawn does: `--flag=VALUE`, `--flag VALUE`, `-fVALUE`
+/// and `-f VALUE`, and several short ones behind one dash.
+pub fn parse(text: &str) -> Result<Vec<Flag>, FlagError> {
+    let mut words = text
+        .split([' ', '\t', '\n'])
+        .filter(|word| !word.is_empty());
+    let mut flags = Vec::new();
+    while let Some(word) = words.next() {
+        if word.starts_with("--") && word != "--" {
+            flags.push(long(word, &mut words)?);
+        } else if let Some(letters) = word.strip_prefix('-').filter(|rest| is_name(rest)) {
+            short(letters, &mut words, &mut flags)?;
+        } else {
+            return Err(FlagError::Word(word.to_owned()));
+        }
+    }
+    Ok(flags)
+}
+
+/// Neither `-` alone nor `--`, which end the flags.
+fn is_name(letters: &str) -> bool {
+    !letters.is_empty() && letters != "-"
+}
+
+fn long<'a>(word: &str, words: &mut impl Iterator<Item = &'a str>) -> Result<Flag, FlagError> {
+    let (flag, value) = match word.split_once('=') {
+        Some((flag, value)) => (flag, Some(value)),
+        None => (word, None),
+    };
+    match (meaning(flag)?, value) {
+        (Meaning::Alone(flag), None) => Ok(flag),
+        (Meaning::Alone(_), Some(value)) => Err(FlagError::Superfluous {
+            flag: flag.to_owned(),
+            value: value.to_owned(),
+        }),
+        (Meaning::With(read), value) => {
+            let value = value.or_else(|| words.next()).unwrap_or_default();
+            with_value(flag, value, read)
+        }
+    }
+}
+
+/// The letters behind one dash. The first that takes a value has the rest of
+/// the word for it, or else the next word.
+fn short<'a>(
+    letters: &str,
+    words: &mut impl Iterator<Item = &'a str>,
+    flags: &mut Vec<Flag>,
+) -> Result<(), FlagError> {
+    for (index, letter) in letters.char_indices() {
+        let flag = format!("-{letter}");
+        match meaning(&flag)? {
+            Meaning::Alone(flag) => flags.push(flag),
+            Meaning::With(read) => {
+                let rest = Some(&letters[index + letter.len_utf8()..]);
+                let value = rest.filter(|rest| !rest.is_empty());
+                let value = value.or_else(|| words.next()).unwrap_or_default();
+                flags.push(with_value(&flag, value, read)?);
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn with_value(
+    flag: &str,
+    value: &str,
+    read: fn(&str) -> Result<Flag, &'static str>,
+) -> Result<Flag, FlagError> {
+    read(value).map_err(|expected| FlagError::Value {
+        flag: flag.to_owned(),
+        value: value.to_owned(),
+        expected,
+    })
+}
+
+fn meaning(flag: &str) -> Result<Meaning, FlagError> {
+    Ok(match flag {
+        "--private-network" => Meaning::Alone(Flag::PrivateNetwork),
+        "--network-veth" | "-n" => Meaning::Alone(Flag::Veth),
+        "--network-veth-extra" => Meaning::With(|value| extra_veth(value).map(Flag::ExtraVeth)),
+        "--network-bridge" => Meaning::With(|value| values::interface(value).map(Flag::Bridge)),
+        "--network-zone" => Meaning::With(|value| zone(value).map(Flag::Zone)),
+        "--network-interface" => {
+            Meaning::With(|value| values::host_interface(value).map(Flag::Interface))
+        }
+        "--network-macvlan" => {
+            Meaning::With(|value| values::host_interface(value).map(Flag::Macvlan))
+        }
+        "--network-ipvlan" => {
+            Meaning::With(|value| values::host_interface(value).map(Flag::Ipvlan))
+        }
+        "--network-namespace-path" => {
+            Meaning::With(|value| values::path(value).map(Flag::NamespacePath))
+        }
+        "--port" | "-p" => Meaning::With(|value| values::port(value).map(Flag::Port)),
+        "--resolv-conf" => {
+            Meaning::With(|value| resolv_conf::Mode::parse(value).map(Flag::ResolvConf))
+        }
+        _ if UNSUPPORTED.contains(&flag) => return Err(FlagError::Unsupported(flag.to_owned())),
+        _ => return Err(FlagError::Unknown(flag.to_owned())),
+    })
+}
+
+/// Without a name of its own, the container's end is called as the host's.
+fn extra_veth(value: &str) -> Result<ExtraVeth, &'static str> {
+    let expected = "names of the host's and the container's end of a link, as lan-web:lan0";
+    let (outside, inside) = value.split_once(':').unwrap_or((value, value));
+    Ok(ExtraVeth {
+        name: values::interface(inside).map_err(|_| expected)?,
+        host_name: Some(values::interface(outside).map_err(|_| expected)?),
+        veth: Veth::default(),
+    })
+}
+
+fn zone(value: &str) -> Result<ZoneName, &'static str> {
+    ZoneName::new(value).map_err(|_| "a zone's name of at most 12 characters")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn interface(name: &str) -> InterfaceName {
+        InterfaceName::new(name).expect("valid")
+    }
+
+    fn port(text: &str) -> Flag {
+        Flag::Port(values::port(text).expect("valid"))
+    }
+
+    #[test]
+    fn a_value_follows_an_equals_sign_or_a_blank() {
+        let bridge = Flag::Bridge(interface("br0"));
+        assert_eq!(parse("--network-bridge=br0"), Ok(vec![bridge.clone()]));
+        assert_eq!(parse(" --network-bridge\t br0\n"), Ok(vec![bridge]));
+        assert_eq!(parse(" \n"), Ok(vec![]));
+    }
+
+    #[test]
+    fn short_flags_may_share_a_dash() {
+        let both = vec![Flag::Veth, port("8080:80")];
+        for text in ["-n -p 8080:80", "-n -p8080:80", "-np8080:80", "-np 8080:80"] {
+            assert_eq!(parse(text), Ok(both.clone()), "{text}");
+        }
+        assert_eq!(parse("--network-veth --port=tcp:8080:80"), Ok(both));
+    }
+
+    #[test]
+    fn every_network_flag_is_understood() {
+        let text = "--private-network --network-veth-extra=lan-web:lan0 \
+                    --network-veth-extra wan --network-zone=inner --network-interface=eth1 \
+                    --network-macvlan=eth2:mac0 --network-ipvlan=eth3 \
+                    --network-namespace-path=/run/netns/foo --resolv-conf=off";
+        let extra = |outside: &str, inside: &str| {
+            Flag::ExtraVeth(ExtraVeth {
+                name: interface(inside),
+                host_name: Some(interface(outside)),
+                veth: Veth::default(),
+            })
+        };
+        let moved = |outside: &str, inside: Option<&str>| HostInterface {
+            interface: interface(outside),
+            name: inside.map(interface),
+        };
+        assert_eq!(
+            parse(text),
+            Ok(vec![
+                Flag::PrivateNetwork,
+                extra("lan-web", "lan0"),
+                extra("wan", "wan"),
+                Flag::Zone(ZoneName::new("inner").expect("valid")),
+                Flag::Interface(moved("eth1", None)),
+                Flag::Macvlan(moved("eth2", Some("mac0"))),
+                Flag::Ipvlan(moved("eth3", None)),
+                Flag::NamespacePath("/run/netns/foo".into()),
+                Flag::ResolvConf(resolv_conf::Mode::Off),
+            ])
+        );
+    }
+
+    #[test]
+    fn errors_name_flag_value_and_what_is_expected() {
+        for (text, message) in [
+            (
+                "--network-bridge=a/b",
+                "--network-bridge is \"a/b\", but must be an interface's name of at most 15 \
+                 characters",
+            ),
+            (
+                "--network-zone",
+                "--network-zone is \"\", but must be a zone's name of at most 12 characters",
+            ),
+            (
+                "--network-veth-extra=a:b:c",
+                "--network-veth-extra is \"a:b:c\", but must be names of the host's and the \
+                 container's end of a link, as lan-web:lan0",
+            ),
+            (
+                "--network-macvlan=",
+                "--network-macvlan is \"\", but must be an interface's name, as eth1 or eth1:lan0",
+            ),
+            (
+                "-np 0",
+                "-p is \"0\", but must be a port, as 8080:80 or udp:53",
+            ),
+            (
+                "--network-namespace-path run/foo",
+                "--network-namespace-path is \"run/foo\", but must be an absolute path",
+            ),
+            (
+                "--private-network=yes",
+                "--private-network takes no value, but is \"yes\"",
+            ),
+            (
+                "--bind=/a",
+                "--bind is not supported yet; remove it to do without it",
+            ),
+            ("-nU", "-U is not supported yet; remove it to do without it"),
+            (
+                "--network-bridges=br0",
+                "--network-bridges is not known; the flags are those of systemd-nspawn(1)",
+            ),
+            (
+                "-nä",
+                "-ä is not known; the flags are those of systemd-nspawn(1)",
+            ),
+        ] {
+            let error = parse(text).expect_err(text);
+            assert_eq!(error.to_string(), message, "{text}");
+        }
+        for text in ["--", "-", "--private-network foo", "\"-n\""] {
+            assert!(matches!(parse(text), Err(FlagError::Word(_))), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "(-{0,3}[a-zä]{0,3}[= ]?|--network-|--port|-p|.)*") {
+            let _ = parse(&text);
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! Which `/etc/resolv.conf` a container starts with: `COPY_RESOLV_CONF` and
+//! systemd-nspawn's `--resolv-conf=`.
+//!
+//! A resolver on the host's loopback, as systemd-resolved's on 127.0.0.53, is
+//! out of reach from every network but the host's. There its upstreams take
+//! its place.
+
+use std::io;
+use std::net::IpAddr;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use runtime::Network;
+
+/// The values of `--resolv-conf=`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Leave the container's file alone.
+    Off,
+    /// Leave it alone on a private network, else [`Mode::Copy`] the host's.
+    Auto,
+    /// Write it unless there is something else than a regular file.
+    Copy(Source),
+    /// Write it whatever is there. That stands for `bind-…`, too: a file bound
+    /// over it would not follow the host's either, which is replaced, not
+    /// rewritten, when it changes.
+    Replace(Source),
+}
+
+/// A file of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// What the host itself uses.
+    Host,
+    /// What systemd-resolved is shipped with.
+    Static,
+    /// The servers that systemd-resolved asks.
+    Uplink,
+    /// systemd-resolved itself.
+    Stub,
+}
+
+/// What a start does.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Decision {
+    /// What it writes; `None` leaves the container's file alone.
+    pub contents: Option<String>,
+    /// What the user should know.
+    pub warning: Option<String>,
+}
+
+/// Where local resolvers leave the servers that they ask themselves:
+/// systemd-resolved.service(8), and NetworkManager.conf(5) on `rc-manager`.
+const UPSTREAMS: [&str; 2] = [
+    "/run/systemd/resolve/resolv.conf",
+    "/run/NetworkManager/no-stub-resolv.conf",
+];
+
+impl Mode {
+    /// Reads a value of `--resolv-conf=`.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let expected = "off, auto, or one of copy-, replace- and bind- before host, static, \
+                        uplink or stub (delete is not supported yet)";
+        match text {
+            "off" => return Ok(Self::Off),
+            "auto" => return Ok(Self::Auto),
+            _ => {}
+        }
+        let (how, source) = text.split_once('-').ok_or(expected)?;
+        let source = match source {
+            "host" => Source::Host,
+            "static" => Source::Static,
+            "uplink" => Source::Uplink,
+            "stub" => Source::Stub,
+            _ => return Err(expected),
+        };
+        match how {
+            "copy" => Ok(Self::Copy(source)),
+            "replace" | "bind" => Ok(Self::Replace(source)),
+            _ => Err(expected),
+        }
+    }
+}
+
+impl Source {
+    /// As in systemd-nspawn(1), `--resolv-conf=`.
+    fn path(self) -> &'static str {
+        match self {
+            Self::Host => "/etc/resolv.conf",
+            Self::Static => "/usr/lib/systemd/resolv.conf",
+            Self::Uplink => "/run/systemd/resolve/resolv.conf",
+            Self::Stub => "/run/systemd/resolve/stub-resolv.conf",
+        }
+    }
+}
+
+/// Decides for a container on `network`. `replaceable` says that its file is a
+/// regular one or missing; `read` reads a file of the host.
+pub fn decide(
+    mode: Mode,
+    network: &Network,
+    replaceable: bool,
+    read: impl Fn(&Path) -> io::Result<String>,
+) -> Result<Decision> {
+    let source = match mode {
+        Mode::Off => return Ok(Decision::default()),
+        Mode::Auto if *network == Network::Private => return Ok(Decision::default()),
+        Mode::Auto | Mode::Copy(_) if !replaceable => return Ok(Decision::default()),
+        Mode::Auto => Source::Host,
+        Mode::Copy(source) | Mode::Replace(source) => source,
+    };
+    let path = source.path();
+    let text = match read(Path::new(path)) {
+        Err(error) if mode == Mode::Auto && error.kind() == io::ErrorKind::NotFound => {
+            return Ok(Decision::default());
+        }
+        answer => answer.with_context(|| format!("cannot read the host's {path}"))?,
+    };
+    if *network == Network::Host {
+        return Ok(Decision {
+            contents: Some(text),
+            warning: None,
+        });
+    }
+    let upstreams = || {
+        let mut texts = UPSTREAMS
+            .iter()
+            .filter_map(|path| read(Path::new(path)).ok());
+        texts.find_map(|text| without_loopback(&text))
+    };
+    Ok(match without_loopback(&text).or_else(upstreams) {
+        Some(reachable) => Decision {
+            contents: Some(reachable),
+            warning: None,
+        },
+        None => Decision {
+            contents: Some(text),
+            warning: Some(format!(
+                "the host's {path} names no server that the container can reach on a network of \
+                 its own, and neither does {}; name one by networking.nameservers in the \
+                 container's configuration",
+                UPSTREAMS.join(" or ")
+            )),
+        },
+    })
+}
+
+/// The lines that say something to a container with a loopback of its own, if
+/// they name a server.
+fn without_loopback(text: &str) -> Option<String> {
+    let lines = text.split_inclusive('\n');
+    let kept = lines.filter(|line| !server(line).is_some_and(only_on_this_host));
+    let kept: String = kept.collect();
+    kept.lines()
+        .any(|line| server(line).is_some())
+        .then_some(kept)
+}
+
+/// The server that a line names, `man 5 resolv.conf`.
+fn server(line: &str) -> Option<IpAddr> {
+    let value = line.strip_prefix("nameserver")?;
+    if !value.starts_with([' ', '\t']) {
+        return None;
+    }
+    let word = value.split_whitespace().next()?;
+    let (address, _link) = word.split_once('%').unwrap_or((word, ""));
+    address.parse().ok()
+}
+
+/// The unspecified address stands for the loopback's (`man 7 ip`); one that
+/// holds on a link says nothing where there are other links.
+fn only_on_this_host(address: IpAddr) -> bool {
+    let on_link = match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    };
+    on_link || address.is_loopback() || address.is_unspecified()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const UPLINK: &str = "/run/systemd/resolve/resolv.conf";
+    const STUB: &str = "nameserver 127.0.0.53\noptions edns0 trust-ad\nsearch lan\n";
+
+    /// The decision on a host with these files.
+    fn on_host(mode: Mode, network: &Network, files: &[(&str, &str)]) -> Result<Decision> {
+        decide(mode, network, true, |path| {
+            let file = files.iter().find(|(name, _)| Path::new(name) == path);
+            file.map(|(_, text)| (*text).to_owned())
+                .ok_or_else(|| io::ErrorKind::NotFound.into())
+        })
+    }
+
+    fn written(mode: Mode, network: &Network, files: &[(&str, &str)]) -> Option<String> {
+        let decision = on_host(mode, network, files).expect("decided");
+        assert_eq!(decision.warning, None);
+        decision.contents
+    }
+
+    #[test]
+    fn all_modes_of_nspawn_but_delete_are_known() {
+        for (text, mode) in [
+            ("off", Mode::Off),
+            ("auto", Mode::Auto),
+            ("copy-host", Mode::Copy(Source::Host)),
+            ("copy-static", Mode::Copy(Source::Static)),
+            ("replace-uplink", Mode::Replace(Source::Uplink)),
+            ("bind-stub", Mode::Replace(Source::Stub)),
+        ] {
+            assert_eq!(Mode::parse(text), Ok(mode), "{text}");
+        }
+        for bad in [
+            "",
+            "delete",
+            "copy",
+            "copy-",
+            "host",
+            "move-host",
+            "copy-host-",
+        ] {
+            assert!(Mode::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn auto_leaves_private_networks_to_the_container() {
+        let files = [("/etc/resolv.conf", STUB)];
+        assert_eq!(written(Mode::Auto, &Network::Private, &files), None);
+        assert_eq!(written(Mode::Off, &Network::Host, &files), None);
+        let copied = written(Mode::Auto, &Network::Host, &files);
+        assert_eq!(copied.as_deref(), Some(STUB));
+        assert_eq!(written(Mode::Auto, &Network::Host, &[]), None);
+    }
+
+    #[test]
+    fn a_copy_leaves_a_link_alone_where_a_replacement_does_not() {
+        let read = |_: &Path| Ok(STUB.to_owned());
+        for (mode, writes) in [
+            (Mode::Auto, false),
+            (Mode::Copy(Source::Host), false),
+            (Mode::Replace(Source::Host), true),
+        ] {
+            let decision = decide(mode, &Network::Host, false, read).expect("decided");
+            assert_eq!(decision.contents.is_some(), writes, "{mode:?}");
+        }
+    }
+
+    #[test]
+    fn a_stub_of_the_host_gives_way_to_its_upstreams() {
+        let uplink = "nameserver 192.0.2.1\nsearch lan\n";
+        let files = [("/etc/resolv.conf", STUB), (UPLINK, uplink)];
+        let mode = Mode::Replace(Source::Host);
+        let namespace = Network::Namespace("/run/netns/a".into());
+        for network in [Network::Private, namespace] {
+            assert_eq!(written(mode, &network, &files).as_deref(), Some(uplink));
+        }
+        let on_hosts_own = written(mode, &Network::Host, &files);
+        assert_eq!(on_hosts_own.as_deref(), Some(STUB));
+    }
+
+    #[test]
+    fn servers_elsewhere_stay_beside_a_stub_that_goes() {
+        let mixed = "search lan\nnameserver 127.0.0.1\nnameserver\t::1\nnameserver 192.0.2.1 # a\n";
+        let files = [
+            ("/etc/resolv.conf", mixed),
+            (UPLINK, "nameserver 192.0.2.9\n"),
+        ];
+        assert_eq!(
+            written(Mode::Copy(Source::Host), &Network::Private, &files).as_deref(),
+            Some("search lan\nnameserver 192.0.2.1 # a\n")
+        );
+    }
+
+    #[test]
+    fn a_file_without_a_stub_is_taken_as_it_is() {
+        let text = "# mine\nnameserver 192.0.2.1\nnameserver 2001:db8::1\noptions rotate";
+        let files = [("/etc/resolv.conf", text)];
+        let copied = written(Mode::Copy(Source::Host), &Network::Private, &files);
+        assert_eq!(copied.as_deref(), Some(text));
+    }
+
+    #[test]
+    fn no_server_in_reach_is_said() {
+        let files = [
+            ("/etc/resolv.conf", STUB),
+            (UPLINK, "nameserver fe80::1%eth0\nnameserver 0.0.0.0\n"),
+        ];
+        let mode = Mode::Copy(Source::Host);
+        let decision = on_host(mode, &Network::Private, &files).expect("decided");
+        assert_eq!(decision.contents.as_deref(), Some(STUB));
+        let warning = decision.warning.expect("a warning");
+        assert!(
+            warning.contains("/etc/resolv.conf names no server"),
+            "{warning}"
+        );
+    }
+
+    #[test]
+    fn a_file_that_was_asked_for_and_is_missing_is_an_error() {
+        let error = on_host(Mode::Copy(Source::Stub), &Network::Host, &[]).expect_err("missing");
+        let message = format!("{error:#}");
+        assert!(
+            message.contains("/run/systemd/resolve/stub-resolv.conf"),
+            "{message}"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_left_names_servers_elsewhere_alone(
+            text in "((nameserver (127.0.0.1|::1|192.0.2.1|0.0.0.0)|search a|.{0,9})\n){0,6}",
+        ) {
+            if let Some(left) = without_loopback(&text) {
+                let mut servers = left.lines().filter_map(server).peekable();
+                prop_assert!(servers.peek().is_some());
+                prop_assert!(servers.all(|address| !only_on_this_host(address)));
+            }
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! What crosses between networks: payloads, compared on both ends.
+
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::time::Duration;
+
+use super::{Host, Network};
+
+/// A transport protocol.
+#[derive(Clone, Copy, Debug)]
+pub enum Protocol {
+    Tcp,
+    Udp,
+}
+
+/// How long a packet may take. Only a failure takes this long.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// More than a segment, and less than a socket buffers.
+const TCP_PAYLOAD: usize = 20_000;
+
+/// Less than any link's MTU.
+const UDP_PAYLOAD: usize = 1_000;
+
+impl Host {
+    /// Sends a payload from `client` to the address `to`, where a server on
+    /// port `port` of `server` has to get it and to answer. The client's
+    /// address as the server sees it.
+    pub fn exchange(
+        &self,
+        protocol: Protocol,
+        client: Network<'_>,
+        to: &str,
+        (server, port): (Network<'_>, u16),
+    ) -> IpAddr {
+        self.try_exchange(protocol, client, to, (server, port))
+            .unwrap_or_else(|error| {
+                panic!("{protocol:?} from {client:?} to {to}, {server:?}: {error}")
+            })
+    }
+
+    /// The same with what has to be refused.
+    pub fn refuse(
+        &self,
+        protocol: Protocol,
+        client: Network<'_>,
+        to: &str,
+        server: (Network<'_>, u16),
+    ) {
+        let seen = self.try_exchange(protocol, client, to, server);
+        let error = seen.expect_err("refused");
+        assert_eq!(
+            error.kind(),
+            io::ErrorKind::ConnectionRefused,
+            "{to}: {error}"
+        );
+    }
+
+    fn try_exchange(
+        &self,
+        protocol: Protocol,
+        client: Network<'_>,
+        to: &str,
+        (server, port): (Network<'_>, u16),
+    ) -> io::Result<IpAddr> {
+        let to: SocketAddr = to.parse().expect("an address and a port");
+        let listen = format!("[::]:{port}");
+        match protocol {
+            Protocol::Tcp => {
+                let listener = self.within(server, || TcpListener::bind(&listen))?;
+                let client = self.within(client, || TcpStream::connect_timeout(&to, PATIENCE))?;
+                over_tcp(&listener, client)
+            }
+            Protocol::Udp => {
+                let server = self.within(server, || UdpSocket::bind(&listen))?;
+                let any = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+                let client = self.within(client, || UdpSocket::bind(any))?;
+                client.connect(to)?;
+                over_udp(&server, &client)
+            }
+        }
+    }
+}
+
+fn over_tcp(listener: &TcpListener, mut client: TcpStream) -> io::Result<IpAddr> {
+    // Somebody else may have answered.
+    listener.set_nonblocking(true)?;
+    let (mut server, seen) = listener.accept()?;
+    server.set_nonblocking(false)?;
+    for end in [&client, &server] {
+        end.set_read_timeout(Some(PATIENCE))?;
+        end.set_write_timeout(Some(PATIENCE))?;
+    }
+    carry(&mut client, &mut server, b'?')?;
+    carry(&mut server, &mut client, b'!')?;
+    Ok(seen.ip().to_canonical())
+}
+
+fn carry(from: &mut TcpStream, to: &mut TcpStream, byte: u8) -> io::Result<()> {
+    let sent = payload(byte, TCP_PAYLOAD);
+    from.write_all(&sent)?;
+    let mut received = vec![0; TCP_PAYLOAD];
+    to.read_exact(&mut received)?;
+    assert!(received == sent, "what arrived is not what was sent");
+    Ok(())
+}
+
+fn over_udp(server: &UdpSocket, client: &UdpSocket) -> io::Result<IpAddr> {
+    for end in [server, client] {
+        end.set_read_timeout(Some(PATIENCE))?;
+    }
+    let (question, answer) = (payload(b'?', UDP_PAYLOAD), payload(b'!', UDP_PAYLOAD));
+    client.send(&question)?;
+    let mut received = vec![0; UDP_PAYLOAD + 1];
+    // What is refused comes back to the sender as an error, over links of one
+    // machine at once.
+    let arrived = match client.take_error()? {
+        Some(error) => Err(error),
+        None => server.recv_from(&mut received),
+    };
+    let (length, seen) = arrived?;
+    assert!(received[..length] == question, "not what was sent");
+    server.send_to(&answer, seen)?;
+    let length = client.recv(&mut received)?;
+    assert!(received[..length] == answer, "not what was answered");
+    Ok(seen.ip().to_canonical())
+}
+
+/// Of bytes that differ with their places.
+fn payload(byte: u8, length: usize) -> Vec<u8> {
+    (0..length)
+        .map(|place| byte.wrapping_add((place % 251) as u8))
+        .collect()
+}

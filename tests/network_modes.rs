@@ -1,0 +1,446 @@
+//! Every kind of link that a container can have, with what crosses it, and
+//! what the host's network is when it is gone.
+
+mod common;
+
+use common::packets::Protocol::{Tcp, Udp};
+use common::world::OUTSIDE;
+use common::{Host, Network, minimal_system};
+
+const FOO: Network<'_> = Network::Container("foo");
+const BAR: Network<'_> = Network::Container("bar");
+
+/// Sends over both protocols; the client's address as the server sees it.
+fn exchange(host: &Host, client: Network<'_>, to: &str, server: Network<'_>) -> String {
+    let to = if to.contains(':') {
+        format!("[{to}]:7")
+    } else {
+        format!("{to}:7")
+    };
+    host.exchange(Udp, client, &to, (server, 7));
+    host.exchange(Tcp, client, &to, (server, 7)).to_string()
+}
+
+fn links_inside(host: &Host, name: &str) -> Vec<String> {
+    let links = host.inside(name, "ls /sys/class/net");
+    links.split_whitespace().map(str::to_owned).collect()
+}
+
+#[test]
+fn containers_on_one_bridge_reach_each_other_and_the_lan() {
+    let host = Host::among_others();
+    let conf = |number| {
+        format!(
+            "HOST_BRIDGE=br0\nHOST_ADDRESS=10.0.0.1\nLOCAL_ADDRESS=10.0.0.{number}/24\n\
+             HOST_ADDRESS6=fd01::1\nLOCAL_ADDRESS6=fd01::{number}/64"
+        )
+    };
+    host.start_with("foo", &conf(2));
+    host.start_with("bar", &conf(3));
+    let ports = host.shell("ls /sys/class/net/br0/brif");
+    assert_eq!(ports, "port\nvb-bar\nvb-foo\n");
+    assert_eq!(exchange(&host, FOO, "10.0.0.3", BAR), "10.0.0.2");
+    assert_eq!(exchange(&host, BAR, "fd01::2", FOO), "fd01::3");
+    let lan = Network::Machine("lan");
+    assert_eq!(exchange(&host, lan, "10.0.0.2", FOO), "10.0.0.9");
+    assert_eq!(exchange(&host, FOO, "fd01::9", lan), "fd01::2");
+    assert_eq!(exchange(&host, FOO, "10.0.0.1", Network::Host), "10.0.0.2");
+}
+
+#[test]
+fn what_the_host_does_not_have_is_an_error_before_anything_starts() {
+    let host = Host::among_others();
+    host.configure("foo", "PRIVATE_NETWORK=1");
+    let before = host.network();
+    for (conf, named) in [
+        ("HOST_BRIDGE=br7", "bridge br7: the host has no such link"),
+        (
+            "HOST_BRIDGE=nic",
+            "bridge nic: it is a veth link and no bridge",
+        ),
+        (
+            "EXTRA_VETHS=lan,hostBridge=br7",
+            "bridge br7: the host has no such link",
+        ),
+        (
+            "INTERFACES=nic eth7",
+            "interface eth7: the host has no such link",
+        ),
+        ("MACVLANS=eth7", "interface eth7: the host has no such link"),
+        ("INTERFACES=lo", "it is the host's loopback"),
+        ("NETWORK_NAMESPACE_PATH=/run/netns/none", "/run/netns/none"),
+    ] {
+        host.configure("foo", conf);
+        let error = host.fail(1, &["start", "foo"]);
+        assert!(error.contains(named), "{conf}: {error}");
+        // No init ran.
+        assert!(!error.contains("console"), "{conf}: {error}");
+        host.await_network(conf, &before);
+    }
+}
+
+#[test]
+fn hardware_address_and_mtu_are_the_wanted_ones() {
+    let host = Host::among_others();
+    host.start_with(
+        "foo",
+        "HOST_ADDRESS=10.233.7.1\nLOCAL_ADDRESS=10.233.7.2\nLOCAL_MAC_ADDRESS=02:00:00:12:34:56",
+    );
+    let link = host.inside("foo", "cat /sys/class/net/eth0/{address,mtu}");
+    assert_eq!(link, "02:00:00:12:34:56\n1480\n", "the uplink's MTU");
+    assert_eq!(host.shell("cat /sys/class/net/ve-foo/mtu"), "1480\n");
+    let foo = exchange(&host, FOO, "10.233.7.1", Network::Host);
+    assert_eq!(foo, "10.233.7.2");
+}
+
+#[test]
+fn further_links_have_their_own_names_addresses_and_bridge() {
+    let host = Host::among_others();
+    host.start_with(
+        "foo",
+        "HOST_ADDRESS=10.233.7.1\nLOCAL_ADDRESS=10.233.7.2\n\
+         EXTRA_VETHS=lan,hostName=to-foo,hostBridge=br0,localAddress=10.0.0.2/24 \
+         dmz,hostAddress=10.8.0.1/24,localAddress=10.8.0.2/24,hostAddress6=fd08::1/64,\
+         localAddress6=fd08::2/64",
+    );
+    assert_eq!(links_inside(&host, "foo"), ["dmz", "eth0", "lan", "lo"]);
+    let lan = Network::Machine("lan");
+    assert_eq!(exchange(&host, FOO, "10.0.0.9", lan), "10.0.0.2");
+    assert_eq!(exchange(&host, FOO, "10.8.0.1", Network::Host), "10.8.0.2");
+    assert_eq!(exchange(&host, Network::Host, "fd08::2", FOO), "fd08::1");
+    assert_eq!(
+        exchange(&host, Network::Host, "10.233.7.2", FOO),
+        "10.233.7.1"
+    );
+    assert_eq!(host.shell("ls /sys/class/net/br0/brif"), "port\nto-foo\n");
+    host.shell("ip link show dev ve-foo.dmz");
+    let default = host.inside("foo", "ip -4 route show default");
+    assert!(default.contains("via 10.233.7.1 dev eth0"), "{default}");
+}
+
+#[test]
+fn a_moved_interface_works_inside_and_comes_back() {
+    let host = Host::among_others();
+    host.configure("foo", "INTERFACES=nic:lan0");
+    let before = host.network();
+    let far = Network::Machine("far");
+    let moved_in = || {
+        host.start("foo");
+        assert_eq!(links_inside(&host, "foo"), ["lan0", "lo"]);
+        host.shell("! test -e /sys/class/net/nic");
+        host.inside(
+            "foo",
+            "ip link set lan0 up mtu 1300 address 02:00:00:00:00:99
+             ip address add 198.51.100.7/24 dev lan0",
+        );
+        assert_eq!(exchange(&host, FOO, "198.51.100.2", far), "198.51.100.7");
+    };
+    let is_back = |when| {
+        host.await_network(when, &before);
+        let seen = exchange(&host, Network::Host, "198.51.100.2", far);
+        assert_eq!(seen, "198.51.100.1", "{when}");
+    };
+    moved_in();
+    // Whatever its name is then.
+    host.inside("foo", "ip link set lan0 down; ip link set lan0 name other");
+    host.run(&["stop", "foo"]);
+    is_back("after a stop");
+
+    moved_in();
+    host.run(&["terminate", "foo"]);
+    is_back("after a termination");
+
+    moved_in();
+    kill_supervisor(&host);
+    moved_in();
+    host.run(&["stop", "foo"]);
+    is_back("after a kill and the next start");
+
+    moved_in();
+    kill_supervisor(&host);
+    host.run(&["destroy", "foo"]);
+    host.await_network("after a kill and the destruction", &before);
+}
+
+#[test]
+fn an_interface_is_one_containers_at_a_time() {
+    let host = Host::among_others();
+    host.start_with("foo", "INTERFACES=nic");
+    let before = host.network();
+    host.configure("bar", "INTERFACES=nic");
+    let error = host.fail(1, &["start", "bar"]);
+    assert!(error.contains("interface nic"), "{error}");
+    host.await_network("after the failed start", &before);
+    host.run(&["stop", "foo"]);
+    host.run(&["start", "bar"]);
+    assert_eq!(links_inside(&host, "bar"), ["lo", "nic"]);
+}
+
+#[test]
+fn a_macvlan_link_is_a_neighbour_of_the_host_and_others() {
+    let host = Host::among_others();
+    for (name, address) in [("foo", "10.99.0.7"), ("bar", "10.99.0.8")] {
+        host.start_with(name, "MACVLANS=uplink");
+        assert_eq!(links_inside(&host, name), ["lo", "mv-uplink"]);
+        let script = format!("ip address add {address}/24 dev mv-uplink; ip link set mv-uplink up");
+        host.inside(name, &script);
+    }
+    let outside = Network::Machine("outside");
+    assert_eq!(exchange(&host, FOO, OUTSIDE, outside), "10.99.0.7");
+    assert_eq!(exchange(&host, outside, "10.99.0.8", BAR), OUTSIDE);
+    assert_eq!(exchange(&host, FOO, "10.99.0.8", BAR), "10.99.0.7");
+}
+
+#[test]
+fn an_existing_namespace_is_used_as_it_is_and_stays() {
+    let host = Host::among_others();
+    host.configure("foo", "NETWORK_NAMESPACE_PATH=/run/netns/outside");
+    let before = host.network();
+    let links = "ip -n outside -o address; ip -n outside route";
+    let links_before = host.shell(links);
+    host.run(&["start", "foo"]);
+    assert_eq!(links_inside(&host, "foo"), ["eth0", "lo"]);
+    assert_eq!(exchange(&host, Network::Host, OUTSIDE, FOO), "10.99.0.1");
+    host.run(&["stop", "foo"]);
+    host.await_network("after the stop", &before);
+    assert_eq!(host.shell(links), links_before);
+
+    for other in ["PRIVATE_NETWORK=1", "HOST_BRIDGE=br0", "MACVLANS=uplink"] {
+        host.configure(
+            "foo",
+            &format!("NETWORK_NAMESPACE_PATH=/run/netns/outside\n{other}"),
+        );
+        let error = host.fail(1, &["start", "foo"]);
+        let (key, _) = other.split_once('=').expect("a key");
+        assert!(
+            error.contains("NETWORK_NAMESPACE_PATH goes with none"),
+            "{error}"
+        );
+        assert!(error.contains(key), "{error}");
+    }
+}
+
+#[test]
+fn the_hosts_network_is_shared_and_loopback_alone_is_not() {
+    let host = Host::among_others();
+    host.start_with("foo", "PRIVATE_NETWORK=0");
+    host.start_with("bar", "PRIVATE_NETWORK=1");
+    let outside = Network::Machine("outside");
+    assert_eq!(exchange(&host, FOO, OUTSIDE, outside), "10.99.0.1");
+    assert_eq!(exchange(&host, outside, "10.99.0.1", FOO), OUTSIDE);
+    assert_eq!(links_inside(&host, "bar"), ["lo"]);
+    assert_eq!(exchange(&host, BAR, "127.0.0.1", BAR), "127.0.0.1");
+    assert_eq!(exchange(&host, BAR, "::1", BAR), "::1");
+}
+
+#[test]
+fn long_names_with_the_same_beginning_have_links_of_their_own() {
+    let host = Host::among_others();
+    let names = [
+        "a-name-with-sixty-four-bytes-of-which-only-the-last-is-its-own-1",
+        "a-name-with-sixty-four-bytes-of-which-only-the-last-is-its-own-2",
+    ];
+    for (name, number) in names.iter().zip(1..) {
+        host.start_with(
+            name,
+            &format!(
+                "HOST_ADDRESS=10.233.{number}.1\nLOCAL_ADDRESS=10.233.{number}.2\n\
+                 HOST_PORT=808{number}:7,udp:808{number}:7\nNAT=1"
+            ),
+        );
+    }
+    for (name, number) in names.iter().zip(1..) {
+        let address = format!("10.233.{number}.2");
+        let network = Network::Container(name);
+        assert_eq!(
+            exchange(&host, Network::Host, &address, network),
+            format!("10.233.{number}.1")
+        );
+        host.exchange(
+            Udp,
+            Network::Machine("outside"),
+            &format!("10.99.0.1:808{number}"),
+            (network, 7),
+        );
+        let link = host.shell(&format!("ip -o link show dev ve-{name}"));
+        assert!(link.contains(": ve-a-na~"), "{link}");
+    }
+}
+
+/// Configurations with one kind of link each, and what `explain` says of it.
+const MODES: [(&str, &[&str]); 7] = [
+    (
+        "HOST_ADDRESS=10.233.7.1\nLOCAL_ADDRESS=10.233.7.2\n\
+         HOST_ADDRESS6=fd00:7::1\nLOCAL_ADDRESS6=fd00:7::2",
+        &[
+            "create veth ve-foo, up, MTU 1480, with peer eth0 inside the container",
+            "add address 10.233.7.1/32 to ve-foo",
+            "add address fd00:7::2/128 to eth0 inside the container",
+            "add route to 10.233.7.2/32 through ve-foo",
+            "add default route via fd00:7::1 through eth0 inside the container",
+        ],
+    ),
+    (
+        "HOST_BRIDGE=br0\nLOCAL_ADDRESS=10.0.0.2/24",
+        &["create veth vb-foo, up, in bridge br0, with its MTU, with peer eth0"],
+    ),
+    (
+        "EXTRA_VETHS=lan,hostName=to-foo,hostBridge=br0 dmz,hostAddress=10.8.0.1,\
+         localAddress=10.8.0.2",
+        &[
+            "create veth to-foo, up, in bridge br0, with its MTU, with peer lan",
+            "with peer dmz inside the container",
+            "add address 10.8.0.1/32 to ve-foo.dmz",
+        ],
+    ),
+    (
+        "INTERFACES=nic:lan0",
+        &[
+            "keep the container's network namespace as /run/nixos-containers/foo/",
+            "record the settings of nic in /run/nixos-containers/foo/",
+            "move nic to lan0 inside the container",
+        ],
+    ),
+    (
+        "MACVLANS=uplink",
+        &["create macvlan mv-uplink on uplink inside the container"],
+    ),
+    (
+        "NETWORK_NAMESPACE_PATH=/run/netns/outside",
+        &["/run/netns/outside"],
+    ),
+    (
+        "HOST_ADDRESS=10.233.7.1\nLOCAL_ADDRESS=10.233.7.2\nHOST_ADDRESS6=fd00:7::1\n\
+         LOCAL_ADDRESS6=fd00:7::2\nHOST_PORT=8080:80,udp:53\nBIND_HOST=127.0.0.1 ::1\nNAT=1",
+        &[
+            "forward tcp 127.0.0.1:8080 to 10.233.7.2:80",
+            "forward udp [::1]:53 to [fd00:7::2]:53",
+            "masquerade what leaves from 10.233.7.2 through other links than ve-foo",
+            "set net.ipv4.ip_forward to 1 until the last container goes",
+        ],
+    ),
+];
+
+#[test]
+fn explain_shows_the_steps_of_each_network() {
+    let host = Host::among_others();
+    for (conf, steps) in MODES {
+        host.configure("foo", conf);
+        let before = host.network();
+        let explanation = host.run(&["explain", "foo"]);
+        for step in steps {
+            assert!(explanation.contains(step), "no {step:?} in {explanation}");
+        }
+        assert!(host.network() == before, "explaining changed something");
+    }
+}
+
+#[test]
+fn after_a_stop_the_hosts_network_is_what_it_was() {
+    let host = Host::among_others();
+    for (conf, _) in MODES {
+        host.configure("foo", conf);
+        let before = host.network();
+        host.start("foo");
+        host.run(&["stop", "foo"]);
+        host.await_network(&format!("stopped with {conf}"), &before);
+    }
+}
+
+#[test]
+fn after_a_killed_supervisor_the_next_command_restores_the_hosts_network() {
+    let host = Host::among_others();
+    let before = host.network();
+    for (conf, _) in MODES {
+        host.start_with("foo", conf);
+        kill_supervisor(&host);
+        host.run(&["destroy", "foo"]);
+        host.await_network(&format!("killed with {conf}"), &before);
+    }
+}
+
+#[test]
+fn after_a_failed_start_the_hosts_network_is_what_it_was() {
+    let host = Host::among_others();
+    // Everything is there when init dies.
+    let shell = host.shell(&format!("head -n 1 {}/init", minimal_system()));
+    let system = host.shell(&format!(
+        "mkdir -p /run/throwaway/failing
+         printf '%s\\n' '{}' 'exit 3' >/run/throwaway/failing/init
+         chmod +x /run/throwaway/failing/init
+         nix-store --add /run/throwaway/failing",
+        shell.trim()
+    ));
+    for (conf, _) in MODES {
+        host.configure("foo", &format!("{conf}\nSYSTEM_PATH={}", system.trim()));
+        let before = host.network();
+        let error = host.fail(1, &["start", "foo"]);
+        assert!(error.contains("exited with status 3"), "{conf}: {error}");
+        host.await_network(&format!("failed with {conf}"), &before);
+    }
+}
+
+#[test]
+fn a_bad_value_is_one_error_that_names_key_value_and_expectation() {
+    let host = Host::new();
+    let address = "an IPv4 address";
+    let address6 = "an IPv6 address";
+    let interface = "an interface's name of at most 15 characters";
+    let interfaces = "names of interfaces separated by blanks";
+    let ports = "ports separated by commas";
+    let extra = "NAME[,OPTION=VALUE…]";
+    for (key, value, expected) in [
+        ("PRIVATE_NETWORK", "yes", "0 or 1"),
+        ("NAT", "2", "0 or 1"),
+        ("HOST_ADDRESS", "10.0.0.300", address),
+        ("HOST_ADDRESS", "fd00::1", address),
+        ("LOCAL_ADDRESS", "10.0.0.1/33", address),
+        ("HOST_ADDRESS6", "10.0.0.1", address6),
+        ("LOCAL_ADDRESS6", "fd00::1/129", address6),
+        (
+            "LOCAL_MAC_ADDRESS",
+            "02:00:00:12:34",
+            "the hardware address",
+        ),
+        (
+            "LOCAL_MAC_ADDRESS",
+            "ff:ff:ff:ff:ff:ff",
+            "the hardware address",
+        ),
+        ("HOST_BRIDGE", "a-bridge-of-too-many", interface),
+        ("HOST_BRIDGE", "br/0", interface),
+        ("INTERFACES", "eth1:", interfaces),
+        ("MACVLANS", "eth0 eth/1", interfaces),
+        ("EXTRA_VETHS", "lan,speed=9", extra),
+        ("EXTRA_VETHS", "lan,localAddress=x", address),
+        (
+            "EXTRA_VETHS",
+            "lan,hostBridge=a-bridge-of-too-many",
+            interface,
+        ),
+        ("NETWORK_NAMESPACE_PATH", "netns/a", "an absolute path"),
+        ("HOST_PORT", "65536", ports),
+        ("HOST_PORT", "0:80", ports),
+        ("HOST_PORT", "icmp:8", ports),
+        ("HOST_PORT", "80,,81", ports),
+        ("BIND_HOST", "localhost", "addresses of the host"),
+    ] {
+        host.configure("foo", &format!("{key}={value}"));
+        let error = host.fail(1, &["start", "foo"]);
+        assert!(error.contains(&format!("{key} is \"{value}\"")), "{error}");
+        assert!(error.contains(expected), "{error}");
+        assert_eq!(error.matches("error:").count(), 1, "{error}");
+    }
+}
+
+/// Kills the supervisor of `foo`, and waits for the end of it and of the
+/// container, which nobody then puts in order.
+fn kill_supervisor(host: &Host) {
+    host.shell(
+        "pid=$(pgrep -fx '.*nixos-container supervise --detached foo')
+         init=$(pgrep -P $pid)
+         kill -KILL $pid
+         tail --pid=$pid --sleep-interval=0.01 -f /dev/null
+         tail --pid=$init --sleep-interval=0.01 -f /dev/null",
+    );
+}

@@ -1,0 +1,79 @@
+//! How containers find the host's resolver.
+
+mod common;
+
+use common::Host;
+
+/// A host whose resolver listens on its loopback alone, with its upstream.
+fn host_with_stub() -> Host {
+    let host = Host::new();
+    // Only this throwaway host sees it.
+    host.shell(
+        "cd /run/throwaway; echo 'nameserver 127.0.0.53' >resolv.conf
+         mount --bind resolv.conf $(realpath /etc/resolv.conf)
+         mkdir -p /run/systemd/resolve
+         echo 'nameserver 192.0.2.53' >/run/systemd/resolve/resolv.conf",
+    );
+    host
+}
+
+/// Gives the container this configuration.
+fn configure(host: &Host, lines: &str) {
+    let conf = host.place("CONF_DIR").join("foo.conf");
+    host.shell(&format!("cat >{} <<'END'\n{lines}\nEND", conf.display()));
+}
+
+/// The container's file after a start.
+fn started(host: &Host) -> String {
+    host.run(&["start", "foo"]);
+    let text = host.run(&["run", "foo", "--", "cat", "/etc/resolv.conf"]);
+    host.run(&["stop", "foo"]);
+    text
+}
+
+#[test]
+fn a_stub_on_the_hosts_loopback_gives_way_to_its_upstream_on_a_private_network() {
+    let host = host_with_stub();
+    host.create("foo");
+    for lines in [
+        "PRIVATE_NETWORK=1\nCOPY_RESOLV_CONF=1",
+        "EXTRA_NSPAWN_FLAGS='--private-network --resolv-conf=copy-host'",
+        "EXTRA_NSPAWN_FLAGS='-n --resolv-conf bind-host'",
+    ] {
+        configure(&host, lines);
+        assert_eq!(started(&host), "nameserver 192.0.2.53\n", "{lines}");
+        // The next must write it by itself.
+        let root = host.place("STATE_DIR").join("foo");
+        host.shell(&format!("rm {}/etc/resolv.conf", root.display()));
+    }
+}
+
+#[test]
+fn the_hosts_network_comes_with_the_hosts_resolver() {
+    let host = host_with_stub();
+    host.create("foo");
+    configure(&host, "PRIVATE_NETWORK=0");
+    assert_eq!(started(&host), "nameserver 127.0.0.53\n");
+
+    // A system with a resolver of its own points there, and stays as it is.
+    let etc = host.place("STATE_DIR").join("foo/etc");
+    host.shell(&format!("ln -sf ../run/own {}/resolv.conf", etc.display()));
+    host.run(&["start", "foo"]);
+    let link = host.run(&["run", "foo", "--", "readlink", "/etc/resolv.conf"]);
+    assert_eq!(link, "../run/own\n");
+}
+
+#[test]
+fn no_server_in_reach_is_a_warning() {
+    let host = host_with_stub();
+    host.create("foo");
+    host.shell("rm /run/systemd/resolve/resolv.conf");
+    configure(&host, "PRIVATE_NETWORK=1\nCOPY_RESOLV_CONF=1");
+    let output = host.try_run(&["start", "foo"]);
+    assert!(output.status.success());
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        stderr.starts_with("warning: the host's /etc/resolv.conf names no server"),
+        "{stderr}"
+    );
+}
