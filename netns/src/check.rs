@@ -136,15 +136,15 @@ impl Want<'_> {
     }
 }
 
-impl fmt::Display for Purpose {
-    /// What follows "cannot", with the interface's name after it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Bridge => "put the container into bridge",
-            Self::Macvlan => "make a macvlan link on interface",
-            Self::Ipvlan => "make an ipvlan link on interface",
-            Self::Move => "move into the container interface",
-        })
+impl Purpose {
+    /// What follows "cannot".
+    pub(crate) fn action(self, interface: &str) -> String {
+        match self {
+            Self::Bridge => format!("put the container into bridge {interface}"),
+            Self::Macvlan => format!("make a macvlan link on interface {interface}"),
+            Self::Ipvlan => format!("make an ipvlan link on interface {interface}"),
+            Self::Move => format!("move interface {interface} into the container"),
+        }
     }
 }
 
@@ -154,7 +154,12 @@ impl fmt::Display for Unfit {
             Self::Missing => f.write_str("the host has no such link"),
             Self::NoBridge(kind) => write!(f, "it is a {kind} link and no bridge"),
             Self::Loopback => f.write_str("it is the host's loopback"),
-            Self::Claimed(purpose) => write!(f, "the container shall also {purpose} it"),
+            Self::Claimed(purpose) => f.write_str(match purpose {
+                Purpose::Bridge => "it is also named as a bridge",
+                Purpose::Macvlan => "it is also named for a macvlan link",
+                Purpose::Ipvlan => "it is also named for an ipvlan link",
+                Purpose::Move => "it is named twice",
+            }),
         }
     }
 }

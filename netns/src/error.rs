@@ -50,7 +50,7 @@ pub enum Error {
 
     /// An interface of the host that the container's network needs is not there
     /// or is of the wrong kind.
-    #[error("cannot {purpose} {interface}: {unfit}")]
+    #[error("cannot {action}: {unfit}", action = purpose.action(interface))]
     Unfit {
         /// The interface's name.
         interface: String,

@@ -1,7 +1,8 @@
 //! Interfaces of the host that move into a container and back.
 
 use std::{
-    fs,
+    fs, io,
+    net::IpAddr,
     os::fd::{AsRawFd, BorrowedFd},
     path::Path,
 };
@@ -11,7 +12,7 @@ use netlink_packet_route::{
     AddressFamily,
     address::{AddressAttribute, AddressFlags, AddressMessage, AddressProtocol},
     link::{LinkAttribute, LinkFlags, LinkMessage},
-    route::{RouteAttribute, RouteFlags, RouteMessage, RouteProtocol},
+    route::{RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteProtocol},
 };
 use rtnetlink::{
     Handle, LinkUnspec, RouteMessageBuilder,
@@ -19,7 +20,10 @@ use rtnetlink::{
 };
 use rustix::io::Errno;
 
-use crate::{Cause, Error, link, record::Settings};
+use crate::{
+    Cause, Error, link,
+    record::{Message, Settings},
+};
 
 /// What the interface is on the host.
 pub async fn settings(host: &Handle, name: &str) -> Result<Settings, Cause> {
@@ -41,8 +45,8 @@ pub async fn settings(host: &Handle, name: &str) -> Result<Settings, Cause> {
             .map(str::to_owned)
             .collect(),
         master: master.as_ref().and_then(link::name_of).map(str::to_owned),
-        addresses: addresses(host, index).await?.iter().map(bytes).collect(),
-        routes: routes(host, index).await?.iter().map(bytes).collect(),
+        addresses: addresses(host, index).await?,
+        routes: routes(host, index).await?,
         sysctls: sysctl_files(name)
             .into_iter()
             .filter_map(|file| Some((file.clone(), read_sysctl(&file)?)))
@@ -59,7 +63,7 @@ pub async fn move_in(
     netns: BorrowedFd<'_>,
 ) -> Result<(), Cause> {
     let index = link::index(host, interface).await?;
-    let keep = i32::try_from(index).map_err(std::io::Error::other)?;
+    let keep = i32::try_from(index).map_err(io::Error::other)?;
     let message = LinkUnspec::new_with_index(index)
         .setns_by_fd(netns.as_raw_fd())
         .append_extra_attribute(LinkAttribute::NewIfIndex(keep))
@@ -179,16 +183,12 @@ async fn restore(host: &Handle, link: &LinkMessage, was: &Settings) -> Vec<Error
         note("its being up".to_owned(), set(host, message.build()).await);
     }
     for address in &was.addresses {
-        note(
-            "an address".to_owned(),
-            restore_address(host, index, address).await,
-        );
+        let restored = restore_address(host, index, &address.bytes).await;
+        note(address.words.clone(), restored);
     }
     for route in &was.routes {
-        note(
-            "a route".to_owned(),
-            restore_route(host, index, route).await,
-        );
+        let restored = restore_route(host, index, &route.bytes).await;
+        note(route.words.clone(), restored);
     }
     failed
 }
@@ -218,11 +218,29 @@ fn hardware_address(link: &LinkMessage) -> Option<&[u8]> {
 
 /// The addresses of a link but for those that the kernel makes again by itself
 /// when the link comes up or hears a router.
-async fn addresses(host: &Handle, index: u32) -> Result<Vec<AddressMessage>, Cause> {
+async fn addresses(host: &Handle, index: u32) -> Result<Vec<Message>, Cause> {
     let request = host.address().get().set_link_index_filter(index);
     let mut addresses: Vec<AddressMessage> = request.execute().try_collect().await?;
     addresses.retain(|address| !is_the_kernels(address));
-    Ok(addresses)
+    let message = |address: &AddressMessage| Message {
+        words: address_words(address),
+        bytes: bytes(address),
+    };
+    Ok(addresses.iter().map(message).collect())
+}
+
+fn address_words(message: &AddressMessage) -> String {
+    let address = message
+        .attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            AddressAttribute::Address(address) => Some(address),
+            _ => None,
+        });
+    match address {
+        Some(address) => format!("address {address}/{}", message.header.prefix_len),
+        None => "an address".to_owned(),
+    }
 }
 
 fn is_the_kernels(address: &AddressMessage) -> bool {
@@ -241,7 +259,7 @@ fn is_the_kernels(address: &AddressMessage) -> bool {
 
 async fn restore_address(host: &Handle, index: u32, message: &[u8]) -> Result<(), Cause> {
     let mut request = host.address().add(index, [0; 4].into(), 0);
-    *request.message_mut() = AddressMessage::parse(message).map_err(std::io::Error::other)?;
+    *request.message_mut() = AddressMessage::parse(message).map_err(io::Error::other)?;
     request.message_mut().header.index = index;
     Ok(request.execute().await?)
 }
@@ -250,10 +268,10 @@ async fn restore_address(host: &Handle, index: u32, message: &[u8]) -> Result<()
 /// has to be in reach when its route is added. Those that the kernel makes
 /// again by itself, with an address or when it hears a router, are left out,
 /// and so are those with several next hops.
-async fn routes(host: &Handle, index: u32) -> Result<Vec<RouteMessage>, Cause> {
+async fn routes(host: &Handle, index: u32) -> Result<Vec<Message>, Cause> {
     let mut routes = Vec::new();
     for family in [AddressFamily::Inet, AddressFamily::Inet6] {
-        let mut any = RouteMessageBuilder::<std::net::IpAddr>::new().build();
+        let mut any = RouteMessageBuilder::<IpAddr>::new().build();
         any.header.address_family = family;
         let mut found: Vec<RouteMessage> = host.route().get(any).execute().try_collect().await?;
         found.retain(|route| {
@@ -273,7 +291,27 @@ async fn routes(host: &Handle, index: u32) -> Result<Vec<RouteMessage>, Cause> {
         )
     };
     routes.sort_by_key(|route| route.attributes.iter().any(has_gateway));
-    Ok(routes)
+    let message = |route: &RouteMessage| Message {
+        words: route_words(route),
+        bytes: bytes(route),
+    };
+    Ok(routes.iter().map(message).collect())
+}
+
+fn route_words(message: &RouteMessage) -> String {
+    let destination = message
+        .attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            RouteAttribute::Destination(RouteAddress::Inet(to)) => Some(IpAddr::V4(*to)),
+            RouteAttribute::Destination(RouteAddress::Inet6(to)) => Some(IpAddr::V6(*to)),
+            _ => None,
+        });
+    let length = message.header.destination_prefix_length;
+    match destination {
+        Some(destination) => format!("the route to {destination}/{length}"),
+        None => "the default route".to_owned(),
+    }
 }
 
 /// Takes from a route what the kernel tells of it but does not let be set.
@@ -288,7 +326,7 @@ fn make_addable(route: &mut RouteMessage) {
 }
 
 async fn restore_route(host: &Handle, index: u32, message: &[u8]) -> Result<(), Cause> {
-    let mut route = RouteMessage::parse(message).map_err(std::io::Error::other)?;
+    let mut route = RouteMessage::parse(message).map_err(io::Error::other)?;
     for attribute in &mut route.attributes {
         if let RouteAttribute::Oif(link) = attribute {
             *link = index;

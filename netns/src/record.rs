@@ -32,13 +32,22 @@ pub struct Settings {
     pub altnames: Vec<String>,
     /// The name of the bridge, bond or the like that it was a port of.
     pub master: Option<String>,
-    /// Its addresses, each as the kernel's message for it (`RTM_NEWADDR` in
-    /// rtnetlink(7)), so that nothing of them is lost.
-    pub addresses: Vec<Vec<u8>>,
-    /// The routes that lead through it, likewise (`RTM_NEWROUTE`).
-    pub routes: Vec<Vec<u8>>,
+    /// Its addresses (`RTM_NEWADDR` in rtnetlink(7)).
+    pub addresses: Vec<Message>,
+    /// The routes that lead through it (`RTM_NEWROUTE`).
+    pub routes: Vec<Message>,
     /// Values by file below `/proc/sys`.
     pub sysctls: BTreeMap<String, String>,
+}
+
+/// What the kernel said of an address or route, to be said to it in turn: so
+/// nothing of it is lost.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// What it is, for people.
+    pub words: String,
+    /// The message without its header, as this machine's kernel lays it out.
+    pub bytes: Vec<u8>,
 }
 
 /// Writes the file whole or not at all.

@@ -7,7 +7,7 @@ mod observe;
 
 use netns::{HostInterface, Spec};
 
-use common::{Namespace, World, assert_traffic, everything, interface, ip, name};
+use common::{Namespace, World, assert_traffic, everything, give, interface, ip, name};
 use observe::observe;
 
 /// An interface of the host, the other end of which is with a router.
@@ -21,8 +21,6 @@ impl Net {
     fn new(parent: &'static str) -> Self {
         let world = World::new();
         let router = Namespace::new();
-        // One end cannot be made in the other namespace from here without
-        // naming it, so both are made with the router and one is moved.
         world.host.run(|| {
             ip(&format!("link add {parent} up type veth peer name in"));
         });
@@ -52,14 +50,6 @@ impl Net {
         }
         spec
     }
-}
-
-/// Moves a link to another namespace.
-fn give(from: &Namespace, link: &str, to: &Namespace) {
-    use std::os::fd::AsRawFd;
-    // The thread's own table of descriptors, which ip(8) does not inherit.
-    let path = format!("/proc/{}/fd/{}", std::process::id(), to.fd().as_raw_fd());
-    from.run(|| ip(&format!("link set {link} netns {path}")));
 }
 
 /// What the container's own configuration does.

@@ -4,9 +4,9 @@
 
 use std::{
     fs::{self, File},
-    io::{Read, Write},
+    io::{self, Read, Write},
     net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket},
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd},
     path::{Path, PathBuf},
     process::Command,
     sync::{
@@ -128,14 +128,26 @@ fn assert_datagram(client: &Namespace, server: &Namespace, address: IpAddr, sour
 
     client.send(b"ping").expect("send to the server");
     server.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-    let (length, from) = server.recv_from(&mut buffer).expect("a datagram arrives");
+    let (length, from) =
+        uninterrupted(|| server.recv_from(&mut buffer)).expect("a datagram arrives");
     assert_eq!(&buffer[..length], b"ping");
     assert_eq!(from.ip(), source, "source of a datagram to {address}");
 
     server.send_to(b"pong", from).expect("send to the client");
     client.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-    let length = client.recv(&mut buffer).expect("the answer arrives");
+    let length = uninterrupted(|| client.recv(&mut buffer)).expect("the answer arrives");
     assert_eq!(&buffer[..length], b"pong");
+}
+
+/// A wait with a timeout also ends when the machine stops and goes on
+/// (signal(7)).
+fn uninterrupted<T>(mut receive: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match receive() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            received => return received,
+        }
+    }
 }
 
 fn assert_connection(client: &Namespace, server: &Namespace, address: IpAddr) {
@@ -212,6 +224,12 @@ pub fn ip(words: &str) -> String {
         .expect("ip of iproute2");
     assert!(output.status.success(), "ip {words}: {output:?}");
     String::from_utf8(output.stdout).expect("text")
+}
+
+/// Moves a link to another namespace.
+pub fn give(from: &Namespace, link: &str, to: &Namespace) {
+    let path = format!("/proc/{}/fd/{}", std::process::id(), to.fd().as_raw_fd());
+    from.run(|| ip(&format!("link set {link} netns {path}")));
 }
 
 /// All that there is in the namespace of the calling thread: links with their
