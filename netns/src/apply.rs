@@ -91,9 +91,14 @@ impl Sides<'_> {
                 };
                 self.create_veth(&pair).await
             }
-            Step::CreateMacvlan { parent, name } => {
+            Step::CreateMacvlan {
+                parent,
+                name,
+                mac_address,
+            } => {
                 let index = self.host.index_of(parent).await?;
-                macvlan::create(&self.host.netlink, index, name, self.container_netns).await
+                let netns = self.container_netns;
+                macvlan::create(&self.host.netlink, index, name, *mac_address, netns).await
             }
             Step::CreateIpvlan { parent, name } => {
                 let index = self.host.index_of(parent).await?;

@@ -73,12 +73,3 @@ pub async fn zones(netlink: &Handle) -> Result<Vec<LinkMessage>, Cause> {
     });
     Ok(bridges)
 }
-
-/// Removes a bridge that has no port. Under the lock.
-pub async fn remove_if_empty(netlink: &Handle, bridge: &LinkMessage) -> Result<(), Cause> {
-    let index = bridge.header.index;
-    if link::list_ports(netlink, index).await?.is_empty() {
-        link::remove(netlink, index).await?;
-    }
-    Ok(())
-}

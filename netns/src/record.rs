@@ -10,7 +10,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::Cause;
+use crate::{Cause, ContainerName, files::Files};
 
 /// An interface with all that a move takes from it and that a container can
 /// change.
@@ -68,6 +68,19 @@ pub fn read(path: &Path) -> Result<Option<Vec<Settings>>, Cause> {
     };
     let interfaces = serde_json::from_slice(&text).map_err(io::Error::from)?;
     Ok(Some(interfaces))
+}
+
+/// The container that an interface has moved into, by the records of all.
+pub fn holder(run_directory: &Path, interface: &str) -> Option<String> {
+    let entries = fs::read_dir(run_directory).into_iter().flatten().flatten();
+    let mut containers =
+        entries.filter_map(|entry| ContainerName::new(entry.file_name().to_str()?).ok());
+    let holder = containers.find(|container| {
+        let record = read(&Files::new(run_directory, container).record);
+        let moved = record.ok().flatten().unwrap_or_default();
+        moved.iter().any(|moved| moved.name == interface)
+    })?;
+    Some(holder.as_str().to_owned())
 }
 
 /// Removes the file, unless there is none.

@@ -482,6 +482,27 @@ fn what_does_not_fit_is_said_before_anything_is_done() {
     );
 }
 
+#[test]
+fn who_has_it_is_said() {
+    let net = Net::new();
+    let spec = net.spec();
+    net.start(&spec);
+    let second = Spec {
+        container: name("db"),
+        ..spec
+    };
+    let error = net
+        .world
+        .host
+        .run(|| netns::check(&second))
+        .expect_err("the other container has it");
+    assert_eq!(
+        error.to_string(),
+        "cannot move interface lan0 into the container: container 'web' has it"
+    );
+    assert_eq!(error.hint().expect("a hint"), "stop container 'web' first");
+}
+
 /// The pin alone keeps the namespace: neither a process nor a descriptor does.
 #[test]
 fn the_namespace_outlives_its_last_process() {

@@ -5,7 +5,7 @@
 mod common;
 mod observe;
 
-use netns::{HostInterface, Spec};
+use netns::{HostInterface, Spec, Step};
 
 use common::{Namespace, World, assert_traffic, everything, give, interface, ip, name};
 use observe::observe;
@@ -101,6 +101,23 @@ fn a_long_name_is_cut_and_kept_as_altname() {
         .container
         .run(|| ip("link show mv-enx001122334455"));
     assert!(link.contains(": mv-enx0~"), "{link}");
+}
+
+#[test]
+fn the_link_has_the_address_that_derives_from_the_machine() {
+    let net = Net::new("uplink");
+    let spec = Spec {
+        machine_id: Some([7; 16]),
+        ..net.spec(true, None)
+    };
+    let plan = net.world.apply(&spec).expect("apply");
+    let address = plan.iter().find_map(|step| match step {
+        Step::CreateMacvlan { mac_address, .. } => *mac_address,
+        _ => None,
+    });
+    let address = address.expect("an address in the plan");
+    let link = net.world.container.run(|| ip("link show mv-uplink"));
+    assert!(link.contains(&format!("link/ether {address} ")), "{link}");
 }
 
 #[test]
