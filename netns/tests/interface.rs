@@ -14,14 +14,10 @@ use std::{
 };
 
 use netns::{HostInterface, Spec};
-use rustix::{
-    mount::{MountPropagationFlags, mount_change},
-    thread::{UnshareFlags, unshare_unsafe},
-};
 
 use common::{
     Namespace, RunDirectory, World, assert_becomes, assert_traffic, everything, give, interface,
-    ip, name,
+    ip, name, private_mounts,
 };
 use observe::observe;
 
@@ -155,18 +151,6 @@ impl Net {
         let left: Vec<_> = fs::read_dir(own).expect("the directory").collect();
         assert!(left.is_empty(), "{left:?}");
     }
-}
-
-/// Mounts of the calling thread, and of those that it starts, go with it.
-fn private_mounts() {
-    // SAFETY: what must not be unshared in a program with threads is their
-    // table of descriptors; this unshares mounts, root and working directory.
-    unsafe { unshare_unsafe(UnshareFlags::NEWNS) }.expect("a mount namespace");
-    mount_change(
-        "/",
-        MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
-    )
-    .expect("private mounts");
 }
 
 fn sysctl(file: &str, value: &str) {

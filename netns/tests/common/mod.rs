@@ -18,7 +18,10 @@ use std::{
 };
 
 use netns::{ContainerName, InterfaceName, Spec, Step, Veth};
-use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
+use rustix::{
+    mount::{MountPropagationFlags, mount_change},
+    thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe},
+};
 
 /// How long a packet between two namespaces of one machine may take. It is
 /// waited for, so only a failure takes this long.
@@ -213,6 +216,18 @@ impl Drop for RunDirectory {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
+}
+
+/// Mounts of the calling thread, and of those that it starts, go with it.
+pub fn private_mounts() {
+    // SAFETY: what must not be unshared in a program with threads is their
+    // table of descriptors; this unshares mounts, root and working directory.
+    unsafe { unshare_unsafe(UnshareFlags::NEWNS) }.expect("a mount namespace");
+    mount_change(
+        "/",
+        MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
+    )
+    .expect("private mounts");
 }
 
 /// Runs ip(8) with these words in the namespace of the calling thread, and
