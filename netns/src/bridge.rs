@@ -21,7 +21,8 @@ pub async fn create(netlink: &Handle, name: &str, mtu: Option<u32>) -> Result<()
     if let Some(mtu) = mtu {
         bridge = bridge.mtu(mtu);
     }
-    match link::create(netlink, bridge.build()).await {
+    let created = netlink.link().add(bridge.build()).execute().await;
+    match created.map_err(Cause::from) {
         Err(cause) if !cause.is(Errno::EXIST) => Err(cause),
         _ => Ok(()),
     }

@@ -345,8 +345,8 @@ fn bytes(message: &impl Emitable) -> Vec<u8> {
 /// thread's network namespace.
 fn sysctl_files(interface: &str) -> Vec<String> {
     let mut files = Vec::new();
-    for family in ["ipv4", "ipv6"] {
-        let directory = format!("net/{family}/conf/{interface}");
+    for kind in ["ipv4/conf", "ipv4/neigh", "ipv6/conf", "ipv6/neigh"] {
+        let directory = format!("net/{kind}/{interface}");
         // A kernel without IPv6 has none.
         let entries = fs::read_dir(Path::new("/proc/sys").join(&directory));
         let names = entries.into_iter().flatten().flatten();

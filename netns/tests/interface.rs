@@ -42,6 +42,7 @@ impl Net {
             sysctl("ipv6/conf/lan0/accept_dad", "0");
             sysctl("ipv6/conf/lan0/accept_ra", "2");
             sysctl("ipv4/conf/lan0/rp_filter", "2");
+            sysctl("ipv4/neigh/lan0/base_reachable_time_ms", "45000");
             ip("link set lan0 mtu 1420 up");
             ip("link property add dev lan0 altname the-office altname a-name-of-many-characters");
             ip("address add 10.0.0.2/24 brd + dev lan0 label lan0:first");

@@ -254,8 +254,8 @@ pub fn everything() -> String {
     for family in ["-4", "-6"] {
         text += &ip(&format!("{family} route show table all"));
     }
-    for family in ["ipv4", "ipv6"] {
-        text += &sysctls(Path::new(&format!("/proc/sys/net/{family}/conf")));
+    for kind in ["ipv4/conf", "ipv4/neigh", "ipv6/conf", "ipv6/neigh"] {
+        text += &sysctls(&Path::new("/proc/sys/net").join(kind));
     }
     text
 }
