@@ -1,54 +1,12 @@
-//! What an interface of the host was before it moved into a container, as a
-//! file.
+//! The file with what the interfaces were that have moved into a container.
 
 use std::{
-    collections::BTreeMap,
     fs::{self, File},
     io::{self, Write},
     path::Path,
 };
 
-use serde::{Deserialize, Serialize};
-
-use crate::{Cause, ContainerName, files::Files};
-
-/// An interface with all that a move takes from it and that a container can
-/// change.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Settings {
-    /// Its name on the host.
-    pub name: String,
-    /// Its index, which it keeps in the container.
-    pub index: u32,
-    /// What kind of virtual link it is; none for a physical one.
-    pub kind: Option<String>,
-    /// Whether it was up.
-    pub up: bool,
-    /// Its MTU, in bytes.
-    pub mtu: Option<u32>,
-    /// Its hardware address.
-    pub hardware_address: Option<Vec<u8>>,
-    /// Its alternative names.
-    pub altnames: Vec<String>,
-    /// The name of the bridge, bond or the like that it was a port of.
-    pub master: Option<String>,
-    /// Its addresses (`RTM_NEWADDR` in rtnetlink(7)).
-    pub addresses: Vec<Message>,
-    /// The routes that lead through it (`RTM_NEWROUTE`).
-    pub routes: Vec<Message>,
-    /// Values by file below `/proc/sys`.
-    pub sysctls: BTreeMap<String, String>,
-}
-
-/// What the kernel said of an address or route, to be said to it in turn: so
-/// nothing of it is lost.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Message {
-    /// What it is, for people.
-    pub words: String,
-    /// The message without its header, as this machine's kernel lays it out.
-    pub bytes: Vec<u8>,
-}
+use crate::{Cause, ContainerName, files::Files, settings::Settings};
 
 /// Writes the file whole or not at all.
 pub fn write(path: &Path, interfaces: &[Settings]) -> Result<(), Cause> {

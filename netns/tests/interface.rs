@@ -343,24 +343,28 @@ fn hold(directory: PathBuf) {
 
 #[test]
 fn a_name_that_was_taken_meanwhile_is_said_and_nothing_is_lost() {
-    let net = Net::new();
-    let before = net.world.host.run(everything);
-    let spec = net.spec();
-    net.start(&spec);
-    net.world.host.run(|| ip("link add lan0 type bridge"));
-    let net = net.end().0;
-    let error = net
-        .world
-        .host
-        .run(|| netns::release(&spec.container, net.directory.path()))
-        .expect_err("the name is taken");
-    assert_eq!(
-        error.to_string(),
-        "cannot give interface lan0 back to the host: it exists already"
-    );
-    assert!(error.hint().expect("a hint").contains("ip link show lan0"));
-    net.world.host.run(|| ip("link delete lan0"));
-    Ended(net).assert_given_back(&before);
+    // With its own name in the container, and with another.
+    for rename in [None, Some("link set lan0 name other")] {
+        let net = Net::new();
+        let before = net.world.host.run(everything);
+        let spec = net.spec();
+        net.start(&spec);
+        net.world.host.run(|| ip("link add lan0 type bridge"));
+        net.world.container.run(|| rename.map(ip));
+        let net = net.end().0;
+        let error = net
+            .world
+            .host
+            .run(|| netns::release(&spec.container, net.directory.path()))
+            .expect_err("the name is taken");
+        assert_eq!(
+            error.to_string(),
+            "cannot give interface lan0 back to the host: it exists already"
+        );
+        assert!(error.hint().expect("a hint").contains("ip link show lan0"));
+        net.world.host.run(|| ip("link delete lan0"));
+        Ended(net).assert_given_back(&before);
+    }
 }
 
 #[test]
@@ -470,6 +474,7 @@ fn what_does_not_fit_is_said_before_anything_is_done() {
 #[test]
 fn who_has_it_is_said() {
     let net = Net::new();
+    let before = net.world.host.run(everything);
     let spec = net.spec();
     net.start(&spec);
     let second = Spec {
@@ -486,6 +491,7 @@ fn who_has_it_is_said() {
         "cannot move interface lan0 into the container: container 'web' has it"
     );
     assert_eq!(error.hint().expect("a hint"), "stop container 'web' first");
+    Ended(net).assert_given_back(&before);
 }
 
 /// The pin alone keeps the namespace: neither a process nor a descriptor does.
