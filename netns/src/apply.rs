@@ -6,7 +6,7 @@ use rtnetlink::Handle;
 
 use crate::{
     Cause, Error, Side, Step, address, bridge, interface, link, macvlan, netlink, pin, record,
-    route, veth,
+    route, settings, veth,
 };
 
 /// Performs `plan`, step by step, on the host and in the container's network
@@ -19,7 +19,7 @@ use crate::{
 /// # Errors
 ///
 /// [`Error::Step`] names the step that failed. What was done before it stays
-/// until [`reclaim`](crate::reclaim). [`Error::Prepare`] comes before any step.
+/// until [`reclaim`](crate::reclaim()). [`Error::Prepare`] comes before any step.
 ///
 /// # Aborts
 ///
@@ -55,11 +55,11 @@ impl Sides<'_> {
         match step {
             Step::PinNamespace { path } => pin::pin(path, self.container_netns),
             Step::RecordInterfaces { interfaces, path } => {
-                let mut settings = Vec::new();
+                let mut found = Vec::new();
                 for interface in interfaces {
-                    settings.push(interface::settings(&self.host.netlink, interface).await?);
+                    found.push(settings::look(&self.host.netlink, interface).await?);
                 }
-                record::write(path, &settings)
+                record::write(path, &found)
             }
             Step::MoveInterface { interface, name } => {
                 interface::move_in(&self.host.netlink, interface, name, self.container_netns).await
@@ -91,9 +91,14 @@ impl Sides<'_> {
                 };
                 self.create_veth(&pair).await
             }
-            Step::CreateMacvlan { parent, name } => {
+            Step::CreateMacvlan {
+                parent,
+                name,
+                mac_address,
+            } => {
                 let index = self.host.index_of(parent).await?;
-                macvlan::create(&self.host.netlink, index, name, self.container_netns).await
+                let netns = self.container_netns;
+                macvlan::create(&self.host.netlink, index, name, *mac_address, netns).await
             }
             Step::CreateIpvlan { parent, name } => {
                 let index = self.host.index_of(parent).await?;

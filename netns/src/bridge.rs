@@ -21,7 +21,8 @@ pub async fn create(netlink: &Handle, name: &str, mtu: Option<u32>) -> Result<()
     if let Some(mtu) = mtu {
         bridge = bridge.mtu(mtu);
     }
-    match link::create(netlink, bridge.build()).await {
+    let created = netlink.link().add(bridge.build()).execute().await;
+    match created.map_err(Cause::from) {
         Err(cause) if !cause.is(Errno::EXIST) => Err(cause),
         _ => Ok(()),
     }
@@ -72,13 +73,4 @@ pub async fn zones(netlink: &Handle) -> Result<Vec<LinkMessage>, Cause> {
         link::is_ours(bridge) && name.starts_with(ZONE_PREFIX)
     });
     Ok(bridges)
-}
-
-/// Removes a bridge that has no port. Under the lock.
-pub async fn remove_if_empty(netlink: &Handle, bridge: &LinkMessage) -> Result<(), Cause> {
-    let index = bridge.header.index;
-    if link::list_ports(netlink, index).await?.is_empty() {
-        link::remove(netlink, index).await?;
-    }
-    Ok(())
 }

@@ -1,11 +1,13 @@
 //! Whether the host has what a network needs, before anything is started.
 
-use std::fmt;
+use std::{fmt, path::Path};
 
 use netlink_packet_route::link::{InfoKind, LinkFlags, LinkMessage};
 use rtnetlink::Handle;
 
-use crate::{Bridge, Cause, Error, InterfaceName, Spec, Veth, link, netlink};
+use crate::{
+    Bridge, Cause, Error, InterfaceName, Side, Spec, Step, Veth, link, netlink, plan, record,
+};
 
 /// What an interface of the host is wanted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub enum Purpose {
 pub enum Unfit {
     /// There is none of that name.
     Missing,
+    /// It has moved into this container.
+    Held(String),
     /// It is this kind of link and no bridge.
     NoBridge(String),
     /// It is the host's loopback.
@@ -34,25 +38,53 @@ pub enum Unfit {
 }
 
 /// Looks whether all interfaces of the host that `spec` names are there and
-/// fit. Changes nothing, and asks nothing where none is named.
+/// fit, and whether no name is given twice. Changes nothing, and asks the
+/// kernel nothing where no interface is named.
 ///
 /// # Errors
 ///
-/// [`Error::Unfit`] with the first that does not. [`Error::Link`] if the kernel
-/// refuses, [`Error::Prepare`] if it cannot be asked.
+/// [`Error::Unfit`] or [`Error::SameName`] with the first that does not fit.
+/// [`Error::Link`] if the kernel refuses, [`Error::Prepare`] if it cannot be
+/// asked.
 pub fn check(spec: &Spec) -> Result<(), Error> {
     let wanted = wanted(spec);
-    if wanted.is_empty() {
-        return Ok(());
+    if !wanted.is_empty() {
+        netlink::block_on(async {
+            let netlink = netlink::connect()?;
+            for want in &wanted {
+                want.check(&netlink, &spec.run_directory).await?;
+                want.check_claims(&wanted)?;
+            }
+            Ok(())
+        })?;
     }
-    netlink::block_on(async {
-        let netlink = netlink::connect()?;
-        for want in &wanted {
-            want.check(&netlink).await?;
-            want.check_claims(&wanted)?;
+    match same_name(&plan(spec)) {
+        Some((side, name)) => Err(Error::SameName { side, name }),
+        None => Ok(()),
+    }
+}
+
+/// A name that two links of the same side would get.
+fn same_name(plan: &[Step]) -> Option<(Side, String)> {
+    let mut names = vec![(Side::Container, "lo")];
+    for step in plan {
+        let made = match step {
+            Step::CreateVeth { host, peer, .. } => {
+                [Some((Side::Host, host)), Some((Side::Container, peer))]
+            }
+            Step::MoveInterface { name, .. }
+            | Step::CreateMacvlan { name, .. }
+            | Step::CreateIpvlan { name, .. } => [None, Some((Side::Container, name))],
+            _ => [None, None],
+        };
+        for (side, name) in made.into_iter().flatten() {
+            if names.contains(&(side, name)) {
+                return Some((side, name.clone()));
+            }
+            names.push((side, name));
         }
-        Ok(())
-    })
+    }
+    None
 }
 
 /// An interface of the host that a network needs.
@@ -90,7 +122,7 @@ fn wanted(spec: &Spec) -> Vec<Want<'_>> {
 }
 
 impl Want<'_> {
-    async fn check(&self, netlink: &Handle) -> Result<(), Error> {
+    async fn check(&self, netlink: &Handle, run_directory: &Path) -> Result<(), Error> {
         let found = link::find(netlink, self.interface.as_str()).await;
         let found = found.map_err(|cause: Cause| Error::Link {
             operation: "look for",
@@ -99,7 +131,12 @@ impl Want<'_> {
         })?;
         let unfit = match &found {
             None if self.optional => None,
-            None => Some(Unfit::Missing),
+            None => Some(
+                match record::holder(run_directory, self.interface.as_str()) {
+                    Some(container) => Unfit::Held(container),
+                    None => Unfit::Missing,
+                },
+            ),
             Some(link) => self.unfit(link),
         };
         unfit.map_or(Ok(()), |unfit| Err(self.error(unfit)))
@@ -136,15 +173,15 @@ impl Want<'_> {
     }
 }
 
-impl fmt::Display for Purpose {
-    /// What follows "cannot", with the interface's name after it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Bridge => "put the container into bridge",
-            Self::Macvlan => "make a macvlan link on interface",
-            Self::Ipvlan => "make an ipvlan link on interface",
-            Self::Move => "move into the container interface",
-        })
+impl Purpose {
+    /// What follows "cannot".
+    pub(crate) fn action(self, interface: &str) -> String {
+        match self {
+            Self::Bridge => format!("put the container into bridge {interface}"),
+            Self::Macvlan => format!("make a macvlan link on interface {interface}"),
+            Self::Ipvlan => format!("make an ipvlan link on interface {interface}"),
+            Self::Move => format!("move interface {interface} into the container"),
+        }
     }
 }
 
@@ -152,9 +189,72 @@ impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing => f.write_str("the host has no such link"),
+            Self::Held(container) => write!(f, "container '{container}' has it"),
             Self::NoBridge(kind) => write!(f, "it is a {kind} link and no bridge"),
             Self::Loopback => f.write_str("it is the host's loopback"),
-            Self::Claimed(purpose) => write!(f, "the container shall also {purpose} it"),
+            Self::Claimed(purpose) => f.write_str(match purpose {
+                Purpose::Bridge => "it is also named as a bridge",
+                Purpose::Macvlan => "it is also named for a macvlan link",
+                Purpose::Ipvlan => "it is also named for an ipvlan link",
+                Purpose::Move => "it is named twice",
+            }),
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::{ContainerName, ExtraVeth, HostInterface};
+
+    use super::*;
+
+    fn name(name: &str) -> InterfaceName {
+        InterfaceName::new(name).unwrap()
+    }
+
+    fn refused(change: impl FnOnce(&mut Spec)) -> Option<String> {
+        let container = ContainerName::new("web").unwrap();
+        let mut spec = Spec {
+            veth: Some(Veth::default()),
+            ..Spec::new(container, "/nonexistent")
+        };
+        change(&mut spec);
+        same_name(&plan(&spec)).map(|(side, name)| format!("{name}{side}"))
+    }
+
+    #[test]
+    fn no_name_is_given_twice() {
+        let extra = |inside: &str, host: &str| ExtraVeth {
+            name: name(inside),
+            host_name: Some(name(host)),
+            veth: Veth::default(),
+        };
+        let on = |inside: &str| HostInterface {
+            interface: name("lan0"),
+            name: Some(name(inside)),
+        };
+        assert_eq!(refused(|_| {}), None);
+        assert_eq!(
+            refused(|spec| spec.extra_veths = vec![extra("a", "b"), extra("b", "a")]),
+            None
+        );
+        assert_eq!(
+            refused(|spec| spec.extra_veths = vec![extra("a", "b"), extra("c", "b")]),
+            Some("b".to_owned())
+        );
+        let inside = [
+            refused(|spec| spec.extra_veths = vec![extra("eth0", "b")]),
+            refused(|spec| spec.macvlans = vec![on("eth0")]),
+            refused(|spec| spec.ipvlans = vec![on("eth0")]),
+            refused(|spec| spec.interfaces = vec![on("eth0")]),
+        ];
+        for refused in inside {
+            assert_eq!(refused.unwrap(), "eth0 inside the container");
+        }
+        assert_eq!(
+            refused(|spec| spec.macvlans = vec![on("lo")]).unwrap(),
+            "lo inside the container"
+        );
     }
 }

@@ -48,9 +48,18 @@ pub enum Error {
         cause: Cause,
     },
 
+    /// Two links would get the same name.
+    #[error("cannot make two links named {name}{side}")]
+    SameName {
+        /// Where both would be.
+        side: Side,
+        /// Their name.
+        name: String,
+    },
+
     /// An interface of the host that the container's network needs is not there
     /// or is of the wrong kind.
-    #[error("cannot {purpose} {interface}: {unfit}")]
+    #[error("cannot {action}: {unfit}", action = purpose.action(interface))]
     Unfit {
         /// The interface's name.
         interface: String,
@@ -153,9 +162,11 @@ impl Error {
             Self::Unfit {
                 unfit: Unfit::Missing,
                 ..
-            } => Some(
-                "`ip link` shows those that there are; another container may have it".to_owned(),
-            ),
+            } => Some("`ip link` shows those that there are".to_owned()),
+            Self::Unfit {
+                unfit: Unfit::Held(container),
+                ..
+            } => Some(format!("stop container '{container}' first")),
             Self::GiveBack { interface, cause } if cause.is(Errno::EXIST) => Some(format!(
                 "another link took its name meanwhile: rename that, see `ip link show {interface}`"
             )),

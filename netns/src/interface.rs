@@ -1,54 +1,18 @@
 //! Interfaces of the host that move into a container and back.
 
 use std::{
-    fs,
+    io,
     os::fd::{AsRawFd, BorrowedFd},
-    path::Path,
 };
 
-use futures_util::TryStreamExt;
-use netlink_packet_route::{
-    AddressFamily,
-    address::{AddressAttribute, AddressFlags, AddressMessage, AddressProtocol},
-    link::{LinkAttribute, LinkFlags, LinkMessage},
-    route::{RouteAttribute, RouteFlags, RouteMessage, RouteProtocol},
-};
-use rtnetlink::{
-    Handle, LinkUnspec, RouteMessageBuilder,
-    packet_core::{Emitable, Parseable},
-};
+use netlink_packet_route::link::LinkAttribute;
+use rtnetlink::{Handle, LinkUnspec};
 use rustix::io::Errno;
 
-use crate::{Cause, Error, link, record::Settings};
-
-/// What the interface is on the host.
-pub async fn settings(host: &Handle, name: &str) -> Result<Settings, Cause> {
-    let link = link::get(host, name).await?;
-    let index = link.header.index;
-    let master = match link::master_of(&link) {
-        Some(master) => link::find_by_index(host, master).await?,
-        None => None,
-    };
-    Ok(Settings {
-        name: name.to_owned(),
-        index,
-        kind: kind(&link),
-        up: link.header.flags.contains(LinkFlags::Up),
-        mtu: link::mtu_of(&link),
-        hardware_address: hardware_address(&link).map(<[u8]>::to_vec),
-        altnames: link::altnames_of(&link)
-            .into_iter()
-            .map(str::to_owned)
-            .collect(),
-        master: master.as_ref().and_then(link::name_of).map(str::to_owned),
-        addresses: addresses(host, index).await?.iter().map(bytes).collect(),
-        routes: routes(host, index).await?.iter().map(bytes).collect(),
-        sysctls: sysctl_files(name)
-            .into_iter()
-            .filter_map(|file| Some((file.clone(), read_sysctl(&file)?)))
-            .collect(),
-    })
-}
+use crate::{
+    Cause, Error, link,
+    settings::{self, Settings},
+};
 
 /// Moves an interface into `netns`, where it has the name `name` and its old
 /// index.
@@ -59,7 +23,7 @@ pub async fn move_in(
     netns: BorrowedFd<'_>,
 ) -> Result<(), Cause> {
     let index = link::index(host, interface).await?;
-    let keep = i32::try_from(index).map_err(std::io::Error::other)?;
+    let keep = i32::try_from(index).map_err(io::Error::other)?;
     let message = LinkUnspec::new_with_index(index)
         .setns_by_fd(netns.as_raw_fd())
         .append_extra_attribute(LinkAttribute::NewIfIndex(keep))
@@ -92,10 +56,12 @@ impl Way<'_> {
             interface: was.name.clone(),
             cause,
         };
-        self.move_back(was).await.map_err(give_back_error)?;
+        let moved = self.move_back(was).await.map_err(give_back_error)?;
         let found = link::find(&self.host, &was.name).await;
         match found.map_err(give_back_error)? {
-            Some(link) if kind(&link) == was.kind => Ok(restore(&self.host, &link, was).await),
+            Some(link) if moved || was.is_of(&link) => {
+                Ok(settings::restore(&self.host, &link, was).await)
+            }
             _ => Ok(vec![Error::Lost {
                 interface: was.name.clone(),
             }]),
@@ -103,16 +69,18 @@ impl Way<'_> {
     }
 
     /// Moves an interface to the host if it is in the container's namespace.
-    async fn move_back(&self, was: &Settings) -> Result<(), Cause> {
+    async fn move_back(&self, was: &Settings) -> Result<bool, Cause> {
         let Some(container) = &self.container else {
-            return Ok(());
+            return Ok(false);
         };
-        let Some(link) = link::find_by_index(container, was.index).await? else {
-            return Ok(());
+        let found = link::find_by_index(container, was.index).await?;
+        // Else something that was made in the container once it was gone.
+        let Some(link) = found.filter(|link| was.is_of(link)) else {
+            return Ok(false);
         };
-        // Something else, made in the container once the interface was gone.
-        if kind(&link) != was.kind {
-            return Ok(());
+        // The kernel would first move it and then fail to rename it.
+        if link::find(&self.host, &was.name).await?.is_some() {
+            return Err(Errno::EXIST.into());
         }
         // The container may have given it names that are taken on the host.
         let altnames = link::altnames_of(&link);
@@ -124,209 +92,7 @@ impl Way<'_> {
             .setns_by_fd(self.host_netns.as_raw_fd())
             .name(was.name.as_str())
             .build();
-        Ok(container.link().set(message).execute().await?)
+        container.link().set(message).execute().await?;
+        Ok(true)
     }
-}
-
-/// Makes of `link` what it was, and says what failed.
-async fn restore(host: &Handle, link: &LinkMessage, was: &Settings) -> Vec<Error> {
-    let mut failed = Vec::new();
-    let mut note = |setting: String, result: Result<(), Cause>| match result {
-        Err(cause) if !cause.is(Errno::EXIST) => failed.push(Error::Restore {
-            interface: was.name.clone(),
-            setting,
-            cause,
-        }),
-        _ => {}
-    };
-    let index = link.header.index;
-
-    let present = link::altnames_of(link);
-    for altname in &was.altnames {
-        if !present.contains(&altname.as_str()) {
-            let added = link::add_altname(host, index, altname).await;
-            note(format!("alternative name {altname}"), added);
-        }
-    }
-    // While the link is still down: some drivers want it so.
-    if hardware_address(link) != was.hardware_address.as_deref()
-        && let Some(address) = &was.hardware_address
-    {
-        let message = LinkUnspec::new_with_index(index).address(address.clone());
-        note(
-            "the hardware address".to_owned(),
-            set(host, message.build()).await,
-        );
-    }
-    if link::mtu_of(link) != was.mtu
-        && let Some(mtu) = was.mtu
-    {
-        let message = LinkUnspec::new_with_index(index).mtu(mtu);
-        note(format!("MTU {mtu}"), set(host, message.build()).await);
-    }
-    if let Some(master) = &was.master {
-        note(
-            format!("its place in {master}"),
-            enslave(host, index, master).await,
-        );
-    }
-    // Before it is up: some of them are for what the kernel then does.
-    for (file, value) in &was.sysctls {
-        note(format!("the sysctl {file}"), restore_sysctl(file, value));
-    }
-    if was.up {
-        let message = LinkUnspec::new_with_index(index).up();
-        note("its being up".to_owned(), set(host, message.build()).await);
-    }
-    for address in &was.addresses {
-        note(
-            "an address".to_owned(),
-            restore_address(host, index, address).await,
-        );
-    }
-    for route in &was.routes {
-        note(
-            "a route".to_owned(),
-            restore_route(host, index, route).await,
-        );
-    }
-    failed
-}
-
-async fn set(host: &Handle, message: LinkMessage) -> Result<(), Cause> {
-    Ok(host.link().set(message).execute().await?)
-}
-
-async fn enslave(host: &Handle, index: u32, master: &str) -> Result<(), Cause> {
-    let master = link::index(host, master).await?;
-    let message = LinkUnspec::new_with_index(index).controller(master);
-    set(host, message.build()).await
-}
-
-fn kind(link: &LinkMessage) -> Option<String> {
-    link::kind_of(link).map(ToString::to_string)
-}
-
-fn hardware_address(link: &LinkMessage) -> Option<&[u8]> {
-    link.attributes
-        .iter()
-        .find_map(|attribute| match attribute {
-            LinkAttribute::Address(address) => Some(address.as_slice()),
-            _ => None,
-        })
-}
-
-/// The addresses of a link but for those that the kernel makes again by itself
-/// when the link comes up or hears a router.
-async fn addresses(host: &Handle, index: u32) -> Result<Vec<AddressMessage>, Cause> {
-    let request = host.address().get().set_link_index_filter(index);
-    let mut addresses: Vec<AddressMessage> = request.execute().try_collect().await?;
-    addresses.retain(|address| !is_the_kernels(address));
-    Ok(addresses)
-}
-
-fn is_the_kernels(address: &AddressMessage) -> bool {
-    address.attributes.iter().any(|attribute| match attribute {
-        AddressAttribute::Protocol(protocol) => matches!(
-            protocol,
-            AddressProtocol::LinkLocal | AddressProtocol::RouterAnnouncement
-        ),
-        // The flag of temporary addresses (RFC 8981); IPv4 uses it otherwise.
-        AddressAttribute::Flags(flags) => {
-            address.header.family == AddressFamily::Inet6 && flags.contains(AddressFlags::Secondary)
-        }
-        _ => false,
-    })
-}
-
-async fn restore_address(host: &Handle, index: u32, message: &[u8]) -> Result<(), Cause> {
-    let mut request = host.address().add(index, [0; 4].into(), 0);
-    *request.message_mut() = AddressMessage::parse(message).map_err(std::io::Error::other)?;
-    request.message_mut().header.index = index;
-    Ok(request.execute().await?)
-}
-
-/// The routes of all tables through a link, neighbours first, since a gateway
-/// has to be in reach when its route is added. Those that the kernel makes
-/// again by itself, with an address or when it hears a router, are left out,
-/// and so are those with several next hops.
-async fn routes(host: &Handle, index: u32) -> Result<Vec<RouteMessage>, Cause> {
-    let mut routes = Vec::new();
-    for family in [AddressFamily::Inet, AddressFamily::Inet6] {
-        let mut any = RouteMessageBuilder::<std::net::IpAddr>::new().build();
-        any.header.address_family = family;
-        let mut found: Vec<RouteMessage> = host.route().get(any).execute().try_collect().await?;
-        found.retain(|route| {
-            route.attributes.contains(&RouteAttribute::Oif(index))
-                && !matches!(
-                    route.header.protocol,
-                    RouteProtocol::Kernel | RouteProtocol::Ra
-                )
-        });
-        routes.append(&mut found);
-    }
-    routes.iter_mut().for_each(make_addable);
-    let has_gateway = |attribute: &RouteAttribute| {
-        matches!(
-            attribute,
-            RouteAttribute::Gateway(_) | RouteAttribute::Via(_)
-        )
-    };
-    routes.sort_by_key(|route| route.attributes.iter().any(has_gateway));
-    Ok(routes)
-}
-
-/// Takes from a route what the kernel tells of it but does not let be set.
-fn make_addable(route: &mut RouteMessage) {
-    route.header.flags &= RouteFlags::Onlink;
-    route.attributes.retain(|attribute| {
-        !matches!(
-            attribute,
-            RouteAttribute::CacheInfo(_) | RouteAttribute::Expires(_) | RouteAttribute::NhId(_)
-        )
-    });
-}
-
-async fn restore_route(host: &Handle, index: u32, message: &[u8]) -> Result<(), Cause> {
-    let mut route = RouteMessage::parse(message).map_err(std::io::Error::other)?;
-    for attribute in &mut route.attributes {
-        if let RouteAttribute::Oif(link) = attribute {
-            *link = index;
-        }
-    }
-    Ok(host.route().add(route).execute().await?)
-}
-
-fn bytes(message: &impl Emitable) -> Vec<u8> {
-    let mut bytes = vec![0; message.buffer_len()];
-    message.emit(&mut bytes);
-    bytes
-}
-
-/// The files of an interface below `/proc/sys`, which show those of the calling
-/// thread's network namespace.
-fn sysctl_files(interface: &str) -> Vec<String> {
-    let mut files = Vec::new();
-    for family in ["ipv4", "ipv6"] {
-        let directory = format!("net/{family}/conf/{interface}");
-        // A kernel without IPv6 has none.
-        let entries = fs::read_dir(Path::new("/proc/sys").join(&directory));
-        let names = entries.into_iter().flatten().flatten();
-        files.extend(
-            names.filter_map(|entry| Some(format!("{directory}/{}", entry.file_name().to_str()?))),
-        );
-    }
-    files
-}
-
-/// `None` for what cannot be read, such as a secret that is not set.
-fn read_sysctl(file: &str) -> Option<String> {
-    fs::read_to_string(Path::new("/proc/sys").join(file)).ok()
-}
-
-fn restore_sysctl(file: &str, value: &str) -> Result<(), Cause> {
-    if read_sysctl(file).as_deref() != Some(value) {
-        fs::write(Path::new("/proc/sys").join(file), value)?;
-    }
-    Ok(())
 }

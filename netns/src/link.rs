@@ -1,17 +1,11 @@
 //! Links: finding, creating, setting up, naming, removing.
 
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::TryStreamExt;
 use netlink_packet_route::{
-    AddressFamily, RouteNetlinkMessage,
+    AddressFamily,
     link::{InfoKind, LinkAttribute, LinkExtentMask, LinkInfo, LinkMessage, Prop},
 };
-use rtnetlink::{
-    Handle, LinkUnspec,
-    packet_core::{
-        DefaultNla, NLM_F_ACK, NLM_F_CREATE, NLM_F_ECHO, NLM_F_EXCL, NLM_F_REQUEST, NetlinkMessage,
-        NetlinkPayload,
-    },
-};
+use rtnetlink::{Handle, LinkUnspec, packet_core::DefaultNla};
 use rustix::io::Errno;
 
 use crate::Cause;
@@ -92,27 +86,6 @@ pub async fn list_ports(netlink: &Handle, bridge: u32) -> Result<Vec<LinkMessage
     let filter = LinkAttribute::Controller(bridge);
     request.message_mut().attributes.push(filter);
     Ok(request.execute().try_collect().await?)
-}
-
-/// Creates a link and returns what the kernel says of it, which it does by
-/// itself since Linux 6.2 (`NLM_F_ECHO` in netlink(7)).
-pub async fn create(netlink: &Handle, link: LinkMessage) -> Result<Option<LinkMessage>, Cause> {
-    let mut request = NetlinkMessage::from(RouteNetlinkMessage::NewLink(link));
-    request.header.flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL | NLM_F_ECHO;
-    let mut answers = netlink.clone().request(request)?;
-    let mut created = None;
-    while let Some(answer) = answers.next().await {
-        match answer.payload {
-            NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => {
-                created = Some(link);
-            }
-            NetlinkPayload::Error(refusal) if refusal.code.is_some() => {
-                return Err(Cause::from(refusal.to_io()));
-            }
-            _ => {}
-        }
-    }
-    Ok(created)
 }
 
 /// Removes a link. `false` if it is gone already, such as with the namespace

@@ -1,10 +1,11 @@
 //! Hardware addresses of Ethernet links.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, hash::Hasher, str::FromStr};
 
+use fnv::FnvHasher;
 use serde::{Serialize, Serializer};
 
-use crate::Error;
+use crate::{ContainerName, Error};
 
 /// A MAC address that one interface can have: not a group's (the lowest bit of
 /// the first octet, IEEE 802), and not all zeros.
@@ -24,6 +25,24 @@ impl MacAddress {
             return Err(Error::MacAddress(address.to_string()));
         }
         Ok(address)
+    }
+
+    /// The address of a container's link that was given none: the same at each
+    /// start, so that it keeps its lease from a DHCP server, and another on
+    /// another machine and for another link.
+    pub(crate) fn derived(machine_id: [u8; 16], container: &ContainerName, link: &str) -> Self {
+        // Neither name can contain the zero that ends it. The hash has a
+        // published definition (RFC 9923) and does not change with a release.
+        let mut hasher = FnvHasher::default();
+        hasher.write(&machine_id);
+        for name in [container.as_str(), link] {
+            hasher.write(name.as_bytes());
+            hasher.write(&[0]);
+        }
+        let [mut first, b, c, d, e, g, ..] = hasher.finish().to_be_bytes();
+        // Locally administered, and one interface's (IEEE 802).
+        first = first & 0b1111_1100 | 0b10;
+        Self([first, b, c, d, e, g])
     }
 
     /// The six octets in the order of the wire.
@@ -104,7 +123,40 @@ mod tests {
         }
     }
 
+    fn derived(machine: u8, container: &str, link: &str) -> MacAddress {
+        let container = ContainerName::new(container).unwrap();
+        MacAddress::derived([machine; 16], &container, link)
+    }
+
+    /// A container that is started by the next release keeps its address.
+    #[test]
+    fn derived_addresses_never_change() {
+        assert_eq!(derived(7, "web", "eth0").to_string(), "3e:d3:04:58:32:24");
+    }
+
+    #[test]
+    fn derived_addresses_differ_by_machine_container_and_link() {
+        let address = derived(7, "web", "eth0");
+        for other in [
+            derived(8, "web", "eth0"),
+            derived(7, "we", "beth0"),
+            derived(7, "web", "eth1"),
+        ] {
+            assert_ne!(address, other);
+        }
+    }
+
     proptest! {
+        #[test]
+        fn derived_addresses_are_valid(
+            machine: [u8; 16], container in "[a-z]{1,9}", link in "[a-z]{1,9}",
+        ) {
+            let container = ContainerName::new(&container).unwrap();
+            let octets = MacAddress::derived(machine, &container, &link).octets();
+            prop_assert!(MacAddress::new(octets).is_ok());
+            prop_assert_eq!(octets[0] & 0b11, 0b10);
+        }
+
         #[test]
         fn what_is_shown_is_read(octets: [u8; 6]) {
             if let Ok(address) = MacAddress::new(octets) {

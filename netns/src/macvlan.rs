@@ -9,7 +9,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use netlink_packet_route::link::{IpVlanMode, MacVlanMode};
 use rtnetlink::{Handle, LinkIpVlan, LinkMacVlan};
 
-use crate::{Cause, link};
+use crate::{Cause, MacAddress};
 
 /// Creates a macvlan link on the link with the index `parent` in the namespace
 /// of `netlink`.
@@ -17,13 +17,15 @@ pub async fn create(
     netlink: &Handle,
     parent: u32,
     name: &str,
+    mac_address: Option<MacAddress>,
     netns: BorrowedFd<'_>,
 ) -> Result<(), Cause> {
-    let message = LinkMacVlan::new(name, parent, MacVlanMode::Bridge)
-        .setns_by_fd(netns.as_raw_fd())
-        .build();
-    link::create(netlink, message).await?;
-    Ok(())
+    let mut message =
+        LinkMacVlan::new(name, parent, MacVlanMode::Bridge).setns_by_fd(netns.as_raw_fd());
+    if let Some(address) = mac_address {
+        message = message.address(address.octets().to_vec());
+    }
+    Ok(netlink.link().add(message.build()).execute().await?)
 }
 
 /// Creates an ipvlan link likewise.
@@ -36,6 +38,5 @@ pub async fn create_ipvlan(
     let message = LinkIpVlan::new(name, parent, IpVlanMode::L2)
         .setns_by_fd(netns.as_raw_fd())
         .build();
-    link::create(netlink, message).await?;
-    Ok(())
+    Ok(netlink.link().add(message).execute().await?)
 }

@@ -5,8 +5,8 @@ use std::{iter, net::IpAddr};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::{
-    Bridge, ContainerName, ExtraVeth, HostInterface, HostLink, InterfaceName, Side, Spec, Step,
-    Veth, bridge, files::Files, name,
+    Bridge, ExtraVeth, HostInterface, HostLink, InterfaceName, MacAddress, Side, Spec, Step, Veth,
+    bridge, files::Files, name,
 };
 
 /// The container's end of its veth pair, as NixOS in the container expects it.
@@ -22,12 +22,14 @@ pub fn plan(spec: &Spec) -> Vec<Step> {
     steps.push(set_up(Side::Container, "lo"));
     steps.extend(zone_steps(spec));
     if let Some(veth) = &spec.veth {
-        steps.extend(main_veth_steps(&spec.container, veth));
+        steps.extend(main_veth_steps(spec, veth));
     }
     for (number, extra) in spec.extra_veths.iter().enumerate() {
-        steps.extend(extra_veth_steps(&spec.container, number, extra));
+        steps.extend(extra_veth_steps(spec, number, extra));
     }
-    steps.extend(spec.macvlans.iter().flat_map(macvlan_steps));
+    for wanted in &spec.macvlans {
+        steps.extend(macvlan_steps(spec, wanted));
+    }
     steps.extend(spec.ipvlans.iter().flat_map(ipvlan_steps));
     steps
 }
@@ -75,12 +77,12 @@ fn zone_steps(spec: &Spec) -> Vec<Step> {
     steps
 }
 
-fn main_veth_steps(container: &ContainerName, veth: &Veth) -> Vec<Step> {
+fn main_veth_steps(spec: &Spec, veth: &Veth) -> Vec<Step> {
     let host = match veth.bridge {
-        Some(_) => HostLink::bridge_port(container),
-        None => HostLink::veth(container),
+        Some(_) => HostLink::bridge_port(&spec.container),
+        None => HostLink::veth(&spec.container),
     };
-    let mut steps = veth_steps(&host, PEER, veth);
+    let mut steps = veth_steps(spec, &host, PEER, veth);
     let routers = [
         veth.host_address.map(|router| IpAddr::V4(router.addr())),
         veth.host_address6.map(|router| IpAddr::V6(router.addr())),
@@ -92,26 +94,26 @@ fn main_veth_steps(container: &ContainerName, veth: &Veth) -> Vec<Step> {
     steps
 }
 
-fn extra_veth_steps(container: &ContainerName, number: usize, extra: &ExtraVeth) -> Vec<Step> {
+fn extra_veth_steps(spec: &Spec, number: usize, extra: &ExtraVeth) -> Vec<Step> {
     let host = match &extra.host_name {
         Some(name) => HostLink::from(name.clone()),
-        None => HostLink::extra_veth(container, &extra.name),
+        None => HostLink::extra_veth(&spec.container, &extra.name),
     };
-    let mut steps = veth_steps(&host, extra.name.as_str(), &extra.veth);
+    let mut steps = veth_steps(spec, &host, extra.name.as_str(), &extra.veth);
     // Next to the link itself: killed in between, nothing says whose it is.
-    let mark = name::extra_veth_mark(container, number);
+    let mark = name::extra_veth_mark(&spec.container, number);
     steps.insert(1, add_altname(Side::Host, host.interface(), &mark));
     steps
 }
 
 /// A pair, and how its ends reach each other.
-fn veth_steps(host_link: &HostLink, peer: &str, veth: &Veth) -> Vec<Step> {
+fn veth_steps(spec: &Spec, host_link: &HostLink, peer: &str, veth: &Veth) -> Vec<Step> {
     let host = host_link.interface();
     let bridge = veth.bridge.as_ref();
     let mut steps = vec![Step::CreateVeth {
         host: host.to_owned(),
         peer: peer.to_owned(),
-        mac_address: veth.mac_address,
+        mac_address: veth.mac_address.or_else(|| derived_address(spec, peer)),
         mtu: veth.mtu.filter(|_| bridge.is_none()),
         bridge: bridge.map(|bridge| bridge.interface().to_string()),
     }];
@@ -163,11 +165,17 @@ fn address_steps(
     steps
 }
 
-fn macvlan_steps(wanted: &HostInterface) -> Vec<Step> {
+fn derived_address(spec: &Spec, link: &str) -> Option<MacAddress> {
+    let derive = |machine_id| MacAddress::derived(machine_id, &spec.container, link);
+    spec.machine_id.map(derive)
+}
+
+fn macvlan_steps(spec: &Spec, wanted: &HostInterface) -> Vec<Step> {
     let name = name_inside(wanted, HostLink::macvlan);
     let create = Step::CreateMacvlan {
         parent: wanted.interface.to_string(),
         name: name.to_string(),
+        mac_address: derived_address(spec, name.interface()),
     };
     with_altname(create, &name)
 }
@@ -249,7 +257,7 @@ fn default_destination(address: IpAddr) -> IpNet {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use crate::ContainerName;
+    use crate::{ContainerName, ZoneName};
 
     use super::*;
 
@@ -378,6 +386,36 @@ mod tests {
     }
 
     #[test]
+    fn links_without_an_address_derive_it() {
+        let mut spec = Spec {
+            machine_id: Some([7; 16]),
+            veth: Some(Veth::default()),
+            macvlans: vec![HostInterface {
+                interface: name("eth1"),
+                name: None,
+            }],
+            ..spec("web")
+        };
+        let derived = |link| MacAddress::derived([7; 16], &spec.container, link);
+        let (eth0, macvlan) = (derived("eth0"), derived("mv-eth1"));
+        let lines = words(&spec);
+        assert!(
+            lines[1].contains(&format!("eth0, address {eth0},")),
+            "{lines:?}"
+        );
+        assert!(
+            lines[3].contains(&format!(", address {macvlan},")),
+            "{lines:?}"
+        );
+        let given = "02:00:00:00:00:05".parse().ok();
+        spec.veth = Some(Veth {
+            mac_address: given,
+            ..Veth::default()
+        });
+        assert!(words(&spec)[1].contains(", address 02:00:00:00:00:05,"));
+    }
+
+    #[test]
     fn in_a_bridge_the_host_has_no_address() {
         let veth = Veth {
             bridge: Some(Bridge::Existing(name("br0"))),
@@ -398,7 +436,7 @@ mod tests {
     #[test]
     fn a_zone_is_locked_and_made() {
         let veth = Veth {
-            bridge: Some(Bridge::Zone(crate::ZoneName::new("lan").unwrap())),
+            bridge: Some(Bridge::Zone(ZoneName::new("lan").unwrap())),
             mtu: Some(1400),
             ..Veth::default()
         };

@@ -108,21 +108,26 @@ fn give_back(container: &ContainerName, run_directory: &Path) -> Result<Vec<Erro
     Ok(unrestored)
 }
 
-/// Removes the container's ports from the bridges of zones, and bridges that
-/// have none then.
+/// Takes the container's ports out of the bridges of zones, and removes the
+/// bridges that nobody else has a port in. Under the lock.
 async fn leave_zones(netlink: &Handle, container: &ContainerName) -> Result<(), Error> {
+    let own = links(netlink, container).await?;
     let zones = bridge::zones(netlink).await;
-    let zones = zones.map_err(|cause| list_error("bridges", cause))?;
-    for port in links(netlink, container).await? {
-        let master = link::master_of(&port);
-        if zones.iter().any(|zone| Some(zone.header.index) == master) {
-            remove(netlink, &port).await?;
+    for zone in zones.map_err(|cause| list_error("bridges", cause))? {
+        let ports = link::list_ports(netlink, zone.header.index).await;
+        let ports = ports.map_err(|cause| list_error("ports of bridges", cause))?;
+        let is_own = |port: &LinkMessage| {
+            own.iter()
+                .any(|link| link.header.index == port.header.index)
+        };
+        if ports.iter().all(is_own) {
+            // Its ports go with the container's namespace.
+            remove(netlink, &zone).await?;
+        } else {
+            for port in ports.iter().filter(|port| is_own(port)) {
+                remove(netlink, port).await?;
+            }
         }
-    }
-    for zone in &zones {
-        bridge::remove_if_empty(netlink, zone)
-            .await
-            .map_err(|cause| link_error("remove", zone, cause))?;
     }
     Ok(())
 }

@@ -1,45 +1,12 @@
-//! What an interface of the host was before it moved into a container, as a
-//! file.
+//! The file with what the interfaces were that have moved into a container.
 
 use std::{
-    collections::BTreeMap,
     fs::{self, File},
     io::{self, Write},
     path::Path,
 };
 
-use serde::{Deserialize, Serialize};
-
-use crate::Cause;
-
-/// An interface with all that a move takes from it and that a container can
-/// change.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Settings {
-    /// Its name on the host.
-    pub name: String,
-    /// Its index, which it keeps in the container.
-    pub index: u32,
-    /// What kind of virtual link it is; none for a physical one.
-    pub kind: Option<String>,
-    /// Whether it was up.
-    pub up: bool,
-    /// Its MTU, in bytes.
-    pub mtu: Option<u32>,
-    /// Its hardware address.
-    pub hardware_address: Option<Vec<u8>>,
-    /// Its alternative names.
-    pub altnames: Vec<String>,
-    /// The name of the bridge, bond or the like that it was a port of.
-    pub master: Option<String>,
-    /// Its addresses, each as the kernel's message for it (`RTM_NEWADDR` in
-    /// rtnetlink(7)), so that nothing of them is lost.
-    pub addresses: Vec<Vec<u8>>,
-    /// The routes that lead through it, likewise (`RTM_NEWROUTE`).
-    pub routes: Vec<Vec<u8>>,
-    /// Values by file below `/proc/sys`.
-    pub sysctls: BTreeMap<String, String>,
-}
+use crate::{Cause, ContainerName, files::Files, settings::Settings};
 
 /// Writes the file whole or not at all.
 pub fn write(path: &Path, interfaces: &[Settings]) -> Result<(), Cause> {
@@ -59,6 +26,19 @@ pub fn read(path: &Path) -> Result<Option<Vec<Settings>>, Cause> {
     };
     let interfaces = serde_json::from_slice(&text).map_err(io::Error::from)?;
     Ok(Some(interfaces))
+}
+
+/// The container that an interface has moved into, by the records of all.
+pub fn holder(run_directory: &Path, interface: &str) -> Option<String> {
+    let entries = fs::read_dir(run_directory).into_iter().flatten().flatten();
+    let mut containers =
+        entries.filter_map(|entry| ContainerName::new(entry.file_name().to_str()?).ok());
+    let holder = containers.find(|container| {
+        let record = read(&Files::new(run_directory, container).record);
+        let moved = record.ok().flatten().unwrap_or_default();
+        moved.iter().any(|moved| moved.name == interface)
+    })?;
+    Some(holder.as_str().to_owned())
 }
 
 /// Removes the file, unless there is none.

@@ -17,6 +17,11 @@ pub struct Spec {
     /// reboot. It holds the lock of zones; and in `NAME`, which has to be
     /// there, what is needed to give `interfaces` back.
     pub run_directory: PathBuf,
+    /// The host's machine-id(5). From it come the hardware addresses of
+    /// links in the container that are given none, so that they stay the same
+    /// over the container's starts and differ from other machines'. Without
+    /// it, the kernel makes up others each time.
+    pub machine_id: Option<[u8; 16]>,
     /// The veth pair that ends in `eth0`.
     pub veth: Option<Veth>,
     /// Further veth pairs.
@@ -38,6 +43,7 @@ impl Spec {
         Self {
             container,
             run_directory: run_directory.into(),
+            machine_id: None,
             veth: None,
             extra_veths: Vec::new(),
             macvlans: Vec::new(),
@@ -65,8 +71,8 @@ pub struct Veth {
     pub local_address: Option<Ipv4Net>,
     /// IPv6 address of the container's end.
     pub local_address6: Option<Ipv6Net>,
-    /// Hardware address of the container's end; without one, the kernel makes
-    /// one up.
+    /// Hardware address of the container's end; without one, it derives from
+    /// [`Spec::machine_id`].
     pub mac_address: Option<MacAddress>,
     /// The longest packet, in bytes, that both ends take, as
     /// [`uplink_mtu`](crate::uplink_mtu) finds it; without one, the kernel's

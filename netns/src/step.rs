@@ -81,6 +81,8 @@ pub enum Step {
         parent: String,
         /// Name of the link in the container.
         name: String,
+        /// Its hardware address, if not any.
+        mac_address: Option<MacAddress>,
     },
     /// Create an ipvlan link in the container, in the mode `l2`.
     CreateIpvlan {
@@ -194,13 +196,17 @@ impl fmt::Display for Step {
                     None => write_mtu(f, *mtu)?,
                 }
                 write!(f, ", with peer {peer}")?;
-                if let Some(address) = mac_address {
-                    write!(f, ", address {address},")?;
-                }
+                write_address(f, *mac_address)?;
                 Side::Container.fmt(f)
             }
-            Self::CreateMacvlan { parent, name } => {
-                write!(f, "create macvlan {name} on {parent}{}", Side::Container)
+            Self::CreateMacvlan {
+                parent,
+                name,
+                mac_address,
+            } => {
+                write!(f, "create macvlan {name} on {parent}")?;
+                write_address(f, *mac_address)?;
+                Side::Container.fmt(f)
             }
             Self::CreateIpvlan { parent, name } => {
                 write!(f, "create ipvlan {name} on {parent}{}", Side::Container)
@@ -241,6 +247,13 @@ impl fmt::Display for Step {
 fn write_mtu(f: &mut fmt::Formatter<'_>, mtu: Option<u32>) -> fmt::Result {
     match mtu {
         Some(mtu) => write!(f, ", MTU {mtu}"),
+        None => Ok(()),
+    }
+}
+
+fn write_address(f: &mut fmt::Formatter<'_>, address: Option<MacAddress>) -> fmt::Result {
+    match address {
+        Some(address) => write!(f, ", address {address},"),
         None => Ok(()),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use netlink_packet_route::link::LinkFlags;
 use rtnetlink::Handle;
 
 use crate::{Cause, Error, link, netlink, route};
@@ -14,8 +15,13 @@ const OUTSIDE: [IpAddr; 2] = [
     IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
 ];
 
-/// The MTU, in bytes, of the link that the default route of IPv4, or else that
-/// of IPv6, leads through. `None` where there is no such route.
+/// The least MTU, in bytes, that IPv6 works with (RFC 8200, 5): the kernel takes
+/// no IPv6 address on a link with less.
+const LEAST: u32 = 1280;
+
+/// The MTU, in bytes, for links behind the one that the default route of IPv4,
+/// or else that of IPv6, leads through: its own, but not so little that there
+/// could be no IPv6 behind it. `None` where there is no such route.
 ///
 /// # Errors
 ///
@@ -36,7 +42,9 @@ async fn find(netlink: &Handle) -> Result<Option<u32>, Cause> {
     for address in OUTSIDE {
         if let Some(index) = route::link_towards(netlink, address).await? {
             let link = link::find_by_index(netlink, index).await?;
-            return Ok(link.as_ref().and_then(link::mtu_of));
+            let uplink = link.filter(|link| !link.header.flags.contains(LinkFlags::Loopback));
+            let mtu = uplink.as_ref().and_then(link::mtu_of);
+            return Ok(mtu.map(|mtu| mtu.max(LEAST)));
         }
     }
     Ok(None)

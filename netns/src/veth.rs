@@ -2,8 +2,18 @@
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use netlink_packet_route::link::{InfoData, InfoVeth, LinkMessage};
-use rtnetlink::{Handle, LinkMessageBuilder, LinkUnspec, LinkVeth};
+use futures_util::StreamExt;
+use netlink_packet_route::{
+    RouteNetlinkMessage,
+    link::{InfoData, InfoVeth, LinkMessage},
+};
+use rtnetlink::{
+    Handle, LinkMessageBuilder, LinkUnspec, LinkVeth,
+    packet_core::{
+        NLM_F_ACK, NLM_F_CREATE, NLM_F_ECHO, NLM_F_EXCL, NLM_F_REQUEST, NetlinkMessage,
+        NetlinkPayload,
+    },
+};
 
 use crate::{Cause, MacAddress, link};
 
@@ -22,8 +32,9 @@ pub struct Pair<'a> {
 }
 
 /// Creates a pair with the end `host` in the namespace of `netlink`, up, and
-/// the end `peer`, down, in `peer_netns`. Returns what
-/// [`link::create`] returns.
+/// the end `peer`, down, in `peer_netns`. Returns what the kernel says of the
+/// end on the host, which it does by itself since Linux 6.2 (`NLM_F_ECHO` in
+/// netlink(7)): it has both ends' indexes.
 ///
 /// The peer is made where it belongs and under its final name, since moving a
 /// link between namespaces costs the kernel many milliseconds. It cannot be
@@ -47,7 +58,26 @@ pub async fn create(
     if let Some(bridge) = pair.bridge {
         host = host.controller(bridge);
     }
-    link::create(netlink, with_mtu(host, pair.mtu).build()).await
+    add(netlink, with_mtu(host, pair.mtu).build()).await
+}
+
+async fn add(netlink: &Handle, link: LinkMessage) -> Result<Option<LinkMessage>, Cause> {
+    let mut request = NetlinkMessage::from(RouteNetlinkMessage::NewLink(link));
+    request.header.flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL | NLM_F_ECHO;
+    let mut answers = netlink.clone().request(request)?;
+    let mut created = None;
+    while let Some(answer) = answers.next().await {
+        match answer.payload {
+            NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => {
+                created = Some(link);
+            }
+            NetlinkPayload::Error(refusal) if refusal.code.is_some() => {
+                return Err(Cause::from(refusal.to_io()));
+            }
+            _ => {}
+        }
+    }
+    Ok(created)
 }
 
 fn with_mtu<T>(link: LinkMessageBuilder<T>, mtu: Option<u32>) -> LinkMessageBuilder<T> {

@@ -5,9 +5,15 @@
 mod common;
 mod observe;
 
-use std::{sync::Barrier, thread};
+use std::{
+    fs::{self, File},
+    os::unix::fs::MetadataExt,
+    sync::Barrier,
+    thread,
+};
 
 use netns::{Bridge, Spec, Veth, ZoneName};
+use rustix::fs::{FlockOperation, flock};
 
 use common::{
     RunDirectory, World, assert_becomes, assert_traffic, everything, interface, ip, name, veth4,
@@ -167,14 +173,21 @@ fn a_zone_comes_with_its_first_container_and_goes_with_its_last() {
             .host
             .run(|| netns::release(&spec.container, directory.path()));
         assert!(released.expect("release").is_empty());
+        first.host.run(observe).links
     };
-    release(&specs[0]);
-    let left = first.host.run(observe).links;
-    assert!(left.contains(&"vz-lan up".to_owned()), "{left:?}");
+    let left = release(&specs[0]);
     assert_eq!(left.len(), 3, "{left:?}");
-    release(&specs[1]);
-    assert_eq!(first.host.run(everything), before);
-    release(&specs[1]);
+    assert!(left.contains(&"vz-lan up".to_owned()), "{left:?}");
+    // Its port goes a little later, with the namespace.
+    for _ in 0..2 {
+        let left = release(&specs[1]);
+        assert_eq!(left.len(), 2, "{left:?}");
+        assert!(!left.contains(&"vz-lan up".to_owned()), "{left:?}");
+    }
+    first
+        .host
+        .run(|| netns::reclaim(&specs[1].container, directory.path()))
+        .expect("reclaim");
     assert_eq!(first.host.run(everything), before);
 }
 
@@ -192,6 +205,48 @@ fn a_zone_goes_without_a_look_at_its_last_port() {
     host.run(|| netns::release(&name("another"), directory.path()))
         .expect("release");
     assert_eq!(host.run(everything), before);
+}
+
+/// While one container joins or leaves a zone, no other does.
+#[test]
+fn a_zone_is_joined_and_left_by_one_at_a_time() {
+    let world = World::new();
+    let directory = RunDirectory::new();
+    let spec = in_bridge("web", &zone("lan"), 2, &directory);
+    let lock = File::create(directory.path().join("zones.lock")).expect("the lock file");
+    let zone_is_there = || {
+        let links = world.host.run(observe).links;
+        links.contains(&"vz-lan up".to_owned())
+    };
+    let assert_waits = |work: &(dyn Fn() + Sync), there_meanwhile: bool| {
+        flock(&lock, FlockOperation::LockExclusive).expect("the lock");
+        thread::scope(|scope| {
+            let worker = scope.spawn(work);
+            assert_becomes("a waiter", || waiter(&lock));
+            assert_eq!(zone_is_there(), there_meanwhile);
+            flock(&lock, FlockOperation::Unlock).expect("unlocking");
+            worker.join().expect("the work");
+        });
+        assert_eq!(zone_is_there(), !there_meanwhile);
+    };
+    let join = || drop(world.apply(&spec).expect("apply"));
+    assert_waits(&join, false);
+    let leave = || {
+        let released = world
+            .host
+            .run(|| netns::release(&spec.container, directory.path()));
+        released.expect("release");
+    };
+    assert_waits(&leave, true);
+}
+
+/// Whether somebody waits for the lock of this file, by proc_locks(5).
+fn waiter(file: &File) -> String {
+    let inode = format!(":{} ", file.metadata().expect("metadata").ino());
+    let locks = fs::read_to_string("/proc/locks").expect("the locks");
+    let waits = |line: &str| line.contains("-> FLOCK") && line.contains(&inode);
+    let found = locks.lines().any(waits);
+    if found { "a waiter" } else { "nobody" }.to_owned()
 }
 
 /// Many containers that come and go at once: each finds its port in a bridge
@@ -224,8 +279,8 @@ fn a_zone_survives_containers_that_come_and_go_at_once() {
                     assert!(port.contains(" master vz-lan "), "{port}");
                     world
                         .host
-                        .run(|| netns::release(&spec.container, directory.path()))
-                        .expect("release");
+                        .run(|| netns::reclaim(&spec.container, directory.path()))
+                        .expect("reclaim");
                 }
             });
         }

@@ -5,7 +5,13 @@
 mod common;
 mod firewall_world;
 
-use firewall_world::{HOST, HOST6, OUTSIDE, OUTSIDE6, ROUTER, Service, World, assert_refused, ip};
+use std::{net::SocketAddr, net::UdpSocket};
+
+use firewall_world::{
+    HOST, HOST6, OUTSIDE, OUTSIDE6, Service, World, add_address, assert_refused, datagram_socket,
+    ip, nft, read_sysctl, remove_address, sysctl_exists, write_sysctl,
+};
+use netns::firewall::{self, Error, Forward, Protocol, Spec};
 
 #[test]
 fn a_port_is_reachable_from_everywhere() {
@@ -35,6 +41,250 @@ fn a_port_is_reachable_from_everywhere() {
     }
 }
 
+/// Neighbours on a bridge answer each other past the host.
+#[test]
+fn a_port_is_reachable_through_a_bridge() {
+    let world = World::new();
+    world.add_bridge();
+    let before = world.state();
+    let web = world.container_on_bridge("web", 2);
+    let neighbour = world.container_on_bridge("neighbour", 3);
+    let (service, neighbours) = (web.serve(80), neighbour.serve(80));
+    world.apply(&web.forwarding(8080, 80)).expect("apply");
+    world.apply(&neighbour.forwarding(8081, 80)).expect("apply");
+
+    for address in [HOST, HOST6] {
+        service.reached_from(&world.outside, address, 8080);
+        service.reached_from(&neighbour.namespace, address, 8080);
+    }
+    // Where the kernel has br_netfilter it translates before the bridge decides,
+    // and a bridge sends nothing back to where it came from.
+    world.host.run(|| {
+        for sysctl in ["iptables", "ip6tables"] {
+            let path = format!("net/bridge/bridge-nf-call-{sysctl}");
+            if sysctl_exists(&path) {
+                write_sysctl(&path, "0");
+            }
+        }
+    });
+    for address in [HOST, HOST6] {
+        service.reached_from(&neighbour.namespace, address, 8080);
+        service.reached_from(&web.namespace, address, 8080);
+    }
+    let everywhere = ["127.0.0.1", "::1", HOST, HOST6, "10.0.0.1", "fd01::1"];
+    for address in everywhere {
+        service.reached_from(&world.host, address, 8080);
+    }
+    assert!(world.remove("web"));
+    for address in everywhere {
+        neighbours.reached_from(&world.host, address, 8081);
+        assert_refused(&world.host, address, 8080);
+    }
+    assert!(world.remove("neighbour"));
+    drop((web, neighbour, service, neighbours));
+    world.wait_for_end_of("vb-web");
+    world.wait_for_end_of("vb-neighbour");
+    assert_eq!(world.state(), before);
+}
+
+#[test]
+fn a_bound_port_is_reachable_there_alone() {
+    let world = World::new();
+    let web = world.container("web", 1);
+    let service = web.serve(80);
+    let spec = Spec {
+        bind_host: vec![ip(HOST), ip(HOST6)],
+        ..web.forwarding(8080, 80)
+    };
+    world.apply(&spec).expect("apply");
+    for address in [HOST, HOST6] {
+        service.reached_from(&world.outside, address, 8080);
+        service.reached_from(&world.host, address, 8080);
+    }
+    for address in ["127.0.0.1", "::1", "10.233.1.1", "fd00:1::1"] {
+        assert_refused(&world.host, address, 8080);
+    }
+}
+
+#[test]
+fn a_port_bound_to_loopback_makes_no_router() {
+    let world = World::new();
+    let web = world.container("web", 1);
+    let service = web.serve(80);
+    let spec = Spec {
+        bind_host: vec![ip("127.0.0.1"), ip("::1")],
+        ..web.forwarding(8080, 80)
+    };
+    assert_eq!(world.apply(&spec).expect("apply"), []);
+    for address in ["127.0.0.1", "::1"] {
+        service.reached_from(&world.host, address, 8080);
+    }
+    for address in [HOST, HOST6] {
+        assert_refused(&world.outside, address, 8080);
+    }
+    assert_eq!(world.host.run(|| read_sysctl("net/ipv4/ip_forward")), "0");
+}
+
+#[test]
+fn one_family_alone() {
+    let world = World::new();
+    let web = world.container("web", 1);
+    let service = web.serve(80);
+    let mut spec = web.forwarding(8080, 80);
+    spec.address = None;
+    world.apply(&spec).expect("apply");
+    service.reached_from(&world.outside, HOST6, 8080);
+    service.reached_from(&world.host, "::1", 8080);
+    assert_refused(&world.outside, HOST, 8080);
+    assert_refused(&world.host, "127.0.0.1", 8080);
+
+    spec.address = web.spec().address;
+    spec.address6 = None;
+    world.apply(&spec).expect("apply");
+    service.reached_from(&world.outside, HOST, 8080);
+    service.reached_from(&world.host, "127.0.0.1", 8080);
+    assert_refused(&world.outside, HOST6, 8080);
+    assert_refused(&world.host, "::1", 8080);
+}
+
+#[test]
+fn sctp() {
+    let world = World::new();
+    let web = world.container("web", 1);
+    let spec = Spec {
+        forwards: vec![Forward {
+            protocol: Protocol::Sctp,
+            host_port: 8080,
+            container_port: 80,
+        }],
+        ..web.spec()
+    };
+    world.apply(&spec).expect("apply");
+    for (client, address) in [
+        (&world.outside, HOST),
+        (&world.outside, HOST6),
+        (&world.host, HOST),
+    ] {
+        let target = SocketAddr::new(ip(address), 8080);
+        if let Err(error) = firewall_world::sctp_exchange(client, &web.namespace, target, 80) {
+            println!("skipped: the kernel has no SCTP ({error})");
+            return;
+        }
+    }
+}
+
+/// With route_localnet a packet from the container to 127.0.0.1 would reach
+/// what the host keeps for itself.
+#[test]
+fn the_hosts_loopback_stays_closed_to_the_container() {
+    let world = World::new();
+    let web = world.container("web", 1);
+    let service = world.host.run(|| UdpSocket::bind("[::]:9").expect("bind"));
+    web.namespace.run(|| {
+        write_sysctl("net/ipv4/conf/all/route_localnet", "1");
+        remove_address("lo", "127.0.0.1/8");
+        remove_address("lo", "::1/128");
+        firewall_world::add_route("127.0.0.1/32", Some("10.233.1.1"), "eth0");
+        firewall_world::add_route("::1/128", Some("fd00:1::1"), "eth0");
+    });
+    // Packets of one link arrive in order, so what comes before the second
+    // datagram is the first.
+    let first_of = |loopback: &str, known: &str| {
+        web.namespace.run(|| {
+            for address in [loopback, known] {
+                let socket = datagram_socket(SocketAddr::new(ip(address), 9));
+                socket.send(address.as_bytes()).expect("send");
+            }
+        });
+        let mut buffer = [0; 32];
+        let length = service.recv(&mut buffer).expect("receive");
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    };
+
+    world
+        .host
+        .run(|| write_sysctl("net/ipv4/conf/ve-web/route_localnet", "1"));
+    assert_eq!(first_of("127.0.0.1", "10.233.1.1"), "127.0.0.1");
+    service.recv(&mut [0; 32]).expect("the second");
+
+    world.apply(&web.forwarding(8080, 80)).expect("apply");
+    assert_eq!(first_of("127.0.0.1", "10.233.1.1"), "10.233.1.1");
+    assert_eq!(first_of("::1", "fd00:1::1"), "fd00:1::1");
+}
+
+#[test]
+fn the_second_to_ask_for_a_port_fails() {
+    let world = World::new();
+    let (web, other) = (world.container("web", 1), world.container("other", 2));
+    let service = web.serve(80);
+    world.apply(&web.forwarding(8080, 80)).expect("apply");
+    let before = world.state();
+
+    let late = other.forwarding(8080, 80);
+    for refused in [
+        world.host.run(|| firewall::conflict(&late)),
+        world.apply(&late).map(drop),
+    ] {
+        let error = refused.expect_err("the port is taken");
+        assert!(
+            matches!(&error, Error::Taken { owner, .. } if owner == "web"),
+            "{error}"
+        );
+        assert_eq!(
+            error.to_string(),
+            "cannot forward tcp port 8080: container web has it already"
+        );
+    }
+    assert_eq!(world.state(), before);
+    service.reached_from(&world.outside, HOST, 8080);
+
+    let bound = Spec {
+        bind_host: vec![ip("127.0.0.1")],
+        ..late.clone()
+    };
+    assert!(
+        world.apply(&bound).is_err(),
+        "all addresses include this one"
+    );
+    world
+        .apply(&other.forwarding(8081, 80))
+        .expect("another port");
+    world
+        .apply(&web.forwarding(8080, 80))
+        .expect("its own port");
+}
+
+#[test]
+fn a_port_may_be_shared_by_addresses() {
+    let world = World::new();
+    let (web, other) = (world.container("web", 1), world.container("other", 2));
+    let (service, others) = (web.serve(80), other.serve(80));
+    let on = |mut spec: Spec, address: &str| {
+        spec.bind_host = vec![ip(address)];
+        spec
+    };
+    world
+        .apply(&on(web.forwarding(8080, 80), HOST))
+        .expect("apply");
+    world
+        .apply(&on(other.forwarding(8080, 80), "127.0.0.1"))
+        .expect("apply");
+    service.reached_from(&world.host, HOST, 8080);
+    others.reached_from(&world.host, "127.0.0.1", 8080);
+    let third = on(other.forwarding(8080, 80), HOST);
+    assert!(world.apply(&third).is_err());
+}
+
+#[test]
+fn a_port_leads_to_one_place() {
+    let world = World::new();
+    let web = world.container("web", 1);
+    let mut spec = web.forwarding(8080, 80);
+    spec.forwards.extend(firewall_world::both(8080, 81));
+    let error = world.apply(&spec).expect_err("twice");
+    assert_eq!(error.to_string(), "cannot forward tcp port 8080 twice");
+}
+
 #[test]
 fn the_outside_sees_the_hosts_address() {
     let world = World::new();
@@ -53,26 +303,249 @@ fn the_outside_sees_the_hosts_address() {
     }
 }
 
+/// A client that sends from one port without a pause keeps the connection, as
+/// netfilter sees it, alive.
+#[test]
+fn datagrams_find_the_container_at_another_address() {
+    let world = World::new();
+    let other = world.container("other", 9);
+    world.apply(&other.forwarding(9999, 9999)).expect("apply");
+    let target = SocketAddr::new(ip(HOST), 8080);
+    let client = world.outside.run(|| datagram_socket(target));
+    client.send(b"early").expect("send");
+    client.recv(&mut [0; 16]).expect_err("nobody is there yet");
+
+    for number in [1, 2] {
+        let web = world.container("web", number);
+        let service = web.serve(80);
+        world.apply(&web.forwarding(8080, 80)).expect("apply");
+        assert_eq!(service.udp_through(&client, target), ip(OUTSIDE));
+        if number == 1 {
+            assert!(world.remove("web"));
+            client.send(b"between").expect("send");
+            client.recv(&mut [0; 16]).expect_err("nobody is there");
+            drop((web, service));
+            world.wait_for_end_of("ve-web");
+        }
+    }
+}
+
+#[test]
+fn a_client_learns_that_the_container_is_gone() {
+    use std::io::{ErrorKind, Read, Write};
+    let world = World::new();
+    let web = world.container("web", 1);
+    let service = web.serve(80);
+    world.apply(&web.forwarding(8080, 80)).expect("apply");
+    let (mut client, server) = service.connection_from(&world.outside, HOST, 8080);
+    assert!(world.remove("web"));
+    client.write_all(b"anybody there?").expect("write");
+    let error = client.read(&mut [0; 16]).expect_err("a reset");
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    drop(server);
+}
+
 #[test]
 fn removal_leaves_nothing() {
     let world = World::new();
     let web = world.container("web", 1);
+    let other = world.container("a-name-of-more-than-fifteen-bytes-and-then-some", 2);
+    world.host.run(|| {
+        write_sysctl("net/ipv4/conf/uplink/forwarding", "1");
+        write_sysctl("net/ipv6/conf/uplink/forwarding", "1");
+        write_sysctl("net/ipv4/conf/all/accept_redirects", "0");
+        nft(&["add", "table", "inet", "somebodys"]);
+    });
     let before = world.state();
     assert!(!world.remove("web"));
-    let mut spec = web.forwarding(8080, 80);
-    spec.nat = true;
-    let changes = world.apply(&spec).expect("apply");
+
+    let full = |mut spec: Spec| {
+        spec.nat = true;
+        spec
+    };
+    let changes = world.apply(&full(web.forwarding(8080, 80))).expect("apply");
     let words: Vec<String> = changes.iter().map(ToString::to_string).collect();
-    assert!(
-        words.contains(&"net.ipv4.ip_forward set to 1 (was 0)".to_owned()),
-        "{words:?}"
-    );
-    assert_ne!(world.state(), before);
+    for expected in [
+        "net.ipv4.ip_forward set to 1 (was 0)",
+        "net.ipv6.conf.all.forwarding set to 1 (was 0)",
+    ] {
+        assert!(words.contains(&expected.to_owned()), "{words:?}");
+    }
+    let with_one = world.state();
+    assert_ne!(with_one, before);
+    let changes = world
+        .apply(&full(other.forwarding(8081, 80)))
+        .expect("apply");
+    assert_eq!(changes, [], "it is a router already");
+
+    assert!(world.remove(other.name.as_str()));
+    assert_eq!(world.state(), with_one);
     assert!(world.remove("web"));
     assert_eq!(world.state(), before);
     assert!(!world.remove("web"));
+    for address in ["127.0.0.1", "::1", HOST, HOST6] {
+        assert_refused(&world.host, address, 8080);
+    }
+}
+
+#[test]
+fn a_router_stays_one() {
+    let world = World::new();
+    let web = world.container("web", 1);
+    world.host.run(|| {
+        write_sysctl("net/ipv4/ip_forward", "1");
+        write_sysctl("net/ipv6/conf/all/forwarding", "1");
+    });
+    let before = world.state();
+    assert_eq!(world.apply(&web.with_nat()).expect("apply"), []);
+    assert!(world.remove("web"));
+    assert_eq!(world.state(), before);
+}
+
+#[test]
+fn applying_again_replaces() {
+    let world = World::new();
+    let web = world.container("web", 1);
+    let service = web.serve(80);
+    world.apply(&web.forwarding(8080, 80)).expect("apply");
+    let rules = world.state().rules;
+    world.apply(&web.forwarding(8080, 80)).expect("apply");
+    assert_eq!(world.state().rules, rules);
+    world.apply(&web.forwarding(8081, 80)).expect("apply");
+    service.reached_from(&world.outside, HOST, 8081);
     assert_refused(&world.outside, HOST, 8080);
-    assert_refused(&world.host, "127.0.0.1", 8080);
-    assert_refused(&world.host, "::1", 8080);
-    let _ = ROUTER;
+    let before = world.state();
+    world.apply(&web.with_nat()).expect("apply");
+    assert_refused(&world.outside, HOST, 8081);
+    assert_ne!(world.state(), before);
+    world.apply(&web.spec()).expect("apply nothing");
+    assert_eq!(world.state().rules, "");
+}
+
+/// The host has its route to the outside from router advertisements.
+#[test]
+fn the_host_still_listens_to_its_router() {
+    let world = World::new();
+    let web = world.container("web", 1);
+    let accept_ra = |link: &str| {
+        world
+            .host
+            .run(|| read_sysctl(&format!("net/ipv6/conf/{link}/accept_ra")))
+    };
+    assert_eq!(accept_ra("uplink"), "1");
+    world.apply(&web.with_nat()).expect("apply");
+    assert_eq!(accept_ra("uplink"), "2");
+    assert_eq!(accept_ra("ve-web"), "1", "a container is nobody's router");
+    assert!(world.remove("web"));
+    assert_eq!(accept_ra("uplink"), "1");
+}
+
+#[test]
+fn a_chain_that_drops_is_named() {
+    let world = World::new();
+    let web = world.container("web", 1);
+    let mut spec = web.forwarding(8080, 80);
+    spec.nat = true;
+    let obstacles = || {
+        world
+            .host
+            .run(|| firewall::obstacles(&spec).expect("obstacles"))
+    };
+    let rules = |text: &str| world.host.run(|| firewall_world::nft_script(text));
+    assert_eq!(obstacles(), [""; 0]);
+
+    rules(
+        "table ip guard { chain FORWARD { type filter hook forward priority 0; policy drop; }; }",
+    );
+    let said = obstacles();
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(
+        said[0].starts_with(
+            "chain ip guard FORWARD drops packets to the forwarded port tcp 0.0.0.0:8080"
+        ),
+        "{said:?}"
+    );
+    let (_, command) = said[0].split_once("`nft ").expect("a command");
+    let (command, _) = command.split_once('`').expect("a command");
+    world
+        .host
+        .run(|| nft(&command.split(' ').collect::<Vec<_>>()));
+    assert_ne!(obstacles(), said);
+
+    rules(
+        "delete table ip guard
+         table inet guard {
+             chain forward {
+                 type filter hook forward priority 0; policy drop;
+                 ct state vmap { established : accept, related : accept, invalid : drop }
+                 iifname \"ve-*\" jump containers
+                 ct status dnat accept
+             }
+             chain containers {
+                 oifname != \"ve-*\" counter accept
+             }
+             chain input {
+                 type filter hook input priority 0; policy drop;
+                 iifname lo accept
+                 ct state { established, related } accept
+                 meta l4proto ipv6-icmp accept
+                 reject
+             }
+         }",
+    );
+    assert_eq!(obstacles(), [""; 0]);
+    world.apply(&spec).expect("apply");
+    let service = web.serve(80);
+    service.reached_from(&world.outside, HOST, 8080);
+    service.reached_from(&world.host, "::1", 8080);
+
+    rules(
+        "table inet guard2 {
+             chain forward {
+                 type filter hook forward priority 1;
+                 iifname \"uplink\" oifname \"br0\" accept
+                 iifname \"uplink2\" limit rate 1/second accept
+                 ip6 daddr fd00:1::/64 tcp dport 79-81 reject
+             }
+         }",
+    );
+    let said = obstacles();
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(
+        said[0].starts_with(
+            "chain inet guard2 forward may drop packets to the forwarded port tcp [::]:8080;"
+        ),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn a_process_on_the_port_and_missing_addresses_are_named() {
+    let world = World::new();
+    let web = world.container("web", 1);
+    let spec = Spec {
+        bind_host: vec![ip("127.0.0.1"), ip("192.0.2.99"), ip("::1")],
+        address6: None,
+        ..web.forwarding(8080, 80)
+    };
+    let _service = world
+        .host
+        .run(|| UdpSocket::bind("127.0.0.1:8080").expect("bind"));
+    let said = world
+        .host
+        .run(|| firewall::obstacles(&spec).expect("obstacles"));
+    assert_eq!(
+        said,
+        [
+            "no port is forwarded on ::1: the container has no IPv6 address",
+            "a process on the host listens on udp 127.0.0.1:8080, too; it is not reached there \
+             while the port is forwarded",
+            "no link of the host has the address 192.0.2.99, where tcp port 8080 is forwarded",
+            "no link of the host has the address 192.0.2.99, where udp port 8080 is forwarded",
+        ]
+    );
+    world.host.run(|| add_address("uplink", "192.0.2.99/24"));
+    world.apply(&spec).expect("apply");
+    web.serve(80)
+        .reached_from(&world.outside, "192.0.2.99", 8080);
 }

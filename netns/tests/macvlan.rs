@@ -5,9 +5,9 @@
 mod common;
 mod observe;
 
-use netns::{HostInterface, Spec};
+use netns::{HostInterface, Spec, Step};
 
-use common::{Namespace, World, assert_traffic, everything, interface, ip, name};
+use common::{Namespace, World, assert_traffic, everything, give, interface, ip, name};
 use observe::observe;
 
 /// An interface of the host, the other end of which is with a router.
@@ -21,8 +21,6 @@ impl Net {
     fn new(parent: &'static str) -> Self {
         let world = World::new();
         let router = Namespace::new();
-        // One end cannot be made in the other namespace from here without
-        // naming it, so both are made with the router and one is moved.
         world.host.run(|| {
             ip(&format!("link add {parent} up type veth peer name in"));
         });
@@ -52,14 +50,6 @@ impl Net {
         }
         spec
     }
-}
-
-/// Moves a link to another namespace.
-fn give(from: &Namespace, link: &str, to: &Namespace) {
-    use std::os::fd::AsRawFd;
-    // The thread's own table of descriptors, which ip(8) does not inherit.
-    let path = format!("/proc/{}/fd/{}", std::process::id(), to.fd().as_raw_fd());
-    from.run(|| ip(&format!("link set {link} netns {path}")));
 }
 
 /// What the container's own configuration does.
@@ -111,6 +101,23 @@ fn a_long_name_is_cut_and_kept_as_altname() {
         .container
         .run(|| ip("link show mv-enx001122334455"));
     assert!(link.contains(": mv-enx0~"), "{link}");
+}
+
+#[test]
+fn the_link_has_the_address_that_derives_from_the_machine() {
+    let net = Net::new("uplink");
+    let spec = Spec {
+        machine_id: Some([7; 16]),
+        ..net.spec(true, None)
+    };
+    let plan = net.world.apply(&spec).expect("apply");
+    let address = plan.iter().find_map(|step| match step {
+        Step::CreateMacvlan { mac_address, .. } => *mac_address,
+        _ => None,
+    });
+    let address = address.expect("an address in the plan");
+    let link = net.world.container.run(|| ip("link show mv-uplink"));
+    assert!(link.contains(&format!("link/ether {address} ")), "{link}");
 }
 
 #[test]

@@ -8,9 +8,14 @@ mod observe;
 
 use std::net::Ipv4Addr;
 
-use netns::{ContainerName, ExtraVeth, HostLink, Pool, Spec, Step};
+use netns::{
+    Bridge, ContainerName, ExtraVeth, HostInterface, HostLink, Pool, Spec, Step, Veth, ZoneName,
+};
 
-use common::{RunDirectory, World, everything, interface, ip, name, spec, veth4};
+use common::{
+    RunDirectory, World, assert_becomes, everything, interface, ip, name, private_mounts, spec,
+    veth4,
+};
 use observe::observe;
 
 const LONG: &str = "a-long-container-name";
@@ -96,6 +101,71 @@ fn further_pairs_are_removed_whatever_their_names() {
     assert_eq!(world.host.run(observe).links.len(), 5);
     reclaim(&world, &spec.container);
     assert_eq!(world.host.run(everything), before);
+}
+
+/// A container that has all kinds of links at once.
+fn of_all_kinds(directory: &RunDirectory) -> Spec {
+    let on = |name: &str| HostInterface {
+        interface: interface(name),
+        name: None,
+    };
+    let zone = ZoneName::new("lan").expect("a zone's name");
+    let pair = veth4(Some("10.1.0.1/24"), Some("10.1.0.2/24"));
+    Spec {
+        veth: Some(Veth {
+            bridge: Some(Bridge::Zone(zone)),
+            ..pair.clone()
+        }),
+        extra_veths: vec![ExtraVeth {
+            name: interface("extra"),
+            host_name: None,
+            veth: pair,
+        }],
+        macvlans: vec![on("parent")],
+        interfaces: vec![on("lan0")],
+        ..Spec::new(name(LONG), directory.path())
+    }
+}
+
+/// At any step of a start, while the container's namespace lives on.
+#[test]
+fn nothing_stays_of_a_start_that_was_killed() {
+    private_mounts();
+    let directory = RunDirectory::with(LONG);
+    let plan = netns::plan(&of_all_kinds(&directory));
+    for performed in 0..=plan.len() {
+        let plan = &plan[..performed];
+        let world = World::new();
+        world.host.run(|| {
+            ip("link add lan0 type veth peer name other0");
+            ip("link add parent type veth peer name other1");
+        });
+        let before = world.host.run(everything);
+        world
+            .host
+            .run(|| netns::apply(plan, world.container.fd()))
+            .expect("apply");
+        let unfinished = plan.last().map(ToString::to_string);
+        for _ in 0..2 {
+            world
+                .host
+                .run(|| netns::reclaim(&name(LONG), directory.path()))
+                .expect("reclaim");
+        }
+        // Whose it is would have been the next step.
+        let unmarked = matches!(
+            plan.last(),
+            Some(Step::CreateVeth { peer, .. }) if peer == "extra"
+        );
+        let World { host, container } = world;
+        if unmarked {
+            drop(container);
+            assert_becomes(&before, || host.run(everything));
+        } else {
+            let after = host.run(everything);
+            assert_eq!(after, before, "after {unfinished:?}");
+        }
+    }
 }
 
 /// A link that somebody made under our name, such as systemd-nspawn for a

@@ -239,6 +239,25 @@ fn both_ends_have_the_mtu_of_the_uplink() {
     }
 }
 
+/// The container may have IPv6 addresses all the same.
+#[test]
+fn a_slow_uplink_leaves_ipv6_possible() {
+    let world = World::new();
+    world.host.run(|| {
+        ip("link add uplink mtu 576 up type veth peer name in");
+        ip("link set in up");
+        ip("address add 192.168.7.2/24 dev uplink");
+        ip("route add default via 192.168.7.1");
+    });
+    let veth = Veth {
+        mtu: world.host.run(netns::uplink_mtu).expect("a default route"),
+        ..veth6(Some("fd00::1/128"), Some("fd00::2/128"))
+    };
+    assert_eq!(veth.mtu, Some(1280));
+    world.apply(&spec("web", veth)).expect("apply");
+    world.assert_traffic("fd00::1", "fd00::2");
+}
+
 #[test]
 fn ipv6_switched_off_is_said() {
     let world = World::new();

@@ -3,18 +3,19 @@
 use std::{
     fs::{self, File},
     io,
-    path::Path,
+    net::IpAddr,
+    path::{Path, PathBuf},
 };
 
 use rustix::fs::{FlockOperation, flock};
 
 use super::{
-    Error, Family, Step, claims, loopback6,
+    Error, Family, Step, claims, conntrack, loopback6,
     nfnetlink::Netfilter,
-    nft,
+    nft::Transaction,
     rules::{self, Place},
     sysctl::{self, Record, SysctlChange},
-    table,
+    table::{self, Claim},
 };
 use crate::{ContainerName, HostLink};
 
@@ -31,7 +32,7 @@ const REMOVE: &str = "remove forwarded ports and NAT";
 ///
 /// # Errors
 ///
-/// [`Error::Taken`] and [`Error::Twice`], and any other of [`Error`] but these.
+/// [`Error::Taken`] and [`Error::Twice`], and any other of [`Error`].
 /// The rules are there as a whole or not at all; when it is not they that
 /// failed, some of the other steps may have been done, which [`remove`] undoes.
 pub fn apply(
@@ -39,26 +40,71 @@ pub fn apply(
     plan: &[Step],
     directory: &Path,
 ) -> Result<Vec<SysctlChange>, Error> {
+    begin(container, plan, directory)?.finish()
+}
+
+/// Begins to do what [`apply`] does, and returns while nft does its part, which
+/// takes milliseconds.
+///
+/// Until [`Pending::finish`] no other container can begin, and nobody may
+/// wait(2) for any child.
+///
+/// # Errors
+///
+/// As for [`apply`].
+pub fn begin(container: &ContainerName, plan: &[Step], directory: &Path) -> Result<Pending, Error> {
     if plan.is_empty() {
         remove(container, directory)?;
-        return Ok(Vec::new());
+        return Ok(Pending(None));
     }
-    let _lock = lock(directory)?;
+    let lock = lock(directory)?;
     let netfilter = open(ADD)?;
-    claims::check(container, plan, &netfilter)?;
-    let existing = own(container, &chains(&netfilter, ADD)?);
-    nft::transact(&rules::replace(container, &existing, plan), ADD)?;
-    let changes = set_sysctls(container, plan, directory)?;
-    for step in plan {
-        if let Step::RouteLoopback {
-            family: Family::V6,
-            link,
-        } = step
-        {
-            loopback6::add_route(link)?;
-        }
+    let chains = chains(&netfilter, ADD)?;
+    let claims = claims(&netfilter, &chains, ADD)?;
+    claims::check(container, plan, &claims)?;
+    let commands = rules::replace(container, &own(container, &chains), plan);
+    let transaction = Transaction::begin(&commands, ADD)?;
+    Ok(Pending(Some(Begun {
+        container: container.clone(),
+        plan: plan.to_vec(),
+        directory: directory.to_owned(),
+        transaction,
+        replaced: addresses(container, &claims),
+        netfilter,
+        _lock: lock,
+    })))
+}
+
+/// A plan that is being performed.
+pub struct Pending(Option<Begun>);
+
+struct Begun {
+    container: ContainerName,
+    plan: Vec<Step>,
+    directory: PathBuf,
+    transaction: Transaction,
+    /// The container's addresses so far.
+    replaced: Vec<IpAddr>,
+    netfilter: Netfilter,
+    _lock: File,
+}
+
+impl Pending {
+    /// Waits for nft and does the rest.
+    ///
+    /// # Errors
+    ///
+    /// As for [`apply`].
+    pub fn finish(self) -> Result<Vec<SysctlChange>, Error> {
+        let Some(begun) = self.0 else {
+            return Ok(Vec::new());
+        };
+        begun.transaction.finish()?;
+        let changes = set_sysctls(&begun.container, &begun.plan, &begun.directory)?;
+        add_loopback_routes(&begun.plan)?;
+        forget_outdated(&begun.netfilter, &begun.plan, &begun.replaced)?;
+        Ok(changes)
     }
-    Ok(changes)
 }
 
 /// Removes all forwarded ports and NAT of a container, and with those of the
@@ -82,12 +128,14 @@ pub fn remove(container: &ContainerName, directory: &Path) -> Result<bool, Error
     // Others may have come or gone before the lock was had.
     let found = chains(&netfilter, REMOVE)?;
     let own = own(container, &found);
+    let addresses = addresses(container, &claims(&netfilter, &own, REMOVE)?);
     let others_remain = found.len() > own.len();
     if others_remain {
-        nft::transact(&rules::remove_chains(&own), REMOVE)?;
+        Transaction::begin(&rules::remove_chains(&own), REMOVE)?.finish()?;
     } else if !own.is_empty() {
-        nft::transact(&rules::remove_table(), REMOVE)?;
+        Transaction::begin(&rules::remove_table(), REMOVE)?.finish()?;
     }
+    forget_outdated(&netfilter, &[], &addresses)?;
     if own.contains(&rules::chain_name(Place::Ports, container.as_str())) {
         close_loopback(HostLink::veth(container).interface())?;
     }
@@ -134,6 +182,42 @@ fn set_sysctls(
     Ok(shared)
 }
 
+fn add_loopback_routes(plan: &[Step]) -> Result<(), Error> {
+    for step in plan {
+        if let Step::RouteLoopback {
+            family: Family::V6,
+            link,
+        } = step
+        {
+            loopback6::add_route(link)?;
+        }
+    }
+    Ok(())
+}
+
+/// Lets the connections go on rightly that began before the rules of `plan`,
+/// when the container had the addresses `replaced`, or none.
+fn forget_outdated(netfilter: &Netfilter, plan: &[Step], replaced: &[IpAddr]) -> Result<(), Error> {
+    let forget = || {
+        for address in replaced {
+            conntrack::forget_answers_of(netfilter, *address)?;
+        }
+        for step in plan {
+            if let Step::Forward {
+                protocol, listen, ..
+            } = step
+            {
+                conntrack::forget_untranslated(netfilter, *protocol, *listen)?;
+            }
+        }
+        Ok(())
+    };
+    forget().map_err(|source| Error::Netlink {
+        operation: "forget outdated connections",
+        source,
+    })
+}
+
 /// A link of our own goes with its container, but not always at once.
 fn close_loopback(link: &str) -> Result<(), Error> {
     if sysctl::close_loopback(link)? {
@@ -149,6 +233,18 @@ fn put_back(directory: &Path) -> Result<(), Error> {
         loopback6::remove_route(link)?;
     }
     Record::remove(directory)
+}
+
+/// The addresses to which the container's forwards lead.
+fn addresses(container: &ContainerName, claims: &[Claim]) -> Vec<IpAddr> {
+    let mut addresses: Vec<IpAddr> = claims
+        .iter()
+        .filter(|claim| claim.container == container.as_str())
+        .map(|claim| claim.to.ip())
+        .collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    addresses
 }
 
 fn own(container: &ContainerName, chains: &[String]) -> Vec<String> {
@@ -167,8 +263,16 @@ pub fn open(operation: &'static str) -> Result<Netfilter, Error> {
     Netfilter::open().map_err(|source| Error::Netlink { operation, source })
 }
 
-fn chains(netfilter: &Netfilter, operation: &'static str) -> Result<Vec<String>, Error> {
+pub fn chains(netfilter: &Netfilter, operation: &'static str) -> Result<Vec<String>, Error> {
     table::chains(netfilter).map_err(|source| Error::Netlink { operation, source })
+}
+
+pub fn claims(
+    netfilter: &Netfilter,
+    chains: &[String],
+    operation: &'static str,
+) -> Result<Vec<Claim>, Error> {
+    table::claims(netfilter, chains).map_err(|source| Error::Netlink { operation, source })
 }
 
 /// One start or stop at a time may look at what there is and change it. The

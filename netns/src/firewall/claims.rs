@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Error, Protocol, Spec, Step, apply, nfnetlink::Netfilter, plan, table};
+use super::{Error, Protocol, Spec, Step, apply, plan, table::Claim};
 use crate::ContainerName;
 
 const LOOK: &str = "look for the forwarded ports of other containers";
@@ -21,10 +21,15 @@ pub fn conflict(spec: &Spec) -> Result<(), Error> {
     if spec.forwards.is_empty() {
         return Ok(());
     }
-    check(&spec.container, &plan(spec), &apply::open(LOOK)?)
+    let netfilter = apply::open(LOOK)?;
+    let chains = apply::chains(&netfilter, LOOK)?;
+    let claims = apply::claims(&netfilter, &chains, LOOK)?;
+    check(&spec.container, &plan(spec), &claims)
 }
 
-pub fn check(container: &ContainerName, plan: &[Step], netfilter: &Netfilter) -> Result<(), Error> {
+/// Fails if one of the `claims` is another container's and to a port that the
+/// plan asks for.
+pub fn check(container: &ContainerName, plan: &[Step], claims: &[Claim]) -> Result<(), Error> {
     let wanted: Vec<(Protocol, SocketAddr)> = plan
         .iter()
         .filter_map(|step| match step {
@@ -42,13 +47,6 @@ pub fn check(container: &ContainerName, plan: &[Step], netfilter: &Netfilter) ->
             });
         }
     }
-    if wanted.is_empty() {
-        return Ok(());
-    }
-    let claims = table::claims(netfilter).map_err(|source| Error::Netlink {
-        operation: LOOK,
-        source,
-    })?;
     let taken = claims
         .iter()
         .filter(|claim| claim.container != container.as_str())

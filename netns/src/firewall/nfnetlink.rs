@@ -40,6 +40,10 @@ const NLM_F_DUMP: u16 = 0x300;
 /// `NLA_F_NESTED`
 const NESTED: u16 = 1 << 15;
 
+/// The kernel fits its answers into what the reader has room for, and into no
+/// more than this (`netlink_recvmsg` in net/netlink/af_netlink.c).
+const DATAGRAM_MAX: usize = 32 * 1024;
+
 /// How often a dump is begun anew because the objects changed meanwhile.
 const ATTEMPTS: usize = 20;
 
@@ -76,9 +80,11 @@ impl Netfilter {
     fn answers(&self) -> io::Result<Option<Vec<Vec<u8>>>> {
         let mut answers = Vec::new();
         let mut consistent = true;
+        let mut buffer = Vec::with_capacity(DATAGRAM_MAX);
         loop {
-            let (datagram, _) = self.0.recv_from_full()?;
-            let mut rest = datagram.as_slice();
+            buffer.clear();
+            self.0.recv(&mut buffer, 0)?;
+            let mut rest = buffer.as_slice();
             while let Some((message, following)) = Message::split_from(rest) {
                 rest = following;
                 consistent &= message.flags & NLM_F_DUMP_INTR == 0;
@@ -150,6 +156,11 @@ pub fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
     bytes.extend(value);
     bytes.resize(bytes.len().next_multiple_of(4), 0);
     bytes
+}
+
+/// An attribute that is a text with a NUL.
+pub fn text_attribute(kind: u16, text: &str) -> Vec<u8> {
+    attribute(kind, &[text.as_bytes(), &[0]].concat())
 }
 
 /// An attribute that consists of others.

@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{self, ErrorKind, Seek, Write},
-    process::{Command, Output},
+    process::{Child, Command, Output, Stdio},
 };
 
 use nftables::schema::Nftables;
@@ -13,45 +13,83 @@ use super::Error;
 
 const PROGRAM: &str = "nft";
 
-/// Has one transaction performed: all of it, or nothing.
+/// A transaction that nft has been given.
 ///
 /// The crate's own way to run nft leaves its messages to the terminal, where
-/// they would not belong to any error.
-pub fn transact(commands: &Nftables<'_>, operation: &'static str) -> Result<(), Error> {
-    let text = serde_json::to_vec(commands).map_err(|error| Error::Nft {
-        operation,
-        message: error.to_string(),
-    })?;
-    run(&["-j", "-f", "-"], &text, operation)?;
-    Ok(())
+/// they would not belong to any error, and waits.
+pub struct Transaction {
+    operation: &'static str,
+    nft: Option<Child>,
+}
+
+impl Transaction {
+    /// Has `commands` performed: all of them, or none.
+    pub fn begin(commands: &Nftables<'_>, operation: &'static str) -> Result<Self, Error> {
+        let text = serde_json::to_vec(commands).map_err(|error| failed(operation, error))?;
+        let nft = nft(&["-j", "-f", "-"], &text)
+            .and_then(|mut nft| nft.stdout(Stdio::null()).stderr(Stdio::piped()).spawn())
+            .map_err(|error| not_run(operation, &error))?;
+        Ok(Self {
+            operation,
+            nft: Some(nft),
+        })
+    }
+
+    /// Waits for the end.
+    pub fn finish(mut self) -> Result<(), Error> {
+        let Some(nft) = self.nft.take() else {
+            return Ok(());
+        };
+        let output = nft
+            .wait_with_output()
+            .map_err(|error| failed(self.operation, error))?;
+        succeeded(self.operation, &output)
+    }
+}
+
+impl Drop for Transaction {
+    /// Leaves no child behind where an error came between.
+    fn drop(&mut self) {
+        if let Some(mut nft) = self.nft.take() {
+            let _ = nft.wait();
+        }
+    }
 }
 
 /// The rules of the whole host, as nft words them in JSON.
 pub fn list_ruleset(operation: &'static str) -> Result<Vec<u8>, Error> {
-    run(&["-j", "list", "ruleset"], &[], operation)
+    let output = nft(&["-j", "list", "ruleset"], &[])
+        .and_then(|mut nft| nft.output())
+        .map_err(|error| not_run(operation, &error))?;
+    succeeded(operation, &output)?;
+    Ok(output.stdout)
 }
 
-fn run(arguments: &[&str], input: &[u8], operation: &'static str) -> Result<Vec<u8>, Error> {
-    let output = file_with(input)
-        .and_then(|stdin| Command::new(PROGRAM).args(arguments).stdin(stdin).output());
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = output.map_err(|error| match error.kind() {
-        ErrorKind::NotFound => Error::NoNft { operation },
-        _ => Error::Nft {
-            operation,
-            message: error.to_string(),
-        },
-    })?;
-    if status.success() {
-        return Ok(stdout);
+fn nft(arguments: &[&str], input: &[u8]) -> io::Result<Command> {
+    let mut nft = Command::new(PROGRAM);
+    nft.args(arguments).stdin(file_with(input)?);
+    Ok(nft)
+}
+
+fn succeeded(operation: &'static str, output: &Output) -> Result<(), Error> {
+    if output.status.success() {
+        return Ok(());
     }
-    Err(Error::Nft {
+    Err(failed(operation, first_line(&output.stderr)))
+}
+
+fn not_run(operation: &'static str, error: &io::Error) -> Error {
+    match error.kind() {
+        ErrorKind::NotFound => Error::NoNft { operation },
+        _ => failed(operation, error),
+    }
+}
+
+fn failed(operation: &'static str, message: impl ToString) -> Error {
+    Error::Nft {
         operation,
-        message: first_line(&stderr),
-    })
+        message: message.to_string(),
+    }
 }
 
 /// A file in memory that is read from its beginning. Unlike a pipe it cannot

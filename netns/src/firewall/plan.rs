@@ -2,66 +2,62 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use ipnet::IpNet;
+
 use super::{Family, Spec, Step};
 
 /// The steps that give the container of `spec` its ports and its way out; none
 /// if it has neither.
 #[must_use]
 pub fn plan(spec: &Spec) -> Vec<Step> {
-    let addresses: Vec<IpAddr> = spec
-        .address
-        .map(IpAddr::V4)
-        .into_iter()
-        .chain(spec.address6.map(IpAddr::V6))
-        .collect();
-    let forwards: Vec<Step> = addresses
-        .iter()
-        .flat_map(|address| forwards_to(spec, *address))
-        .collect();
+    let mut rules = Vec::new();
+    let mut settings = Vec::new();
+    let addresses = [spec.address.map(IpNet::V4), spec.address6.map(IpNet::V6)];
+    for address in addresses.into_iter().flatten() {
+        let forwards = forwards_to(spec, address.addr());
+        let listens = |such: fn(IpAddr) -> bool| {
+            forwards
+                .iter()
+                .any(|step| matches!(step, Step::Forward { listen, .. } if such(listen.ip())))
+        };
+        let over_loopback = listens(|listen| listen.is_loopback() || listen.is_unspecified());
+        let over_others = listens(|listen| !listen.is_loopback());
 
-    let mut steps = Vec::new();
-    let loopback_families = families_where(&forwards, reachable_over_loopback);
-    if !loopback_families.is_empty() {
-        steps.push(Step::GuardLoopback {
-            link: spec.link.clone(),
-        });
-    }
-    let has_forwards = !forwards.is_empty();
-    let forwarded_families = families_where(&forwards, |listen| !listen.is_loopback());
-    steps.extend(forwards);
-    steps.extend(
-        loopback_families
-            .iter()
-            .map(|family| Step::MasqueradeLoopback {
-                link: spec.link.clone(),
-                family: *family,
-            }),
-    );
-    if has_forwards {
-        steps.push(Step::MasqueradeHairpin {
-            link: spec.link.clone(),
-        });
-    }
-    if spec.nat {
-        steps.extend(addresses.iter().map(|source| Step::MasqueradeOutside {
-            source: *source,
-            link: spec.link.clone(),
-        }));
-    }
-    for family in addresses.iter().map(|address| Family::of(*address)) {
-        if spec.nat || forwarded_families.contains(&family) {
-            steps.push(Step::EnableForwarding { family });
+        let family = Family::of(address.addr());
+        let link = || spec.link.clone();
+        if over_loopback && family == Family::V4 {
+            rules.push(Step::GuardLoopback { link: link() });
+        }
+        rules.extend(forwards);
+        if over_loopback {
+            rules.push(Step::MasqueradeLoopback {
+                link: link(),
+                family,
+            });
+            settings.push(Step::RouteLoopback {
+                family,
+                link: link(),
+            });
+        }
+        if over_others {
+            rules.push(Step::MasqueradeNeighbours {
+                neighbours: address.trunc(),
+                link: link(),
+            });
+        }
+        if spec.nat {
+            rules.push(Step::MasqueradeOutside {
+                source: address.addr(),
+                link: link(),
+            });
+        }
+        if spec.nat || over_others {
+            settings.push(Step::EnableForwarding { family });
         }
     }
-    steps.extend(
-        loopback_families
-            .into_iter()
-            .map(|family| Step::RouteLoopback {
-                family,
-                link: spec.link.clone(),
-            }),
-    );
-    steps
+    // The guard has to stand before anything is let in.
+    rules.extend(settings);
+    rules
 }
 
 /// The forwards that lead to one address of the container, from those of the
@@ -87,19 +83,111 @@ fn listen_addresses(bind_host: &[IpAddr], family: Family) -> Vec<IpAddr> {
     bind_host.iter().filter(of_family).copied().collect()
 }
 
-fn reachable_over_loopback(listen: IpAddr) -> bool {
-    listen.is_loopback() || listen.is_unspecified()
-}
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::{
+        ContainerName,
+        firewall::{Forward, Protocol},
+    };
 
-/// The families in which a forward listens on such an address.
-fn families_where(forwards: &[Step], such: fn(IpAddr) -> bool) -> Vec<Family> {
-    let mut families: Vec<Family> = forwards
-        .iter()
-        .filter_map(|step| match step {
-            Step::Forward { listen, .. } if such(listen.ip()) => Some(Family::of(listen.ip())),
-            _ => None,
-        })
-        .collect();
-    families.dedup();
-    families
+    fn spec() -> Spec {
+        Spec {
+            container: ContainerName::new("web").unwrap(),
+            link: "ve-web".to_owned(),
+            address: Some("10.233.1.2/32".parse().unwrap()),
+            address6: Some("fd00::2/128".parse().unwrap()),
+            forwards: vec![Forward {
+                protocol: Protocol::Tcp,
+                host_port: 8080,
+                container_port: 80,
+            }],
+            bind_host: Vec::new(),
+            nat: false,
+        }
+    }
+
+    fn lines(spec: &Spec) -> Vec<String> {
+        plan(spec).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_forward_in_both_families() {
+        assert_eq!(
+            lines(&spec()),
+            [
+                "drop packets from ve-web that have an address of 127.0.0.0/8",
+                "forward tcp 0.0.0.0:8080 to 10.233.1.2:80",
+                "masquerade what leaves from 127.0.0.0/8 through ve-web",
+                "masquerade forwarded packets from 10.233.1.2/32 through ve-web",
+                "forward tcp [::]:8080 to [fd00::2]:80",
+                "masquerade what leaves from ::1 through ve-web",
+                "masquerade forwarded packets from fd00::2/128 through ve-web",
+                "set net.ipv4.conf.ve-web.route_localnet to 1",
+                "set net.ipv4.ip_forward to 1 until the last container goes",
+                "add local route to ::1 through ve-web",
+                "set net.ipv6.conf.all.forwarding to 1, and accept_ra to 2 for links where it \
+                 is 1, until the last container goes",
+            ]
+        );
+    }
+
+    #[test]
+    fn nat_alone() {
+        let spec = Spec {
+            forwards: Vec::new(),
+            address6: None,
+            nat: true,
+            ..spec()
+        };
+        assert_eq!(
+            lines(&spec),
+            [
+                "masquerade what leaves from 10.233.1.2 through other links than ve-web and \
+                 those of containers",
+                "set net.ipv4.ip_forward to 1 until the last container goes",
+            ]
+        );
+    }
+
+    #[test]
+    fn addresses_to_listen_on_decide_what_is_needed() {
+        let bound = |addresses: &[&str]| Spec {
+            bind_host: addresses.iter().map(|a| a.parse().unwrap()).collect(),
+            ..spec()
+        };
+        assert_eq!(
+            lines(&bound(&["192.0.2.1"])),
+            [
+                "forward tcp 192.0.2.1:8080 to 10.233.1.2:80",
+                "masquerade forwarded packets from 10.233.1.2/32 through ve-web",
+                "set net.ipv4.ip_forward to 1 until the last container goes",
+            ]
+        );
+        assert_eq!(
+            lines(&bound(&["::1"])),
+            [
+                "forward tcp [::1]:8080 to [fd00::2]:80",
+                "masquerade what leaves from ::1 through ve-web",
+                "add local route to ::1 through ve-web",
+            ]
+        );
+    }
+
+    #[test]
+    fn neither_ports_nor_nat_nor_addresses() {
+        let without_forwards = Spec {
+            forwards: Vec::new(),
+            ..spec()
+        };
+        let without_addresses = Spec {
+            address: None,
+            address6: None,
+            nat: true,
+            ..spec()
+        };
+        assert_eq!(plan(&without_forwards), []);
+        assert_eq!(plan(&without_addresses), []);
+    }
 }

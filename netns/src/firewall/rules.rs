@@ -257,10 +257,15 @@ fn rules(step: &Step) -> Option<(Place, Vec<Vec<Statement<'static>>>)> {
             ];
             (Place::Postrouting, vec![rule])
         }
-        Step::MasqueradeHairpin { link } => {
+        Step::MasqueradeNeighbours { neighbours, link } => {
+            let family = Family::of(neighbours.addr());
+            let prefix = prefix(
+                &neighbours.addr().to_string(),
+                neighbours.prefix_len().into(),
+            );
             let rule = vec![
-                is(meta(MetaKey::Iifname), text(link)),
                 is(meta(MetaKey::Oifname), text(link)),
+                is(header(nft_family(family), "saddr"), prefix),
                 matching(Operator::IN, ct("status"), text("dnat")),
                 Statement::Masquerade(None),
             ];

@@ -5,6 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
+use ipnet::{Ipv4Net, Ipv6Net};
 use serde::Serialize;
 
 use crate::ContainerName;
@@ -17,10 +18,12 @@ pub struct Spec {
     /// The host's link through which it has routes to the container: `ve-NAME`,
     /// or the bridge that the container is on.
     pub link: String,
-    /// The container's IPv4 address. Without one, nothing is done in IPv4.
-    pub address: Option<Ipv4Addr>,
-    /// The container's IPv6 address. Without one, nothing is done in IPv6.
-    pub address6: Option<Ipv6Addr>,
+    /// The container's IPv4 address, with the length of the prefix that it
+    /// reaches without the host. Without one, nothing is done in IPv4.
+    pub address: Option<Ipv4Net>,
+    /// The container's IPv6 address, likewise. Without one, nothing is done in
+    /// IPv6.
+    pub address6: Option<Ipv6Net>,
     /// Ports of the host that lead to the container.
     pub forwards: Vec<Forward>,
     /// The host's addresses on which they do; none stands for all. `0.0.0.0`

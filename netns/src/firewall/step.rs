@@ -6,6 +6,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
+use ipnet::IpNet;
 use serde::Serialize;
 
 use super::{Family, Protocol};
@@ -41,11 +42,13 @@ pub enum Step {
         /// Loopback addresses of which family.
         family: Family,
     },
-    /// Replace the source of a forwarded connection that leaves through the
-    /// link it came from by the link's own: its target would otherwise answer
-    /// its neighbour directly, with an address that the neighbour did not ask.
-    MasqueradeHairpin {
-        /// Name of the link.
+    /// Replace the source of a forwarded connection from the container itself,
+    /// or from a neighbour of its, by the link's address: the container would
+    /// answer past the host, with an address that was not asked.
+    MasqueradeNeighbours {
+        /// The addresses that the container reaches without the host.
+        neighbours: IpNet,
+        /// Name of the link behind which they all are.
         link: String,
     },
     /// Replace the container's address as the source of what it sends to the
@@ -79,7 +82,7 @@ impl Step {
             Self::GuardLoopback { .. }
             | Self::Forward { .. }
             | Self::MasqueradeLoopback { .. }
-            | Self::MasqueradeHairpin { .. }
+            | Self::MasqueradeNeighbours { .. }
             | Self::MasqueradeOutside { .. } => "nft(8)",
             Self::EnableForwarding { .. }
             | Self::RouteLoopback {
@@ -97,7 +100,7 @@ impl fmt::Display for Step {
         match self {
             Self::GuardLoopback { link } => write!(
                 f,
-                "drop packets from {link} that have an address of 127.0.0.0/8 or ::1"
+                "drop packets from {link} that have an address of 127.0.0.0/8"
             ),
             Self::Forward {
                 protocol,
@@ -111,9 +114,10 @@ impl fmt::Display for Step {
                 };
                 write!(f, "masquerade what leaves from {loopback} through {link}")
             }
-            Self::MasqueradeHairpin { link } => {
-                write!(f, "masquerade forwarded packets from {link} to {link}")
-            }
+            Self::MasqueradeNeighbours { neighbours, link } => write!(
+                f,
+                "masquerade forwarded packets from {neighbours} through {link}"
+            ),
             Self::MasqueradeOutside { source, link } => write!(
                 f,
                 "masquerade what leaves from {source} through other links than {link} and \

@@ -4,9 +4,9 @@
 
 use std::{
     fs::{self, File},
-    io::{Read, Write},
+    io::{self, Read, Write},
     net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket},
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd},
     path::{Path, PathBuf},
     process::Command,
     sync::{
@@ -18,7 +18,10 @@ use std::{
 };
 
 use netns::{ContainerName, InterfaceName, Spec, Step, Veth};
-use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
+use rustix::{
+    mount::{MountPropagationFlags, mount_change},
+    thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe},
+};
 
 /// How long a packet between two namespaces of one machine may take. It is
 /// waited for, so only a failure takes this long.
@@ -128,14 +131,26 @@ fn assert_datagram(client: &Namespace, server: &Namespace, address: IpAddr, sour
 
     client.send(b"ping").expect("send to the server");
     server.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-    let (length, from) = server.recv_from(&mut buffer).expect("a datagram arrives");
+    let (length, from) =
+        uninterrupted(|| server.recv_from(&mut buffer)).expect("a datagram arrives");
     assert_eq!(&buffer[..length], b"ping");
     assert_eq!(from.ip(), source, "source of a datagram to {address}");
 
     server.send_to(b"pong", from).expect("send to the client");
     client.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-    let length = client.recv(&mut buffer).expect("the answer arrives");
+    let length = uninterrupted(|| client.recv(&mut buffer)).expect("the answer arrives");
     assert_eq!(&buffer[..length], b"pong");
+}
+
+/// A wait with a timeout also ends when the machine stops and goes on
+/// (signal(7)).
+fn uninterrupted<T>(mut receive: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match receive() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            received => return received,
+        }
+    }
 }
 
 fn assert_connection(client: &Namespace, server: &Namespace, address: IpAddr) {
@@ -203,6 +218,18 @@ impl Drop for RunDirectory {
     }
 }
 
+/// Mounts of the calling thread, and of those that it starts, go with it.
+pub fn private_mounts() {
+    // SAFETY: what must not be unshared in a program with threads is their
+    // table of descriptors; this unshares mounts, root and working directory.
+    unsafe { unshare_unsafe(UnshareFlags::NEWNS) }.expect("a mount namespace");
+    mount_change(
+        "/",
+        MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
+    )
+    .expect("private mounts");
+}
+
 /// Runs ip(8) with these words in the namespace of the calling thread, and
 /// returns what it prints.
 pub fn ip(words: &str) -> String {
@@ -214,6 +241,12 @@ pub fn ip(words: &str) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
+/// Moves a link to another namespace.
+pub fn give(from: &Namespace, link: &str, to: &Namespace) {
+    let path = format!("/proc/{}/fd/{}", std::process::id(), to.fd().as_raw_fd());
+    from.run(|| ip(&format!("link set {link} netns {path}")));
+}
+
 /// All that there is in the namespace of the calling thread: links with their
 /// addresses, routes of all tables, and the sysctls of links.
 pub fn everything() -> String {
@@ -221,8 +254,8 @@ pub fn everything() -> String {
     for family in ["-4", "-6"] {
         text += &ip(&format!("{family} route show table all"));
     }
-    for family in ["ipv4", "ipv6"] {
-        text += &sysctls(Path::new(&format!("/proc/sys/net/{family}/conf")));
+    for kind in ["ipv4/conf", "ipv4/neigh", "ipv6/conf", "ipv6/neigh"] {
+        text += &sysctls(&Path::new("/proc/sys/net").join(kind));
     }
     text
 }

@@ -16,21 +16,28 @@ use std::{
     net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::fd::AsRawFd,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     sync::atomic::{AtomicUsize, Ordering},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
-use ipnet::IpNet;
+use futures_util::TryStreamExt;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use netlink_packet_route::{
+    address::AddressAttribute,
     link::{InfoData, InfoVeth},
     route::RouteScope,
 };
 use netns::{
-    ContainerName,
+    ContainerName, HostLink,
     firewall::{self, Forward, Protocol, Spec, Step, SysctlChange},
 };
 use rtnetlink::{Handle, LinkBridge, LinkUnspec, LinkVeth, RouteMessageBuilder};
+use rustix::{
+    io::Errno,
+    net::{AddressFamily, SocketType, ipproto},
+};
 
 use crate::common::{Namespace, name};
 
@@ -158,6 +165,7 @@ impl World {
         made.link = "br0".to_owned();
         made.address = ip(&format!("10.0.0.{number}"));
         made.address6 = ip(&format!("fd01::{number}"));
+        made.prefixes = (24, 64);
         connect(
             (&self.host, &port, &[]),
             (
@@ -200,6 +208,39 @@ impl World {
             .expect("remove")
     }
 
+    /// Until the kernel has taken a link of a container that is gone.
+    pub fn wait_for_end_of(&self, link: &str) {
+        let path = format!("/proc/sys/net/ipv4/conf/{link}");
+        self.wait_until("the link goes", || !Path::new(&path).exists());
+    }
+
+    /// Until a transaction is over whose beginner was killed.
+    pub fn wait_for_nft(&self) {
+        let own = self.host.run(|| fs::read_link("/proc/thread-self/ns/net"));
+        let own = own.expect("a namespace");
+        self.wait_until("nft ends", || {
+            let processes = fs::read_dir("/proc").expect("processes");
+            !processes.filter_map(Result::ok).any(|process| {
+                let is = |file: &str, value: &Path| {
+                    fs::read_link(process.path().join(file)).is_ok_and(|found| found == value)
+                };
+                let name = fs::read_to_string(process.path().join("comm"));
+                name.is_ok_and(|name| name.trim_end() == "nft") && is("ns/net", &own)
+            })
+        });
+    }
+
+    /// There is no event to wait for.
+    fn wait_until(&self, what: &str, mut done: impl FnMut() -> bool + Send) {
+        let end = Instant::now() + PATIENCE;
+        self.host.run(|| {
+            while !done() {
+                assert!(Instant::now() < end, "waited in vain until {what}");
+                thread::sleep(Duration::from_millis(1));
+            }
+        });
+    }
+
     /// Rules, sysctls and routes of the host.
     pub fn state(&self) -> State {
         self.host.run(|| State {
@@ -222,18 +263,22 @@ pub struct Container {
     pub link: String,
     pub address: IpAddr,
     pub address6: IpAddr,
+    /// Lengths of the prefixes that it reaches without the host.
+    prefixes: (u8, u8),
 }
 
 impl Container {
     fn new(container: &str, number: u8) -> Self {
         let namespace = Namespace::new();
         namespace.run(|| set_up("lo"));
+        let name = name(container);
         Self {
             namespace,
-            name: name(container),
-            link: format!("ve-{container}"),
+            link: HostLink::veth(&name).interface().to_owned(),
+            name,
             address: ip(&format!("10.233.{number}.2")),
             address6: ip(&format!("fd00:{number}::2")),
+            prefixes: (32, 128),
         }
     }
 
@@ -245,8 +290,8 @@ impl Container {
         Spec {
             container: self.name.clone(),
             link: self.link.clone(),
-            address: Some(address),
-            address6: Some(address6),
+            address: Some(Ipv4Net::new(address, self.prefixes.0).expect("a prefix")),
+            address6: Some(Ipv6Net::new(address6, self.prefixes.1).expect("a prefix")),
             forwards: Vec::new(),
             bind_host: Vec::new(),
             nat: false,
@@ -283,6 +328,11 @@ pub fn both(host_port: u16, container_port: u16) -> Vec<Forward> {
         .into()
 }
 
+/// The addresses of a container that another process made.
+pub fn detached(container: &str, number: u8) -> Container {
+    Container::new(container, number)
+}
+
 /// Listens on a port of all addresses in a namespace.
 pub struct Service {
     tcp: TcpListener,
@@ -308,7 +358,21 @@ impl Service {
         over_tcp
     }
 
-    pub fn tcp_from(&self, client: &Namespace, target: SocketAddr) -> IpAddr {
+    /// Both ends of a connection.
+    pub fn connection_from(
+        &self,
+        client: &Namespace,
+        address: &str,
+        port: u16,
+    ) -> (TcpStream, TcpStream) {
+        let target = SocketAddr::new(ip(address), port);
+        let client = client.run(|| TcpStream::connect_timeout(&target, PATIENCE).expect("connect"));
+        client.set_read_timeout(Some(PATIENCE)).expect("timeout");
+        let (server, _) = self.tcp.accept().expect("accept");
+        (client, server)
+    }
+
+    fn tcp_from(&self, client: &Namespace, target: SocketAddr) -> IpAddr {
         let mut client = client.run(|| {
             TcpStream::connect_timeout(&target, PATIENCE)
                 .unwrap_or_else(|error| panic!("connect to {target}: {error}"))
@@ -319,7 +383,7 @@ impl Service {
         source.ip().to_canonical()
     }
 
-    pub fn udp_from(&self, client: &Namespace, target: SocketAddr) -> IpAddr {
+    fn udp_from(&self, client: &Namespace, target: SocketAddr) -> IpAddr {
         let client = client.run(|| datagram_socket(target));
         self.udp_through(&client, target)
     }
@@ -393,6 +457,19 @@ pub fn nft(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
+/// Feeds nft a script.
+pub fn nft_script(text: &str) {
+    let mut nft = Command::new("nft")
+        .args(["-f", "-"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("nft");
+    let mut stdin = nft.stdin.take().expect("its input");
+    stdin.write_all(text.as_bytes()).expect("write");
+    drop(stdin);
+    assert!(nft.wait().expect("nft").success(), "{text}");
+}
+
 /// All that can be read below /proc/sys/net/ipv4 and ipv6, but for what counts
 /// or is drawn by chance.
 fn sysctls() -> Vec<(PathBuf, String)> {
@@ -419,6 +496,10 @@ fn collect(directory: &Path, found: &mut Vec<(PathBuf, String)>) {
 pub fn read_sysctl(path: &str) -> String {
     let value = fs::read_to_string(Path::new("/proc/sys").join(path)).expect("a sysctl");
     value.trim_end().to_owned()
+}
+
+pub fn sysctl_exists(path: &str) -> bool {
+    Path::new("/proc/sys").join(path).exists()
 }
 
 pub fn write_sysctl(path: &str, value: &str) {
@@ -492,6 +573,31 @@ pub fn add_address(link: &str, address: &str) {
     });
 }
 
+pub fn remove_address(link: &str, address: &str) {
+    let address: IpNet = address.parse().expect("an address");
+    with_netlink(async |netlink| {
+        let index = index(netlink, link).await;
+        let mut addresses = netlink
+            .address()
+            .get()
+            .set_link_index_filter(index)
+            .execute();
+        while let Some(message) = addresses.try_next().await.expect("addresses") {
+            if message
+                .attributes
+                .contains(&AddressAttribute::Address(address.addr()))
+            {
+                netlink
+                    .address()
+                    .del(message)
+                    .execute()
+                    .await
+                    .expect("removed");
+            }
+        }
+    });
+}
+
 pub fn add_route(destination: &str, gateway: Option<&str>, link: &str) {
     let destination: IpNet = destination.parse().expect("a destination");
     with_netlink(async |netlink| {
@@ -513,7 +619,6 @@ pub fn add_route(destination: &str, gateway: Option<&str>, link: &str) {
 }
 
 async fn index(netlink: &Handle, link: &str) -> u32 {
-    use futures_util::TryStreamExt;
     let mut links = netlink.link().get().match_name(link).execute();
     let found = links.try_next().await.expect("links").expect("the link");
     found.header.index
@@ -533,4 +638,37 @@ fn with_netlink(work: impl AsyncFnOnce(&Handle)) {
 
 pub fn lines(plan: &[Step]) -> Vec<String> {
     plan.iter().map(ToString::to_string).collect()
+}
+
+/// A question from `client` to `target` arrives at a port in `server`. An error
+/// if the kernel has no SCTP.
+pub fn sctp_exchange(
+    client: &Namespace,
+    server: &Namespace,
+    target: SocketAddr,
+    port: u16,
+) -> Result<(), Errno> {
+    let socket = |address: SocketAddr| {
+        let family = match address {
+            SocketAddr::V4(_) => AddressFamily::INET,
+            SocketAddr::V6(_) => AddressFamily::INET6,
+        };
+        rustix::net::socket(family, SocketType::STREAM, Some(ipproto::SCTP))
+    };
+    let any = SocketAddr::new([0; 16].into(), port);
+    let listener = server.run(|| {
+        let listener = socket(any)?;
+        rustix::net::bind(&listener, &any)?;
+        rustix::net::listen(&listener, 1)?;
+        Ok::<_, Errno>(TcpListener::from(listener))
+    })?;
+    let mut client = client.run(|| {
+        let client = socket(target)?;
+        rustix::net::connect(&client, &target)?;
+        Ok::<_, Errno>(TcpStream::from(client))
+    })?;
+    let (mut server, _) = listener.accept().expect("accept");
+    exchange(&mut client, &mut server, b"question");
+    exchange(&mut server, &mut client, b"answer");
+    Ok(())
 }

@@ -1,0 +1,171 @@
+//! What our rules cannot help.
+//!
+//! A packet passes only if every base chain at a hook accepts it (nft(8),
+//! VERDICT STATEMENTS), so the user has to be told
+//! which chain it is. What is asked are questions such as "a connection from
+//! somewhere outside to the container's port": a chain is walked with what is
+//! known of such a packet, and what is not known is neither true nor false.
+
+mod addresses;
+mod packet;
+mod ruleset;
+
+use std::{collections::BTreeMap, io};
+
+use self::{
+    packet::{Link, Packet},
+    ruleset::{Answer, BaseChain, Ruleset},
+};
+use super::{Error, Family, Spec, Step, apply, nft, plan, table};
+
+const LOOK: &str = "look for rules that block forwarded ports or NAT";
+
+/// Says, in a sentence for each, what keeps the forwarded ports and the NAT of
+/// `spec` from working: chains of others that would drop the packets, ports
+/// that a process on the host has, addresses that are not there. None of it is
+/// an error.
+///
+/// nft is only asked where anybody but us has a chain that could drop. Rules of
+/// the kernel's old iptables, which nft does not show, are not looked at.
+///
+/// # Errors
+///
+/// [`Error::NoNft`], [`Error::Nft`] or [`Error::Netlink`].
+pub fn obstacles(spec: &Spec) -> Result<Vec<String>, Error> {
+    let mut sentences = addresses::sentences(spec);
+    let questions = questions(spec);
+    if !questions.is_empty() && table::others_filter(&apply::open(LOOK)?).map_err(failed)? {
+        let listing = nft::list_ruleset(LOOK)?;
+        let ruleset = Ruleset::parse(&listing)
+            .map_err(io::Error::from)
+            .map_err(failed)?;
+        sentences.extend(blocked(spec, &ruleset, &questions));
+    }
+    Ok(sentences)
+}
+
+fn failed(source: io::Error) -> Error {
+    Error::Netlink {
+        operation: LOOK,
+        source,
+    }
+}
+
+struct Question {
+    hook: &'static str,
+    /// Completes "it drops …".
+    what: String,
+    packet: Packet,
+}
+
+/// What has to pass for the plan to be of use.
+fn questions(spec: &Spec) -> Vec<Question> {
+    let mut questions = Vec::new();
+    for step in plan(spec) {
+        match step {
+            Step::Forward {
+                protocol,
+                listen,
+                to,
+            } => {
+                let port = format!("forwarded port {protocol} {listen}");
+                let new = Packet {
+                    family: Family::of(to.ip()),
+                    from: Link::Outside,
+                    to: Link::Named(spec.link.clone()),
+                    destination: Some(to.ip()),
+                    protocol: Some(protocol),
+                    port: Some(to.port()),
+                    forwarded_port: true,
+                    ..Packet::new(to.ip())
+                };
+                let answer = new.answer();
+                if !listen.ip().is_loopback() {
+                    questions.push(question("forward", format!("packets to the {port}"), &new));
+                    questions.push(question(
+                        "forward",
+                        format!("answers of the {port}"),
+                        &answer,
+                    ));
+                }
+                let from_host = Packet {
+                    from: Link::None,
+                    ..new
+                };
+                let to_host = from_host.answer();
+                questions.push(question(
+                    "output",
+                    format!("the host's packets to the {port}"),
+                    &from_host,
+                ));
+                questions.push(question(
+                    "input",
+                    format!("answers of the {port} to the host"),
+                    &to_host,
+                ));
+            }
+            Step::MasqueradeOutside { source, link } => {
+                let new = Packet {
+                    from: Link::Named(link),
+                    to: Link::Outside,
+                    source: Some(source),
+                    ..Packet::new(source)
+                };
+                questions.push(question(
+                    "forward",
+                    format!("packets from {source} to the outside"),
+                    &new,
+                ));
+                questions.push(question(
+                    "forward",
+                    format!("answers to {source} from the outside"),
+                    &new.answer(),
+                ));
+            }
+            _ => {}
+        }
+    }
+    questions
+}
+
+fn question(hook: &'static str, what: String, packet: &Packet) -> Question {
+    Question {
+        hook,
+        what,
+        packet: packet.clone(),
+    }
+}
+
+/// A sentence for each chain that drops one of the packets.
+fn blocked(spec: &Spec, ruleset: &Ruleset, questions: &[Question]) -> Vec<String> {
+    // In the order of the listing, so that the sentences are always the same.
+    let mut dropped: BTreeMap<usize, (&BaseChain, bool, Vec<&str>)> = BTreeMap::new();
+    for question in questions {
+        for (number, chain) in ruleset.base_chains_at(question.hook) {
+            let certain = match ruleset.ask(chain, &question.packet) {
+                Answer::Accepted => continue,
+                Answer::Dropped => true,
+                Answer::Unclear => false,
+            };
+            let entry = dropped.entry(number).or_insert((chain, false, Vec::new()));
+            entry.1 |= certain;
+            entry.2.push(&question.what);
+        }
+    }
+    dropped
+        .into_values()
+        .map(|(chain, certain, what)| {
+            let verb = if certain { "drops" } else { "may drop" };
+            let direction = match chain.hook.as_str() {
+                "input" => "iifname",
+                _ => "oifname",
+            };
+            format!(
+                "chain {chain} {verb} {}; let it accept what it should not drop, such as with \
+                 `nft insert rule {chain} {direction} {} accept`",
+                what.join(", "),
+                spec.link,
+            )
+        })
+        .collect()
+}
