@@ -52,7 +52,8 @@ pub enum Event {
         /// What init says it is doing.
         status: Option<String>,
     },
-    /// What the start changed on the host beyond the container's own.
+    /// What the user has to know of the host: settings that the start changed,
+    /// rules that are in the way.
     Notice(String),
     /// Somebody else starts, runs or stops the container.
     Busy,

@@ -5,7 +5,7 @@ use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use netns::firewall::{self, SysctlChange};
+use netns::firewall;
 use netns::{Bridge, ContainerName, HostLink};
 
 use crate::config::ContainerConfig;
@@ -121,8 +121,8 @@ pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Privat
     let firewall = firewall::Spec {
         container: name,
         link,
-        address: config.local_address.map(|address| address.addr()),
-        address6: config.local_address6.map(|address| address.addr()),
+        address: config.local_address,
+        address6: config.local_address6,
         forwards: config.host_ports.clone(),
         bind_host: config.bind_host.clone(),
         nat: config.nat && bridge.is_none(),
@@ -176,15 +176,19 @@ impl PrivateNetwork {
         Ok(netns::apply(&netns::plan(&self.links), container)?)
     }
 
-    /// Forwards ports and masquerades. Returns the settings of the host that it
-    /// changed.
-    pub fn open(&self) -> Result<Vec<SysctlChange>> {
+    /// Forwards ports and masquerades. Returns what the user has to know: the
+    /// settings of the host that it changed, and what of the host's is in the
+    /// way of packets.
+    pub fn open(&self) -> Result<Vec<String>> {
         let rules = firewall::plan(&self.firewall);
         if rules.is_empty() {
             return Ok(Vec::new());
         }
         let name = &self.firewall.container;
-        Ok(firewall::apply(name, &rules, &self.run_directory)?)
+        let changes = firewall::apply(name, &rules, &self.run_directory)?;
+        let mut notices: Vec<_> = changes.iter().map(ToString::to_string).collect();
+        notices.extend(firewall::obstacles(&self.firewall)?);
+        Ok(notices)
     }
 }
 

@@ -7,7 +7,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
-use netns::firewall::SysctlChange;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use runtime::cgroup::{self, Cgroup};
@@ -105,8 +104,8 @@ fn live(
     let notify = NotifySocket::bind(&run.notify()).context("cannot make the notify socket")?;
     let listener = Listener::bind(&run.control()).context("cannot make the control socket")?;
     let cgroup = container.cgroup()?;
-    let (started, changes) = launch(&start, &cgroup)?;
-    tell(&changes, report);
+    let (started, notices) = launch(&start, &cgroup)?;
+    tell(notices, report);
     let mut supervision = Supervision {
         init: &started.init,
         console: Console::new(started.console, log, report.is_none())?,
@@ -142,8 +141,8 @@ fn live(
 }
 
 /// Clones the container, and does the host's part while it mounts its file
-/// systems. Says which settings of the host that changed.
-fn launch(start: &Start, cgroup: &Cgroup) -> Result<(Started, Vec<SysctlChange>)> {
+/// systems. Returns what the user has to know of the host.
+fn launch(start: &Start, cgroup: &Cgroup) -> Result<(Started, Vec<String>)> {
     if let Some(network) = &start.network {
         network.check()?;
     }
@@ -154,12 +153,12 @@ fn launch(start: &Start, cgroup: &Cgroup) -> Result<(Started, Vec<SysctlChange>)
     // SAFETY: the supervisor starts no threads.
     let starting = unsafe { runtime::launch::launch(&plan, payload.as_fd()) }?;
     match furnish(&starting, start, &payload) {
-        Ok(changes) => Ok((starting.finish()?, changes)),
+        Ok(notices) => Ok((starting.finish()?, notices)),
         Err(error) => Err(starting.abort().map_or(error, anyhow::Error::from)),
     }
 }
 
-fn furnish(starting: &Starting, start: &Start, payload: &OwnedFd) -> Result<Vec<SysctlChange>> {
+fn furnish(starting: &Starting, start: &Start, payload: &OwnedFd) -> Result<Vec<String>> {
     cgroup::confine_devices(payload.as_fd()).context("cannot attach the device filter")?;
     if let Some(network) = &start.network {
         let namespace = starting
@@ -179,11 +178,11 @@ fn furnish(starting: &Starting, start: &Start, payload: &OwnedFd) -> Result<Vec<
 }
 
 /// Nothing that holds for the whole host is changed silently.
-fn tell(changes: &[SysctlChange], report: Option<&Connection>) {
-    for change in changes {
+fn tell(notices: Vec<String>, report: Option<&Connection>) {
+    for notice in notices {
         match report {
-            Some(report) => drop(report.send_event(&Event::Notice(change.to_string()), None)),
-            None => eprintln!("note: {change}"),
+            Some(report) => drop(report.send_event(&Event::Notice(notice), None)),
+            None => eprintln!("note: {notice}"),
         }
     }
 }
