@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use crate::container::Container;
 use crate::control::{Connection, Event, Request, State};
 use crate::lock::Lock;
+use crate::network::PrivateNetwork;
 use crate::progress::Progress;
 use crate::{console_log, reclaim, spec};
 
@@ -18,17 +19,31 @@ const TAIL: usize = 10;
 /// Starts a container, and returns when it has booted.
 pub fn start(container: &Container) -> Result<()> {
     let config = container.config()?;
-    // The supervisor does this again; here it fails before anything is made.
     let start = spec::resolve(container, &config)?;
-    if let Some(network) = &start.network {
-        network.check()?;
-    }
     if container.running()?.is_some() {
         bail!("container '{}' is running already", container.name());
+    }
+    if let Some(network) = &start.network {
+        check(container, network)?;
     }
     let (connection, theirs) = Connection::pair().context("cannot make a socket")?;
     spawn_supervisor(container, theirs)?;
     await_boot(container, &connection)
+}
+
+/// Looks whether the host has what the network needs. The supervisor does this
+/// again; here it fails before anything is made.
+fn check(container: &Container, network: &PrivateNetwork) -> Result<()> {
+    let lock = container.run().lock();
+    let found = network.check();
+    if found.is_ok() || !lock.exists() {
+        return found;
+    }
+    // A killed predecessor may still have the interfaces that had moved in.
+    if let Some(_lock) = Lock::try_lock(&lock).context("cannot lock the container")? {
+        reclaim::leftovers(container)?;
+    }
+    network.check()
 }
 
 /// The supervisor, as a session of its own that outlives this process.

@@ -67,7 +67,6 @@ fn a_killed_start_leaves_nothing_that_removal_does_not_find() {
         thread::sleep(Duration::from_micros(500 * round));
         child.kill().expect("kill");
         child.wait().expect("wait");
-        world.wait_for_nft();
         let killed_in = world.state();
         world.remove("web");
         assert_eq!(world.state(), before, "after being killed in round {round}");

@@ -63,7 +63,8 @@ impl Host {
         host
     }
 
-    /// Everything about the host's network, a line each.
+    /// Everything about the host's network, a line each, sorted: the kernel
+    /// lists addresses and routes in the order in which they came.
     pub fn network(&self) -> Vec<String> {
         let script = r"
             ip -o link | sed 's/^/link /'
@@ -76,7 +77,9 @@ impl Host {
             find /sys/fs/cgroup -name 'nixos-container*'
             find /run/nixos-containers -mindepth 2 -type f -not -name lock -not -name console.log || true
             sed -E 's/^[0-9]+ [0-9]+ [^ ]+ [^ ]+ ([^ ]+).*/mount \1/' /proc/self/mountinfo";
-        self.shell(script).lines().map(str::to_owned).collect()
+        let mut lines: Vec<_> = self.shell(script).lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
     }
 
     /// Waits until the host's network is this again: the kernel removes the

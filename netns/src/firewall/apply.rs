@@ -1,16 +1,14 @@
 //! Performs the steps of a plan, and undoes them.
 
 use std::{
-    fs::{self, File},
-    io,
     net::IpAddr,
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{FlockOperation, flock};
-
 use super::{
-    Error, Family, Step, claims, conntrack, loopback6,
+    Error, Family, Step, claims, conntrack,
+    lock::{self, Lock},
+    loopback6,
     nfnetlink::Netfilter,
     nft::Transaction,
     rules::{self, Place},
@@ -57,13 +55,13 @@ pub fn begin(container: &ContainerName, plan: &[Step], directory: &Path) -> Resu
         remove(container, directory)?;
         return Ok(Pending(None));
     }
-    let lock = lock(directory)?;
+    let lock = Lock::take(directory, container)?;
     let netfilter = open(ADD)?;
     let chains = chains(&netfilter, ADD)?;
     let claims = claims(&netfilter, &chains, ADD)?;
     claims::check(container, plan, &claims)?;
     let commands = rules::replace(container, &own(container, &chains), plan);
-    let transaction = Transaction::begin(&commands, ADD)?;
+    let transaction = Transaction::begin(&commands, &lock, ADD)?;
     Ok(Pending(Some(Begun {
         container: container.clone(),
         plan: plan.to_vec(),
@@ -86,7 +84,7 @@ struct Begun {
     /// The container's addresses so far.
     replaced: Vec<IpAddr>,
     netfilter: Netfilter,
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Pending {
@@ -118,22 +116,23 @@ impl Pending {
 ///
 /// Any of [`Error`] but [`Error::Taken`] and [`Error::Twice`].
 pub fn remove(container: &ContainerName, directory: &Path) -> Result<bool, Error> {
+    lock::wait_for(directory, container)?;
     let netfilter = open(REMOVE)?;
     let found = chains(&netfilter, REMOVE)?;
     let is_last = || found.iter().all(|chain| is_own(container, chain));
     if own(container, &found).is_empty() && !(is_last() && Record::exists(directory)) {
         return Ok(false);
     }
-    let _lock = lock(directory)?;
+    let lock = Lock::take(directory, container)?;
     // Others may have come or gone before the lock was had.
     let found = chains(&netfilter, REMOVE)?;
     let own = own(container, &found);
     let addresses = addresses(container, &claims(&netfilter, &own, REMOVE)?);
     let others_remain = found.len() > own.len();
     if others_remain {
-        Transaction::begin(&rules::remove_chains(&own), REMOVE)?.finish()?;
+        Transaction::begin(&rules::remove_chains(&own), &lock, REMOVE)?.finish()?;
     } else if !own.is_empty() {
-        Transaction::begin(&rules::remove_table(), REMOVE)?.finish()?;
+        Transaction::begin(&rules::remove_table(), &lock, REMOVE)?.finish()?;
     }
     forget_outdated(&netfilter, &[], &addresses)?;
     if own.contains(&rules::chain_name(Place::Ports, container.as_str())) {
@@ -273,25 +272,4 @@ pub fn claims(
     operation: &'static str,
 ) -> Result<Vec<Claim>, Error> {
     table::claims(netfilter, chains).map_err(|source| Error::Netlink { operation, source })
-}
-
-/// One start or stop at a time may look at what there is and change it. The
-/// lock goes with the file's last descriptor.
-fn lock(directory: &Path) -> Result<File, Error> {
-    let path = directory.join("lock");
-    let take = || -> io::Result<File> {
-        fs::create_dir_all(directory)?;
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)?;
-        flock(&file, FlockOperation::LockExclusive)?;
-        Ok(file)
-    };
-    take().map_err(|source| Error::File {
-        operation: "lock",
-        path: path.clone(),
-        source,
-    })
 }

@@ -65,9 +65,9 @@ pub enum Error {
     },
 
     /// The host's loopback address on a link.
-    #[error("cannot {operation} ::1 through {link}: {source}")]
+    #[error("cannot {operation} the route to ::1 through {link}: {source}")]
     LoopbackRoute {
-        /// What was being done, as a verb phrase.
+        /// What was being done, as a verb.
         operation: &'static str,
         /// Name of the link.
         link: String,

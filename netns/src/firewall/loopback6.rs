@@ -11,7 +11,7 @@
 use std::net::Ipv6Addr;
 
 use netlink_packet_route::route::{RouteMessage, RouteType};
-use rtnetlink::RouteMessageBuilder;
+use rtnetlink::{Handle, RouteMessageBuilder};
 use rustix::io::Errno;
 
 use super::Error;
@@ -26,47 +26,54 @@ const LOCAL_TABLE: u32 = 255;
 
 /// Adds the route, if it is not there.
 pub fn add_route(link: &str) -> Result<(), Error> {
-    change(link, "add local route to", async |handle, route| {
-        handle.route().add(route).execute().await
-    })
+    let added = netlink::block_on(async {
+        let netlink = netlink::connect()?;
+        Ok(add(&netlink, link).await)
+    });
+    outcome(added, "add", link, &[Errno::EXIST])
 }
 
 /// Removes the route, if link and route are there.
 pub fn remove_route(link: &str) -> Result<(), Error> {
-    change(link, "remove local route to", async |handle, route| {
-        handle.route().del(route).execute().await
-    })
+    let removed = netlink::block_on(async {
+        let netlink = netlink::connect()?;
+        Ok(remove(&netlink, link).await)
+    });
+    outcome(removed, "remove", link, &[Errno::SRCH, Errno::NODEV])
 }
 
-fn change(
-    link: &str,
+async fn add(netlink: &Handle, link: &str) -> Result<(), Cause> {
+    let route = route(link::index(netlink, link).await?);
+    Ok(netlink.route().add(route).execute().await?)
+}
+
+async fn remove(netlink: &Handle, link: &str) -> Result<(), Cause> {
+    let route = route(link::index(netlink, link).await?);
+    Ok(netlink.route().del(route).execute().await?)
+}
+
+/// `fine` are the answers that mean that it has been done before.
+fn outcome(
+    answer: Result<Result<(), Cause>, crate::Error>,
     operation: &'static str,
-    request: impl AsyncFnOnce(&rtnetlink::Handle, RouteMessage) -> Result<(), rtnetlink::Error>,
+    link: &str,
+    fine: &[Errno],
 ) -> Result<(), Error> {
-    let done = netlink::block_on(async {
-        let handle = netlink::connect()?;
-        let outcome = match link::index(&handle, link).await {
-            Ok(index) => request(&handle, route(index)).await.map_err(Cause::from),
-            Err(cause) => Err(cause),
-        };
-        outcome.map_err(|cause| crate::Error::Link {
-            operation,
+    let cause = match answer {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(cause)) if fine.iter().any(|errno| cause.is(*errno)) => return Ok(()),
+        Ok(Err(cause)) => crate::Error::Link {
+            operation: "change the routes of",
             link: link.to_owned(),
             cause,
-        })
-    });
-    match done {
-        Err(crate::Error::Link { cause, .. })
-            if cause.is(Errno::EXIST) || cause.is(Errno::SRCH) =>
-        {
-            Ok(())
-        }
-        other => other.map_err(|error| Error::LoopbackRoute {
-            operation,
-            link: link.to_owned(),
-            source: Box::new(error),
-        }),
-    }
+        },
+        Err(error) => error,
+    };
+    Err(Error::LoopbackRoute {
+        operation,
+        link: link.to_owned(),
+        source: Box::new(cause),
+    })
 }
 
 fn route(link: u32) -> RouteMessage {

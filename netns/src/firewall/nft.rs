@@ -9,7 +9,7 @@ use std::{
 use nftables::schema::Nftables;
 use rustix::fs::{MemfdFlags, memfd_create};
 
-use super::Error;
+use super::{Error, lock::Lock};
 
 const PROGRAM: &str = "nft";
 
@@ -23,11 +23,20 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    /// Has `commands` performed: all of them, or none.
-    pub fn begin(commands: &Nftables<'_>, operation: &'static str) -> Result<Self, Error> {
+    /// Has `commands` performed: all of them, or none. `lock` is held until
+    /// that is done, even if this process is killed before.
+    pub fn begin(
+        commands: &Nftables<'_>,
+        lock: &Lock,
+        operation: &'static str,
+    ) -> Result<Self, Error> {
         let text = serde_json::to_vec(commands).map_err(|error| failed(operation, error))?;
+        let begin = |mut nft: Command| {
+            let nft = nft.stdout(lock.as_output()?).stderr(Stdio::piped());
+            nft.spawn()
+        };
         let nft = nft(&["-j", "-f", "-"], &text)
-            .and_then(|mut nft| nft.stdout(Stdio::null()).stderr(Stdio::piped()).spawn())
+            .and_then(begin)
             .map_err(|error| not_run(operation, &error))?;
         Ok(Self {
             operation,

@@ -214,22 +214,6 @@ impl World {
         self.wait_until("the link goes", || !Path::new(&path).exists());
     }
 
-    /// Until a transaction is over whose beginner was killed.
-    pub fn wait_for_nft(&self) {
-        let own = self.host.run(|| fs::read_link("/proc/thread-self/ns/net"));
-        let own = own.expect("a namespace");
-        self.wait_until("nft ends", || {
-            let processes = fs::read_dir("/proc").expect("processes");
-            !processes.filter_map(Result::ok).any(|process| {
-                let is = |file: &str, value: &Path| {
-                    fs::read_link(process.path().join(file)).is_ok_and(|found| found == value)
-                };
-                let name = fs::read_to_string(process.path().join("comm"));
-                name.is_ok_and(|name| name.trim_end() == "nft") && is("ns/net", &own)
-            })
-        });
-    }
-
     /// There is no event to wait for.
     fn wait_until(&self, what: &str, mut done: impl FnMut() -> bool + Send) {
         let end = Instant::now() + PATIENCE;
