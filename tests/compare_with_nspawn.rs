@@ -295,7 +295,7 @@ impl<'a> Nspawn<'a> {
              socket=/nix/var/nix/daemon-socket
              exec env --ignore-environment PATH=\"$PATH\" NOTIFY_SOCKET={notify} \
                  SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 \
-                 systemd-nspawn --keep-unit --register=no -M foo -D nspawn/root \
+                 systemd-nspawn --keep-unit --register=no -M peer --hostname=foo -D nspawn/root \
                  --notify-ready=yes --kill-signal=SIGRTMIN+3 \
                  --bind-ro=/nix/store --bind-ro=/nix/var/nix/db \
                  $([ ! -e $socket ] || echo --bind-ro=$socket) \

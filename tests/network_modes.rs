@@ -64,9 +64,9 @@ fn what_the_host_does_not_have_is_an_error_before_anything_starts() {
         ),
         (
             "INTERFACES=nic eth7",
-            "interface eth7: the host has no such link",
+            "interface eth7 into the container: the host has no such link",
         ),
-        ("MACVLANS=eth7", "interface eth7: the host has no such link"),
+        ("MACVLANS=eth7", "eth7: the host has no such link"),
         ("INTERFACES=lo", "it is the host's loopback"),
         ("NETWORK_NAMESPACE_PATH=/run/netns/none", "/run/netns/none"),
     ] {

@@ -136,7 +136,7 @@ impl Host {
             ps -eo comm= | grep -vxE 'ps|bash|sh|sed|find|ip|grep|sort|throwaway-host|sleep|cat|unshare|nsenter' | sed 's/^/process /' || true
             find /run/nixos-containers "$NIXOS_CONTAINER_CONF_DIR" "$NIXOS_CONTAINER_STATE_DIR" \
                 "$NIXOS_CONTAINER_PROFILE_DIR" "$NIXOS_CONTAINER_GCROOT_DIR" \
-                -mindepth 1 -not -name .lock | sed 's/^/file /'
+                -mindepth 1 -not -name '*.lock' | sed 's/^/file /'
         "#;
         let mut lines: Vec<_> = self.shell(script).lines().map(str::to_owned).collect();
         lines.sort();

@@ -67,7 +67,7 @@ pub fn wait_for(directory: &Path, container: &ContainerName) -> Result<(), Error
 }
 
 fn path(directory: &Path) -> PathBuf {
-    directory.join("lock")
+    directory.join("firewall.lock")
 }
 
 fn failed(directory: &Path, source: io::Error) -> Error {

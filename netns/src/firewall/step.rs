@@ -74,7 +74,7 @@ pub enum Step {
 }
 
 impl Step {
-    /// What explains this step: a manual page, or `ip-sysctl`, which is
+    /// The manual page of what the step does. Of the settings themselves tells
     /// `Documentation/networking/ip-sysctl.rst` of the kernel.
     #[must_use]
     pub fn manual(&self) -> &'static str {
@@ -87,7 +87,7 @@ impl Step {
             Self::EnableForwarding { .. }
             | Self::RouteLoopback {
                 family: Family::V4, ..
-            } => "ip-sysctl",
+            } => "sysctl(8)",
             Self::RouteLoopback {
                 family: Family::V6, ..
             } => "ip-route(8)",
