@@ -105,6 +105,7 @@ impl Net {
     }
 
     fn assert_with_host(&self) {
+        assert_addresses_settle(&self.world.host);
         for [host, router] in [["10.0.0.2", "10.0.0.1"], ["fd00::2", "fd00::1"]] {
             assert_traffic((&self.world.host, host), (&self.router, router));
         }
@@ -117,6 +118,7 @@ impl Net {
             ip(&format!("address add 10.0.0.9/24 dev {link}"));
             ip(&format!("address add fd00::9/64 dev {link}"));
         });
+        assert_addresses_settle(&self.world.container);
         for [container, router] in [["10.0.0.9", "10.0.0.1"], ["fd00::9", "fd00::1"]] {
             assert_traffic((&self.world.container, container), (&self.router, router));
         }
@@ -152,6 +154,12 @@ impl Net {
         let left: Vec<_> = fs::read_dir(own).expect("the directory").collect();
         assert!(left.is_empty(), "{left:?}");
     }
+}
+
+/// Without detection of duplicates, too, the kernel makes an IPv6 address usable
+/// only after it has answered.
+fn assert_addresses_settle(namespace: &Namespace) {
+    assert_becomes("", || namespace.run(|| ip("-6 address show tentative")));
 }
 
 fn sysctl(file: &str, value: &str) {
