@@ -9,13 +9,17 @@ use std::{net::SocketAddr, net::UdpSocket};
 
 use firewall_world::{
     HOST, HOST6, OUTSIDE, OUTSIDE6, Service, World, add_address, assert_refused, datagram_socket,
-    ip, nft, read_sysctl, remove_address, sysctl_exists, write_sysctl,
+    ip, nft, read_sysctl, remove_address, remove_link, sysctl_exists, write_sysctl,
 };
 use netns::firewall::{self, Error, Forward, Protocol, Spec};
 
 #[test]
 fn a_port_is_reachable_from_everywhere() {
     let world = World::new();
+    // As strict as a host can be about where packets come from.
+    world
+        .host
+        .run(|| write_sysctl("net/ipv4/conf/all/rp_filter", "1"));
     let web = world.container("web", 1);
     let other = world.container("other", 2);
     let service = web.serve(80);
@@ -84,6 +88,21 @@ fn a_port_is_reachable_through_a_bridge() {
     drop((web, neighbour, service, neighbours));
     world.wait_for_end_of("vb-web");
     world.wait_for_end_of("vb-neighbour");
+    assert_eq!(world.state(), before);
+}
+
+/// As the bridge of a zone is, when its last container goes.
+#[test]
+fn the_bridge_may_be_gone_at_removal() {
+    let world = World::new();
+    let before = world.state();
+    world.add_bridge();
+    let web = world.container_on_bridge("web", 2);
+    world.apply(&web.forwarding(8080, 80)).expect("apply");
+    drop(web);
+    world.wait_for_end_of("vb-web");
+    world.host.run(|| remove_link("br0"));
+    assert!(world.remove("web"));
     assert_eq!(world.state(), before);
 }
 
@@ -334,9 +353,11 @@ fn datagrams_find_the_container_at_another_address() {
 fn a_client_learns_that_the_container_is_gone() {
     use std::io::{ErrorKind, Read, Write};
     let world = World::new();
-    let web = world.container("web", 1);
+    let (web, other) = (world.container("web", 1), world.container("other", 2));
     let service = web.serve(80);
     world.apply(&web.forwarding(8080, 80)).expect("apply");
+    // Without any rule netfilter would forget by itself.
+    world.apply(&other.forwarding(8081, 80)).expect("apply");
     let (mut client, server) = service.connection_from(&world.outside, HOST, 8080);
     assert!(world.remove("web"));
     client.write_all(b"anybody there?").expect("write");

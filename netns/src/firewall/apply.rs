@@ -44,8 +44,9 @@ pub fn apply(
 /// Begins to do what [`apply`] does, and returns while nft does its part, which
 /// takes milliseconds.
 ///
-/// Until [`Pending::finish`] no other container can begin, and nobody may
-/// wait(2) for any child.
+/// Until [`Pending::finish`], or until the pending plan is dropped, others wait
+/// that begin or remove, so [`remove`] on the same thread would never return;
+/// and nobody may wait(2) for whatever child comes.
 ///
 /// # Errors
 ///

@@ -31,7 +31,7 @@ use netlink_packet_route::{
 };
 use netns::{
     ContainerName, HostLink,
-    firewall::{self, Forward, Protocol, Spec, Step, SysctlChange},
+    firewall::{self, Forward, Protocol, Spec, SysctlChange},
 };
 use rtnetlink::{Handle, LinkBridge, LinkUnspec, LinkVeth, RouteMessageBuilder};
 use rustix::{
@@ -49,7 +49,6 @@ pub const OUTSIDE: &str = "198.51.100.2";
 pub const OUTSIDE6: &str = "2001:db8:2::2";
 pub const HOST: &str = "192.0.2.1";
 pub const HOST6: &str = "2001:db8:1::1";
-pub const ROUTER: &str = "192.0.2.2";
 
 pub struct World {
     pub outside: Namespace,
@@ -539,6 +538,13 @@ pub fn ip(text: &str) -> IpAddr {
         .unwrap_or_else(|_| panic!("{text} is an address"))
 }
 
+pub fn remove_link(link: &str) {
+    with_netlink(async |netlink| {
+        let index = index(netlink, link).await;
+        netlink.link().del(index).execute().await.expect("removed");
+    });
+}
+
 fn set_up(link: &str) {
     with_netlink(async |netlink| {
         let message = LinkUnspec::new_with_name(link).up().build();
@@ -618,10 +624,6 @@ fn with_netlink(work: impl AsyncFnOnce(&Handle)) {
             tokio::spawn(connection);
             work(&netlink).await;
         });
-}
-
-pub fn lines(plan: &[Step]) -> Vec<String> {
-    plan.iter().map(ToString::to_string).collect()
 }
 
 /// A question from `client` to `target` arrives at a port in `server`. An error
