@@ -113,6 +113,9 @@ const ON_A_BRIDGE: &str = "HOST_BRIDGE=br0\nHOST_ADDRESS=10.0.0.1\nLOCAL_ADDRESS
 fn a_port_on_a_bridge_is_reached_from_the_hosts_loopback() {
     let host = Host::among_others();
     host.start_with("foo", ON_A_BRIDGE);
+    // Where br_netfilter undoes NAT before the bridge hands a packet up, the
+    // kernel takes the answer's ::1 for forged.
+    host.shell("sysctl -qw net.bridge.bridge-nf-call-ip6tables=0 || true");
     for protocol in [Tcp, Udp] {
         host.exchange(protocol, Network::Host, &v4(8080, "127.0.0.1"), INSIDE);
         host.exchange(protocol, Network::Host, &v6(8080, "::1"), INSIDE);

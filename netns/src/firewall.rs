@@ -56,7 +56,7 @@
 //!                       └▶ ports-web
 //!                          dnat
 //!
-//! from 192.0.2.1 ◀── postrouting-web ◀── forward ◀── ingress-web ◀── ve-web ◀── to the outside
+//! from 192.0.2.1 ◀── postrouting-web ◀── forward ◀─── guard-web ◀─── ve-web ◀── to the outside
 //!                    with NAT:           (others'    drop 127.0.0.0/8
 //!                    masquerade           chains)
 //! ```
@@ -67,7 +67,7 @@
 //! - **The host's loopback.** The container cannot answer 127.0.0.1 or ::1, so
 //!   these become the link's address. The answer's way back is closed by
 //!   default, since the kernel takes loopback addresses on no link but lo:
-//!   for IPv4 the sysctl `route_localnet` opens it, and `ingress-web` keeps
+//!   for IPv4 the sysctl `route_localnet` opens it, and `guard-web` keeps
 //!   the container from using it for more than answers; for IPv6 a local route
 //!   does, which is explained in `loopback6.rs`.
 //! - **Neighbours.** What the container reaches without the host, itself

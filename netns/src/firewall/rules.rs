@@ -2,7 +2,8 @@
 //!
 //! A container has base chains of its own, so that they come and go by their
 //! names alone. Only the first packet of a connection goes through those of
-//! the type nat, and only the container's packets through the one at ingress.
+//! the type nat; every packet of the host goes through the guard, which is one
+//! comparison for those of other links.
 
 use std::{collections::HashSet, net::IpAddr};
 
@@ -30,8 +31,9 @@ const CONTAINER_LINKS: &str = "ve-*";
 /// Where a packet is met by a chain of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// Whatever comes in through the container's link.
-    Ingress,
+    /// What comes in through any link, with the addresses that it has on the
+    /// wire: before connection tracking undoes any NAT.
+    Guard,
     /// What comes in through any link, before it is routed.
     Prerouting,
     /// What the host itself sends.
@@ -44,7 +46,7 @@ pub enum Place {
 
 impl Place {
     const ALL: [Self; 5] = [
-        Self::Ingress,
+        Self::Guard,
         Self::Prerouting,
         Self::Output,
         Self::Postrouting,
@@ -53,7 +55,7 @@ impl Place {
 
     fn name(self) -> &'static str {
         match self {
-            Self::Ingress => "ingress",
+            Self::Guard => "guard",
             Self::Prerouting => "prerouting",
             Self::Output => "output",
             Self::Postrouting => "postrouting",
@@ -95,7 +97,7 @@ pub fn replace(
         };
         if !added.contains(&place) {
             added.push(place);
-            add_chains(&mut batch, container, place, step);
+            add_chains(&mut batch, container, place);
         }
         for statements in rules {
             let mut rule = rule_in(&chain_name(place, container), statements);
@@ -169,15 +171,15 @@ fn delete_chains(batch: &mut Batch<'static>, chains: &[String]) {
     }
 }
 
-/// Adds the container's chain at `place` for `step`, and those that lead there.
-fn add_chains(batch: &mut Batch<'static>, container: &str, place: Place, step: &Step) {
+/// Adds the container's chain at `place`, and those that lead there.
+fn add_chains(batch: &mut Batch<'static>, container: &str, place: Place) {
     // Priorities as in nft(8): the table of standard priority names.
     let (kind, hook, priority) = match place {
         Place::Ports => {
             let ports = chain_name(Place::Ports, container);
             batch.add(NfListObject::Chain(chain(&ports)));
             for place in [Place::Prerouting, Place::Output] {
-                add_chains(batch, container, place, step);
+                add_chains(batch, container, place);
                 let jump = Statement::Jump(JumpTarget {
                     target: ports.clone().into(),
                 });
@@ -186,20 +188,15 @@ fn add_chains(batch: &mut Batch<'static>, container: &str, place: Place, step: &
             }
             return;
         }
-        Place::Ingress => (NfChainType::Filter, NfHook::Ingress, -500),
+        Place::Guard => (NfChainType::Filter, NfHook::Prerouting, -300),
         Place::Prerouting => (NfChainType::NAT, NfHook::Prerouting, -100),
         Place::Output => (NfChainType::NAT, NfHook::Output, -100),
         Place::Postrouting => (NfChainType::NAT, NfHook::Postrouting, 100),
-    };
-    let device = match step {
-        Step::GuardLoopback { link } => Some(link.clone().into()),
-        _ => None,
     };
     batch.add(NfListObject::Chain(Chain {
         _type: Some(kind),
         hook: Some(hook),
         prio: Some(priority),
-        dev: device,
         policy: Some(NfChainPolicy::Accept),
         ..chain(&chain_name(place, container))
     }));
@@ -208,16 +205,17 @@ fn add_chains(batch: &mut Batch<'static>, container: &str, place: Place, step: &
 /// The rules of a step, and where they go; none for one that nft does not do.
 fn rules(step: &Step) -> Option<(Place, Vec<Vec<Statement<'static>>>)> {
     let found = match step {
-        Step::GuardLoopback { .. } => {
+        Step::GuardLoopback { link } => {
             let drop_where = |field| {
                 let loopback = prefix("127.0.0.0", 8);
                 vec![
+                    is(meta(MetaKey::Iifname), text(link)),
                     is(header("ip", field), loopback),
                     Statement::Drop(None::<Drop>),
                 ]
             };
             let rules = ["saddr", "daddr"].map(drop_where);
-            (Place::Ingress, rules.into())
+            (Place::Guard, rules.into())
         }
         Step::Forward {
             protocol,
