@@ -75,8 +75,11 @@ fn supervise_reporting(container: &Container, report: Option<&Connection>) -> Re
         let log = Console::create_log(&run)?;
         reclaim::leftovers(container)?;
         let ended = live(container, &run, log, &signals, report, &mut clients);
-        reclaim::after_end(container)?;
-        match ended? {
+        let cleaned = reclaim::after_end(container);
+        // If both failed, the first is the one to know of.
+        let ended = ended?;
+        cleaned?;
+        match ended {
             Ended::Halted => return Ok(0),
             Ended::Rebooted if report.is_none() => return Ok(REBOOTED),
             Ended::Rebooted => {}
