@@ -8,6 +8,7 @@ mod container;
 mod control;
 mod lock;
 mod manager;
+mod mountinfo;
 mod name;
 mod network;
 mod nspawn_flags;

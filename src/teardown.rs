@@ -10,6 +10,7 @@ use rustix::mount::{UnmountFlags, unmount};
 
 use crate::container::Container;
 use crate::lock::Lock;
+use crate::mountinfo;
 use crate::reclaim::{self, remove_file};
 
 /// Undoes a creation that failed or was killed, its reservation last.
@@ -88,48 +89,12 @@ fn mount_points_below(path: &Path) -> io::Result<Vec<PathBuf>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         answer => answer?,
     };
-    let mountinfo = fs::read("/proc/self/mountinfo")?;
-    let mut below: Vec<_> = mountinfo
+    let mounts = fs::read("/proc/self/mountinfo")?;
+    let mut below: Vec<_> = mounts
         .split(|byte| *byte == b'\n')
-        .filter_map(mount_point)
+        .filter_map(mountinfo::mount_point)
         .filter(|mount_point| mount_point.starts_with(&path))
         .collect();
     below.reverse();
     Ok(below)
-}
-
-/// The mount point of a line of `mountinfo` (`man 5 proc_pid_mountinfo`), in
-/// which blanks and backslashes are written as octal numbers.
-fn mount_point(line: &[u8]) -> Option<PathBuf> {
-    let field = line.split(|byte| *byte == b' ').nth(4)?;
-    let mut path = Vec::new();
-    let mut rest = field;
-    while let Some((&byte, after)) = rest.split_first() {
-        let octal = after.get(..3).filter(|_| byte == b'\\');
-        let escaped = octal
-            .and_then(|digits| std::str::from_utf8(digits).ok())
-            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        path.push(escaped.unwrap_or(byte));
-        rest = if escaped.is_some() {
-            &after[3..]
-        } else {
-            after
-        };
-    }
-    Some(PathBuf::from(
-        <std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(path),
-    ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn mount_points_are_unescaped() {
-        let line =
-            br"36 35 98:0 /mnt1 /var/lib/a\040b\134c rw,noatime master:1 - ext3 /dev/root rw";
-        assert_eq!(mount_point(line), Some(PathBuf::from(r"/var/lib/a b\c")));
-        assert_eq!(mount_point(b""), None);
-    }
 }

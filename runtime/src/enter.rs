@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::process::DumpableBehavior;
 use rustix::thread::ThreadNameSpaceType;
@@ -12,6 +12,7 @@ use rustix::thread::ThreadNameSpaceType;
 use crate::capabilities::CapabilitySet;
 use crate::console::Pty;
 use crate::handshake::{self, ChildEnd, LaunchError};
+use crate::passwd::Account;
 use crate::perform;
 use crate::process::{self, Process, Side};
 use crate::rooted::Root;
@@ -130,14 +131,6 @@ fn take_terminal(streams: [bool; 3], parent: &ChildEnd) -> io::Result<()> {
     parent.send_terminal(pty.main.as_fd())
 }
 
-/// A line of the container's `/etc/passwd` (`man 5 passwd`).
-#[derive(Debug, PartialEq)]
-struct Account {
-    name: String,
-    home: PathBuf,
-    shell: PathBuf,
-}
-
 /// Longest `/etc/passwd` that is read, in bytes.
 const LONGEST_PASSWD: u64 = 4 << 20;
 
@@ -150,21 +143,6 @@ impl Account {
             .lines()
             .find_map(Self::parse_root)
             .unwrap_or_else(Self::bare_root))
-    }
-
-    fn parse_root(line: &str) -> Option<Self> {
-        let fields: Vec<&str> = line.split(':').collect();
-        let &[name, _, "0", _, _, home, shell] = fields.as_slice() else {
-            return None;
-        };
-        if name != "root" || shell.is_empty() {
-            return None;
-        }
-        Some(Self {
-            name: name.to_owned(),
-            home: home.into(),
-            shell: shell.into(),
-        })
     }
 
     /// A system so early in its first boot that it has no users.

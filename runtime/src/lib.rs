@@ -18,6 +18,7 @@ mod handshake;
 pub mod launch;
 mod mount;
 pub mod notify;
+mod passwd;
 mod perform;
 mod plan;
 pub mod process;

@@ -1,0 +1,12 @@
+//! The command's own parsers. It is a program, not a library, so that a target
+//! has their sources as modules of its own, where they expect them.
+
+#[path = "../../src"]
+#[allow(dead_code, reason = "a target calls some of it")]
+mod source {
+    pub mod config;
+    pub mod nspawn_flags;
+    pub mod resolv_conf;
+}
+
+pub use source::*;

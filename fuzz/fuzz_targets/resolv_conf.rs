@@ -1,0 +1,26 @@
+//! The host's `/etc/resolv.conf` and its resolver's upstreams.
+
+#![no_main]
+
+mod command;
+
+use std::path::Path;
+
+use command::{config, nspawn_flags, resolv_conf};
+use libfuzzer_sys::fuzz_target;
+use resolv_conf::{Mode, Source};
+use runtime::Network;
+
+fuzz_target!(|texts: (&str, &str)| {
+    let read = |path: &Path| {
+        let own = path == Path::new("/etc/resolv.conf");
+        Ok(if own { texts.0 } else { texts.1 }.to_owned())
+    };
+    let mode = Mode::Replace(Source::Host);
+    let decision = resolv_conf::decide(mode, &Network::Private, true, read).expect("readable");
+    let written = decision.contents.expect("always written");
+    // What has been written needs no further change.
+    let again = |_: &Path| Ok(written.clone());
+    let again = resolv_conf::decide(mode, &Network::Private, true, again).expect("readable");
+    assert_eq!(again.contents.as_ref(), Some(&written));
+});
