@@ -59,7 +59,7 @@ fn every_command_on(host: &Host, plant: &str) {
     let created = try_in_time(host, &create);
     assert!(created.status.success(), "{plant}: {created:?}");
     host.shell(&format!(
-        "printf 'COPY_RESOLV_CONF=1\nTIMEOUT_START_SEC=3\n' >>{}",
+        "printf 'COPY_RESOLV_CONF=1\nTIMEOUT_START_SEC=3\nNAT=0\n' >>{}",
         conf.display()
     ));
     for arguments in [

@@ -107,9 +107,13 @@ impl Host {
         stderr
     }
 
-    /// A container with the minimal system, created and not started.
+    /// A container with the minimal system and without NAT, created and not
+    /// started. NAT changes a setting of the host, and a start says so.
     pub fn create(&self, name: &str) {
         self.run(&["create", name, "--system-path", minimal_system()]);
+        self.shell(&format!(
+            "sed -i /^NAT=/d \"$NIXOS_CONTAINER_CONF_DIR/{name}.conf\""
+        ));
     }
 
     /// A container with the minimal system, created and started.
