@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Host, Network};
 
@@ -67,17 +67,33 @@ impl Host {
         let listen = format!("[::]:{port}");
         match protocol {
             Protocol::Tcp => {
-                let listener = self.within(server, || TcpListener::bind(&listen))?;
+                let listener = self.within(server, || when_free(|| TcpListener::bind(&listen)))?;
                 let client = self.within(client, || TcpStream::connect_timeout(&to, PATIENCE))?;
                 over_tcp(&listener, client)
             }
             Protocol::Udp => {
-                let server = self.within(server, || UdpSocket::bind(&listen))?;
+                let server = self.within(server, || when_free(|| UdpSocket::bind(&listen)))?;
                 let any = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
                 let client = self.within(client, || UdpSocket::bind(any))?;
                 client.connect(to)?;
                 over_udp(&server, &client)
             }
+        }
+    }
+}
+
+/// Binds a port that an earlier exchange may have had: a process that another
+/// test is just starting holds a copy of its socket until it executes.
+fn when_free<T>(bind: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    let start = Instant::now();
+    loop {
+        match bind() {
+            Err(error)
+                if error.kind() == io::ErrorKind::AddrInUse && start.elapsed() < PATIENCE =>
+            {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            answer => return answer,
         }
     }
 }
