@@ -17,7 +17,7 @@ pub mod values;
 
 use environment_file::Assignment;
 
-use crate::nspawn_flags::{self, Flag, FlagError};
+use crate::nspawn_flags::{self, Flag, FlagError, NetworkFlag};
 use crate::resolv_conf;
 
 /// A container's configuration, typed and validated.
@@ -211,17 +211,23 @@ impl ContainerConfig {
 
     fn add(&mut self, flag: Flag) {
         match flag {
-            Flag::PrivateNetwork => self.private_network = true,
-            Flag::Veth => self.veth = true,
-            Flag::ExtraVeth(extra) => self.extra_veths.push(extra),
-            Flag::Bridge(bridge) => self.host_bridge = Some(bridge),
-            Flag::Zone(zone) => self.zone = Some(zone),
-            Flag::Interface(interface) => self.interfaces.push(interface),
-            Flag::Macvlan(parent) => self.macvlans.push(parent),
-            Flag::Ipvlan(parent) => self.ipvlans.push(parent),
-            Flag::NamespacePath(path) => self.network_namespace = Some(path),
-            Flag::Port(forward) => self.host_ports.push(forward),
-            Flag::ResolvConf(mode) => self.resolv_conf = Some(mode),
+            Flag::Network(flag) => self.connect(flag),
+        }
+    }
+
+    fn connect(&mut self, flag: NetworkFlag) {
+        match flag {
+            NetworkFlag::PrivateNetwork => self.private_network = true,
+            NetworkFlag::Veth => self.veth = true,
+            NetworkFlag::ExtraVeth(extra) => self.extra_veths.push(extra),
+            NetworkFlag::Bridge(bridge) => self.host_bridge = Some(bridge),
+            NetworkFlag::Zone(zone) => self.zone = Some(zone),
+            NetworkFlag::Interface(interface) => self.interfaces.push(interface),
+            NetworkFlag::Macvlan(parent) => self.macvlans.push(parent),
+            NetworkFlag::Ipvlan(parent) => self.ipvlans.push(parent),
+            NetworkFlag::NamespacePath(path) => self.network_namespace = Some(path),
+            NetworkFlag::Port(forward) => self.host_ports.push(forward),
+            NetworkFlag::ResolvConf(mode) => self.resolv_conf = Some(mode),
         }
     }
 

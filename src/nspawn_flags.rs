@@ -3,39 +3,15 @@
 //! nixpkgs' unit writes the variable without quotes into a shell's command
 //! line, so blanks alone separate words, and no quote holds any together.
 
-use std::path::PathBuf;
+mod network;
 
-use netns::firewall::Forward;
-use netns::{ExtraVeth, HostInterface, InterfaceName, Veth, ZoneName};
-
-use crate::config::values;
-use crate::resolv_conf;
+pub use network::NetworkFlag;
 
 /// A flag, with its value typed and validated.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Flag {
-    /// `--private-network`
-    PrivateNetwork,
-    /// `--network-veth`, `-n`
-    Veth,
-    /// `--network-veth-extra=HOST[:CONTAINER]`
-    ExtraVeth(ExtraVeth),
-    /// `--network-bridge=`
-    Bridge(InterfaceName),
-    /// `--network-zone=`
-    Zone(ZoneName),
-    /// `--network-interface=HOST[:CONTAINER]`
-    Interface(HostInterface),
-    /// `--network-macvlan=HOST[:CONTAINER]`
-    Macvlan(HostInterface),
-    /// `--network-ipvlan=HOST[:CONTAINER]`
-    Ipvlan(HostInterface),
-    /// `--network-namespace-path=`
-    NamespacePath(PathBuf),
-    /// `--port=[PROTOCOL:]HOST[:CONTAINER]`, `-p`
-    Port(Forward),
-    /// `--resolv-conf=`
-    ResolvConf(resolv_conf::Mode),
+    /// What the container is connected to.
+    Network(NetworkFlag),
 }
 
 /// Why flags cannot be used.
@@ -200,64 +176,32 @@ fn with_value(
 }
 
 fn meaning(flag: &str) -> Result<Meaning, FlagError> {
-    Ok(match flag {
-        "--private-network" => Meaning::Alone(Flag::PrivateNetwork),
-        "--network-veth" | "-n" => Meaning::Alone(Flag::Veth),
-        "--network-veth-extra" => Meaning::With(|value| extra_veth(value).map(Flag::ExtraVeth)),
-        "--network-bridge" => Meaning::With(|value| values::interface(value).map(Flag::Bridge)),
-        "--network-zone" => Meaning::With(|value| zone(value).map(Flag::Zone)),
-        "--network-interface" => {
-            Meaning::With(|value| values::host_interface(value).map(Flag::Interface))
-        }
-        "--network-macvlan" => {
-            Meaning::With(|value| values::host_interface(value).map(Flag::Macvlan))
-        }
-        "--network-ipvlan" => {
-            Meaning::With(|value| values::host_interface(value).map(Flag::Ipvlan))
-        }
-        "--network-namespace-path" => {
-            Meaning::With(|value| values::path(value).map(Flag::NamespacePath))
-        }
-        "--port" | "-p" => Meaning::With(|value| values::port(value).map(Flag::Port)),
-        "--resolv-conf" => {
-            Meaning::With(|value| resolv_conf::Mode::parse(value).map(Flag::ResolvConf))
-        }
-        _ if UNSUPPORTED.contains(&flag) => return Err(FlagError::Unsupported(flag.to_owned())),
-        _ => return Err(FlagError::Unknown(flag.to_owned())),
+    if let Some(meaning) = network::meaning(flag) {
+        return Ok(meaning);
+    }
+    Err(if UNSUPPORTED.contains(&flag) {
+        FlagError::Unsupported(flag.to_owned())
+    } else {
+        FlagError::Unknown(flag.to_owned())
     })
-}
-
-/// Without a name of its own, the container's end is called as the host's.
-fn extra_veth(value: &str) -> Result<ExtraVeth, &'static str> {
-    let expected = "names of the host's and the container's end of a link, as lan-web:lan0";
-    let (outside, inside) = value.split_once(':').unwrap_or((value, value));
-    Ok(ExtraVeth {
-        name: values::interface(inside).map_err(|_| expected)?,
-        host_name: Some(values::interface(outside).map_err(|_| expected)?),
-        veth: Veth::default(),
-    })
-}
-
-fn zone(value: &str) -> Result<ZoneName, &'static str> {
-    ZoneName::new(value).map_err(|_| "a zone's name of at most 12 characters")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use netns::InterfaceName;
     use proptest::prelude::*;
 
-    fn interface(name: &str) -> InterfaceName {
-        InterfaceName::new(name).expect("valid")
-    }
+    use super::*;
+    use crate::config::values;
 
     fn port(text: &str) -> Flag {
-        Flag::Port(values::port(text).expect("valid"))
+        Flag::Network(NetworkFlag::Port(values::port(text).expect("valid")))
     }
 
     #[test]
     fn a_value_follows_an_equals_sign_or_a_blank() {
-        let bridge = Flag::Bridge(interface("br0"));
+        let bridge = InterfaceName::new("br0").expect("valid");
+        let bridge = Flag::Network(NetworkFlag::Bridge(bridge));
         assert_eq!(parse("--network-bridge=br0"), Ok(vec![bridge.clone()]));
         assert_eq!(parse(" --network-bridge\t br0\n"), Ok(vec![bridge]));
         assert_eq!(parse(" \n"), Ok(vec![]));
@@ -265,44 +209,11 @@ mod tests {
 
     #[test]
     fn short_flags_may_share_a_dash() {
-        let both = vec![Flag::Veth, port("8080:80")];
+        let both = vec![Flag::Network(NetworkFlag::Veth), port("8080:80")];
         for text in ["-n -p 8080:80", "-n -p8080:80", "-np8080:80", "-np 8080:80"] {
             assert_eq!(parse(text), Ok(both.clone()), "{text}");
         }
         assert_eq!(parse("--network-veth --port=tcp:8080:80"), Ok(both));
-    }
-
-    #[test]
-    fn every_network_flag_is_understood() {
-        let text = "--private-network --network-veth-extra=lan-web:lan0 \
-                    --network-veth-extra wan --network-zone=inner --network-interface=eth1 \
-                    --network-macvlan=eth2:mac0 --network-ipvlan=eth3 \
-                    --network-namespace-path=/run/netns/foo --resolv-conf=off";
-        let extra = |outside: &str, inside: &str| {
-            Flag::ExtraVeth(ExtraVeth {
-                name: interface(inside),
-                host_name: Some(interface(outside)),
-                veth: Veth::default(),
-            })
-        };
-        let moved = |outside: &str, inside: Option<&str>| HostInterface {
-            interface: interface(outside),
-            name: inside.map(interface),
-        };
-        assert_eq!(
-            parse(text),
-            Ok(vec![
-                Flag::PrivateNetwork,
-                extra("lan-web", "lan0"),
-                extra("wan", "wan"),
-                Flag::Zone(ZoneName::new("inner").expect("valid")),
-                Flag::Interface(moved("eth1", None)),
-                Flag::Macvlan(moved("eth2", Some("mac0"))),
-                Flag::Ipvlan(moved("eth3", None)),
-                Flag::NamespacePath("/run/netns/foo".into()),
-                Flag::ResolvConf(resolv_conf::Mode::Off),
-            ])
-        );
     }
 
     #[test]

@@ -18,8 +18,9 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::handshake::{self, ChildEnd, ParentEnd};
 use crate::perform::Child;
-use crate::plan::{Namespace, Plan};
+use crate::plan::Plan;
 use crate::process::{self, Process, Side};
+use crate::step::Namespace;
 
 pub use crate::handshake::LaunchError;
 

@@ -14,7 +14,6 @@ pub mod console;
 mod device_filter;
 pub mod enter;
 mod handshake;
-
 pub mod launch;
 mod mount;
 pub mod notify;
@@ -25,6 +24,8 @@ pub mod process;
 pub mod rooted;
 pub mod seccomp;
 mod spec;
+mod step;
 
-pub use plan::{Attributes, CONTAINER_MANAGER, Namespace, Origin, Plan, Propagation, Step, plan};
+pub use plan::{CONTAINER_MANAGER, Plan, plan};
 pub use spec::{Bind, Directory, Id128, Init, Network, Spec};
+pub use step::{Attributes, Namespace, Origin, Propagation, Step};

@@ -9,7 +9,7 @@ use rustix::mount::{
     fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
 };
 
-use crate::plan::{Attributes, Propagation};
+use crate::step::{Attributes, Propagation};
 
 /// A detached copy of the mount that `source` is in, from `source` down;
 /// with the mounts below it if `recursive`.

@@ -15,8 +15,8 @@ use rustix::thread::UnshareFlags;
 use crate::capabilities::CapabilitySet;
 use crate::console::Pty;
 use crate::handshake::ChildEnd;
-use crate::plan::{INACCESSIBLE_DIRECTORY, INACCESSIBLE_FILE, Origin, Step};
 use crate::rooted::Root;
+use crate::step::{INACCESSIBLE_DIRECTORY, INACCESSIBLE_FILE, Origin, Step};
 use crate::{mount, seccomp};
 
 /// What the child holds on to between steps.

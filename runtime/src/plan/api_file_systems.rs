@@ -1,0 +1,195 @@
+//! The file systems that every Linux system has and that are the kernel's, not
+//! its own: `/run`, `/proc`, `/sys` and `/dev`.
+
+use std::path::Path;
+
+use super::steps::{bind, bind_if_present, file, hide, mount};
+use super::{CONTAINER_MANAGER, RUN_HOST};
+use crate::spec::{Network, Spec};
+use crate::step::{Attributes, INACCESSIBLE_DIRECTORY, INACCESSIBLE_FILE, Origin, Step};
+
+/// Device nodes that any process may use and that carry nothing of the host
+/// (Container Interface, "What You Shouldn't Do" and `man 1 systemd-nspawn`).
+/// They are bound, not made: in a user namespace nobody can make one. And they
+/// are bound read-only, which is of no matter to what they carry, so that what
+/// is done to owner and permissions inside does not reach the host's nodes.
+const DEVICES: [&str; 7] = [
+    "null", "zero", "full", "random", "urandom", "tty", "net/tun",
+];
+
+/// `/run`, and `/run/host` as the Container Interface describes it.
+pub(super) fn run(spec: &Spec) -> Vec<Step> {
+    let host = |name: &str| Path::new(RUN_HOST).join(name);
+    vec![
+        mount(
+            "tmpfs",
+            "/run",
+            Attributes::DATA,
+            &[("mode", "755"), ("size", "20%"), ("nr_inodes", "800k")],
+        ),
+        mount(
+            "tmpfs",
+            RUN_HOST,
+            Attributes::KERNEL,
+            &[("mode", "755"), ("size", "4m"), ("nr_inodes", "1k")],
+        ),
+        file(host("container-manager"), &format!("{CONTAINER_MANAGER}\n")),
+        file(
+            host("container-uuid"),
+            &format!("{}\n", spec.machine_id.hyphenated()),
+        ),
+        file(host("boot-id"), &format!("{}\n", spec.boot_id.hyphenated())),
+        Step::File {
+            path: INACCESSIBLE_FILE.into(),
+            contents: String::new(),
+            mode: 0,
+        },
+        Step::Directory {
+            path: INACCESSIBLE_DIRECTORY.into(),
+            mode: 0,
+        },
+        bind(
+            Origin::Host,
+            &spec.notify_socket,
+            host("notify"),
+            Attributes::KERNEL_READ_ONLY,
+        ),
+        bind_if_present(
+            Origin::Host,
+            "/etc/os-release",
+            host("os-release"),
+            Attributes::KERNEL_READ_ONLY,
+        ),
+        Step::Restrict {
+            target: RUN_HOST.into(),
+            attributes: Attributes::READ_ONLY,
+        },
+    ]
+}
+
+/// `/proc`: the container's own processes; of the kernel's settings only those
+/// of its own network can be changed, and what tells of the host is hidden.
+pub(super) fn proc(spec: &Spec) -> Vec<Step> {
+    let mut steps = vec![
+        mount("proc", "/proc", Attributes::KERNEL, &[]),
+        bind(
+            Origin::Container,
+            "/proc/sys",
+            "/proc/sys",
+            Attributes::NONE,
+        ),
+    ];
+    if spec.network != Network::Host {
+        steps.push(bind(
+            Origin::Container,
+            "/proc/sys/net",
+            "/proc/sys/net",
+            Attributes::NONE,
+        ));
+    }
+    steps.push(Step::Restrict {
+        target: "/proc/sys".into(),
+        attributes: Attributes::KERNEL_READ_ONLY,
+    });
+    steps.push(bind(
+        Origin::Container,
+        Path::new(RUN_HOST).join("boot-id"),
+        "/proc/sys/kernel/random/boot_id",
+        Attributes::KERNEL_READ_ONLY,
+    ));
+    for name in [
+        "kallsyms",
+        "kcore",
+        "keys",
+        "kmsg",
+        "sysrq-trigger",
+        "timer_list",
+    ] {
+        steps.push(hide(Path::new("/proc").join(name)));
+    }
+    for name in ["acpi", "apm", "asound", "bus", "fs", "irq", "scsi"] {
+        let path = Path::new("/proc").join(name);
+        steps.push(bind_if_present(
+            Origin::Container,
+            &path,
+            &path,
+            Attributes::KERNEL_READ_ONLY,
+        ));
+    }
+    steps
+}
+
+/// `/sys`, read-only (Container Interface), without what describes the
+/// machine's firmware, the kernel's modules and the host's file systems; the
+/// container's own cgroups.
+pub(super) fn sys() -> Vec<Step> {
+    let mut steps = vec![mount("sysfs", "/sys", Attributes::KERNEL_READ_ONLY, &[])];
+    for name in ["firmware", "hypervisor", "module", "power"] {
+        steps.push(hide(Path::new("/sys").join(name)));
+    }
+    steps.extend([
+        mount(
+            "tmpfs",
+            "/sys/fs",
+            Attributes::KERNEL,
+            &[("mode", "755"), ("size", "4m"), ("nr_inodes", "1k")],
+        ),
+        mount("cgroup2", "/sys/fs/cgroup", Attributes::KERNEL, &[]),
+        Step::Restrict {
+            target: "/sys/fs".into(),
+            attributes: Attributes::READ_ONLY,
+        },
+    ]);
+    steps
+}
+
+/// `/dev`: a few harmless devices, terminals and shared memory of its own.
+pub(super) fn dev(spec: &Spec) -> Vec<Step> {
+    let dev = Path::new("/dev");
+    let tty_gid = spec.tty_gid.to_string();
+    let mut steps = vec![mount(
+        "tmpfs",
+        "/dev",
+        Attributes::NO_SUID,
+        &[("mode", "755"), ("size", "4m"), ("nr_inodes", "64k")],
+    )];
+    for name in DEVICES {
+        let path = dev.join(name);
+        steps.push(bind_if_present(
+            Origin::Host,
+            &path,
+            &path,
+            Attributes::DEVICE,
+        ));
+    }
+    for (name, target) in [
+        ("fd", "/proc/self/fd"),
+        ("stdin", "/proc/self/fd/0"),
+        ("stdout", "/proc/self/fd/1"),
+        ("stderr", "/proc/self/fd/2"),
+        ("ptmx", "pts/ptmx"),
+    ] {
+        steps.push(Step::Symlink {
+            path: dev.join(name),
+            target: target.into(),
+        });
+    }
+    steps.push(mount(
+        "devpts",
+        "/dev/pts",
+        Attributes {
+            no_exec: true,
+            ..Attributes::NO_SUID
+        },
+        &[("mode", "620"), ("ptmxmode", "666"), ("gid", &tty_gid)],
+    ));
+    steps.push(mount(
+        "tmpfs",
+        "/dev/shm",
+        Attributes::DATA,
+        &[("mode", "1777"), ("size", "10%"), ("nr_inodes", "400k")],
+    ));
+    steps.push(mount("mqueue", "/dev/mqueue", Attributes::KERNEL, &[]));
+    steps.push(Step::Console);
+    steps
+}

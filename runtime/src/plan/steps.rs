@@ -1,0 +1,79 @@
+//! Steps in short.
+
+use std::path::{Path, PathBuf};
+
+use crate::spec::Bind;
+use crate::step::{Attributes, Origin, Step};
+
+pub(super) fn mount(
+    fstype: &str,
+    target: &str,
+    attributes: Attributes,
+    options: &[(&str, &str)],
+) -> Step {
+    let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+    Step::Mount {
+        fstype: fstype.to_owned(),
+        target: target.into(),
+        attributes,
+        options: options.iter().map(owned).collect(),
+    }
+}
+
+pub(super) fn bind(
+    origin: Origin,
+    source: impl AsRef<Path>,
+    target: impl AsRef<Path>,
+    attributes: Attributes,
+) -> Step {
+    Step::Bind {
+        origin,
+        source: source.as_ref().into(),
+        target: target.as_ref().into(),
+        recursive: false,
+        attributes,
+        optional: false,
+    }
+}
+
+pub(super) fn bind_if_present(
+    origin: Origin,
+    source: impl AsRef<Path>,
+    target: impl AsRef<Path>,
+    attributes: Attributes,
+) -> Step {
+    Step::Bind {
+        origin,
+        source: source.as_ref().into(),
+        target: target.as_ref().into(),
+        recursive: false,
+        attributes,
+        optional: true,
+    }
+}
+
+pub(super) fn hide(target: PathBuf) -> Step {
+    Step::Hide { target }
+}
+
+pub(super) fn bind_from_host(bind: &Bind) -> Step {
+    Step::Bind {
+        origin: Origin::Host,
+        source: bind.source.clone(),
+        target: bind.target.clone(),
+        recursive: true,
+        attributes: Attributes {
+            read_only: bind.read_only,
+            ..Attributes::NONE
+        },
+        optional: false,
+    }
+}
+
+pub(super) fn file(path: PathBuf, contents: &str) -> Step {
+    Step::File {
+        path,
+        contents: contents.to_owned(),
+        mode: 0o444,
+    }
+}

@@ -1,0 +1,388 @@
+//! What the container's child can do: one [`Step`] is one thing.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::capabilities::CapabilitySet;
+
+/// A kind of namespace (`man 7 namespaces`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum Namespace {
+    Mount,
+    Pid,
+    Uts,
+    Ipc,
+    Net,
+}
+
+impl fmt::Display for Namespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Mount => "mount",
+            Self::Pid => "pid",
+            Self::Uts => "uts",
+            Self::Ipc => "ipc",
+            Self::Net => "net",
+        })
+    }
+}
+
+/// A file and a directory that nobody can read, to bind over others.
+pub(crate) const INACCESSIBLE_FILE: &str = "/run/host/inaccessible/reg";
+pub(crate) const INACCESSIBLE_DIRECTORY: &str = "/run/host/inaccessible/dir";
+
+/// One thing that the child does.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "step", rename_all = "kebab-case")]
+pub enum Step {
+    /// The kernel kills the child when its supervisor dies.
+    DieWithSupervisor,
+    /// The network namespace of somebody else. It is joined before `/sys` is
+    /// mounted, which shows the links of whoever mounts it.
+    JoinNetwork {
+        /// The host path that holds it.
+        path: PathBuf,
+    },
+    /// A cgroup namespace rooted at the cgroup that the child was born in.
+    /// `clone3` would root it at the supervisor's.
+    UnshareCgroup,
+    /// Mount events of everything mounted so far go as `propagation` says.
+    SetPropagation {
+        /// Where they go.
+        propagation: Propagation,
+    },
+    /// The root directory becomes a mount of its own, with what the host has
+    /// mounted below it, and the child's working directory. Paths inside are
+    /// resolved in it from here on.
+    BindRoot {
+        /// The root directory on the host.
+        source: PathBuf,
+    },
+    /// The root directory becomes `/`, with the host's tree mounted over it
+    /// until [`Step::DetachHost`].
+    PivotRoot,
+    /// A directory, made if missing.
+    Directory {
+        /// Path inside.
+        path: PathBuf,
+        /// Permission bits.
+        mode: u32,
+    },
+    /// An empty file, if there is nothing at its place.
+    EmptyFile {
+        /// Path inside.
+        path: PathBuf,
+    },
+    /// A regular file, in the place of whatever was there.
+    File {
+        /// Path inside.
+        path: PathBuf,
+        /// What it holds.
+        contents: String,
+        /// Permission bits.
+        mode: u32,
+    },
+    /// A symbolic link.
+    Symlink {
+        /// Path inside.
+        path: PathBuf,
+        /// Where it points.
+        target: PathBuf,
+    },
+    /// A file system of the container's own.
+    Mount {
+        /// Its type, as in `/proc/filesystems`.
+        fstype: String,
+        /// Path inside; made if missing.
+        target: PathBuf,
+        /// Attributes of the mount.
+        attributes: Attributes,
+        /// Parameters of the file system.
+        options: Vec<(String, String)>,
+    },
+    /// A tree that already exists, seen at a second place.
+    Bind {
+        /// Whose tree.
+        origin: Origin,
+        /// Path at its origin.
+        source: PathBuf,
+        /// Path inside; made if missing.
+        target: PathBuf,
+        /// With the mounts below it.
+        recursive: bool,
+        /// Attributes that the mount gets besides those of its origin.
+        attributes: Attributes,
+        /// Nothing at `source`, nothing to do.
+        optional: bool,
+    },
+    /// What is there, if anything is, cannot be seen.
+    Hide {
+        /// Path inside.
+        target: PathBuf,
+    },
+    /// A mount that exists gets further attributes.
+    Restrict {
+        /// Path inside.
+        target: PathBuf,
+        /// The attributes.
+        attributes: Attributes,
+    },
+    /// A pseudoterminal of the container's own is `/dev/console` and the
+    /// child's standard input, output and error; its other end goes to the
+    /// supervisor.
+    Console,
+    /// The host's tree goes.
+    DetachHost,
+    /// The host name.
+    Hostname {
+        /// At most 64 bytes.
+        name: String,
+    },
+    /// Limits of a host's first process, instead of those of whoever called.
+    ResourceLimits {
+        /// Soft limit of open files.
+        open_files_soft: u64,
+        /// Hard limit of open files, unless the caller's is lower.
+        open_files_hard: u64,
+    },
+    /// Nothing else can ever be gained.
+    BoundingSet {
+        /// What remains.
+        keep: CapabilitySet,
+    },
+    /// System calls of the whole kernel answer as if it lacked them.
+    Seccomp,
+    /// Until the supervisor has confined the devices and furnished the network.
+    AwaitSupervisor,
+    /// Signals as a process at boot has them: none ignored, none blocked.
+    ResetSignals,
+    /// The container's first program.
+    Exec {
+        /// Path inside.
+        program: PathBuf,
+        /// Arguments after the program's name.
+        arguments: Vec<String>,
+        /// The whole environment.
+        environment: Vec<(String, String)>,
+    },
+}
+
+/// Where a bound tree comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// The host.
+    Host,
+    /// The container itself.
+    Container,
+}
+
+/// Where mount events go (`man 7 mount_namespaces`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Propagation {
+    /// In from the host, never out.
+    Slave,
+    /// Between the container and what it makes of itself.
+    Shared,
+}
+
+/// Restrictions of a mount (`man 2 mount_setattr`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Attributes {
+    /// No writing.
+    pub read_only: bool,
+    /// Set-user-ID bits and file capabilities have no effect.
+    pub no_suid: bool,
+    /// Device nodes have no effect.
+    pub no_devices: bool,
+    /// Nothing there can be executed.
+    pub no_exec: bool,
+}
+
+impl Attributes {
+    /// The names that `mount(8)` has for what is set.
+    fn words(self) -> impl Iterator<Item = &'static str> {
+        [
+            (self.read_only, "ro"),
+            (self.no_suid, "nosuid"),
+            (self.no_devices, "nodev"),
+            (self.no_exec, "noexec"),
+        ]
+        .into_iter()
+        .filter_map(|(set, word)| set.then_some(word))
+    }
+
+    pub(crate) const NONE: Self = Self {
+        read_only: false,
+        no_suid: false,
+        no_devices: false,
+        no_exec: false,
+    };
+    pub(crate) const READ_ONLY: Self = Self {
+        read_only: true,
+        ..Self::NONE
+    };
+    pub(crate) const NO_SUID: Self = Self {
+        no_suid: true,
+        ..Self::NONE
+    };
+    pub(crate) const DATA: Self = Self {
+        no_devices: true,
+        ..Self::NO_SUID
+    };
+    pub(crate) const KERNEL: Self = Self {
+        no_exec: true,
+        ..Self::DATA
+    };
+    pub(crate) const KERNEL_READ_ONLY: Self = Self {
+        read_only: true,
+        ..Self::KERNEL
+    };
+    pub(crate) const DEVICE: Self = Self {
+        no_devices: false,
+        ..Self::KERNEL_READ_ONLY
+    };
+}
+
+impl Step {
+    /// The page that describes the system call behind the step.
+    pub fn manual(&self) -> &'static str {
+        match self {
+            Self::DieWithSupervisor => "prctl(2), PR_SET_PDEATHSIG",
+            Self::JoinNetwork { .. } => "setns(2)",
+            Self::UnshareCgroup => "cgroup_namespaces(7)",
+            Self::SetPropagation { .. } => "mount_namespaces(7)",
+            Self::BindRoot { .. } | Self::Bind { .. } => "open_tree(2), move_mount(2)",
+            Self::Hide { .. } => "open_tree(2), move_mount(2)",
+            Self::PivotRoot => "pivot_root(2)",
+            Self::Directory { .. } => "mkdir(2)",
+            Self::EmptyFile { .. } => "open(2)",
+            Self::File { .. } => "rename(2)",
+            Self::Symlink { .. } => "symlink(2)",
+            Self::Mount { .. } => "fsopen(2), move_mount(2)",
+            Self::Restrict { .. } => "mount_setattr(2)",
+            Self::Console => "pty(7)",
+            Self::DetachHost => "umount2(2), MNT_DETACH",
+            Self::Hostname { .. } => "sethostname(2)",
+            Self::ResourceLimits { .. } => "setrlimit(2)",
+            Self::BoundingSet { .. } => "capabilities(7)",
+            Self::Seccomp => "seccomp(2)",
+            Self::AwaitSupervisor => "read(2)",
+            Self::ResetSignals => "sigaction(2), sigprocmask(2)",
+            Self::Exec { .. } => "execve(2)",
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DieWithSupervisor => write!(f, "be killed when the supervisor dies"),
+            Self::JoinNetwork { path } => {
+                write!(f, "join the network namespace {}", path.display())
+            }
+            Self::UnshareCgroup => write!(f, "make the own cgroup the root of all that is seen"),
+            Self::SetPropagation { propagation } => match propagation {
+                Propagation::Slave => write!(f, "let no mount event out to the host"),
+                Propagation::Shared => write!(f, "share mount events among the container's own"),
+            },
+            Self::BindRoot { source } => write!(f, "make {} a mount", source.display()),
+            Self::PivotRoot => write!(f, "make it /"),
+            Self::Directory { path, mode } => {
+                write!(f, "make directory {} ({mode:04o})", path.display())
+            }
+            Self::EmptyFile { path } => write!(f, "make empty file {} if missing", path.display()),
+            Self::File { path, mode, .. } => {
+                write!(f, "write file {} ({mode:04o})", path.display())
+            }
+            Self::Symlink { path, target } => {
+                write!(
+                    f,
+                    "make symbolic link {} to {}",
+                    path.display(),
+                    target.display()
+                )
+            }
+            Self::Mount {
+                fstype,
+                target,
+                attributes,
+                options,
+            } => {
+                write!(f, "mount {fstype} on {}", target.display())?;
+                let options = options.iter().map(|(key, value)| format!("{key}={value}"));
+                parenthesised(f, attributes.words().map(str::to_owned).chain(options))
+            }
+            Self::Bind {
+                origin,
+                source,
+                target,
+                attributes,
+                optional,
+                ..
+            } => {
+                match origin {
+                    Origin::Host => write!(f, "bind the host's {}", source.display())?,
+                    Origin::Container => write!(f, "bind {}", source.display())?,
+                }
+                if *origin == Origin::Host || source != target {
+                    write!(f, " on {}", target.display())?;
+                } else {
+                    write!(f, " on itself")?;
+                }
+                parenthesised(f, attributes.words().map(str::to_owned))?;
+                if *optional {
+                    write!(f, " if there is one")?;
+                }
+                Ok(())
+            }
+            Self::Hide { target } => write!(f, "hide {}", target.display()),
+            Self::Restrict { target, attributes } => {
+                write!(f, "restrict {}", target.display())?;
+                parenthesised(f, attributes.words().map(str::to_owned))
+            }
+            Self::Console => write!(f, "open a terminal as /dev/console and standard streams"),
+            Self::DetachHost => write!(f, "detach the host's file systems"),
+            Self::Hostname { name } => write!(f, "set host name {name}"),
+            Self::ResourceLimits {
+                open_files_soft,
+                open_files_hard,
+            } => write!(
+                f,
+                "limit open files to {open_files_soft}, at most {open_files_hard}"
+            ),
+            Self::BoundingSet { keep } => write!(f, "drop all capabilities but {keep}"),
+            Self::Seccomp => {
+                write!(f, "refuse ")?;
+                for denied in crate::seccomp::DENIED {
+                    write!(f, "{} ", denied.name)?;
+                }
+                write!(f, "and audit sockets")
+            }
+            Self::AwaitSupervisor => write!(
+                f,
+                "wait until the supervisor has furnished network and cgroup"
+            ),
+            Self::ResetSignals => write!(f, "ignore and block no signal"),
+            Self::Exec {
+                program, arguments, ..
+            } => {
+                write!(f, "execute {}", program.display())?;
+                arguments.iter().try_for_each(|word| write!(f, " {word}"))
+            }
+        }
+    }
+}
+
+fn parenthesised(f: &mut fmt::Formatter<'_>, words: impl Iterator<Item = String>) -> fmt::Result {
+    let words: Vec<_> = words.collect();
+    if words.is_empty() {
+        return Ok(());
+    }
+    write!(f, " ({})", words.join(", "))
+}
