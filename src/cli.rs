@@ -1,12 +1,17 @@
-//! The command line, as clap reads it. Nothing here does anything.
+//! The command line, as clap reads it, a file for each group of commands.
+//! Nothing here does anything.
 
-use std::ffi::OsString;
-use std::path::PathBuf;
+mod create;
+mod inside;
+mod life;
+mod look;
 
 use clap::{Args, Parser, Subcommand};
-use netns::InterfaceName;
-use netns::firewall::Forward;
-use netns::ipnet::Ipv4Net;
+
+pub use create::Create;
+pub use inside::Run;
+pub use life::{DEFAULT_TIMEOUT_STOP, Destroy, Stop, Supervise, Terminate};
+pub use look::{Explain, Logs};
 
 use crate::name::ContainerName;
 
@@ -80,141 +85,4 @@ pub struct Names {
     /// The containers
     #[arg(required = true, value_name = "NAME")]
     pub names: Vec<ContainerName>,
-}
-
-#[derive(Debug, Args)]
-pub struct Create {
-    /// The container: letters, digits, - and _, at most 64 of them
-    pub name: ContainerName,
-    /// NixOS options of the container, as they stand in a configuration.nix
-    #[arg(long, value_name = "OPTIONS", conflicts_with = "config_file")]
-    pub config: Option<String>,
-    /// A NixOS module that the container's configuration imports
-    #[arg(long, value_name = "PATH")]
-    pub config_file: Option<PathBuf>,
-    /// The NixOS expression to build with, instead of <nixpkgs/nixos>
-    #[arg(long, value_name = "PATH")]
-    pub nixos_path: Option<PathBuf>,
-    /// A system that is built already, instead of a configuration
-    #[arg(
-        long,
-        value_name = "PATH",
-        conflicts_with_all = ["config", "config_file", "nixos_path"]
-    )]
-    pub system_path: Option<PathBuf>,
-    /// If there is such a container, take NAME-0, NAME-1, …; print the name taken
-    #[arg(long)]
-    pub ensure_unique_name: bool,
-    /// The host's address on the link to the container; else the first free 10.233.N.1
-    #[arg(long, value_name = "IP", requires = "local_address", value_parser = ipv4)]
-    pub host_address: Option<Ipv4Net>,
-    /// The container's address; else the first free 10.233.N.2
-    #[arg(long, value_name = "IP", requires = "host_address", value_parser = ipv4)]
-    pub local_address: Option<Ipv4Net>,
-    /// A bridge of the host to put the host's end of the link into
-    #[arg(long, value_name = "INTERFACE", value_parser = interface)]
-    pub bridge: Option<InterfaceName>,
-    /// A port of the host that leads to the container: [PROTOCOL:]HOST[:CONTAINER][,…]
-    #[arg(long, value_name = "PORT", value_parser = port, value_delimiter = ',')]
-    pub port: Vec<Forward>,
-}
-
-/// Seconds that a halt may take: systemd's `DefaultTimeoutStopSec=`, which
-/// holds for nixpkgs' unit.
-pub const DEFAULT_TIMEOUT_STOP: u64 = 90;
-
-#[derive(Debug, Args)]
-pub struct Stop {
-    #[command(flatten)]
-    pub names: Names,
-    /// Kill what still runs after so many seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = DEFAULT_TIMEOUT_STOP)]
-    pub timeout: u64,
-}
-
-#[derive(Debug, Args)]
-pub struct Terminate {
-    /// The container
-    pub name: ContainerName,
-    /// The signal for its init, by name or number
-    #[arg(long, default_value = "KILL", value_parser = signal)]
-    pub signal: i32,
-}
-
-#[derive(Debug, Args)]
-pub struct Run {
-    /// The container
-    pub name: ContainerName,
-    /// The command and its words
-    #[arg(required = true, last = true, value_name = "COMMAND")]
-    pub command: Vec<OsString>,
-}
-
-#[derive(Debug, Args)]
-pub struct Logs {
-    /// The container
-    pub name: ContainerName,
-    /// Go on while it runs
-    #[arg(short, long)]
-    pub follow: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct Explain {
-    /// The container
-    pub name: ContainerName,
-    /// As JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct Destroy {
-    #[command(flatten)]
-    pub names: Names,
-    /// Kill it at once, and go on past what cannot be removed
-    #[arg(long)]
-    pub force: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct Supervise {
-    /// The container
-    pub name: ContainerName,
-    /// In a session of its own, reporting to the socket that is standard input
-    #[arg(long)]
-    pub detached: bool,
-}
-
-fn ipv4(text: &str) -> Result<Ipv4Net, String> {
-    crate::config::values::address4(text).map_err(expected)
-}
-
-fn interface(text: &str) -> Result<InterfaceName, String> {
-    crate::config::values::interface(text).map_err(expected)
-}
-
-fn port(text: &str) -> Result<Forward, String> {
-    crate::config::values::port(text).map_err(expected)
-}
-
-fn expected(what: &str) -> String {
-    format!("expected {what}")
-}
-
-fn signal(text: &str) -> Result<i32, String> {
-    if let Ok(number) = text.parse::<i32>() {
-        return Some(number)
-            .filter(|number| (1..=libc::SIGRTMAX()).contains(number))
-            .ok_or_else(|| format!("signals have numbers from 1 to {}", libc::SIGRTMAX()));
-    }
-    let name = text.to_ascii_uppercase();
-    let name = if name.starts_with("SIG") {
-        name
-    } else {
-        format!("SIG{name}")
-    };
-    name.parse::<nix::sys::signal::Signal>()
-        .map(|signal| signal as i32)
-        .map_err(|_| "expected the name or number of a signal, as TERM or 15".to_owned())
 }
