@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use runtime::Network;
+use runtime::{Network, ResolvConf};
 
 /// The values of `--resolv-conf=`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub enum Mode {
     /// over it would not follow the host's either, which is replaced, not
     /// rewritten, when it changes.
     Replace(Source),
+    /// Remove it.
+    Delete,
 }
 
 /// A file of the host.
@@ -43,10 +45,19 @@ pub enum Source {
 /// What a start does.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Decision {
-    /// What it writes; `None` leaves the container's file alone.
-    pub contents: Option<String>,
+    /// What becomes of the container's file.
+    pub change: ResolvConf,
     /// What the user should know.
     pub warning: Option<String>,
+}
+
+impl From<ResolvConf> for Decision {
+    fn from(change: ResolvConf) -> Self {
+        Self {
+            change,
+            warning: None,
+        }
+    }
 }
 
 /// Where local resolvers leave the servers that they ask themselves:
@@ -59,11 +70,12 @@ const UPSTREAMS: [&str; 2] = [
 impl Mode {
     /// Reads a value of `--resolv-conf=`.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        let expected = "off, auto, or one of copy-, replace- and bind- before host, static, \
-                        uplink or stub (delete is not supported yet)";
+        let expected = "off, auto, delete, or one of copy-, replace- and bind- before host, \
+                        static, uplink or stub";
         match text {
             "off" => return Ok(Self::Off),
             "auto" => return Ok(Self::Auto),
+            "delete" => return Ok(Self::Delete),
             _ => {}
         }
         let (how, source) = text.split_once('-').ok_or(expected)?;
@@ -104,6 +116,7 @@ pub fn decide(
 ) -> Result<Decision> {
     let source = match mode {
         Mode::Off => return Ok(Decision::default()),
+        Mode::Delete => return Ok(ResolvConf::Remove.into()),
         Mode::Auto if *network == Network::Private => return Ok(Decision::default()),
         Mode::Auto | Mode::Copy(_) if !replaceable => return Ok(Decision::default()),
         Mode::Auto => Source::Host,
@@ -117,10 +130,7 @@ pub fn decide(
         answer => answer.with_context(|| format!("cannot read the host's {path}"))?,
     };
     if *network == Network::Host {
-        return Ok(Decision {
-            contents: Some(text),
-            warning: None,
-        });
+        return Ok(ResolvConf::Write(text).into());
     }
     let upstreams = || {
         let mut texts = UPSTREAMS
@@ -129,12 +139,9 @@ pub fn decide(
         texts.find_map(|text| without_loopback(&text))
     };
     Ok(match without_loopback(&text).or_else(upstreams) {
-        Some(reachable) => Decision {
-            contents: Some(reachable),
-            warning: None,
-        },
+        Some(reachable) => ResolvConf::Write(reachable).into(),
         None => Decision {
-            contents: Some(text),
+            change: ResolvConf::Write(text),
             warning: Some(format!(
                 "the host's {path} names no server that the container can reach on a network of \
                  its own, and neither does {}; name one by networking.nameservers in the \
@@ -197,11 +204,15 @@ mod tests {
     fn written(mode: Mode, network: &Network, files: &[(&str, &str)]) -> Option<String> {
         let decision = on_host(mode, network, files).expect("decided");
         assert_eq!(decision.warning, None);
-        decision.contents
+        match decision.change {
+            ResolvConf::Leave => None,
+            ResolvConf::Write(contents) => Some(contents),
+            ResolvConf::Remove => panic!("{mode:?} removes the file"),
+        }
     }
 
     #[test]
-    fn all_modes_of_nspawn_but_delete_are_known() {
+    fn all_modes_of_nspawn_are_known() {
         for (text, mode) in [
             ("off", Mode::Off),
             ("auto", Mode::Auto),
@@ -209,12 +220,13 @@ mod tests {
             ("copy-static", Mode::Copy(Source::Static)),
             ("replace-uplink", Mode::Replace(Source::Uplink)),
             ("bind-stub", Mode::Replace(Source::Stub)),
+            ("delete", Mode::Delete),
         ] {
             assert_eq!(Mode::parse(text), Ok(mode), "{text}");
         }
         for bad in [
             "",
-            "delete",
+            "delete-host",
             "copy",
             "copy-",
             "host",
@@ -236,6 +248,14 @@ mod tests {
     }
 
     #[test]
+    fn what_is_to_go_goes_from_every_network() {
+        for network in [Network::Private, Network::Host] {
+            let decision = on_host(Mode::Delete, &network, &[]).expect("decided");
+            assert_eq!(decision, ResolvConf::Remove.into());
+        }
+    }
+
+    #[test]
     fn a_copy_leaves_a_link_alone_where_a_replacement_does_not() {
         let read = |_: &Path| Ok(STUB.to_owned());
         for (mode, writes) in [
@@ -244,7 +264,8 @@ mod tests {
             (Mode::Replace(Source::Host), true),
         ] {
             let decision = decide(mode, &Network::Host, false, read).expect("decided");
-            assert_eq!(decision.contents.is_some(), writes, "{mode:?}");
+            let changes = decision.change != ResolvConf::Leave;
+            assert_eq!(changes, writes, "{mode:?}");
         }
     }
 
@@ -290,7 +311,7 @@ mod tests {
         ];
         let mode = Mode::Copy(Source::Host);
         let decision = on_host(mode, &Network::Private, &files).expect("decided");
-        assert_eq!(decision.contents.as_deref(), Some(STUB));
+        assert_eq!(decision.change, ResolvConf::Write(STUB.to_owned()));
         let warning = decision.warning.expect("a warning");
         assert!(
             warning.contains("/etc/resolv.conf names no server"),

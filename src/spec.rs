@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use runtime::capabilities::CapabilitySet;
 use runtime::rooted::Root;
-use runtime::{Bind, Directory, Id128, Init, Network};
+use runtime::{Bind, Directory, Id128, Init, Network, ResolvConf};
 use rustix::fs::{AtFlags, FileType};
 use rustix::io::Errno;
 
@@ -158,8 +158,8 @@ fn random_id() -> Result<Id128> {
     Ok(Id128::from_random_bytes(bytes))
 }
 
-/// What the container's `/etc/resolv.conf` shall say.
-fn resolv_conf(root: &Path, config: &ContainerConfig, kind: &Network) -> Result<Option<String>> {
+/// What becomes of the container's `/etc/resolv.conf`.
+fn resolv_conf(root: &Path, config: &ContainerConfig, kind: &Network) -> Result<ResolvConf> {
     let mode = config.resolv_conf_mode();
     let replaceable = is_regular_or_missing(root, "/etc", "resolv.conf");
     let decision = resolv_conf::decide(mode, kind, replaceable, |path| {
@@ -168,7 +168,7 @@ fn resolv_conf(root: &Path, config: &ContainerConfig, kind: &Network) -> Result<
     if let Some(warning) = decision.warning {
         eprintln!("warning: {warning}");
     }
-    Ok(decision.contents)
+    Ok(decision.change)
 }
 
 /// Whether a file below the container's root is no link or the like.

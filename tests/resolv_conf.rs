@@ -64,6 +64,28 @@ fn the_hosts_network_comes_with_the_hosts_resolver() {
 }
 
 #[test]
+fn a_file_that_is_to_go_goes_and_not_what_a_link_in_its_place_leads_to() {
+    let host = host_with_stub();
+    host.create("foo");
+    let etc = host.place("STATE_DIR").join("foo/etc");
+    let etc = etc.display();
+    configure(
+        &host,
+        "EXTRA_NSPAWN_FLAGS='--private-network --resolv-conf=delete'",
+    );
+    for before in ["echo own >resolv.conf", "ln -s kept resolv.conf", ""] {
+        host.shell(&format!(
+            "mkdir -p {etc}; cd {etc}; echo kept >kept; {before}"
+        ));
+        host.run(&["start", "foo"]);
+        let after = "test ! -e /etc/resolv.conf -a ! -L /etc/resolv.conf; cat /etc/kept";
+        let kept = host.run(&["run", "foo", "--", "bash", "-euc", after]);
+        assert_eq!(kept, "kept\n", "{before}");
+        host.run(&["stop", "foo"]);
+    }
+}
+
+#[test]
 fn no_server_in_reach_is_a_warning() {
     let host = host_with_stub();
     host.create("foo");

@@ -74,6 +74,7 @@ impl<'a> Child<'a> {
             } => self
                 .container()?
                 .replace_file(path, contents.as_bytes(), *mode)?,
+            Step::RemoveFile { path } => self.container()?.remove_file(path)?,
             Step::Symlink { path, target } => self.container()?.symlink(target, path)?,
             Step::Mount {
                 fstype,

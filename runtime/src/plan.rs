@@ -6,7 +6,7 @@
 
 use serde::Serialize;
 
-use crate::spec::{Network, Spec};
+use crate::spec::{Network, ResolvConf, Spec};
 use crate::step::{Attributes, Namespace, Propagation, Step};
 
 mod api_file_systems;
@@ -91,12 +91,23 @@ fn root_files(spec: &Spec) -> Vec<Step> {
         .empty_files
         .iter()
         .map(|path| Step::EmptyFile { path: path.clone() });
-    let resolv_conf = spec.resolv_conf.iter().map(|contents| Step::File {
-        path: "/etc/resolv.conf".into(),
-        contents: contents.clone(),
-        mode: 0o644,
-    });
-    directories.chain(empty_files).chain(resolv_conf).collect()
+    directories
+        .chain(empty_files)
+        .chain(resolv_conf(&spec.resolv_conf))
+        .collect()
+}
+
+fn resolv_conf(change: &ResolvConf) -> Option<Step> {
+    let path = "/etc/resolv.conf".into();
+    match change {
+        ResolvConf::Leave => None,
+        ResolvConf::Write(contents) => Some(Step::File {
+            path,
+            contents: contents.clone(),
+            mode: 0o644,
+        }),
+        ResolvConf::Remove => Some(Step::RemoveFile { path }),
+    }
 }
 
 fn restrict(spec: &Spec) -> Vec<Step> {
@@ -175,7 +186,7 @@ mod tests {
             capabilities: CapabilitySet::default_for(&network),
             network,
             tty_gid: 3,
-            resolv_conf: None,
+            resolv_conf: ResolvConf::Leave,
             notify_socket: "/run/foo/notify".into(),
         }
     }

@@ -105,6 +105,13 @@ impl Root {
         Ok(rustix::fs::renameat(&parent, &temporary, &parent, name)?)
     }
 
+    /// Removes the file at `path`, if there is one; of a symbolic link, the link
+    /// itself.
+    pub fn remove_file(&self, path: &Path) -> io::Result<()> {
+        let (parent, name) = self.parent_of(path)?;
+        remove_if_present(parent.as_fd(), name, AtFlags::empty())
+    }
+
     /// The contents of the regular file at `path`, at most `limit` bytes of
     /// them. Anything else there (a FIFO would block, a device act) is refused.
     pub fn read_file(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {

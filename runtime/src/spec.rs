@@ -34,8 +34,8 @@ pub struct Spec {
     pub capabilities: CapabilitySet,
     /// Group that owns terminals inside.
     pub tty_gid: u32,
-    /// Contents for the container's `/etc/resolv.conf`; `None` leaves it alone.
-    pub resolv_conf: Option<String>,
+    /// What becomes of the container's `/etc/resolv.conf`.
+    pub resolv_conf: ResolvConf,
     /// Host path of the datagram socket on which init reports its readiness.
     pub notify_socket: PathBuf,
 }
@@ -69,6 +69,18 @@ pub struct Init {
     pub arguments: Vec<String>,
     /// Environment beside what the Container Interface demands.
     pub environment: Vec<(String, String)>,
+}
+
+/// What a start does to the container's `/etc/resolv.conf`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum ResolvConf {
+    /// Nothing.
+    #[default]
+    Leave,
+    /// It puts a file with these contents in the place of whatever is there.
+    Write(String),
+    /// It removes the file, or the link, that is there.
+    Remove,
 }
 
 /// Which network namespace a container lives in.

@@ -86,6 +86,11 @@ pub enum Step {
         /// Permission bits.
         mode: u32,
     },
+    /// No file or link, whatever was there before.
+    RemoveFile {
+        /// Path inside.
+        path: PathBuf,
+    },
     /// A symbolic link.
     Symlink {
         /// Path inside.
@@ -263,6 +268,7 @@ impl Step {
             Self::Directory { .. } => "mkdir(2)",
             Self::EmptyFile { .. } => "open(2)",
             Self::File { .. } => "rename(2)",
+            Self::RemoveFile { .. } => "unlink(2)",
             Self::Symlink { .. } => "symlink(2)",
             Self::Mount { .. } => "fsopen(2), move_mount(2)",
             Self::Restrict { .. } => "mount_setattr(2)",
@@ -300,6 +306,7 @@ impl fmt::Display for Step {
             Self::File { path, mode, .. } => {
                 write!(f, "write file {} ({mode:04o})", path.display())
             }
+            Self::RemoveFile { path } => write!(f, "remove file {}", path.display()),
             Self::Symlink { path, target } => {
                 write!(
                     f,
