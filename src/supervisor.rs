@@ -157,6 +157,7 @@ fn launch(start: &Start, cgroup: &Cgroup) -> Result<(Started, Vec<String>)> {
     let starting = unsafe { runtime::launch::launch(&plan, payload.as_fd()) }?;
     match furnish(&starting, start, &payload) {
         Ok(notices) => Ok((starting.finish()?, notices)),
+        Err(_) if starting.is_ending() => Ok((starting.finish()?, Vec::new())),
         Err(error) => Err(starting.abort().map_or(error, anyhow::Error::from)),
     }
 }

@@ -5,7 +5,7 @@ mod common;
 
 use common::packets::Protocol::{Tcp, Udp};
 use common::world::OUTSIDE;
-use common::{Host, Network, minimal_system};
+use common::{Host, Network};
 
 const FOO: Network<'_> = Network::Container("foo");
 const BAR: Network<'_> = Network::Container("bar");
@@ -364,22 +364,39 @@ fn after_a_killed_supervisor_the_next_command_restores_the_hosts_network() {
 #[test]
 fn after_a_failed_start_the_hosts_network_is_what_it_was() {
     let host = Host::among_others();
-    // Everything is there when init dies.
-    let shell = host.shell(&format!("head -n 1 {}/init", minimal_system()));
-    let system = host.shell(&format!(
-        "mkdir -p /run/throwaway/failing
-         printf '%s\\n' '{}' 'exit 3' >/run/throwaway/failing/init
-         chmod +x /run/throwaway/failing/init
-         nix-store --add /run/throwaway/failing",
-        shell.trim()
-    ));
+    let system = host.system_with_init("echo it cannot be; exit 3");
     for (conf, _) in MODES {
-        host.configure("foo", &format!("{conf}\nSYSTEM_PATH={}", system.trim()));
+        host.configure("foo", &format!("{conf}\nSYSTEM_PATH={}", system));
         let before = host.network();
         let error = host.fail(1, &["start", "foo"]);
-        // Of init's end, or of what could not be furnished any more.
-        assert!(error.contains("cannot start container 'foo'"), "{error}");
+        // Of init's end, not of what could not be furnished any more because
+        // the links had gone with init.
+        let end = "error: cannot start container 'foo': the container's init exited with status \
+                   3 before the system had booted\nThe end of its console (all of it: \
+                   `nixos-container logs foo`):\nit cannot be\n";
+        assert!(error.ends_with(end), "{conf}: {error}");
         host.await_network(&format!("failed with {conf}"), &before);
+    }
+}
+
+#[test]
+fn an_init_that_ends_while_ports_are_set_up_is_what_the_error_is_about() {
+    let host = Host::among_others();
+    let system = host.system_with_init("exit 3");
+    host.configure(
+        "foo",
+        &format!(
+            "HOST_ADDRESS6=fd00:7::1\nLOCAL_ADDRESS6=fd00:7::2\nHOST_PORT=8080:80\n\
+             BIND_HOST=::1\nSYSTEM_PATH={system}"
+        ),
+    );
+    // Its link goes with it, at any moment from then on.
+    for _ in 0..20 {
+        assert_eq!(
+            host.fail(1, &["start", "foo"]),
+            "error: cannot start container 'foo': the container's init exited with status 3 \
+             before the system had booted\n"
+        );
     }
 }
 

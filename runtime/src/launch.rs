@@ -115,6 +115,12 @@ impl Starting {
         }
     }
 
+    /// Whether the child, or init in its place, is ending by itself. What is
+    /// then missing went with it, and [`Starting::finish`] tells of the end.
+    pub fn is_ending(&self) -> bool {
+        self.init.is_ending().unwrap_or(false)
+    }
+
     /// Ends the child because its supervisor cannot go on. If the child failed
     /// first, that is the reason for both, and returned.
     pub fn abort(self) -> Option<LaunchError> {

@@ -58,6 +58,15 @@ impl Process {
         }
     }
 
+    /// Whether it is on its way out, or gone and not waited for. Its namespaces
+    /// go before anybody can wait for it.
+    pub fn is_ending(&self) -> io::Result<bool> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid))?;
+        flags(&stat)
+            .map(|flags| flags & PF_EXITING != 0)
+            .ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+
     /// Sends a signal, realtime ones included.
     pub fn signal(&self, signal: i32) -> io::Result<()> {
         send_signal(self.as_fd(), signal)
@@ -74,6 +83,16 @@ impl Process {
         };
         Ok(rustix::process::kill_process_group(group, signal)?)
     }
+}
+
+/// Of a process that has begun to end (`linux/sched.h` of the kernel).
+const PF_EXITING: u32 = 0x4;
+
+/// The kernel's flags of a process, the seventh field behind the program's name,
+/// which may contain anything (`man 5 proc_pid_stat`).
+fn flags(stat: &str) -> Option<u32> {
+    let (_, behind_name) = stat.rsplit_once(')')?;
+    behind_name.split_whitespace().nth(6)?.parse().ok()
 }
 
 impl AsFd for Process {
@@ -160,5 +179,19 @@ pub(crate) unsafe fn clone(namespaces: i32, cgroup: Option<BorrowedFd<'_>>) -> i
             // knows (CLONE_PIDFD).
             pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) },
         })),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_of_a_program_hides_its_flags() {
+        let stat = |name: &str| format!("7 ({name}) Z 1 7 7 0 -1 4194316 0 0");
+        for name in ["sh", "a) S 1 2 3 4 5 6", "(", ""] {
+            assert_eq!(flags(&stat(name)), Some(4_194_316), "{name}");
+        }
+        assert_eq!(flags("7 (sh) Z 1"), None);
     }
 }
