@@ -13,11 +13,13 @@ use netns::ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use netns::{ExtraVeth, HostInterface, InterfaceName, MacAddress, ZoneName};
 
 mod environment_file;
+mod mounts;
 pub mod values;
 
 use environment_file::Assignment;
+pub use mounts::{CustomContent, CustomMount, Source};
 
-use crate::nspawn_flags::{self, Flag, FlagError, NetworkFlag};
+use crate::nspawn_flags::{self, Flag, FlagError, MountFlag, NetworkFlag};
 use crate::resolv_conf;
 
 /// A container's configuration, typed and validated.
@@ -69,6 +71,8 @@ pub struct ContainerConfig {
     pub copy_resolv_conf: bool,
     /// `--resolv-conf`, see [`ContainerConfig::resolv_conf_mode`].
     pub resolv_conf: Option<resolv_conf::Mode>,
+    /// `TMPFS`, `--bind` and the like: what is mounted inside.
+    pub mounts: Vec<CustomMount>,
     /// `TIMEOUT_START_SEC`: how long a boot may take.
     pub timeout_start: Option<Duration>,
     /// Keys that nobody knows, kept for whoever put them there.
@@ -126,12 +130,11 @@ pub enum ConfigError {
 }
 
 /// Keys of nixpkgs' tool, and ours, that still await their issues.
-const UNSUPPORTED: [&str; 6] = [
+const UNSUPPORTED: [&str; 5] = [
     "FLAKE",
     "PRIVATE_USERS",
     "EPHEMERAL",
     "ADDITIONAL_CAPABILITIES",
-    "TMPFS",
     "ALLOWED_DEVICES",
 ];
 
@@ -203,6 +206,7 @@ impl ContainerConfig {
             "NETWORK_NAMESPACE_PATH" => self.network_namespace = Some(values::path(value)?),
             "HOST_PORT" => self.host_ports = values::ports(value)?,
             "BIND_HOST" => self.bind_host = values::host_addresses(value)?,
+            "TMPFS" => self.mounts.extend(mounts::tmpfs_list(value)?),
             "NAT" => self.nat = values::switch(value)?,
             _ => self.unknown_keys.push(key.to_owned()),
         }
@@ -212,6 +216,7 @@ impl ContainerConfig {
     fn add(&mut self, flag: Flag) {
         match flag {
             Flag::Network(flag) => self.connect(flag),
+            Flag::Mounts(flag) => self.mount(flag),
         }
     }
 
@@ -228,6 +233,12 @@ impl ContainerConfig {
             NetworkFlag::NamespacePath(path) => self.network_namespace = Some(path),
             NetworkFlag::Port(forward) => self.host_ports.push(forward),
             NetworkFlag::ResolvConf(mode) => self.resolv_conf = Some(mode),
+        }
+    }
+
+    fn mount(&mut self, flag: MountFlag) {
+        match flag {
+            MountFlag::Custom(mount) => self.mounts.push(mount),
         }
     }
 
@@ -368,7 +379,7 @@ mod tests {
         );
         assert!(error("PRIVATE_NETWORK=yes\n").contains("PRIVATE_NETWORK is \"yes\""));
         assert!(error("LOCAL_ADDRESS6=10.0.0.1\n").contains("IPv6"));
-        assert!(error("TMPFS=/x\n").contains("TMPFS is not supported yet"));
+        assert!(error("FLAKE=/x\n").contains("FLAKE is not supported yet"));
         assert!(error("HOST_PORT=tcp:x\n").contains("HOST_PORT is \"tcp:x\""));
     }
 
@@ -427,10 +438,11 @@ mod tests {
     #[test]
     fn errors_in_flags_name_file_line_and_flag() {
         assert_eq!(
-            parse("A=1\nEXTRA_NSPAWN_FLAGS='-n --bind=/a'\n").map_err(|error| error.to_string()),
+            parse("A=1\nEXTRA_NSPAWN_FLAGS='-n --personality=x86'\n")
+                .map_err(|error| error.to_string()),
             Err(
-                "foo.conf:2: EXTRA_NSPAWN_FLAGS: --bind is not supported yet; remove it to do \
-                 without it"
+                "foo.conf:2: EXTRA_NSPAWN_FLAGS: --personality is not supported yet; remove it to \
+                 do without it"
                     .to_owned()
             )
         );

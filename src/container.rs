@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use runtime::cgroup::Cgroup;
@@ -120,6 +120,16 @@ impl Container {
                 create_dir(all, 0o700)?;
             }
             create_dir(&directory, 0o755)?;
+        }
+        Ok(())
+    }
+
+    /// Makes directories that it has while it runs, closed to the host's users
+    /// as its root directory is.
+    pub fn create_temporary(&self, directories: &[PathBuf]) -> Result<()> {
+        for directory in directories {
+            create_dir(&self.places.temporary(&self.name), 0o700)?;
+            create_dir(directory, 0o755)?;
         }
         Ok(())
     }

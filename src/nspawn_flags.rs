@@ -3,8 +3,10 @@
 //! nixpkgs' unit writes the variable without quotes into a shell's command
 //! line, so blanks alone separate words, and no quote holds any together.
 
+mod mounts;
 mod network;
 
+pub use mounts::MountFlag;
 pub use network::NetworkFlag;
 
 /// A flag, with its value typed and validated.
@@ -12,6 +14,8 @@ pub use network::NetworkFlag;
 pub enum Flag {
     /// What the container is connected to.
     Network(NetworkFlag),
+    /// What file systems it sees.
+    Mounts(MountFlag),
 }
 
 /// Why flags cannot be used.
@@ -48,11 +52,9 @@ pub enum FlagError {
 }
 
 /// systemd-nspawn's other flags that containers of NixOS are configured with.
-const UNSUPPORTED: [&str; 41] = [
+const UNSUPPORTED: [&str; 38] = [
     "--ambient-capability",
     "--as-pid2",
-    "--bind",
-    "--bind-ro",
     "--bind-user",
     "--capability",
     "--chdir",
@@ -81,7 +83,6 @@ const UNSUPPORTED: [&str; 41] = [
     "--suppress-sync",
     "--system-call-filter",
     "--timezone",
-    "--tmpfs",
     "--user",
     "--uuid",
     "--volatile",
@@ -176,7 +177,7 @@ fn with_value(
 }
 
 fn meaning(flag: &str) -> Result<Meaning, FlagError> {
-    if let Some(meaning) = network::meaning(flag) {
+    if let Some(meaning) = network::meaning(flag).or_else(|| mounts::meaning(flag)) {
         return Ok(meaning);
     }
     Err(if UNSUPPORTED.contains(&flag) {
@@ -250,8 +251,8 @@ mod tests {
                 "--private-network takes no value, but is \"yes\"",
             ),
             (
-                "--bind=/a",
-                "--bind is not supported yet; remove it to do without it",
+                "--personality=x86",
+                "--personality is not supported yet; remove it to do without it",
             ),
             ("-nU", "-U is not supported yet; remove it to do without it"),
             (

@@ -65,6 +65,11 @@ impl Places {
         self.state.join(name.as_str())
     }
 
+    /// Directories that the container has while it runs, on the disk of its root.
+    pub fn temporary(&self, name: &ContainerName) -> PathBuf {
+        self.state.join(format!(".{name}.temporary"))
+    }
+
     /// The directory of the container's profiles, which it sees as
     /// `/nix/var/nix/profiles`.
     pub fn profiles(&self, name: &ContainerName) -> PathBuf {

@@ -13,11 +13,12 @@ use anyhow::{Context, Result};
 
 use crate::container::Container;
 use crate::network;
+use crate::teardown::remove_tree;
 
 /// Removes all that a container that does not run may have left.
 pub fn leftovers(container: &Container) -> Result<()> {
     network::reclaim(container)?;
-    remove_cgroup_and_sockets(container)
+    remove_cgroup_and_files(container)
 }
 
 /// Removes what stays after the container's last process. The links go with
@@ -25,10 +26,10 @@ pub fn leftovers(container: &Container) -> Result<()> {
 /// nobody needs to wait for it here.
 pub fn after_end(container: &Container) -> Result<()> {
     network::release(container)?;
-    remove_cgroup_and_sockets(container)
+    remove_cgroup_and_files(container)
 }
 
-fn remove_cgroup_and_sockets(container: &Container) -> Result<()> {
+fn remove_cgroup_and_files(container: &Container) -> Result<()> {
     let cgroup = container.cgroup()?;
     cgroup
         .remove()
@@ -37,7 +38,7 @@ fn remove_cgroup_and_sockets(container: &Container) -> Result<()> {
     for socket in [run.control(), run.notify()] {
         remove_file(&socket)?;
     }
-    Ok(())
+    remove_tree(&container.places().temporary(container.name()))
 }
 
 /// Removes a file unless it is gone already.

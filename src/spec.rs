@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use runtime::capabilities::CapabilitySet;
 use runtime::rooted::Root;
-use runtime::{Bind, Directory, Id128, Init, Network, ResolvConf};
+use runtime::{Directory, Id128, Init, Network, ResolvConf};
 use rustix::fs::{AtFlags, FileType};
 use rustix::io::Errno;
 
@@ -17,6 +17,8 @@ use crate::name::ContainerName;
 use crate::network::{self, PrivateNetwork};
 use crate::paths::Places;
 use crate::resolv_conf;
+
+mod mounts;
 
 /// The profile of a container's system as the container itself sees it.
 const SYSTEM_PROFILE_INSIDE: &str = "/nix/var/nix/profiles/system";
@@ -29,6 +31,8 @@ const TTY_GID: u32 = 3;
 pub struct Start {
     /// For the runtime.
     pub container: runtime::Spec,
+    /// Directories of the host that the container has while it runs.
+    pub temporary: Vec<PathBuf>,
     /// For the network, if it is a private one.
     pub network: Option<PrivateNetwork>,
 }
@@ -42,13 +46,14 @@ pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Start>
         Network::Private => Some(network::resolve(container, config)?),
         Network::Host | Network::Namespace(_) => None,
     };
+    let mounts = mounts::resolve(container, config)?;
     let container = runtime::Spec {
         init: init(places, name, config)?,
         directories: root_directories(),
         // Empty, it is filled by systemd from `$container_uuid`; missing, it
         // would mean a first boot (`man 5 machine-id`).
         empty_files: vec!["/etc/machine-id".into()],
-        binds: nix_binds(places, name),
+        mounts: mounts.mounts,
         hostname: name.as_str().to_owned(),
         machine_id: machine_id(&root)?,
         boot_id: random_id()?,
@@ -59,7 +64,11 @@ pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Start>
         notify_socket: places.run(name).notify(),
         root,
     };
-    Ok(Start { container, network })
+    Ok(Start {
+        container,
+        temporary: mounts.temporary,
+        network,
+    })
 }
 
 /// The system's init, by its path inside.
@@ -112,31 +121,6 @@ fn root_directories() -> Vec<Directory> {
         mode,
     })
     .into()
-}
-
-/// The store and, of the rest of `/nix`, what lets Nix work inside: the
-/// database and the daemon to read from, profiles and roots of its own.
-fn nix_binds(places: &Places, name: &ContainerName) -> Vec<Bind> {
-    let read_only = |path: &str| Bind {
-        source: path.into(),
-        target: path.into(),
-        read_only: true,
-    };
-    let own = |source: PathBuf, target: &str| Bind {
-        source,
-        target: target.into(),
-        read_only: false,
-    };
-    let mut binds = vec![read_only("/nix/store")];
-    // A host whose Nix has no daemon, or has not run yet, lacks these.
-    for path in ["/nix/var/nix/db", "/nix/var/nix/daemon-socket"] {
-        if Path::new(path).exists() {
-            binds.push(read_only(path));
-        }
-    }
-    binds.push(own(places.profiles(name), "/nix/var/nix/profiles"));
-    binds.push(own(places.gcroots(name), "/nix/var/nix/gcroots"));
-    binds
 }
 
 /// The id that the container gave itself at an earlier start, or one for a

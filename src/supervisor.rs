@@ -104,6 +104,7 @@ fn live(
     let config = container.config()?;
     let start = spec::resolve(container, &config)?;
     container.create_directories()?;
+    container.create_temporary(&start.temporary)?;
     let notify = NotifySocket::bind(&run.notify()).context("cannot make the notify socket")?;
     let listener = Listener::bind(&run.control()).context("cannot make the control socket")?;
     let cgroup = container.cgroup()?;

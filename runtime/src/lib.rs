@@ -27,5 +27,5 @@ mod spec;
 mod step;
 
 pub use plan::{CONTAINER_MANAGER, Plan, plan};
-pub use spec::{Bind, Directory, Id128, Init, Network, ResolvConf, Spec};
+pub use spec::{Bind, Content, Directory, Id128, Init, Mount, Network, ResolvConf, Spec};
 pub use step::{Attributes, Namespace, Origin, Propagation, Step};

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, Result};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
-    fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
 };
 
 use crate::step::{Attributes, Propagation};
@@ -33,7 +33,11 @@ pub(crate) fn create(
     let context = fsopen(fstype, FsOpenFlags::FSOPEN_CLOEXEC)?;
     fsconfig_set_string(context.as_fd(), "source", source)?;
     for (key, value) in options {
-        fsconfig_set_string(context.as_fd(), key.as_str(), value.as_str())?;
+        if value.is_empty() {
+            fsconfig_set_flag(context.as_fd(), key.as_str())?;
+        } else {
+            fsconfig_set_string(context.as_fd(), key.as_str(), value.as_str())?;
+        }
     }
     fsconfig_create(context.as_fd())?;
     let flags = MountAttrFlags::from_bits_retain(bits(attributes) as u32);

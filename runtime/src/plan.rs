@@ -10,10 +10,12 @@ use crate::spec::{Network, ResolvConf, Spec};
 use crate::step::{Attributes, Namespace, Propagation, Step};
 
 mod api_file_systems;
+mod mounts;
 mod steps;
 
 use api_file_systems::{dev, proc, run, sys};
-use steps::{bind_from_host, mount};
+use mounts::mounted;
+use steps::mount;
 
 /// How a container comes to life.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -53,7 +55,7 @@ pub fn plan(spec: &Spec) -> Plan {
             &[("mode", "1777"), ("size", "10%"), ("nr_inodes", "400k")],
         )],
         root_files(spec),
-        spec.binds.iter().map(bind_from_host).collect(),
+        spec.mounts.iter().map(mounted).collect(),
         // Last, and both at once: as long as the host's tree is mounted over the
         // new root, `..` of that root leads into it, `RESOLVE_IN_ROOT` or not.
         vec![Step::PivotRoot, Step::DetachHost],
@@ -161,7 +163,7 @@ fn start_init(spec: &Spec) -> Vec<Step> {
 mod tests {
     use super::*;
     use crate::capabilities::CapabilitySet;
-    use crate::spec::{Bind, Id128, Init};
+    use crate::spec::{Bind, Content, Id128, Init, Mount};
     use crate::step::Origin;
     use std::path::Path;
 
@@ -170,10 +172,14 @@ mod tests {
             root: "/var/lib/nixos-containers/foo".into(),
             directories: Vec::new(),
             empty_files: Vec::new(),
-            binds: vec![Bind {
-                source: "/nix/store".into(),
+            mounts: vec![Mount {
                 target: "/nix/store".into(),
-                read_only: true,
+                content: Content::Bind(Bind {
+                    origin: Origin::Host,
+                    source: "/nix/store".into(),
+                    recursive: true,
+                    attributes: Attributes::READ_ONLY,
+                }),
             }],
             init: Init {
                 program: "/init".into(),

@@ -7,6 +7,10 @@ use serde::Serialize;
 
 use crate::capabilities::CapabilitySet;
 
+mod mounts;
+
+pub use mounts::{Bind, Content, Mount};
+
 /// Everything the runtime needs to know to start one container.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Spec {
@@ -16,8 +20,8 @@ pub struct Spec {
     pub directories: Vec<Directory>,
     /// Files that must exist below the root, made empty if they are missing.
     pub empty_files: Vec<PathBuf>,
-    /// Host trees that appear inside.
-    pub binds: Vec<Bind>,
+    /// What is mounted inside beside what every Linux system has, in this order.
+    pub mounts: Vec<Mount>,
     /// The container's first process.
     pub init: Init,
     /// Host name, at most 64 bytes (`man 2 sethostname`).
@@ -47,17 +51,6 @@ pub struct Directory {
     pub path: PathBuf,
     /// Permission bits, set even where the directory exists.
     pub mode: u32,
-}
-
-/// A host file or tree that appears inside the container.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Bind {
-    /// Absolute path on the host.
-    pub source: PathBuf,
-    /// Absolute path inside.
-    pub target: PathBuf,
-    /// The container cannot write through it.
-    pub read_only: bool,
 }
 
 /// The process that becomes PID 1.

@@ -106,7 +106,7 @@ pub enum Step {
         target: PathBuf,
         /// Attributes of the mount.
         attributes: Attributes,
-        /// Parameters of the file system.
+        /// Parameters of the file system; one without a value has an empty one.
         options: Vec<(String, String)>,
     },
     /// A tree that already exists, seen at a second place.
@@ -222,13 +222,15 @@ impl Attributes {
         .filter_map(|(set, word)| set.then_some(word))
     }
 
-    pub(crate) const NONE: Self = Self {
+    /// No restriction.
+    pub const NONE: Self = Self {
         read_only: false,
         no_suid: false,
         no_devices: false,
         no_exec: false,
     };
-    pub(crate) const READ_ONLY: Self = Self {
+    /// No writing, and nothing else.
+    pub const READ_ONLY: Self = Self {
         read_only: true,
         ..Self::NONE
     };
@@ -322,7 +324,10 @@ impl fmt::Display for Step {
                 options,
             } => {
                 write!(f, "mount {fstype} on {}", target.display())?;
-                let options = options.iter().map(|(key, value)| format!("{key}={value}"));
+                let options = options.iter().map(|(key, value)| match value.as_str() {
+                    "" => key.clone(),
+                    value => format!("{key}={value}"),
+                });
                 parenthesised(f, attributes.words().map(str::to_owned).chain(options))
             }
             Self::Bind {

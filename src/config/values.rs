@@ -9,7 +9,7 @@ use netns::ipnet::{Ipv4Net, Ipv6Net};
 use netns::{Bridge, ExtraVeth, HostInterface, InterfaceName, MacAddress, Veth};
 
 /// A value, or what would have been one.
-type Parsed<T> = Result<T, &'static str>;
+pub type Parsed<T> = Result<T, &'static str>;
 
 pub fn path(text: &str) -> Parsed<PathBuf> {
     let path = PathBuf::from(text);

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::spec::Bind;
 use crate::step::{Attributes, Origin, Step};
 
 pub(super) fn mount(
@@ -54,20 +53,6 @@ pub(super) fn bind_if_present(
 
 pub(super) fn hide(target: PathBuf) -> Step {
     Step::Hide { target }
-}
-
-pub(super) fn bind_from_host(bind: &Bind) -> Step {
-    Step::Bind {
-        origin: Origin::Host,
-        source: bind.source.clone(),
-        target: bind.target.clone(),
-        recursive: true,
-        attributes: Attributes {
-            read_only: bind.read_only,
-            ..Attributes::NONE
-        },
-        optional: false,
-    }
 }
 
 pub(super) fn file(path: PathBuf, contents: &str) -> Step {

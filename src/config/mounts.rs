@@ -1,0 +1,282 @@
+//! What the administrator mounts inside, in the words of systemd-nspawn(1).
+
+use std::path::{Component, Path, PathBuf};
+
+use runtime::{Attributes, Origin};
+
+use super::values::Parsed;
+
+/// A mount that the configuration asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CustomMount {
+    /// The flag that asks for it, for messages.
+    pub flag: String,
+    /// Absolute path inside, without `..`.
+    pub target: PathBuf,
+    /// What is seen there.
+    pub content: CustomContent,
+}
+
+/// What a mount shows.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CustomContent {
+    /// A file or a tree that exists already.
+    Bind {
+        /// Where it is.
+        source: Source,
+        /// With the mounts below it.
+        recursive: bool,
+        /// Attributes that the mount gets besides those of its source.
+        attributes: Attributes,
+    },
+    /// A file system in memory.
+    Tmpfs {
+        /// Attributes of the mount.
+        attributes: Attributes,
+        /// Parameters of the file system; one without a value has an empty one.
+        options: Vec<(String, String)>,
+    },
+}
+
+/// Where a tree is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// At an absolute path.
+    At(Origin, PathBuf),
+    /// A directory that is empty at every start.
+    Temporary,
+}
+
+const BIND: &str = "SOURCE[:TARGET[:OPTIONS]] with absolute paths, as /srv/data:/data";
+const BIND_OPTIONS: &str =
+    "options of rbind, norbind, noidmap, ro, nosuid, nodev, noexec behind its second colon";
+const TMPFS: &str = "PATH[:OPTIONS] with an absolute path, as /var/cache:size=100m";
+const TMPFS_OPTIONS: &str = "options of size=, nr_blocks=, nr_inodes=, mode=, uid=, gid=, huge=, \
+                             mpol=, noswap, inode32, inode64, ro, nosuid, nodev, noexec behind \
+                             its first colon";
+
+impl CustomMount {
+    /// `--bind=SOURCE[:TARGET[:OPTIONS]]`, or `--bind-ro=`.
+    pub fn bind(text: &str, read_only: bool) -> Parsed<Self> {
+        let (source, rest) = field(text).ok_or(BIND)?;
+        let (target, options) = match rest {
+            Some(rest) => field(rest).ok_or(BIND)?,
+            None => (source.trim_start_matches('+').to_owned(), None),
+        };
+        let (mut attributes, mut recursive) = (Attributes::NONE, true);
+        attributes.read_only = read_only;
+        for word in words(options) {
+            match word {
+                "rbind" => recursive = true,
+                "norbind" => recursive = false,
+                "noidmap" => {}
+                _ if restrict(&mut attributes, word) => {}
+                _ => return Err(BIND_OPTIONS),
+            }
+        }
+        Ok(Self {
+            flag: format!("--bind{}={text}", if read_only { "-ro" } else { "" }),
+            target: absolute(&target).ok_or(BIND)?,
+            content: CustomContent::Bind {
+                source: Source::parse(&source).ok_or(BIND)?,
+                recursive,
+                attributes,
+            },
+        })
+    }
+
+    /// `--tmpfs=PATH[:OPTIONS]`. Device nodes have no effect there, and without
+    /// options only root may write.
+    pub fn tmpfs(text: &str) -> Parsed<Self> {
+        let (target, rest) = field(text).ok_or(TMPFS)?;
+        let mut attributes = Attributes::NONE;
+        attributes.no_devices = true;
+        let mut options = Vec::new();
+        for word in words(rest) {
+            match word.split_once('=') {
+                _ if restrict(&mut attributes, word) => {}
+                Some((key, value)) if TMPFS_KEYS.contains(&key) && !value.is_empty() => {
+                    options.push((key.to_owned(), value.to_owned()));
+                }
+                None if TMPFS_SWITCHES.contains(&word) => {
+                    options.push((word.to_owned(), String::new()));
+                }
+                _ => return Err(TMPFS_OPTIONS),
+            }
+        }
+        if rest.is_none_or(str::is_empty) {
+            options.push(("mode".to_owned(), "0755".to_owned()));
+        }
+        let target = absolute(&target).ok_or(TMPFS)?;
+        if target == Path::new("/") {
+            return Err("a path below the root directory; --volatile replaces that itself");
+        }
+        Ok(Self {
+            flag: format!("--tmpfs={text}"),
+            target,
+            content: CustomContent::Tmpfs {
+                attributes,
+                options,
+            },
+        })
+    }
+}
+
+/// Parameters of `man 5 tmpfs`.
+const TMPFS_KEYS: [&str; 8] = [
+    "size",
+    "nr_blocks",
+    "nr_inodes",
+    "mode",
+    "uid",
+    "gid",
+    "huge",
+    "mpol",
+];
+const TMPFS_SWITCHES: [&str; 3] = ["noswap", "inode32", "inode64"];
+
+/// Several of [`CustomMount::tmpfs`], separated by blanks.
+pub fn tmpfs_list(text: &str) -> Parsed<Vec<CustomMount>> {
+    text.split_whitespace().map(CustomMount::tmpfs).collect()
+}
+
+impl Source {
+    /// An absolute path of the host, or one of the container behind a `+`;
+    /// nothing for a temporary directory.
+    fn parse(text: &str) -> Option<Self> {
+        if text.is_empty() {
+            return Some(Self::Temporary);
+        }
+        let (origin, path) = match text.strip_prefix('+') {
+            Some(path) => (Origin::Container, path),
+            None => (Origin::Host, text),
+        };
+        Some(Self::At(origin, absolute(path)?))
+    }
+}
+
+/// What stands before the first colon, and the rest after it. A backslash takes
+/// its meaning from the character behind it; one at the end is a mistake.
+fn field(text: &str) -> Option<(String, Option<&str>)> {
+    let mut field = String::new();
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        match c {
+            ':' => return Some((field, Some(rest.as_str()))),
+            '\\' => field.push(rest.next()?),
+            c => field.push(c),
+        }
+    }
+    Some((field, None))
+}
+
+fn words(options: Option<&str>) -> impl Iterator<Item = &str> {
+    let words = options.into_iter().flat_map(|options| options.split(','));
+    words.filter(|word| !word.is_empty())
+}
+
+/// Sorting mounts by their paths needs paths that say where they lead.
+fn absolute(text: &str) -> Option<PathBuf> {
+    let path = Path::new(text);
+    let plain = |component| component != Component::ParentDir;
+    (path.is_absolute() && path.components().all(plain)).then(|| path.components().collect())
+}
+
+/// Whether the word restricts a mount.
+fn restrict(attributes: &mut Attributes, word: &str) -> bool {
+    match word {
+        "ro" => attributes.read_only = true,
+        "nosuid" => attributes.no_suid = true,
+        "nodev" => attributes.no_devices = true,
+        "noexec" => attributes.no_exec = true,
+        _ => return false,
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(origin: Origin, path: &str) -> Source {
+        Source::At(origin, path.into())
+    }
+
+    /// A mount of a tree with the mounts below it and no restriction.
+    fn bind(source: Source, target: &str) -> (PathBuf, CustomContent) {
+        let content = CustomContent::Bind {
+            source,
+            recursive: true,
+            attributes: Attributes::NONE,
+        };
+        (target.into(), content)
+    }
+
+    #[test]
+    fn a_bind_is_source_target_and_options() {
+        for (text, target, source) in [
+            ("/a", "/a", at(Origin::Host, "/a")),
+            ("/a:/b", "/b", at(Origin::Host, "/a")),
+            ("/a:/b:", "/b", at(Origin::Host, "/a")),
+            ("/a:/b:noidmap,rbind", "/b", at(Origin::Host, "/a")),
+            ("+/a", "/a", at(Origin::Container, "/a")),
+            ("+/a:/b", "/b", at(Origin::Container, "/a")),
+            (":/b", "/b", Source::Temporary),
+            (r"/a\:b:/c\\", r"/c\", at(Origin::Host, "/a:b")),
+            ("/./a//b/:/c/", "/c", at(Origin::Host, "/a/b")),
+        ] {
+            let mount = CustomMount::bind(text, false).expect(text);
+            assert_eq!(
+                (mount.target, mount.content),
+                bind(source, target),
+                "{text}"
+            );
+        }
+        let restricted = CustomMount::bind("/a:/b:norbind,nosuid,nodev,noexec", true);
+        let content = CustomContent::Bind {
+            source: at(Origin::Host, "/a"),
+            recursive: false,
+            attributes: Attributes {
+                read_only: true,
+                no_suid: true,
+                no_devices: true,
+                no_exec: true,
+            },
+        };
+        assert_eq!(restricted.map(|mount| mount.content), Ok(content));
+    }
+
+    #[test]
+    fn a_tmpfs_is_a_path_and_options() {
+        let options = |text| match CustomMount::tmpfs(text).expect("valid").content {
+            CustomContent::Tmpfs {
+                attributes,
+                options,
+            } => (attributes, options),
+            other => panic!("{other:?}"),
+        };
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let no_devices = Attributes {
+            no_devices: true,
+            ..Attributes::NONE
+        };
+        for text in ["/x", "/x:"] {
+            assert_eq!(options(text), (no_devices, vec![pair("mode", "0755")]));
+        }
+        let read_only = Attributes {
+            read_only: true,
+            ..no_devices
+        };
+        let size = vec![pair("size", "10%"), pair("noswap", "")];
+        assert_eq!(options("/x:size=10%,ro,noswap"), (read_only, size));
+        assert_eq!(tmpfs_list(" /a /b:size=1m\n").map(|all| all.len()), Ok(2));
+    }
+
+    #[test]
+    fn colons_behind_a_backslash_belong_to_the_path() {
+        assert_eq!(field("a:b:c"), Some(("a".to_owned(), Some("b:c"))));
+        assert_eq!(field(r"a\:b\\c:"), Some((r"a:b\c".to_owned(), Some(""))));
+        assert_eq!(field(r"a\"), None);
+        assert_eq!(field(""), Some((String::new(), None)));
+    }
+}

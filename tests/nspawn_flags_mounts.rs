@@ -1,0 +1,168 @@
+//! What the flags about file systems do, looked at from inside, and that
+//! systemd-nspawn shows the same for the same flags.
+
+mod common;
+
+use std::process::Output;
+
+use common::Host;
+
+/// What a container with these flags prints that runs nothing but a script.
+/// Its root directory is made by `root`, a script of the host that is in it.
+fn shown(host: &Host, root: &str, flags: &str, script: &str) -> String {
+    configure(host, root, flags, script);
+    let output = supervise(host);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{flags}: {stderr}");
+    // A terminal ends its lines with two characters.
+    let stdout = String::from_utf8_lossy(&output.stdout).replace('\r', "");
+    stdout.replace("/throwaway/state/foo", "/ROOT")
+}
+
+fn configure(host: &Host, root: &str, flags: &str, script: &str) {
+    let system = host.system_with_init(script);
+    host.shell(&format!(
+        "mkdir -p $NIXOS_CONTAINER_CONF_DIR $NIXOS_CONTAINER_STATE_DIR/foo
+         (cd $NIXOS_CONTAINER_STATE_DIR/foo; {root})
+         cat >$NIXOS_CONTAINER_CONF_DIR/foo.conf <<'END'\nSYSTEM_PATH={system}
+EXTRA_NSPAWN_FLAGS='{flags}'\nEND"
+    ));
+}
+
+fn supervise(host: &Host) -> Output {
+    host.nixos_container(&["supervise", "foo"])
+        .output()
+        .expect("it runs")
+}
+
+/// The same under systemd-nspawn; `None` where there is none to compare with.
+fn shown_by_nspawn(host: &Host, root: &str, flags: &str, script: &str) -> Option<String> {
+    if host.shell("command -v systemd-nspawn || true").is_empty() {
+        println!("skipped: no systemd-nspawn; try apt-get install systemd-container");
+        return None;
+    }
+    let system = host.system_with_init(script);
+    let shown = host.shell(&format!(
+        "mkdir -p /run/throwaway/peer/usr; cd /run/throwaway/peer; ({root})
+         # These are made by a host's systemd, and used by --inaccessible.
+         mkdir -p -m 0 /run/systemd/inaccessible/dir
+         : >/run/systemd/inaccessible/reg; chmod 0 /run/systemd/inaccessible/reg
+         systemd-nspawn --quiet --keep-unit --register=no --console=pipe -D . \
+             --bind-ro=/nix/store {} {system}/init",
+        // A shell would take their backslashes and lines for its own.
+        flags
+            .split_whitespace()
+            .map(|word| format!("'{word}' "))
+            .collect::<String>()
+    ));
+    Some(shown.replace("/throwaway/peer", "/ROOT"))
+}
+
+/// Defines `mounts`, which prints for each mount below a directory: where it
+/// is, its type, what of its file system is seen, its attributes, and the
+/// parameters of a tmpfs. Which time stamps a mount keeps is of no matter here.
+const MOUNTS: &str = r#"
+    mount -t proc proc /proc 2>/dev/null || true
+    mounts() {
+        awk -v directory="$1/" 'index($5, directory) == 1 {
+            gsub(/,(rel|strict)atime/, "", $6)
+            split($0, halves, " - "); split(halves[2], type, " ")
+            print $5, type[1], $4, $6 (type[1] == "tmpfs" && $4 == "/" ? " " type[3] : "")
+        }' /proc/self/mountinfo | sort
+    }
+"#;
+
+#[test]
+fn binds_and_tmpfs_are_those_of_nspawn() {
+    let host = Host::new();
+    host.shell(
+        "mkdir -p /run/throwaway/data/below '/run/throwaway/a:b'
+         mount -t tmpfs -o size=1m tmpfs /run/throwaway/data/below
+         cd /run/throwaway; touch data/file data/below/deep a:b/c",
+    );
+    let root = "mkdir -p srv etc; echo own >srv/own; ln -sfn /srv etc/link";
+    let flags = r"--tmpfs=/t/fs --bind=/run/throwaway/data:/t/fs/inner
+        --bind /run/throwaway/data:/t/data --bind-ro=/run/throwaway/data:/t/ro
+        --bind=/run/throwaway/data:/t/alone:norbind --bind=/run/throwaway/data/file:/t/file
+        --bind=/run/throwaway/a\:b:/t/a\:b --bind=+/srv:/t/srv --bind=:/t/empty
+        --tmpfs=/t/small:size=64k,mode=1777,noexec --bind=/run/throwaway/data:/etc/link/data";
+    let script = format!(
+        r#"{MOUNTS}
+        # Where a temporary directory is on the host is of no matter.
+        mounts /t | sed 's,^/t/empty .*,/t/empty somewhere,'
+        mounts /srv
+        cd /t; ls -1d fs/inner/below/deep data/below/deep alone/below/* a:b/c 2>&1
+        cat srv/own; echo inside >data/inside; echo new >empty/new; ls empty
+        stat -c '%n %a' fs small empty file
+        for dir in ro ro/below; do echo x 2>&1 >$dir/x | sed 's/.*: //'; done"#
+    );
+    let ours = shown(&host, root, flags, &script);
+    assert_eq!(
+        ours,
+        "\
+/t/a:b tmpfs /throwaway/a:b rw
+/t/alone tmpfs /throwaway/data rw
+/t/data tmpfs /throwaway/data rw
+/t/data/below tmpfs / rw rw,size=1024k
+/t/empty somewhere
+/t/file tmpfs /throwaway/data/file rw
+/t/fs tmpfs / rw,nodev rw,mode=755
+/t/fs/inner tmpfs /throwaway/data rw
+/t/fs/inner/below tmpfs / rw rw,size=1024k
+/t/ro tmpfs /throwaway/data ro
+/t/ro/below tmpfs / ro rw,size=1024k
+/t/small tmpfs / rw,nodev,noexec rw,size=64k
+/t/srv tmpfs /ROOT/srv rw
+/t/srv/data tmpfs /throwaway/data rw
+/t/srv/data/below tmpfs / rw rw,size=1024k
+/srv/data tmpfs /throwaway/data rw
+/srv/data/below tmpfs / rw rw,size=1024k
+ls: alone/below/*: No such file or directory
+a:b/c
+data/below/deep
+fs/inner/below/deep
+own
+new
+fs 755
+small 1777
+empty 755
+file 644
+Read-only file system
+Read-only file system
+"
+    );
+    let written = host.shell("cat /run/throwaway/data/inside; ls -A /run/throwaway/state");
+    assert_eq!(written, "inside\nfoo\n");
+    if let Some(nspawns) = shown_by_nspawn(&host, root, flags, &script) {
+        assert_eq!(ours, nspawns);
+    }
+}
+
+#[test]
+fn a_missing_source_is_named_before_anything_starts() {
+    let host = Host::new();
+    host.create("foo");
+    let before = host.inventory();
+    let conf = host.place("CONF_DIR").join("foo.conf");
+    let conf = conf.display();
+    for (flags, flag, missing) in [
+        ("--bind=/nowhere:/x", "--bind=/nowhere:/x", "/nowhere"),
+        (
+            "--bind-ro /etc:/x --bind-ro /nowhere/at/all",
+            "--bind-ro=/nowhere/at/all",
+            "/nowhere/at/all",
+        ),
+    ] {
+        host.shell(&format!(
+            "sed -i /EXTRA/d {conf}; echo EXTRA_NSPAWN_FLAGS=\\'{flags}\\' >>{conf}"
+        ));
+        assert_eq!(
+            host.fail(1, &["start", "foo"]),
+            format!(
+                "error: cannot use {flag} of {conf}: {missing} does not exist on the host; make \
+                 it, or remove the flag\n"
+            )
+        );
+    }
+    host.await_inventory(&before);
+}
