@@ -232,7 +232,7 @@ fn a_command_is_roots_login_and_nothing_of_the_callers() {
     let ignored = u64::from_str_radix(ignored, 16).expect("a mask");
     assert_eq!(ignored & !0x1_8000_0000, 0, "{ignored:x}");
     // What the system's profile and the shell themselves set.
-    let further = ["LANG", "SHLVL", "SigIgn", "_"];
+    let further = ["LANG", "NIX_PATH", "NIX_REMOTE", "SHLVL", "SigIgn", "_"];
     let unexpected: Vec<_> = said
         .keys()
         .filter(|key| !expected.iter().any(|(expected, _)| expected == *key))

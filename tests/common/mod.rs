@@ -28,22 +28,29 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 impl Host {
     /// A host with cgroup2 alone.
     pub fn new() -> Self {
-        Self::with_cgroups("--unified").expect("a throwaway host")
+        Self::with(&["--unified"]).expect("a throwaway host")
+    }
+
+    /// The same with a Nix daemon, as NixOS hosts have it, for Nix in
+    /// containers.
+    pub fn with_nix_daemon() -> Self {
+        Self::with(&["--unified", "--nix-daemon"]).expect("a throwaway host")
     }
 
     /// A host with the machine's own layout of cgroup version 1 and 2; `None`,
     /// and a line that says so, on a machine without version 1.
     pub fn hybrid() -> Option<Self> {
-        let host = Self::with_cgroups("--hybrid");
+        let host = Self::with(&["--hybrid"]);
         if host.is_none() {
             println!("skipped: this machine has no hybrid cgroups");
         }
         host
     }
 
-    fn with_cgroups(layout: &str) -> Option<Self> {
+    fn with(options: &[&str]) -> Option<Self> {
         let mut keeper = Command::new(throwaway_host())
-            .args([layout, "--hold"])
+            .args(options)
+            .arg("--hold")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -260,6 +267,13 @@ pub fn succeed(command: &mut Command) -> String {
 pub fn minimal_system() -> &'static str {
     static SYSTEM: OnceLock<String> = OnceLock::new();
     SYSTEM.get_or_init(|| system("{ }"))
+}
+
+/// The directory of mini-nixpkgs.
+pub fn mini_nixpkgs() -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "tests", "mini-nixpkgs"]
+        .iter()
+        .collect()
 }
 
 /// The system that mini-nixpkgs builds from a module, as a store path.

@@ -6,9 +6,13 @@
 import ./pkgs {
   inherit system;
   lib = import ./lib;
-  tree =
-    if builtins.pathExists ./tree.nix then
-      import ./tree.nix
+  debianTree =
+    let
+      file = ./tree.nix;
+      tree = if builtins.pathExists file then import file else null;
+    in
+    if tree ? units then
+      tree
     else
-      throw "${toString ./tree.nix} is not there; run ${toString ./make-tree} once";
+      throw "${toString file} is missing or not by this make-tree; run ${toString ./make-tree} once";
 }

@@ -8,9 +8,10 @@
 {
   system,
   lib,
-  tree,
+  debianTree,
 }:
 let
+  tree = debianTree.path;
   busyboxProgram = "${tree}/usr/bin/busybox";
 
   # A derivation that runs `script` with $out set and `env` in its
@@ -132,6 +133,7 @@ let
       lib
       runCommand
       system
+      debianTree
       tree
       writeScriptBin
       writeText

@@ -1,6 +1,7 @@
 [
   ./environment.nix
   ./networking.nix
+  ./nix.nix
   ./users.nix
   ./services/httpd.nix
   ./services/openssh.nix

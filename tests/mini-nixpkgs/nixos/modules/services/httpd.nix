@@ -41,7 +41,7 @@ in
             cfg.documentRoot
           else
             pkgs.writeTextDir "index.html" ''
-              <!DOCTYPE html>
+              <!DOCTYPE HTML PUBLIC "-//W3C//DTD HTML 3.2 Final//EN">
               <html><head><title>It works!</title></head>
               <body><h1>It works!</h1>
               <p>${lib.optionalString (cfg.adminAddr != null) "Served for ${cfg.adminAddr}."}</p></body></html>

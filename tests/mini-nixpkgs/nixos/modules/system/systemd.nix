@@ -226,7 +226,7 @@ let
   ];
 
   upstream = name: "${pkgs.tree}/usr/lib/systemd/system/${name}";
-  hasUpstream = name: builtins.pathExists (upstream name);
+  hasUpstream = name: pkgs.debianTree.units ? ${name};
 
   # A unit that the tree has too is changed by a drop-in, not replaced.
   unitFiles =

@@ -1,0 +1,86 @@
+# Nix inside: a client of the host's daemon, and nixos-rebuild.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  inherit (lib) mkOption types;
+  cfg = config.nix;
+
+  value = types.oneOf [
+    types.bool
+    types.int
+    types.str
+    types.path
+  ];
+  show =
+    v:
+    if builtins.isBool v then
+      lib.boolToString v
+    else
+      toString v;
+  channels = "/nix/var/nix/profiles/per-user/root/channels";
+in
+{
+  options = {
+    nix = {
+      enable = mkOption {
+        type = types.bool;
+        default = true;
+        description = "Whether Nix and nixos-rebuild work inside.";
+      };
+      settings = mkOption {
+        type = types.attrsOf (types.either value (types.listOf value));
+        default = { };
+        description = "Lines of nix.conf(5).";
+      };
+      nixPath = mkOption {
+        type = types.listOf types.str;
+        default = [
+          "nixpkgs=${channels}/nixos"
+          "nixos-config=/etc/nixos/configuration.nix"
+          channels
+        ];
+        description = "Where <name> is looked for.";
+      };
+    };
+    system.defaultChannel = mkOption {
+      type = types.nullOr types.str;
+      default = null;
+      description = "The channel that root has before it chooses one. NixOS' own cannot be reached from a test.";
+    };
+  };
+
+  config = lib.mkIf cfg.enable {
+    # There is no network to fetch from; without this, each build would wait
+    # for one.
+    nix.settings.substituters = lib.mkDefault [ ];
+
+    environment.etc."nix/nix.conf".text = lib.concatStrings (
+      lib.mapAttrsToList (n: v: "${n} = ${lib.concatMapStringsSep " " show (lib.toList v)}\n") cfg.settings
+    );
+
+    environment.sessionVariables = {
+      NIX_PATH = builtins.concatStringsSep ":" cfg.nixPath;
+    }
+    # The store is the host's, and so is the daemon. Left to itself, Nix would
+    # take a /nix/var/nix that root can write for a store of its own.
+    // lib.optionalAttrs config.boot.isContainer { NIX_REMOTE = "daemon"; };
+
+    environment.systemPackages = [
+      (pkgs.writeScriptBin "nixos-rebuild" (
+        "#!${pkgs.runtimeShell}\n" + builtins.readFile ../scripts/nixos-rebuild.sh
+      ))
+    ];
+
+    system.activationScripts.nix = ''
+      mkdir -p -m 0755 /nix/var/nix/profiles/per-user/root /nix/var/nix/gcroots/per-user
+      ${lib.optionalString (config.system.defaultChannel != null) ''
+        [ -e /root/.nix-channels ] ||
+          echo ${lib.escapeShellArg "${config.system.defaultChannel} nixos"} >/root/.nix-channels
+      ''}
+    '';
+  };
+}

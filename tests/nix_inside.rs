@@ -1,0 +1,106 @@
+//! Nix in a container: the host's daemon builds, profile and roots are the
+//! container's own, and `nixos-rebuild` changes its system from inside.
+
+mod common;
+
+use common::{Host, mini_nixpkgs, succeed};
+
+/// A container with Nix inside and no NAT, started.
+fn start(host: &Host, name: &str) {
+    host.run(&["create", name]);
+    host.shell(&format!(
+        "sed -i /^NAT=/d \"$NIXOS_CONTAINER_CONF_DIR/{name}.conf\""
+    ));
+    host.run(&["start", name]);
+}
+
+/// Runs a script with a login shell's environment, which must succeed; what it
+/// printed.
+fn inside(host: &Host, name: &str, script: &str) -> String {
+    host.run(&["run", name, "--", "bash", "-euc", script])
+}
+
+/// Adds a definition to the container's configuration, from inside.
+fn define(host: &Host, name: &str, definition: &str) {
+    let script = format!("sed -i 's/^}}/{definition}\\n}}/' /etc/nixos/configuration.nix");
+    inside(host, name, &script);
+}
+
+#[test]
+fn a_container_follows_a_channel_and_rebuilds_itself() {
+    let host = Host::with_nix_daemon();
+    start(&host, "foo");
+    // The outside is the host: a web server with the channel.
+    host.shell(&format!(
+        "{0}/make-channel /run/throwaway/www/mini
+         busybox=$(nix-instantiate --eval {0}/tree.nix --attr path | tr -d '\"')/usr/bin/busybox
+         $busybox httpd -p 8000 -h /run/throwaway/www",
+        mini_nixpkgs().display()
+    ));
+    inside(
+        &host,
+        "foo",
+        "nix-channel --add http://10.233.1.1:8000/mini nixos; nix-channel --update",
+    );
+    let generations = |host: &Host| inside(host, "foo", "nixos-rebuild list-generations");
+
+    define(&host, "foo", r#"environment.etc.told.text = "one";"#);
+    inside(&host, "foo", "nixos-rebuild switch");
+    assert_eq!(inside(&host, "foo", "cat /etc/told"), "one");
+    assert_eq!(generations(&host).lines().count(), 2);
+
+    // Tried out, without a generation of its own.
+    inside(
+        &host,
+        "foo",
+        "sed -i s/one/two/ /etc/nixos/configuration.nix",
+    );
+    inside(&host, "foo", "nixos-rebuild test");
+    assert_eq!(inside(&host, "foo", "cat /etc/told"), "two");
+    assert_eq!(generations(&host).lines().count(), 2);
+
+    // For the next boot.
+    inside(
+        &host,
+        "foo",
+        "nixos-rebuild boot; nixos-rebuild --rollback switch",
+    );
+    assert_eq!(inside(&host, "foo", "cat /etc/told"), "one");
+    inside(
+        &host,
+        "foo",
+        "nix-env -p /nix/var/nix/profiles/system --switch-generation 3",
+    );
+    host.run(&["stop", "foo"]);
+    host.run(&["start", "foo"]);
+    assert_eq!(inside(&host, "foo", "cat /etc/told"), "two");
+
+    // What the profile of the container holds, the host's collector keeps.
+    let profile = host.place("PROFILE_DIR").join("foo/system");
+    let system = inside(&host, "foo", "readlink -f /run/current-system");
+    let held = host.shell(&format!("readlink -f {}", profile.display()));
+    assert_eq!(system, held);
+}
+
+#[test]
+fn a_container_rebuilds_itself_from_a_flake() {
+    let host = Host::with_nix_daemon();
+    start(&host, "foo");
+    let nixpkgs = succeed(host.command("nix-store").arg("--add").arg(mini_nixpkgs()));
+    let flake = format!(
+        r#"{{
+            inputs.nixpkgs.url = "path:{}";
+            outputs = {{ nixpkgs, ... }}: {{
+                nixosConfigurations.foo = nixpkgs.lib.nixosSystem {{
+                    system = "x86_64-linux";
+                    modules = [ ./configuration.nix {{ environment.etc.told.text = "by a flake"; }} ];
+                }};
+            }};
+        }}"#,
+        nixpkgs.trim()
+    );
+    let write = format!("cat >/etc/nixos/flake.nix <<'END'\n{flake}\nEND");
+    inside(&host, "foo", &write);
+    inside(&host, "foo", "nixos-rebuild switch");
+    assert_eq!(inside(&host, "foo", "cat /etc/told"), "by a flake");
+}
