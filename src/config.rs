@@ -14,7 +14,11 @@ use netns::{ExtraVeth, HostInterface, InterfaceName, MacAddress, ZoneName};
 
 mod environment_file;
 mod mounts;
+mod process;
+pub mod quantities;
 pub mod values;
+
+pub use process::{Execution, Resources, Security};
 
 use environment_file::Assignment;
 pub use mounts::{CustomContent, CustomMount, Source};
@@ -75,6 +79,12 @@ pub struct ContainerConfig {
     pub mounts: Vec<CustomMount>,
     /// `TIMEOUT_START_SEC`: how long a boot may take.
     pub timeout_start: Option<Duration>,
+    /// How init is run.
+    pub execution: Execution,
+    /// What programs inside may do.
+    pub security: Security,
+    /// What programs inside may use.
+    pub resources: Resources,
     /// Keys that nobody knows, kept for whoever put them there.
     pub unknown_keys: Vec<String>,
 }
@@ -130,13 +140,7 @@ pub enum ConfigError {
 }
 
 /// Keys of nixpkgs' tool, and ours, that still await their issues.
-const UNSUPPORTED: [&str; 5] = [
-    "FLAKE",
-    "PRIVATE_USERS",
-    "EPHEMERAL",
-    "ADDITIONAL_CAPABILITIES",
-    "ALLOWED_DEVICES",
-];
+const UNSUPPORTED: &[&str] = &["FLAKE", "PRIVATE_USERS", "EPHEMERAL", "ALLOWED_DEVICES"];
 
 impl ContainerConfig {
     /// Reads the contents of a configuration file; `path` is for messages.
@@ -208,6 +212,9 @@ impl ContainerConfig {
             "BIND_HOST" => self.bind_host = values::host_addresses(value)?,
             "TMPFS" => self.mounts.extend(mounts::tmpfs_list(value)?),
             "NAT" => self.nat = values::switch(value)?,
+            "ADDITIONAL_CAPABILITIES" => {
+                self.security.capabilities = values::capabilities(value)?;
+            }
             _ => self.unknown_keys.push(key.to_owned()),
         }
         Ok(())
@@ -217,6 +224,9 @@ impl ContainerConfig {
         match flag {
             Flag::Network(flag) => self.connect(flag),
             Flag::Mounts(flag) => self.mount(flag),
+            Flag::Execution(flag) => self.execution.add(flag),
+            Flag::Security(flag) => self.security.add(flag),
+            Flag::Resource(flag) => self.resources.add(flag),
         }
     }
 
@@ -438,10 +448,10 @@ mod tests {
     #[test]
     fn errors_in_flags_name_file_line_and_flag() {
         assert_eq!(
-            parse("A=1\nEXTRA_NSPAWN_FLAGS='-n --personality=x86'\n")
+            parse("A=1\nEXTRA_NSPAWN_FLAGS='-n --bind-user=a'\n")
                 .map_err(|error| error.to_string()),
             Err(
-                "foo.conf:2: EXTRA_NSPAWN_FLAGS: --personality is not supported yet; remove it to \
+                "foo.conf:2: EXTRA_NSPAWN_FLAGS: --bind-user is not supported yet; remove it to \
                  do without it"
                     .to_owned()
             )

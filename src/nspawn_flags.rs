@@ -3,11 +3,17 @@
 //! nixpkgs' unit writes the variable without quotes into a shell's command
 //! line, so blanks alone separate words, and no quote holds any together.
 
+mod execution;
 mod mounts;
 mod network;
+mod resources;
+mod security;
 
+pub use execution::ExecutionFlag;
 pub use mounts::MountFlag;
 pub use network::NetworkFlag;
+pub use resources::ResourceFlag;
+pub use security::SecurityFlag;
 
 /// A flag, with its value typed and validated.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,6 +22,12 @@ pub enum Flag {
     Network(NetworkFlag),
     /// What file systems it sees.
     Mounts(MountFlag),
+    /// How init is run.
+    Execution(ExecutionFlag),
+    /// What programs inside may do.
+    Security(SecurityFlag),
+    /// What programs inside may use.
+    Resource(ResourceFlag),
 }
 
 /// Why flags cannot be used.
@@ -52,41 +64,28 @@ pub enum FlagError {
 }
 
 /// systemd-nspawn's other flags that containers of NixOS are configured with.
-const UNSUPPORTED: [&str; 38] = [
-    "--ambient-capability",
+const UNSUPPORTED: &[&str] = &[
     "--as-pid2",
     "--bind-user",
-    "--capability",
-    "--chdir",
     "--console",
-    "--cpu-affinity",
-    "--drop-capability",
     "--ephemeral",
-    "--hostname",
     "--inaccessible",
     "--kill-signal",
     "--link-journal",
     "--load-credential",
-    "--no-new-privileges",
     "--notify-ready",
-    "--oom-score-adjust",
     "--overlay",
     "--overlay-ro",
-    "--personality",
     "--private-users",
     "--private-users-ownership",
     "--property",
     "--read-only",
-    "--rlimit",
     "--set-credential",
-    "--setenv",
     "--suppress-sync",
     "--system-call-filter",
     "--timezone",
     "--user",
-    "--uuid",
     "--volatile",
-    "-E",
     "-U",
     "-a",
     "-u",
@@ -177,7 +176,14 @@ fn with_value(
 }
 
 fn meaning(flag: &str) -> Result<Meaning, FlagError> {
-    if let Some(meaning) = network::meaning(flag).or_else(|| mounts::meaning(flag)) {
+    let themes = [
+        network::meaning,
+        mounts::meaning,
+        execution::meaning,
+        security::meaning,
+        resources::meaning,
+    ];
+    if let Some(meaning) = themes.iter().find_map(|theme| theme(flag)) {
         return Ok(meaning);
     }
     Err(if UNSUPPORTED.contains(&flag) {
@@ -251,8 +257,8 @@ mod tests {
                 "--private-network takes no value, but is \"yes\"",
             ),
             (
-                "--personality=x86",
-                "--personality is not supported yet; remove it to do without it",
+                "--bind-user=a",
+                "--bind-user is not supported yet; remove it to do without it",
             ),
             ("-nU", "-U is not supported yet; remove it to do without it"),
             (

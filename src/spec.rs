@@ -5,7 +5,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use runtime::capabilities::CapabilitySet;
 use runtime::rooted::Root;
 use runtime::{Directory, Id128, Init, Network, ResolvConf};
 use rustix::fs::{AtFlags, FileType};
@@ -19,6 +18,7 @@ use crate::paths::Places;
 use crate::resolv_conf;
 
 mod mounts;
+mod process;
 
 /// The profile of a container's system as the container itself sees it.
 const SYSTEM_PROFILE_INSIDE: &str = "/nix/var/nix/profiles/system";
@@ -54,10 +54,16 @@ pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Start>
         // would mean a first boot (`man 5 machine-id`).
         empty_files: vec!["/etc/machine-id".into()],
         mounts: mounts.mounts,
-        hostname: name.as_str().to_owned(),
-        machine_id: machine_id(&root)?,
+        hostname: config
+            .execution
+            .hostname
+            .clone()
+            .unwrap_or_else(|| name.as_str().to_owned()),
+        machine_id: machine_id(&root, config.execution.machine_id)?,
         boot_id: random_id()?,
-        capabilities: CapabilitySet::default_for(&kind),
+        privileges: process::privileges(&config.security, &kind)?,
+        resources: process::resources(&config.resources)?,
+        devices: Vec::new(),
         resolv_conf: resolv_conf(&root, config, &kind)?,
         network: kind,
         tty_gid: TTY_GID,
@@ -89,7 +95,12 @@ fn init(places: &Places, name: &ContainerName, config: &ContainerConfig) -> Resu
     Ok(Init {
         program: inside.join("init"),
         arguments: Vec::new(),
-        environment: Vec::new(),
+        environment: process::environment(config),
+        working_directory: config
+            .execution
+            .working_directory
+            .clone()
+            .unwrap_or_else(|| "/".into()),
     })
 }
 
@@ -125,13 +136,13 @@ fn root_directories() -> Vec<Directory> {
 
 /// The id that the container gave itself at an earlier start, or one for a
 /// container that has none yet.
-fn machine_id(root: &Path) -> Result<Id128> {
+fn machine_id(root: &Path, configured: Option<Id128>) -> Result<Id128> {
     let file = Path::new("/etc/machine-id");
     let existing = Root::open(root).and_then(|root| root.read_file(file, 64));
     let existing = existing.ok().and_then(|text| String::from_utf8(text).ok());
     match existing.as_deref().and_then(Id128::parse) {
         Some(id) => Ok(id),
-        None => random_id(),
+        None => configured.map_or_else(random_id, Ok),
     }
 }
 

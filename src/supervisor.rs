@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use runtime::cgroup::{self, Cgroup};
+use runtime::Plan;
+use runtime::cgroup::Cgroup;
 use runtime::launch::{Started, Starting};
 use runtime::notify::NotifySocket;
 use runtime::process::{self, Exit, Process};
@@ -156,15 +157,20 @@ fn launch(start: &Start, cgroup: &Cgroup) -> Result<(Started, Vec<String>)> {
         .with_context(|| format!("cannot make the cgroup {}", cgroup.path().display()))?;
     // SAFETY: the supervisor starts no threads.
     let starting = unsafe { runtime::launch::launch(&plan, payload.as_fd()) }?;
-    match furnish(&starting, start, &payload) {
+    match furnish(&starting, start, &plan, &payload) {
         Ok(notices) => Ok((starting.finish()?, notices)),
         Err(_) if starting.is_ending() => Ok((starting.finish()?, Vec::new())),
         Err(error) => Err(starting.abort().map_or(error, anyhow::Error::from)),
     }
 }
 
-fn furnish(starting: &Starting, start: &Start, payload: &OwnedFd) -> Result<Vec<String>> {
-    cgroup::confine_devices(payload.as_fd()).context("cannot attach the device filter")?;
+fn furnish(
+    starting: &Starting,
+    start: &Start,
+    plan: &Plan,
+    payload: &OwnedFd,
+) -> Result<Vec<String>> {
+    starting.prepare(plan, payload.as_fd())?;
     if let Some(network) = &start.network {
         let namespace = starting
             .network_namespace()

@@ -232,7 +232,7 @@ fn explain_names_a_manual_page_for_every_step() {
         let (_, manual) = step.rsplit_once("  ").expect("two columns");
         // A page's name and its section, as in `man 7 man-pages`.
         let section = manual.split(['(', ')']).nth(1).unwrap_or_default();
-        assert!(matches!(section, "2" | "4" | "7" | "8"), "{step}");
+        assert!(matches!(section, "2" | "4" | "5" | "7" | "8"), "{step}");
     }
     let says = |words: &str| steps.iter().any(|step| step.starts_with(words));
     assert!(says("execute /nix/var/nix/profiles/system/init"), "{text}");
@@ -260,7 +260,10 @@ fn explain_in_json_is_the_container_namespaces_network_and_steps() {
     );
     let whole = explain(&host);
     let keys: Vec<_> = whole.as_object().expect("an object").keys().collect();
-    assert_eq!(keys, ["container", "namespaces", "network", "steps"]);
+    assert_eq!(
+        keys,
+        ["container", "host_steps", "namespaces", "network", "steps"]
+    );
     assert_eq!(whole["container"], "foo");
     assert_eq!(
         whole["namespaces"],

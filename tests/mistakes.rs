@@ -384,8 +384,8 @@ fn an_error_in_a_configuration_file_names_file_line_and_key() {
             "TIMEOUT_START_SEC is \"soon\", but must be a whole number of seconds",
         ),
         (
-            "TMPFS=/x",
-            "TMPFS is not supported yet; remove the line to do without it",
+            "FLAKE=/x",
+            "FLAKE is not supported yet; remove the line to do without it",
         ),
     ] {
         host.shell(&format!(

@@ -1,62 +1,67 @@
-//! The bounding set: what root inside a container can ever do.
+//! Sets of capabilities (`man 7 capabilities`).
 
 use std::fmt;
 use std::io;
 
-use caps::{CapSet, Capability};
+use rustix::io::Errno;
+use rustix::thread::CapabilitySet as Bits;
 use serde::Serialize;
 
-use crate::spec::Network;
-
-/// A set of capabilities (`man 7 capabilities`).
+/// A set of capabilities, those included that are younger than this program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(into = "Vec<String>")]
-pub struct CapabilitySet(u64);
-
-/// What systemd-nspawn leaves a container by default (`man 1 systemd-nspawn`,
-/// `--capability=`): a booted system works, the host's kernel, clock and
-/// hardware are out of reach.
-const DEFAULT: [Capability; 26] = [
-    Capability::CAP_AUDIT_CONTROL,
-    Capability::CAP_AUDIT_WRITE,
-    Capability::CAP_CHOWN,
-    Capability::CAP_DAC_OVERRIDE,
-    Capability::CAP_DAC_READ_SEARCH,
-    Capability::CAP_FOWNER,
-    Capability::CAP_FSETID,
-    Capability::CAP_IPC_OWNER,
-    Capability::CAP_KILL,
-    Capability::CAP_LEASE,
-    Capability::CAP_LINUX_IMMUTABLE,
-    Capability::CAP_MKNOD,
-    Capability::CAP_NET_BIND_SERVICE,
-    Capability::CAP_NET_BROADCAST,
-    Capability::CAP_NET_RAW,
-    Capability::CAP_SETFCAP,
-    Capability::CAP_SETGID,
-    Capability::CAP_SETPCAP,
-    Capability::CAP_SETUID,
-    Capability::CAP_SYS_ADMIN,
-    Capability::CAP_SYS_BOOT,
-    Capability::CAP_SYS_CHROOT,
-    Capability::CAP_SYS_NICE,
-    Capability::CAP_SYS_PTRACE,
-    Capability::CAP_SYS_RESOURCE,
-    Capability::CAP_SYS_TTY_CONFIG,
-];
+pub struct CapabilitySet(Bits);
 
 impl CapabilitySet {
-    /// The default for a container on the given network: one of its own is
-    /// its own to administer.
-    pub fn default_for(network: &Network) -> Self {
-        let mut set = Self(0);
-        for capability in DEFAULT {
-            set.insert(capability);
+    /// No capability.
+    pub const NONE: Self = Self(Bits::empty());
+
+    /// Every capability.
+    pub const ALL: Self = Self(Bits::all());
+
+    /// To set up a network: its links, addresses, routes and rules.
+    pub const NET_ADMIN: Self = Self(Bits::NET_ADMIN);
+
+    /// What systemd-nspawn leaves a container by default (`man 1
+    /// systemd-nspawn`, `--capability=`): a booted system works, the host's
+    /// kernel, clock, network and hardware are out of reach.
+    pub const SYSTEM: Self = Self(
+        Bits::AUDIT_CONTROL
+            .union(Bits::AUDIT_WRITE)
+            .union(Bits::CHOWN)
+            .union(Bits::DAC_OVERRIDE)
+            .union(Bits::DAC_READ_SEARCH)
+            .union(Bits::FOWNER)
+            .union(Bits::FSETID)
+            .union(Bits::IPC_OWNER)
+            .union(Bits::KILL)
+            .union(Bits::LEASE)
+            .union(Bits::LINUX_IMMUTABLE)
+            .union(Bits::MKNOD)
+            .union(Bits::NET_BIND_SERVICE)
+            .union(Bits::NET_BROADCAST)
+            .union(Bits::NET_RAW)
+            .union(Bits::SETFCAP)
+            .union(Bits::SETGID)
+            .union(Bits::SETPCAP)
+            .union(Bits::SETUID)
+            .union(Bits::SYS_ADMIN)
+            .union(Bits::SYS_BOOT)
+            .union(Bits::SYS_CHROOT)
+            .union(Bits::SYS_NICE)
+            .union(Bits::SYS_PTRACE)
+            .union(Bits::SYS_RESOURCE)
+            .union(Bits::SYS_TTY_CONFIG),
+    );
+
+    /// The capability of this name (`CAP_SYS_TIME`, in letters of either case)
+    /// or number, as systemd's `capability_from_name` reads it.
+    pub fn named(name: &str) -> Option<Self> {
+        if let Ok(number) = name.parse::<u32>() {
+            return one(number).map(Self);
         }
-        if *network != Network::Host {
-            set.insert(Capability::CAP_NET_ADMIN);
-        }
-        set
+        let name = name.to_ascii_uppercase();
+        Bits::from_name(name.strip_prefix("CAP_")?).map(Self)
     }
 
     /// What a process can ever get: `CapBnd` of its status
@@ -68,42 +73,77 @@ impl CapabilitySet {
             .lines()
             .find_map(|line| line.strip_prefix("CapBnd:"))
             .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-            .map(Self)
+            .map(|mask| Self(Bits::from_bits_retain(mask)))
             .ok_or_else(|| io::Error::other(format!("{path} has no CapBnd")))
     }
 
-    /// Adds one capability.
-    pub fn insert(&mut self, capability: Capability) {
-        self.0 |= capability.bitmask();
+    /// Those of either set.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 
-    /// Whether the capability is in the set.
-    pub fn contains(self, capability: Capability) -> bool {
-        self.0 & capability.bitmask() != 0
+    /// Those that the other set lacks.
+    #[must_use]
+    pub fn without(self, other: Self) -> Self {
+        Self(self.0 - other.0)
     }
 
-    fn iter(self) -> impl Iterator<Item = Capability> {
-        caps::all().into_iter().filter(move |c| self.contains(*c))
+    /// Whether all of the other set are in this one.
+    pub fn contains(self, other: Self) -> bool {
+        self.0.contains(other.0)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.0.is_empty()
     }
 
     /// Takes every other capability out of the calling thread's bounding and
-    /// inheritable sets. What the kernel does not know, or what is gone
-    /// already, needs no dropping.
-    pub(crate) fn bound_thread(self) -> Result<(), caps::errors::CapsError> {
-        for capability in caps::read(None, CapSet::Bounding)? {
-            if !self.contains(capability) {
-                caps::drop(None, CapSet::Bounding, capability)?;
+    /// inheritable sets. By number, because the kernel may know capabilities
+    /// that nobody here has a name for; what is gone already needs no dropping,
+    /// and no capability to drop it.
+    pub(crate) fn bound_thread(self) -> rustix::io::Result<()> {
+        for capability in (0..u64::BITS).filter_map(one) {
+            match rustix::thread::capability_is_in_bounding_set(capability) {
+                Ok(true) if !self.0.contains(capability) => {
+                    rustix::thread::remove_capability_from_bounding_set(capability)?;
+                }
+                Ok(_) => {}
+                // The kernel has no more.
+                Err(Errno::INVAL) => break,
+                Err(errno) => return Err(errno),
             }
         }
-        caps::clear(None, CapSet::Ambient)?;
-        caps::clear(None, CapSet::Inheritable)
+        rustix::thread::clear_ambient_capability_set()?;
+        let mut sets = rustix::thread::capabilities(None)?;
+        sets.inheritable = Bits::empty();
+        rustix::thread::set_capabilities(None, sets)
     }
+
+    /// Lets the calling thread hand these on to the programs that it executes,
+    /// whoever runs them (`man 7 capabilities`, "Ambient").
+    pub(crate) fn make_ambient(self) -> rustix::io::Result<()> {
+        let mut sets = rustix::thread::capabilities(None)?;
+        sets.inheritable |= self.0;
+        rustix::thread::set_capabilities(None, sets)?;
+        for capability in self.0.iter() {
+            rustix::thread::configure_capability_in_ambient_set(capability, true)?;
+        }
+        Ok(())
+    }
+}
+
+/// The capability of this number.
+fn one(number: u32) -> Option<Bits> {
+    1_u64.checked_shl(number).map(Bits::from_bits_retain)
 }
 
 impl From<CapabilitySet> for Vec<String> {
     fn from(set: CapabilitySet) -> Self {
-        set.iter()
-            .map(|capability| capability.to_string())
+        set.0
+            .iter_names()
+            .map(|(name, _)| format!("CAP_{name}"))
             .collect()
     }
 }
@@ -119,14 +159,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_private_network_may_be_administered() {
-        let private = CapabilitySet::default_for(&Network::Private);
-        let host = CapabilitySet::default_for(&Network::Host);
-        assert!(private.contains(Capability::CAP_NET_ADMIN));
-        assert!(!host.contains(Capability::CAP_NET_ADMIN));
-        assert!(host.contains(Capability::CAP_SYS_ADMIN));
-        assert!(!private.contains(Capability::CAP_SYS_MODULE));
-        assert!(!private.contains(Capability::CAP_SYS_TIME));
-        assert!(!private.contains(Capability::CAP_SYS_RAWIO));
+    fn capabilities_have_names_and_numbers() {
+        let time = CapabilitySet::named("CAP_SYS_TIME");
+        assert_eq!(
+            time.map(|set| set.to_string()).as_deref(),
+            Some("CAP_SYS_TIME")
+        );
+        assert_eq!(CapabilitySet::named("cap_sys_time"), time);
+        assert_eq!(CapabilitySet::named("25"), time);
+        for bad in ["", "SYS_TIME", "CAP_", "CAP_FLY", "64", "-1", "all"] {
+            assert_eq!(CapabilitySet::named(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_system_gets_nothing_of_the_hosts_hardware() {
+        for name in [
+            "CAP_NET_ADMIN",
+            "CAP_SYS_MODULE",
+            "CAP_SYS_TIME",
+            "CAP_SYS_RAWIO",
+        ] {
+            let capability = CapabilitySet::named(name).expect(name);
+            assert!(!CapabilitySet::SYSTEM.contains(capability), "{name}");
+            assert!(CapabilitySet::ALL.contains(capability), "{name}");
+        }
+        assert_eq!(Vec::from(CapabilitySet::SYSTEM).len(), 26);
     }
 }

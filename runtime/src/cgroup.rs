@@ -2,12 +2,10 @@
 //! it is the whole tree and on those where it stands beside version 1.
 
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
-
-use crate::device_filter;
 
 /// Where the host has its cgroup2 tree: unified or hybrid.
 const MOUNT_POINTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
@@ -101,13 +99,6 @@ impl Cgroup {
             }
         }
     }
-}
-
-/// Keeps the processes of a payload's group from all devices but those that
-/// every container may use.
-pub fn confine_devices(payload: BorrowedFd<'_>) -> io::Result<()> {
-    // Inside another container nobody can; its own filter holds for both.
-    device_filter::attach(payload).map(drop)
 }
 
 /// Gives the groups below all that this group has to give.

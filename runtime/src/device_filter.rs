@@ -8,20 +8,30 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-/// Character devices that a container may use, by major and minor number
-/// (kernel documentation, admin-guide/devices): what `DevicePolicy=closed`
-/// allows (`man 5 systemd.resource-control`), and tunnels.
-const ALLOWED: [(i32, Option<i32>); 9] = [
-    (1, Some(3)),    // null
-    (1, Some(5)),    // zero
-    (1, Some(7)),    // full
-    (1, Some(8)),    // random
-    (1, Some(9)),    // urandom
-    (5, Some(0)),    // tty
-    (5, Some(2)),    // ptmx
-    (136, None),     // pts/0 to pts/255
-    (10, Some(200)), // net/tun
+use crate::spec::{Device, DeviceAccess, DeviceKind};
+
+/// Devices that every container may use: what `DevicePolicy=closed` allows
+/// (`man 5 systemd.resource-control`), and tunnels.
+pub(crate) const EVERYBODYS: [Device; 9] = [
+    character(1, Some(3)),    // null
+    character(1, Some(5)),    // zero
+    character(1, Some(7)),    // full
+    character(1, Some(8)),    // random
+    character(1, Some(9)),    // urandom
+    character(5, Some(0)),    // tty
+    character(5, Some(2)),    // ptmx
+    character(136, None),     // pts/0 to pts/255
+    character(10, Some(200)), // net/tun
 ];
+
+const fn character(major: u32, minor: Option<u32>) -> Device {
+    Device {
+        kind: DeviceKind::Character,
+        major,
+        minor,
+        access: DeviceAccess::ALL,
+    }
+}
 
 /// One instruction (`struct bpf_insn` of `linux/bpf.h`).
 #[repr(C)]
@@ -36,66 +46,100 @@ struct Instruction {
 // Opcodes of `linux/bpf_common.h` and `linux/bpf.h`.
 const LOAD_WORD: u8 = 0x61; // BPF_LDX | BPF_MEM | BPF_W
 const AND: u8 = 0x57; // BPF_ALU64 | BPF_AND | BPF_K
-const JUMP_IF_EQUAL: u8 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
+const SHIFT_RIGHT: u8 = 0x77; // BPF_ALU64 | BPF_RSH | BPF_K
 const JUMP_UNLESS_EQUAL: u8 = 0x55; // BPF_JMP | BPF_JNE | BPF_K
+const JUMP_IF_ANY_BIT: u8 = 0x45; // BPF_JMP | BPF_JSET | BPF_K
 const MOVE: u8 = 0xb7; // BPF_ALU64 | BPF_MOV | BPF_K
 const EXIT: u8 = 0x95; // BPF_JMP | BPF_EXIT
 
-/// `BPF_DEVCG_DEV_CHAR`: in the lower half of the context's first word.
+// Numbers of `linux/bpf.h`. The kind is in the lower half of the context's
+// first word, what is to be done with the device in the upper.
+const BLOCK_DEVICE: i32 = 1;
 const CHARACTER_DEVICE: i32 = 2;
+const MAKE: i32 = 1;
+const READ: i32 = 2;
+const WRITE: i32 = 4;
 
 // The program's registers: the context comes in 1, the answer leaves in 0.
 const ANSWER: u8 = 0;
 const CONTEXT: u8 = 1;
-const TYPE: u8 = 2;
+const KIND: u8 = 2;
 const MAJOR: u8 = 3;
 const MINOR: u8 = 4;
+const ACCESS: u8 = 5;
 
 /// The program: 1 for what is allowed, 0 for all else.
-fn program() -> Vec<Instruction> {
-    let instruction = |code, to: u8, from: u8, offset, immediate| Instruction {
-        code,
-        registers: from << 4 | to,
-        offset,
-        immediate,
-    };
+fn program(allowed: &[Device]) -> Vec<Instruction> {
     // Offsets of `struct bpf_cgroup_dev_ctx`.
     let load = |to, offset| instruction(LOAD_WORD, to, CONTEXT, offset, 0);
-    let skip_unless =
-        |register, value, count| instruction(JUMP_UNLESS_EQUAL, register, 0, count, value);
-    let answer = |value| {
-        [
-            instruction(MOVE, ANSWER, 0, 0, value),
-            instruction(EXIT, 0, 0, 0, 0),
-        ]
-    };
     let mut program = vec![
-        load(TYPE, 0),
-        instruction(AND, TYPE, 0, 0, 0xffff),
+        load(KIND, 0),
+        load(ACCESS, 0),
         load(MAJOR, 4),
         load(MINOR, 8),
-        instruction(JUMP_IF_EQUAL, TYPE, 0, 2, CHARACTER_DEVICE),
+        instruction(AND, KIND, 0, 0, 0xffff),
+        instruction(SHIFT_RIGHT, ACCESS, 0, 0, 16),
     ];
-    program.extend(answer(0));
-    for (major, minor) in ALLOWED {
-        match minor {
-            Some(minor) => {
-                program.push(skip_unless(MAJOR, major, 3));
-                program.push(skip_unless(MINOR, minor, 2));
-            }
-            None => program.push(skip_unless(MAJOR, major, 2)),
-        }
-        program.extend(answer(1));
+    for device in allowed {
+        program.extend(allow(device));
     }
     program.extend(answer(0));
     program
 }
 
+/// Answers 1 if it is this device that somebody wants, and nothing with it that
+/// is not granted; else goes on behind.
+fn allow(device: &Device) -> Vec<Instruction> {
+    let kind = match device.kind {
+        DeviceKind::Character => CHARACTER_DEVICE,
+        DeviceKind::Block => BLOCK_DEVICE,
+    };
+    let DeviceAccess { read, write, make } = device.access;
+    let refused = [(read, READ), (write, WRITE), (make, MAKE)]
+        .iter()
+        .filter(|(granted, _)| !granted)
+        .fold(0, |all, (_, bit)| all | bit);
+    let mut conditions = vec![
+        (JUMP_UNLESS_EQUAL, KIND, kind),
+        (JUMP_UNLESS_EQUAL, MAJOR, device.major.cast_signed()),
+    ];
+    if let Some(minor) = device.minor {
+        conditions.push((JUMP_UNLESS_EQUAL, MINOR, minor.cast_signed()));
+    }
+    conditions.push((JUMP_IF_ANY_BIT, ACCESS, refused));
+    let granted = answer(1);
+    let length = conditions.len() + granted.len();
+    let conditions = conditions.into_iter().enumerate();
+    conditions
+        .map(|(index, (jump, register, value))| {
+            let behind = (length - index - 1) as i16;
+            instruction(jump, register, 0, behind, value)
+        })
+        .chain(granted)
+        .collect()
+}
+
+fn answer(value: i32) -> [Instruction; 2] {
+    [
+        instruction(MOVE, ANSWER, 0, 0, value),
+        instruction(EXIT, 0, 0, 0, 0),
+    ]
+}
+
+fn instruction(code: u8, to: u8, from: u8, offset: i16, immediate: i32) -> Instruction {
+    Instruction {
+        code,
+        registers: from << 4 | to,
+        offset,
+        immediate,
+    }
+}
+
 /// Attaches the filter to a cgroup: for it and all below it. Returns false
 /// where the kernel lets nobody attach one: inside another container, whose
 /// own filter then holds.
-pub(crate) fn attach(cgroup: BorrowedFd<'_>) -> io::Result<bool> {
-    match load().and_then(|program| attach_program(&program, cgroup)) {
+pub(crate) fn attach(cgroup: BorrowedFd<'_>, allowed: &[Device]) -> io::Result<bool> {
+    match load(&program(allowed)).and_then(|program| attach_program(&program, cgroup)) {
         Ok(()) => Ok(true),
         Err(error) if matches!(error.raw_os_error(), Some(libc::EPERM | libc::ENOSYS)) => Ok(false),
         Err(error) => Err(error),
@@ -129,8 +173,7 @@ struct Attach {
     flags: u32,
 }
 
-fn load() -> io::Result<OwnedFd> {
-    let program = program();
+fn load(program: &[Instruction]) -> io::Result<OwnedFd> {
     let attributes = Load {
         program_type: BPF_PROG_TYPE_CGROUP_DEVICE,
         instruction_count: program.len() as u32,

@@ -99,7 +99,7 @@ fn become_login(
     let user = Account::of_root(&Root::open(Path::new("/"))?)?;
     rustix::thread::set_thread_groups(&[rustix::fs::Gid::ROOT])?;
     rustix::process::chdir(&user.home).or_else(|_| rustix::process::chdir("/"))?;
-    perform::bound(entry.capabilities)?;
+    entry.capabilities.bound_thread()?;
     seccomp::filter_system_calls()?;
     perform::reset_signals()?;
     Err(perform::exec_as(

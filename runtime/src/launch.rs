@@ -4,7 +4,7 @@
 //! supervisor                         child
 //! clone3 ──────────────────────────▶ performs the plan
 //!        ◀── the console's other end ──
-//! confines the devices,
+//! does its own steps,
 //! furnishes the network
 //!        ── go ────────────────────▶ execs init
 //!        ◀── the socket closes ─────── (CLOEXEC: init runs)
@@ -88,6 +88,14 @@ fn perform(plan: &Plan, supervisor: &ChildEnd) {
 }
 
 impl Starting {
+    /// Does the supervisor's steps of the plan; `cgroup` is the one that the
+    /// child was born into.
+    pub fn prepare(&self, plan: &Plan, cgroup: BorrowedFd<'_>) -> Result<(), LaunchError> {
+        plan.host_steps
+            .iter()
+            .try_for_each(|step| step.perform(&self.init, cgroup))
+    }
+
     /// The child's network namespace.
     pub fn network_namespace(&self) -> io::Result<OwnedFd> {
         // The child is not reaped, so the pid is its own.

@@ -11,14 +11,18 @@
 pub mod capabilities;
 pub mod cgroup;
 pub mod console;
+pub mod cpus;
 mod device_filter;
 pub mod enter;
 mod handshake;
+mod host_step;
 pub mod launch;
+pub mod limits;
 mod mount;
 pub mod notify;
 mod passwd;
 mod perform;
+pub mod personality;
 mod plan;
 pub mod process;
 pub mod rooted;
@@ -26,6 +30,10 @@ pub mod seccomp;
 mod spec;
 mod step;
 
+pub use host_step::HostStep;
 pub use plan::{CONTAINER_MANAGER, Plan, plan};
-pub use spec::{Bind, Content, Directory, Id128, Init, Mount, Network, ResolvConf, Spec};
-pub use step::{Attributes, Namespace, Origin, Propagation, Step};
+pub use spec::{
+    Bind, Content, Device, DeviceAccess, DeviceKind, Directory, Id128, Init, Mount, Network,
+    Privileges, ResolvConf, Resources, Spec,
+};
+pub use step::{Attributes, Namespace, Origin, ProcessStep, Propagation, Step};

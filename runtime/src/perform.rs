@@ -6,18 +6,19 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use nix::sys::signal::{SigHandler, SigSet, Signal};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::mount::{UnmountFlags, unmount};
-use rustix::process::{Resource, Rlimit};
 use rustix::thread::UnshareFlags;
 
-use crate::capabilities::CapabilitySet;
 use crate::console::Pty;
 use crate::handshake::ChildEnd;
+use crate::mount;
 use crate::rooted::Root;
 use crate::step::{INACCESSIBLE_DIRECTORY, INACCESSIBLE_FILE, Origin, Step};
-use crate::{mount, seccomp};
+
+mod process;
+
+pub(crate) use process::reset_signals;
 
 /// What the child holds on to between steps.
 pub(crate) struct Child<'a> {
@@ -122,15 +123,9 @@ impl<'a> Child<'a> {
                 rustix::process::chdir("/")?;
                 self.host = None;
             }
-            Step::Hostname { name } => rustix::system::sethostname(name.as_bytes())?,
-            Step::ResourceLimits {
-                open_files_soft,
-                open_files_hard,
-            } => limit_open_files(*open_files_soft, *open_files_hard)?,
-            Step::BoundingSet { keep } => bound(*keep)?,
-            Step::Seccomp => seccomp::filter_system_calls()?,
             Step::AwaitSupervisor => self.supervisor.await_go()?,
-            Step::ResetSignals => reset_signals()?,
+            Step::WorkingDirectory { path } => rustix::process::chdir(path)?,
+            Step::Process(step) => process::perform(step)?,
             Step::Exec {
                 program,
                 arguments,
@@ -226,41 +221,6 @@ fn set_mode(path: OwnedFd, mode: u32) -> io::Result<()> {
         Mode::empty(),
     )?;
     Ok(rustix::fs::fchmod(by_handle, Mode::from_raw_mode(mode))?)
-}
-
-fn limit_open_files(soft: u64, hard: u64) -> io::Result<()> {
-    let callers = rustix::process::getrlimit(Resource::Nofile).maximum;
-    let may_raise = caps::has_cap(
-        None,
-        caps::CapSet::Effective,
-        caps::Capability::CAP_SYS_RESOURCE,
-    )
-    .map_err(io::Error::other)?;
-    let hard = match callers {
-        Some(callers) if !may_raise => hard.min(callers),
-        _ => hard,
-    };
-    let limit = Rlimit {
-        current: Some(soft.min(hard)),
-        maximum: Some(hard),
-    };
-    Ok(rustix::process::setrlimit(Resource::Nofile, limit)?)
-}
-
-pub(crate) fn bound(keep: CapabilitySet) -> io::Result<()> {
-    keep.bound_thread().map_err(io::Error::other)
-}
-
-/// What the caller ignores stays ignored through execve (`man 2 execve`), and a
-/// Rust program ignores SIGPIPE from its start.
-pub(crate) fn reset_signals() -> io::Result<()> {
-    for signal in Signal::iterator() {
-        if !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP) {
-            // SAFETY: takes a handler away and installs none.
-            unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) }?;
-        }
-    }
-    Ok(SigSet::empty().thread_set_mask()?)
 }
 
 fn exec(program: &Path, arguments: &[String], environment: &[(String, String)]) -> io::Error {

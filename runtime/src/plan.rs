@@ -6,15 +6,19 @@
 
 use serde::Serialize;
 
+use crate::device_filter;
+use crate::host_step::HostStep;
 use crate::spec::{Network, ResolvConf, Spec};
 use crate::step::{Attributes, Namespace, Propagation, Step};
 
 mod api_file_systems;
 mod mounts;
+mod process;
 mod steps;
 
 use api_file_systems::{dev, proc, run, sys};
 use mounts::mounted;
+use process::{restrict, start_init};
 use steps::mount;
 
 /// How a container comes to life.
@@ -22,7 +26,9 @@ use steps::mount;
 pub struct Plan {
     /// Namespaces that `clone3` makes for the child.
     pub namespaces: Vec<Namespace>,
-    /// What the child does in them, in this order.
+    /// What the supervisor does for the child meanwhile.
+    pub host_steps: Vec<HostStep>,
+    /// What the child does in its namespaces, in this order.
     pub steps: Vec<Step>,
 }
 
@@ -59,11 +65,34 @@ pub fn plan(spec: &Spec) -> Plan {
         // Last, and both at once: as long as the host's tree is mounted over the
         // new root, `..` of that root leads into it, `RESOLVE_IN_ROOT` or not.
         vec![Step::PivotRoot, Step::DetachHost],
+        vec![Step::SetPropagation {
+            propagation: Propagation::Shared,
+        }],
         restrict(spec),
         start_init(spec),
     ]
     .concat();
-    Plan { namespaces, steps }
+    Plan {
+        namespaces,
+        host_steps: host_steps(spec),
+        steps,
+    }
+}
+
+fn host_steps(spec: &Spec) -> Vec<HostStep> {
+    let devices = device_filter::EVERYBODYS.into_iter();
+    let mut steps = vec![
+        HostStep::DeviceFilter {
+            devices: devices.chain(spec.devices.iter().copied()).collect(),
+        },
+        HostStep::Limits {
+            limits: spec.resources.limits.clone(),
+        },
+    ];
+    if let Some(adjust) = spec.resources.oom_score_adjust {
+        steps.push(HostStep::OomScore { adjust });
+    }
+    steps
 }
 
 fn enter_root(spec: &Spec) -> Vec<Step> {
@@ -112,59 +141,12 @@ fn resolv_conf(change: &ResolvConf) -> Option<Step> {
     }
 }
 
-fn restrict(spec: &Spec) -> Vec<Step> {
-    vec![
-        Step::SetPropagation {
-            propagation: Propagation::Shared,
-        },
-        Step::Hostname {
-            name: spec.hostname.clone(),
-        },
-        // What systemd gives its services, and the kernel its first process
-        // (`man 5 systemd-system.conf`, DefaultLimitNOFILE=).
-        Step::ResourceLimits {
-            open_files_soft: 1024,
-            open_files_hard: 524_288,
-        },
-        Step::BoundingSet {
-            keep: spec.capabilities,
-        },
-        Step::Seccomp,
-    ]
-}
-
-fn start_init(spec: &Spec) -> Vec<Step> {
-    let interface = [
-        ("container", CONTAINER_MANAGER.to_owned()),
-        ("container_uuid", spec.machine_id.hyphenated()),
-        ("NOTIFY_SOCKET", format!("{RUN_HOST}/notify")),
-        ("TERM", "linux".to_owned()),
-        ("HOME", "/root".to_owned()),
-        ("USER", "root".to_owned()),
-        ("LOGNAME", "root".to_owned()),
-    ];
-    let interface = interface.map(|(key, value)| (key.to_owned(), value));
-    let environment = interface
-        .into_iter()
-        .chain(spec.init.environment.iter().cloned())
-        .collect();
-    vec![
-        Step::AwaitSupervisor,
-        Step::ResetSignals,
-        Step::Exec {
-            program: spec.init.program.clone(),
-            arguments: spec.init.arguments.clone(),
-            environment,
-        },
-    ]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::capabilities::CapabilitySet;
-    use crate::spec::{Bind, Content, Id128, Init, Mount};
-    use crate::step::Origin;
+    use crate::spec::{Bind, Content, Id128, Init, Mount, Privileges, Resources};
+    use crate::step::{Origin, ProcessStep};
     use std::path::Path;
 
     fn spec(network: Network) -> Spec {
@@ -185,11 +167,23 @@ mod tests {
                 program: "/init".into(),
                 arguments: Vec::new(),
                 environment: Vec::new(),
+                working_directory: "/".into(),
             },
             hostname: "foo".to_owned(),
             machine_id: Id128::from_random_bytes([1; 16]),
             boot_id: Id128::from_random_bytes([2; 16]),
-            capabilities: CapabilitySet::default_for(&network),
+            privileges: Privileges {
+                bounding: CapabilitySet::SYSTEM,
+                ambient: CapabilitySet::NONE,
+                no_new_privileges: false,
+            },
+            resources: Resources {
+                limits: Vec::new(),
+                oom_score_adjust: None,
+                cpus: None,
+                personality: None,
+            },
+            devices: Vec::new(),
             network,
             tty_gid: 3,
             resolv_conf: ResolvConf::Leave,
@@ -233,8 +227,10 @@ mod tests {
     #[test]
     fn init_has_no_more_than_the_plan_leaves_it() {
         let steps = plan(&spec(Network::Private)).steps;
-        let bounded = position(&steps, |step| matches!(step, Step::BoundingSet { .. }));
-        let filtered = position(&steps, |step| *step == Step::Seccomp);
+        let bounded = position(&steps, |step| {
+            matches!(step, Step::Process(ProcessStep::BoundingSet { .. }))
+        });
+        let filtered = position(&steps, |step| *step == Step::Process(ProcessStep::Seccomp));
         let last_mount = steps
             .iter()
             .rposition(|step| matches!(step, Step::Mount { .. } | Step::Bind { .. }))

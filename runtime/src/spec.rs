@@ -5,11 +5,13 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::capabilities::CapabilitySet;
-
+mod devices;
 mod mounts;
+mod process;
 
+pub use devices::{Device, DeviceAccess, DeviceKind};
 pub use mounts::{Bind, Content, Mount};
+pub use process::{Init, Privileges, Resources};
 
 /// Everything the runtime needs to know to start one container.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,8 +36,12 @@ pub struct Spec {
     pub boot_id: Id128,
     /// Which network the container sees.
     pub network: Network,
-    /// The bounding set: what root inside can ever do.
-    pub capabilities: CapabilitySet,
+    /// What init may do.
+    pub privileges: Privileges,
+    /// What init may use.
+    pub resources: Resources,
+    /// Devices that can be opened beside those that every container has.
+    pub devices: Vec<Device>,
     /// Group that owns terminals inside.
     pub tty_gid: u32,
     /// What becomes of the container's `/etc/resolv.conf`.
@@ -51,17 +57,6 @@ pub struct Directory {
     pub path: PathBuf,
     /// Permission bits, set even where the directory exists.
     pub mode: u32,
-}
-
-/// The process that becomes PID 1.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Init {
-    /// Absolute path inside.
-    pub program: PathBuf,
-    /// Arguments, without the program's own name.
-    pub arguments: Vec<String>,
-    /// Environment beside what the Container Interface demands.
-    pub environment: Vec<(String, String)>,
 }
 
 /// What a start does to the container's `/etc/resolv.conf`.

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::capabilities::CapabilitySet;
+mod process;
+
+pub use process::ProcessStep;
 
 /// A kind of namespace (`man 7 namespaces`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -142,29 +144,13 @@ pub enum Step {
     Console,
     /// The host's tree goes.
     DetachHost,
-    /// The host name.
-    Hostname {
-        /// At most 64 bytes.
-        name: String,
-    },
-    /// Limits of a host's first process, instead of those of whoever called.
-    ResourceLimits {
-        /// Soft limit of open files.
-        open_files_soft: u64,
-        /// Hard limit of open files, unless the caller's is lower.
-        open_files_hard: u64,
-    },
-    /// Nothing else can ever be gained.
-    BoundingSet {
-        /// What remains.
-        keep: CapabilitySet,
-    },
-    /// System calls of the whole kernel answer as if it lacked them.
-    Seccomp,
     /// Until the supervisor has confined the devices and furnished the network.
     AwaitSupervisor,
-    /// Signals as a process at boot has them: none ignored, none blocked.
-    ResetSignals,
+    /// The directory that init starts in.
+    WorkingDirectory {
+        /// Path inside.
+        path: PathBuf,
+    },
     /// The container's first program.
     Exec {
         /// Path inside.
@@ -174,6 +160,9 @@ pub enum Step {
         /// The whole environment.
         environment: Vec<(String, String)>,
     },
+    /// What the child does to itself.
+    #[serde(untagged)]
+    Process(ProcessStep),
 }
 
 /// Where a bound tree comes from.
@@ -276,13 +265,10 @@ impl Step {
             Self::Restrict { .. } => "mount_setattr(2)",
             Self::Console => "pty(7)",
             Self::DetachHost => "umount2(2), MNT_DETACH",
-            Self::Hostname { .. } => "sethostname(2)",
-            Self::ResourceLimits { .. } => "setrlimit(2)",
-            Self::BoundingSet { .. } => "capabilities(7)",
-            Self::Seccomp => "seccomp(2)",
             Self::AwaitSupervisor => "read(2)",
-            Self::ResetSignals => "sigaction(2), sigprocmask(2)",
+            Self::WorkingDirectory { .. } => "chdir(2)",
             Self::Exec { .. } => "execve(2)",
+            Self::Process(step) => step.manual(),
         }
     }
 }
@@ -360,33 +346,18 @@ impl fmt::Display for Step {
             }
             Self::Console => write!(f, "open a terminal as /dev/console and standard streams"),
             Self::DetachHost => write!(f, "detach the host's file systems"),
-            Self::Hostname { name } => write!(f, "set host name {name}"),
-            Self::ResourceLimits {
-                open_files_soft,
-                open_files_hard,
-            } => write!(
-                f,
-                "limit open files to {open_files_soft}, at most {open_files_hard}"
-            ),
-            Self::BoundingSet { keep } => write!(f, "drop all capabilities but {keep}"),
-            Self::Seccomp => {
-                write!(f, "refuse ")?;
-                for denied in crate::seccomp::DENIED {
-                    write!(f, "{} ", denied.name)?;
-                }
-                write!(f, "and audit sockets")
-            }
             Self::AwaitSupervisor => write!(
                 f,
                 "wait until the supervisor has furnished network and cgroup"
             ),
-            Self::ResetSignals => write!(f, "ignore and block no signal"),
+            Self::WorkingDirectory { path } => write!(f, "go to {}", path.display()),
             Self::Exec {
                 program, arguments, ..
             } => {
                 write!(f, "execute {}", program.display())?;
                 arguments.iter().try_for_each(|word| write!(f, " {word}"))
             }
+            Self::Process(step) => step.fmt(f),
         }
     }
 }

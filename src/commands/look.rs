@@ -97,6 +97,7 @@ pub fn explain(container: &Container, json: bool) -> Result<()> {
         let whole = serde_json::json!({
             "container": container.name().as_str(),
             "namespaces": plan.namespaces,
+            "host_steps": plan.host_steps,
             "network": network,
             "steps": plan.steps,
         });
@@ -125,8 +126,12 @@ fn explanation(
         &format!("into new namespaces: {}", namespaces.join(", ")),
         "clone(2), namespaces(7)",
     )?;
+    writeln!(out, "\nThe supervisor meanwhile:")?;
+    for (step, number) in plan.host_steps.iter().zip(1..) {
+        line(out, number, &step.to_string(), step.manual())?;
+    }
     if !network.is_empty() {
-        writeln!(out, "\nThe supervisor furnishes the network meanwhile:")?;
+        writeln!(out, "\nIt furnishes the network:")?;
         for (step, number) in network.iter().zip(1..) {
             line(out, number, &step.to_string(), step.manual())?;
         }

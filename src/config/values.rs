@@ -7,6 +7,7 @@ use std::time::Duration;
 use netns::firewall::{Forward, Protocol};
 use netns::ipnet::{Ipv4Net, Ipv6Net};
 use netns::{Bridge, ExtraVeth, HostInterface, InterfaceName, MacAddress, Veth};
+use runtime::capabilities::CapabilitySet;
 
 /// A value, or what would have been one.
 pub type Parsed<T> = Result<T, &'static str>;
@@ -26,6 +27,23 @@ pub fn switch(text: &str) -> Parsed<bool> {
         "1" => Ok(true),
         _ => Err("0 or 1"),
     }
+}
+
+/// What systemd takes for a boolean (`man 7 systemd.syntax`).
+pub fn boolean(text: &str) -> Parsed<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "yes" | "y" | "true" | "t" | "on" => Ok(true),
+        "0" | "no" | "n" | "false" | "f" | "off" => Ok(false),
+        _ => Err("yes or no"),
+    }
+}
+
+/// Separated by commas.
+pub fn capabilities(text: &str) -> Parsed<CapabilitySet> {
+    text.split(',')
+        .map(CapabilitySet::named)
+        .try_fold(CapabilitySet::NONE, |all, one| Some(all.with(one?)))
+        .ok_or("capabilities separated by commas, as CAP_SYS_TIME")
 }
 
 pub fn seconds(text: &str) -> Parsed<Duration> {

@@ -1,0 +1,100 @@
+//! What the supervisor does for its child before init runs, because it takes
+//! the host's privileges: in a user namespace of its own the child lacks them.
+
+use std::fmt;
+use std::io;
+use std::os::fd::BorrowedFd;
+
+use serde::Serialize;
+
+use crate::device_filter;
+use crate::handshake::LaunchError;
+use crate::limits::Limit;
+use crate::process::Process;
+use crate::spec::Device;
+
+/// One thing that the supervisor does.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "step", rename_all = "kebab-case")]
+pub enum HostStep {
+    /// The container's processes open and make no devices but these.
+    DeviceFilter {
+        /// What they may use.
+        devices: Vec<Device>,
+    },
+    /// Limits that init starts with, instead of those of whoever called.
+    Limits {
+        /// Of each resource one.
+        limits: Vec<Limit>,
+    },
+    /// How gladly the kernel kills init when memory runs out.
+    OomScore {
+        /// From -1000 to 1000.
+        adjust: i16,
+    },
+}
+
+impl HostStep {
+    /// The page that describes what is behind the step.
+    pub fn manual(&self) -> &'static str {
+        match self {
+            Self::DeviceFilter { .. } => "bpf(2), BPF_PROG_TYPE_CGROUP_DEVICE",
+            Self::Limits { .. } => "prlimit(2)",
+            Self::OomScore { .. } => "proc_pid_oom_score_adj(5)",
+        }
+    }
+
+    /// Does the step for a child that was born into the group `payload`.
+    pub(crate) fn perform(
+        &self,
+        child: &Process,
+        payload: BorrowedFd<'_>,
+    ) -> Result<(), LaunchError> {
+        self.attempt(child, payload)
+            .map_err(|cause| LaunchError::Step {
+                step: self.to_string(),
+                cause,
+            })
+    }
+
+    fn attempt(&self, child: &Process, payload: BorrowedFd<'_>) -> io::Result<()> {
+        match self {
+            // Inside another container nobody can; its own filter holds for both.
+            Self::DeviceFilter { devices } => device_filter::attach(payload, devices).map(drop),
+            Self::Limits { limits } => {
+                let pid = rustix::process::Pid::from_raw(child.pid);
+                let pid = pid.ok_or(io::ErrorKind::InvalidInput)?;
+                limits.iter().try_for_each(|limit| limit.impose(pid))?;
+                Ok(())
+            }
+            // The child is not reaped, so the pid is its own.
+            Self::OomScore { adjust } => std::fs::write(
+                format!("/proc/{}/oom_score_adj", child.pid),
+                adjust.to_string(),
+            ),
+        }
+    }
+}
+
+impl fmt::Display for HostStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DeviceFilter { devices } => {
+                write!(f, "allow no devices but ")?;
+                list(f, devices, ", ")
+            }
+            Self::Limits { limits } => {
+                write!(f, "limit ")?;
+                list(f, limits, " ")
+            }
+            Self::OomScore { adjust } => {
+                write!(f, "adjust its score for when memory runs out by {adjust}")
+            }
+        }
+    }
+}
+
+fn list(f: &mut fmt::Formatter<'_>, items: &[impl fmt::Display], separator: &str) -> fmt::Result {
+    let words: Vec<_> = items.iter().map(ToString::to_string).collect();
+    f.write_str(&words.join(separator))
+}

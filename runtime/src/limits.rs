@@ -1,0 +1,217 @@
+//! Limits on what a process may use (`man 2 getrlimit`).
+
+use std::fmt;
+use std::io;
+
+use rustix::process::{Pid, Resource as Kind, Rlimit};
+use serde::Serialize;
+
+/// Something that a process uses and that can be limited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(into = "&'static str")]
+pub struct Resource {
+    name: &'static str,
+    kind: Kind,
+}
+
+macro_rules! resources {
+    ($($name:literal $kind:ident;)*) => {
+        &[$(Resource { name: $name, kind: Kind::$kind }),*]
+    };
+}
+
+const RESOURCES: &[Resource] = resources! {
+    "AS" As;
+    "CORE" Core;
+    "CPU" Cpu;
+    "DATA" Data;
+    "FSIZE" Fsize;
+    "LOCKS" Locks;
+    "MEMLOCK" Memlock;
+    "MSGQUEUE" Msgqueue;
+    "NICE" Nice;
+    "NOFILE" Nofile;
+    "NPROC" Nproc;
+    "RSS" Rss;
+    "RTPRIO" Rtprio;
+    "RTTIME" Rttime;
+    "SIGPENDING" Sigpending;
+    "STACK" Stack;
+};
+
+/// What a resource is counted in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Bytes.
+    Bytes,
+    /// Seconds of a processor's time.
+    Seconds,
+    /// Microseconds of a processor's time.
+    Microseconds,
+    /// 20 less the lowest nice value that is allowed.
+    NiceValue,
+    /// Pieces.
+    Number,
+}
+
+impl Resource {
+    /// The resource of this name, without `RLIMIT_` before it.
+    pub fn named(name: &str) -> Option<Self> {
+        RESOURCES
+            .iter()
+            .find(|resource| resource.name == name)
+            .copied()
+    }
+
+    /// What it is counted in (`man 2 getrlimit`).
+    pub fn unit(self) -> Unit {
+        match self.kind {
+            Kind::As
+            | Kind::Core
+            | Kind::Data
+            | Kind::Fsize
+            | Kind::Memlock
+            | Kind::Msgqueue
+            | Kind::Rss
+            | Kind::Stack => Unit::Bytes,
+            Kind::Cpu => Unit::Seconds,
+            Kind::Rttime => Unit::Microseconds,
+            Kind::Nice => Unit::NiceValue,
+            _ => Unit::Number,
+        }
+    }
+}
+
+impl From<Resource> for &'static str {
+    fn from(resource: Resource) -> Self {
+        resource.name
+    }
+}
+
+/// How much of a resource a process may use. `None` is as much as there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Limit {
+    /// What is limited.
+    pub resource: Resource,
+    /// What holds until the process says otherwise, in the resource's unit.
+    pub soft: Option<u64>,
+    /// What it can raise that to.
+    pub hard: Option<u64>,
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = |limit: Option<u64>| match limit {
+            Some(number) => number.to_string(),
+            None => "infinity".to_owned(),
+        };
+        let Self { resource, .. } = self;
+        write!(f, "{}={}", resource.name, words(self.soft))?;
+        if self.soft != self.hard {
+            write!(f, ":{}", words(self.hard))?;
+        }
+        Ok(())
+    }
+}
+
+/// The limits that a first process starts with: those of the kernel
+/// (`INIT_RLIMITS` of its `include/asm-generic/resource.h`), and of open files
+/// what systemd gives its services (`man 5 systemd-system.conf`,
+/// DefaultLimitNOFILE=). The two that the kernel takes from the size of memory
+/// are read off the host's first process, which leaves them alone.
+pub fn of_a_first_process() -> io::Result<Vec<Limit>> {
+    let first = std::fs::read_to_string("/proc/1/limits")?;
+    Ok(RESOURCES
+        .iter()
+        .map(|resource| {
+            let (soft, hard) = match resource.kind {
+                Kind::Core => (Some(0), None),
+                Kind::Memlock => (Some(8 << 20), Some(8 << 20)),
+                Kind::Msgqueue => (Some(819_200), Some(819_200)),
+                Kind::Nice | Kind::Rtprio => (Some(0), Some(0)),
+                Kind::Nofile => (Some(1024), Some(524_288)),
+                Kind::Nproc => named_in(&first, "Max processes"),
+                Kind::Sigpending => named_in(&first, "Max pending signals"),
+                Kind::Stack => (Some(8 << 20), None),
+                _ => (None, None),
+            };
+            Limit {
+                resource: *resource,
+                soft,
+                hard,
+            }
+        })
+        .collect())
+}
+
+/// The soft and the hard limit of a line in `/proc/PID/limits`
+/// (`man 5 proc_pid_limits`).
+fn named_in(limits: &str, name: &str) -> (Option<u64>, Option<u64>) {
+    let numbers = limits.lines().find_map(|line| line.strip_prefix(name));
+    let mut numbers = numbers.unwrap_or_default().split_whitespace();
+    // "unlimited" is no number.
+    let mut next = || numbers.next().and_then(|word| word.parse().ok());
+    (next(), next())
+}
+
+impl Limit {
+    /// Limits a process from outside. Whoever may not raise hard limits
+    /// (CAP_SYS_RESOURCE of the host) leaves them as they are.
+    pub(crate) fn impose(&self, pid: Pid) -> rustix::io::Result<()> {
+        let limit = |soft, hard| Rlimit {
+            current: soft,
+            maximum: hard,
+        };
+        let kind = self.resource.kind;
+        match rustix::process::prlimit(Some(pid), kind, limit(self.soft, self.hard)) {
+            Err(rustix::io::Errno::PERM) => {}
+            answer => return answer.map(drop),
+        }
+        // The child has it from the caller.
+        let callers = rustix::process::getrlimit(kind).maximum;
+        let hard = lower(self.hard, callers);
+        let limit = limit(lower(self.soft, hard), hard);
+        rustix::process::prlimit(Some(pid), kind, limit).map(drop)
+    }
+}
+
+fn lower(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_proc_is_read() {
+        let limits = "Limit                     Soft Limit           Hard Limit           Units     \n\
+                      Max cpu time              unlimited            unlimited            seconds   \n\
+                      Max processes             96365                unlimited            processes \n";
+        assert_eq!(named_in(limits, "Max processes"), (Some(96365), None));
+        assert_eq!(named_in(limits, "Max cpu time"), (None, None));
+        assert_eq!(named_in(limits, "Max something"), (None, None));
+    }
+
+    #[test]
+    fn every_resource_of_the_kernel_is_limited() {
+        let limits = of_a_first_process().expect("readable");
+        assert_eq!(limits.len(), 16);
+        let files = limits
+            .iter()
+            .find(|limit| limit.resource.name == "NOFILE")
+            .expect("it is there");
+        assert_eq!(files.to_string(), "NOFILE=1024:524288");
+    }
+
+    #[test]
+    fn no_limit_is_the_highest() {
+        assert_eq!(lower(None, Some(3)), Some(3));
+        assert_eq!(lower(Some(3), None), Some(3));
+        assert_eq!(lower(Some(3), Some(2)), Some(2));
+        assert_eq!(lower(None, None), None);
+    }
+}

@@ -1,0 +1,45 @@
+//! Which machine a process takes its kernel's for (`man 2 personality`).
+
+use std::fmt;
+use std::io;
+
+use serde::Serialize;
+
+/// A kind of machine that the kernel can pass itself off as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Personality {
+    /// The machine as it is.
+    #[serde(rename = "x86-64")]
+    X86_64,
+    /// Its 32-bit kind: `uname -m` says i686.
+    #[serde(rename = "x86")]
+    X86,
+}
+
+// Numbers of `linux/personality.h`.
+const PER_LINUX: libc::c_ulong = 0;
+const PER_LINUX32: libc::c_ulong = 8;
+
+impl Personality {
+    /// Lets the calling process, and all that it starts, see that machine.
+    pub(crate) fn assume(self) -> io::Result<()> {
+        let persona = match self {
+            Self::X86_64 => PER_LINUX,
+            Self::X86 => PER_LINUX32,
+        };
+        // SAFETY: takes a number only.
+        match unsafe { libc::personality(persona) } {
+            -1 => Err(io::Error::last_os_error()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Personality {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::X86_64 => "x86-64",
+            Self::X86 => "x86",
+        })
+    }
+}

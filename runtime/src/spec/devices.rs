@@ -1,0 +1,70 @@
+//! Devices by their numbers.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// Devices that processes can use, as the kernel counts them (kernel
+/// documentation, admin-guide/devices).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Device {
+    /// Which of the two kinds.
+    pub kind: DeviceKind,
+    /// Number of the driver.
+    pub major: u32,
+    /// Number of one of its devices; `None` stands for all of them.
+    pub minor: Option<u32>,
+    /// What can be done with it.
+    pub access: DeviceAccess,
+}
+
+/// A kind of device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeviceKind {
+    /// Read and written byte after byte.
+    Character,
+    /// Read and written in blocks, as disks are.
+    Block,
+}
+
+/// What can be done with a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct DeviceAccess {
+    /// Open it for reading.
+    pub read: bool,
+    /// Open it for writing.
+    pub write: bool,
+    /// Make a node for it (`man 2 mknod`).
+    pub make: bool,
+}
+
+impl DeviceAccess {
+    /// Everything.
+    pub const ALL: Self = Self {
+        read: true,
+        write: true,
+        make: true,
+    };
+}
+
+/// As `devices.allow` of cgroup version 1 has them (kernel documentation,
+/// admin-guide/cgroup-v1/devices).
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            DeviceKind::Character => 'c',
+            DeviceKind::Block => 'b',
+        };
+        write!(f, "{kind} {}:", self.major)?;
+        match self.minor {
+            Some(minor) => write!(f, "{minor} ")?,
+            None => f.write_str("* ")?,
+        }
+        let DeviceAccess { read, write, make } = self.access;
+        for (granted, letter) in [(read, "r"), (write, "w"), (make, "m")] {
+            f.write_str(if granted { letter } else { "" })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,47 @@
+//! The container's first process: what it is, what it may do, what it may use.
+
+use std::path::PathBuf;
+
+use crate::capabilities::CapabilitySet;
+use crate::cpus::Cpus;
+use crate::limits::Limit;
+use crate::personality::Personality;
+
+/// The process that becomes PID 1.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Init {
+    /// Absolute path inside.
+    pub program: PathBuf,
+    /// Arguments, without the program's own name.
+    pub arguments: Vec<String>,
+    /// Environment beside what the Container Interface demands; the last
+    /// assignment to a variable holds, over the interface's too.
+    pub environment: Vec<(String, String)>,
+    /// Absolute path inside of the directory that it starts in.
+    pub working_directory: PathBuf,
+}
+
+/// What init, and all that it starts, may do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Privileges {
+    /// The bounding set: what root inside can ever do.
+    pub bounding: CapabilitySet,
+    /// What programs get whoever runs them; in the bounding set, too.
+    pub ambient: CapabilitySet,
+    /// Executing a program gives nobody more than they had, be it setuid.
+    pub no_new_privileges: bool,
+}
+
+/// What init, and all that it starts, may use.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resources {
+    /// Limits, of each resource one at most. Others are the caller's.
+    pub limits: Vec<Limit>,
+    /// How gladly the kernel kills it when memory runs out, from -1000 to 1000
+    /// (`man 5 proc_pid_oom_score_adj`); `None` leaves it the caller's.
+    pub oom_score_adjust: Option<i16>,
+    /// Processors to run on; `None` leaves it the caller's.
+    pub cpus: Option<Cpus>,
+    /// The machine that `uname(2)` tells of; `None` leaves it the caller's.
+    pub personality: Option<Personality>,
+}

@@ -1,0 +1,100 @@
+//! What a configuration says of init: how it is run, what it may do and use.
+
+use std::path::PathBuf;
+
+use runtime::Id128;
+use runtime::capabilities::CapabilitySet;
+use runtime::cpus::Cpus;
+use runtime::limits::Limit;
+use runtime::personality::Personality;
+
+use crate::nspawn_flags::{ExecutionFlag, ResourceFlag, SecurityFlag};
+
+/// How init is run.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Execution {
+    /// `--setenv`: variables, the last assignment of each holds. Without a
+    /// value, it is the caller's.
+    pub environment: Vec<(String, Option<String>)>,
+    /// `--chdir`
+    pub working_directory: Option<PathBuf>,
+    /// `--hostname`: it is the container's name otherwise.
+    pub hostname: Option<String>,
+    /// `--uuid`: for a container that has given itself no id yet.
+    pub machine_id: Option<Id128>,
+}
+
+impl Execution {
+    pub(super) fn add(&mut self, flag: ExecutionFlag) {
+        match flag {
+            ExecutionFlag::SetEnvironment(name, value) => self.environment.push((name, value)),
+            ExecutionFlag::WorkingDirectory(path) => self.working_directory = Some(path),
+            ExecutionFlag::Hostname(name) => self.hostname = Some(name),
+            ExecutionFlag::MachineId(id) => self.machine_id = Some(id),
+        }
+    }
+}
+
+/// What programs inside may do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Security {
+    /// `ADDITIONAL_CAPABILITIES`, `--capability`: besides those that every
+    /// container has.
+    pub capabilities: CapabilitySet,
+    /// `--drop-capability`: has the last word.
+    pub drop_capabilities: CapabilitySet,
+    /// `--ambient-capability`
+    pub ambient_capabilities: CapabilitySet,
+    /// `--no-new-privileges`
+    pub no_new_privileges: bool,
+}
+
+impl Default for Security {
+    fn default() -> Self {
+        Self {
+            capabilities: CapabilitySet::NONE,
+            drop_capabilities: CapabilitySet::NONE,
+            ambient_capabilities: CapabilitySet::NONE,
+            no_new_privileges: false,
+        }
+    }
+}
+
+impl Security {
+    pub(super) fn add(&mut self, flag: SecurityFlag) {
+        match flag {
+            SecurityFlag::Capabilities(set) => self.capabilities = self.capabilities.with(set),
+            SecurityFlag::DropCapabilities(set) => {
+                self.drop_capabilities = self.drop_capabilities.with(set);
+            }
+            SecurityFlag::AmbientCapabilities(set) => {
+                self.ambient_capabilities = self.ambient_capabilities.with(set);
+            }
+            SecurityFlag::NoNewPrivileges(set) => self.no_new_privileges = set,
+        }
+    }
+}
+
+/// What programs inside may use.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Resources {
+    /// `--rlimit`: the last of each resource holds.
+    pub limits: Vec<Limit>,
+    /// `--oom-score-adjust`
+    pub oom_score_adjust: Option<i16>,
+    /// `--cpu-affinity`
+    pub cpus: Option<Cpus>,
+    /// `--personality`
+    pub personality: Option<Personality>,
+}
+
+impl Resources {
+    pub(super) fn add(&mut self, flag: ResourceFlag) {
+        match flag {
+            ResourceFlag::Limit(limit) => self.limits.push(limit),
+            ResourceFlag::OomScoreAdjust(score) => self.oom_score_adjust = Some(score),
+            ResourceFlag::Cpus(cpus) => self.cpus = Some(cpus),
+            ResourceFlag::Personality(personality) => self.personality = Some(personality),
+        }
+    }
+}

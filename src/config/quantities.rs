@@ -1,0 +1,166 @@
+//! Limits, sizes and times, as systemd writes them.
+
+use runtime::limits::{Limit, Resource, Unit};
+
+/// A value, or what would have been one.
+type Parsed<T> = Result<T, &'static str>;
+
+/// `LIMIT=SOFT:HARD` or `LIMIT=VALUE` (`man 1 systemd-nspawn`, `--rlimit=`),
+/// with the units that `man 5 systemd.exec` has for `LimitCPU=` and its like.
+pub fn limit(text: &str) -> Parsed<Limit> {
+    let expected = "LIMIT=VALUE or LIMIT=SOFT:HARD, as RLIMIT_NOFILE=1024:4096, with a resource \
+                    of getrlimit(2) and numbers or infinity";
+    let (name, value) = text.split_once('=').ok_or(expected)?;
+    let name = name.strip_prefix("RLIMIT_").unwrap_or(name);
+    let resource = Resource::named(name).ok_or(expected)?;
+    let amount = |text: &str| match text {
+        "infinity" => Ok(None),
+        _ => amount(text, resource.unit()).map(Some).ok_or(expected),
+    };
+    let (soft, hard) = match value.split_once(':') {
+        Some((soft, hard)) => (amount(soft)?, amount(hard)?),
+        None => (amount(value)?, amount(value)?),
+    };
+    if hard.is_some_and(|hard| soft.is_none_or(|soft| soft > hard)) {
+        return Err("LIMIT=SOFT:HARD with SOFT not above HARD");
+    }
+    Ok(Limit {
+        resource,
+        soft,
+        hard,
+    })
+}
+
+fn amount(text: &str, unit: Unit) -> Option<u64> {
+    match unit {
+        Unit::Bytes => bytes(text),
+        // Rounded up: a limit of nothing would be none that anybody means.
+        Unit::Seconds => microseconds(text, SECOND).map(|time| time.div_ceil(SECOND)),
+        Unit::Microseconds => microseconds(text, 1),
+        Unit::NiceValue => nice_limit(text),
+        Unit::Number => whole(text),
+    }
+}
+
+/// A signed nice value, or the number that the kernel has for it (`man 2
+/// getrlimit`, RLIMIT_NICE).
+fn nice_limit(text: &str) -> Option<u64> {
+    if text.starts_with(['+', '-']) {
+        let nice: i64 = text.parse().ok()?;
+        return (-20..=19)
+            .contains(&nice)
+            .then(|| (20 - nice).unsigned_abs());
+    }
+    whole(text).filter(|number| *number <= 40)
+}
+
+/// A size in bytes, with a suffix for multiples of 1024 (`man 5
+/// systemd.resource-control`).
+pub fn bytes(text: &str) -> Option<u64> {
+    const SUFFIXES: [(char, u32); 7] = [
+        ('B', 0),
+        ('K', 10),
+        ('M', 20),
+        ('G', 30),
+        ('T', 40),
+        ('P', 50),
+        ('E', 60),
+    ];
+    let suffix = SUFFIXES
+        .iter()
+        .find_map(|(letter, shift)| Some((text.strip_suffix(*letter)?, *shift)));
+    let (number, shift) = suffix.unwrap_or((text, 0));
+    whole(number)?.checked_mul(1 << shift)
+}
+
+const SECOND: u64 = 1_000_000;
+
+/// A span of time in microseconds, such as `1h30min`; numbers without a unit
+/// are of the one given (`man 7 systemd.time`).
+pub fn microseconds(text: &str, default_unit: u64) -> Option<u64> {
+    if text.is_empty() {
+        return None;
+    }
+    let mut rest = text;
+    let mut sum: u64 = 0;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit());
+        let (number, behind) = rest.split_at(digits.unwrap_or(rest.len()));
+        let letters = behind.find(|c: char| c.is_ascii_digit());
+        let (unit, behind) = behind.split_at(letters.unwrap_or(behind.len()));
+        let unit = match unit {
+            "" => default_unit,
+            unit => time_unit(unit)?,
+        };
+        sum = sum.checked_add(whole(number)?.checked_mul(unit)?)?;
+        rest = behind;
+    }
+    Some(sum)
+}
+
+fn time_unit(name: &str) -> Option<u64> {
+    Some(match name {
+        "us" | "usec" | "µs" => 1,
+        "ms" | "msec" => 1000,
+        "s" | "sec" | "second" | "seconds" => SECOND,
+        "m" | "min" | "minute" | "minutes" => 60 * SECOND,
+        "h" | "hr" | "hour" | "hours" => 3600 * SECOND,
+        "d" | "day" | "days" => 86_400 * SECOND,
+        "w" | "week" | "weeks" => 604_800 * SECOND,
+        _ => return None,
+    })
+}
+
+/// Digits and no sign.
+fn whole(text: &str) -> Option<u64> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| digits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_have_the_units_of_their_resource() {
+        for (text, shown) in [
+            ("NOFILE=100", "NOFILE=100"),
+            ("RLIMIT_NOFILE=100:200", "NOFILE=100:200"),
+            ("CORE=0:infinity", "CORE=0:infinity"),
+            ("AS=infinity", "AS=infinity"),
+            ("AS=1G:2G", "AS=1073741824:2147483648"),
+            ("CPU=90", "CPU=90"),
+            ("CPU=1h30min", "CPU=5400"),
+            ("CPU=1us", "CPU=1"),
+            ("RTTIME=10", "RTTIME=10"),
+            ("RTTIME=1ms", "RTTIME=1000"),
+            ("NICE=+5", "NICE=15"),
+            ("NICE=-5:-10", "NICE=25:30"),
+            ("NICE=7", "NICE=7"),
+        ] {
+            let limit = limit(text).map(|limit| limit.to_string());
+            assert_eq!(limit.as_deref(), Ok(shown), "{text}");
+        }
+        for bad in [
+            "",
+            "NOFILE",
+            "NOFILE=",
+            "NOFILE=1:",
+            "NOFILE=2:1",
+            "NOFILE=infinity:1",
+            "NOFILE=-1",
+            "NOFILE=+1",
+            "NOFILE=1K",
+            "nofile=1",
+            "FLIGHTS=1",
+            "NICE=41",
+            "NICE=+20",
+            "CPU=1fortnight",
+            "CPU=h",
+            "AS=16E",
+            "AS=99999999999999999999",
+        ] {
+            assert!(limit(bad).is_err(), "{bad}");
+        }
+    }
+}

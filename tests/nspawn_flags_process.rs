@@ -1,0 +1,151 @@
+//! `EXTRA_NSPAWN_FLAGS` that are about init: what it may do and use, and what
+//! it is told. Each has its effect here, and under the systemd-nspawn of this
+//! machine the same one.
+
+mod common;
+
+use common::{Host, minimal_system};
+
+/// Flags, what init does under them, and what it prints.
+struct Case {
+    flags: &'static str,
+    script: &'static str,
+    printed: &'static str,
+}
+
+const CASES: &[Case] = &[
+    Case {
+        flags: "--capability=cap_sys_time,CAP_SYS_RAWIO --capability 34 \
+                --drop-capability=CAP_MKNOD,CAP_SYS_RAWIO --ambient-capability=CAP_NET_RAW \
+                --no-new-privileges=on --oom-score-adjust=321 --cpu-affinity=0 --personality=x86",
+        script: "grep -E '^(CapBnd|CapAmb|NoNewPrivs|Cpus_allowed_list):' /proc/1/status
+                 cat /proc/1/oom_score_adj /proc/1/personality
+                 uname -m",
+        printed: "CapBnd:\t00000004f6ecafff\n\
+                  CapAmb:\t0000000000002000\n\
+                  NoNewPrivs:\t1\n\
+                  Cpus_allowed_list:\t0\n\
+                  321\n\
+                  00000008\n\
+                  i686\n",
+    },
+    Case {
+        flags: "--capability=all --drop-capability=all",
+        script: "grep ^CapBnd: /proc/1/status",
+        printed: "CapBnd:\t0000000000000000\n",
+    },
+    Case {
+        flags: "--rlimit=NOFILE=100:200 --rlimit RLIMIT_CORE=1 --rlimit=CORE=0:infinity \
+                --rlimit=CPU=1h --rlimit=AS=1G:2G",
+        script: "grep -E '^Max (open files|core file|cpu time|address)' /proc/1/limits",
+        printed: "Max cpu time              3600                 3600                 seconds   \n\
+                  Max core file size        0                    unlimited            bytes     \n\
+                  Max open files            100                  200                  files     \n\
+                  Max address space         1073741824           2147483648           bytes     \n",
+    },
+    Case {
+        flags: "--setenv=A=1 -E A=2 -EGIVEN --setenv=MISSING -E HOME=/h --hostname=a.b-c \
+                --uuid=01234567-89ab-cdef-0123-456789abcdef --chdir=/usr",
+        script: "echo $A,$GIVEN,${MISSING-unset},$HOME,$USER
+                 hostname
+                 echo $container_uuid
+                 pwd",
+        printed: "2,outside,,/h,root\n\
+                  a.b-c\n\
+                  01234567-89ab-cdef-0123-456789abcdef\n\
+                  /usr\n",
+    },
+];
+
+/// Runs a container whose init this is, to its end; what it printed.
+fn run_here(host: &Host, system: &str, flags: &str) -> String {
+    host.shell(&format!(
+        "mkdir -p $NIXOS_CONTAINER_CONF_DIR $NIXOS_CONTAINER_STATE_DIR/foo/usr
+         cat >$NIXOS_CONTAINER_CONF_DIR/foo.conf <<'END'
+SYSTEM_PATH={system}\nEXTRA_NSPAWN_FLAGS={flags}\nEND
+         GIVEN=outside {} supervise foo </dev/null | tr -d '\\r'
+         rm -r $NIXOS_CONTAINER_STATE_DIR/foo",
+        env!("CARGO_BIN_EXE_nixos-container")
+    ))
+}
+
+/// The same, run by systemd-nspawn.
+fn run_by_nspawn(host: &Host, system: &str, flags: &str) -> String {
+    host.shell(&format!(
+        "root=$(mktemp -d)
+         mkdir $root/usr $root/etc; touch $root/etc/os-release
+         GIVEN=outside SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 \
+             systemd-nspawn --quiet --keep-unit --register=no -M peer -D $root --bind-ro=/nix/store \
+             {flags} {system}/init </dev/null 2>&1 | tr -d '\\r'
+         rm -r $root"
+    ))
+}
+
+#[test]
+fn flags_have_the_effect_that_they_have_with_nspawn() {
+    let host = Host::new();
+    let nspawn = host.shell("command -v systemd-nspawn || true");
+    if nspawn.is_empty() {
+        println!("compared with nothing: no systemd-nspawn; try apt-get install systemd-container");
+    }
+    for case in CASES {
+        let system = host.system_with_init(case.script);
+        assert_eq!(
+            run_here(&host, &system, case.flags),
+            case.printed,
+            "{}",
+            case.flags
+        );
+        if !nspawn.is_empty() {
+            let printed = run_by_nspawn(&host, &system, case.flags);
+            assert_eq!(printed, case.printed, "systemd-nspawn {}", case.flags);
+        }
+    }
+}
+
+#[test]
+fn init_has_the_limits_of_a_first_process_whatever_the_callers_are() {
+    let host = Host::new();
+    let system = host.system_with_init("cat /proc/1/limits");
+    let plain = run_here(&host, &system, "");
+    for limit in [
+        "Max stack size            8388608              unlimited ",
+        "Max core file size        0                    unlimited ",
+        "Max locked memory         8388608              8388608 ",
+        "Max open files            1024 ",
+        "Max msgqueue size         819200               819200 ",
+    ] {
+        assert!(plain.contains(limit), "{limit}: {plain}");
+    }
+    let limited = host.shell(&format!(
+        "ulimit -S -s 1000 -n 77 -v 9999999 -u 500 -c 5
+         mkdir -p $NIXOS_CONTAINER_STATE_DIR/foo
+         {} supervise foo </dev/null | tr -d '\\r'",
+        env!("CARGO_BIN_EXE_nixos-container")
+    ));
+    assert_eq!(limited, plain);
+}
+
+#[test]
+fn a_flag_that_cannot_hold_is_an_error_before_anything_starts() {
+    let host = Host::new();
+    host.create("foo");
+    let conf = host.place("CONF_DIR").join("foo.conf");
+    for (line, error) in [
+        (
+            "ADDITIONAL_CAPABILITIES=CAP_FLY",
+            "ADDITIONAL_CAPABILITIES is \"CAP_FLY\", but must be capabilities separated by \
+             commas, as CAP_SYS_TIME",
+        ),
+        (
+            "EXTRA_NSPAWN_FLAGS=--ambient-capability=CAP_SYS_TIME",
+            "--ambient-capability asks for CAP_SYS_TIME, which the container does not have; add \
+             it with --capability, or remove it from --drop-capability",
+        ),
+    ] {
+        let text = format!("SYSTEM_PATH={}\n{line}\n", minimal_system());
+        host.shell(&format!("cat >{} <<'END'\n{text}END", conf.display()));
+        let stderr = host.fail(1, &["start", "foo"]);
+        assert!(stderr.contains(error), "{line}: {stderr}");
+    }
+}
