@@ -9,7 +9,7 @@ mod look;
 use clap::{Args, Parser, Subcommand};
 
 pub use create::Create;
-pub use inside::Run;
+pub use inside::{Enter, Run};
 pub use life::{DEFAULT_TIMEOUT_STOP, Destroy, Stop, Supervise, Terminate};
 pub use look::{Explain, Logs};
 
@@ -61,8 +61,16 @@ pub enum Command {
     Run(Run),
     /// Log in to a container as root, without a password
     RootLogin(Name),
+    /// Get a shell in a container, or run a command, as the user who calls
+    #[command(after_help = "Examples:
+  sudo nixos-container enter foo                      as the user of foo with your name
+  nixos-container enter foo --root -- /bin/bash
+  nixos-container enter foo --user git --set-env LANG=C -- git gc")]
+    Enter(Enter),
     /// Print a container's address
     ShowIp(Name),
+    /// Print the public key by which a container's SSH server is known
+    ShowHostKey(Name),
     /// Print what a container has written to its console since it was started
     Logs(Logs),
     /// Show, step by step, how a container is started, and the man page of each step

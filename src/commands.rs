@@ -57,11 +57,19 @@ pub fn execute(command: Command) -> Result<ExitCode> {
         }
         Command::Run(run) => {
             require_root()?;
-            return inside::run(&container(run.name), run.command);
+            return inside::run_as_root(&container(run.name), run.command);
         }
         Command::RootLogin(name) => {
             require_root()?;
-            return inside::run(&container(name.name), Vec::new());
+            return inside::run_as_root(&container(name.name), Vec::new());
+        }
+        Command::Enter(enter) => {
+            require_root()?;
+            return inside::enter_as_user(&container(enter.name.clone()), enter);
+        }
+        Command::ShowHostKey(name) => {
+            require_root()?;
+            inside::show_host_key(&container(name.name))?;
         }
         Command::Supervise(supervise) => {
             require_root()?;

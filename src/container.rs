@@ -3,12 +3,13 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use runtime::cgroup::Cgroup;
+use runtime::rooted::Root;
 
 use crate::config::ContainerConfig;
 use crate::control::{Connection, Event, State};
@@ -34,6 +35,19 @@ pub struct Running {
     pub leader: i32,
     /// Pidfd of its init.
     pub leader_fd: OwnedFd,
+}
+
+impl Running {
+    /// Its root directory, with all that is mounted there, as its processes
+    /// see it.
+    pub fn root(&self) -> Result<Root> {
+        let path = format!("/proc/{}/root", self.leader);
+        let opened = Root::open(Path::new(&path)).with_context(|| format!("cannot open {path}"))?;
+        // Alive now, init cannot have left its pid to somebody else before.
+        runtime::process::send_signal(self.leader_fd.as_fd(), 0)
+            .context("the container has just stopped")?;
+        Ok(opened)
+    }
 }
 
 impl Container {
@@ -132,6 +146,12 @@ impl Container {
             create_dir(directory, 0o755)?;
         }
         Ok(())
+    }
+
+    /// Its root directory on the host, as it is while it does not run.
+    pub fn root(&self) -> Result<Root> {
+        let path = self.places.root(&self.name);
+        Root::open(&path).with_context(|| format!("cannot open {}", path.display()))
     }
 
     /// The running container; `None` if it does not run.

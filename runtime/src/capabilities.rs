@@ -1,7 +1,6 @@
 //! Sets of capabilities (`man 7 capabilities`).
 
 use std::fmt;
-use std::io;
 
 use rustix::io::Errno;
 use rustix::thread::CapabilitySet as Bits;
@@ -64,17 +63,11 @@ impl CapabilitySet {
         Bits::from_name(name.strip_prefix("CAP_")?).map(Self)
     }
 
-    /// What a process can ever get: `CapBnd` of its status
+    /// The set of a line of `/proc/PID/status`, such as `CapBnd`
     /// (`man 5 proc_pid_status`).
-    pub fn bounding_of(pid: i32) -> io::Result<Self> {
-        let path = format!("/proc/{pid}/status");
-        let status = std::fs::read_to_string(&path)?;
-        status
-            .lines()
-            .find_map(|line| line.strip_prefix("CapBnd:"))
-            .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-            .map(|mask| Self(Bits::from_bits_retain(mask)))
-            .ok_or_else(|| io::Error::other(format!("{path} has no CapBnd")))
+    pub(crate) fn from_mask(hexadecimal: &str) -> Option<Self> {
+        let mask = u64::from_str_radix(hexadecimal, 16).ok()?;
+        Some(Self(Bits::from_bits_retain(mask)))
     }
 
     /// Those of either set.

@@ -1,35 +1,46 @@
 //! A process into a running container.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
+use rustix::fs::{Gid, Uid};
 use rustix::process::DumpableBehavior;
 use rustix::thread::ThreadNameSpaceType;
 
-use crate::capabilities::CapabilitySet;
+use crate::accounts::{Account, User};
 use crate::console::Pty;
 use crate::handshake::{self, ChildEnd, LaunchError};
-use crate::passwd::Account;
 use crate::perform;
 use crate::process::{self, Process, Side};
 use crate::rooted::Root;
-use crate::seccomp;
+
+mod confinement;
+mod surroundings;
+
+pub use confinement::Confinement;
 
 /// What to run inside, and how.
 #[derive(Debug)]
 pub struct Entry {
+    /// Who it runs as.
+    pub account: Account,
     /// Words to execute from the login shell; none for the shell itself.
     pub command: Vec<OsString>,
-    /// Environment besides what a login sets.
+    /// Environment besides what a login sets. The system's profile may change
+    /// it, as at any login.
     pub environment: Vec<(String, String)>,
+    /// Environment of the command, whatever the profile says. The keys are
+    /// names to a shell.
+    pub set_environment: Vec<(String, String)>,
     /// Which of standard input, output and error become a terminal of the
     /// container's own. The others are the caller's.
     pub terminal_streams: [bool; 3],
-    /// What root may do in there.
-    pub capabilities: CapabilitySet,
+    /// What holds for whoever is inside.
+    pub confinement: Confinement,
 }
 
 /// A process that entered.
@@ -47,7 +58,22 @@ const NAMESPACES: ThreadNameSpaceType = ThreadNameSpaceType::MOUNT
     .union(ThreadNameSpaceType::NETWORK)
     .union(ThreadNameSpaceType::CONTROL_GROUP);
 
-/// Starts root's login shell, or a command from it, in the namespaces of
+/// The user's account in the container with this root; `None` if there is no
+/// such user. Root there is, even before there is an `/etc/passwd`.
+pub fn find_account(container: &Root, user: &User) -> Option<Account> {
+    let read = |path| {
+        let contents = container.read_file(Path::new(path), LONGEST_DATABASE);
+        String::from_utf8_lossy(&contents.unwrap_or_default()).into_owned()
+    };
+    let account = Account::find(&read("/etc/passwd"), &read("/etc/group"), user);
+    let is_root = matches!(user, User::Number(0)) || *user == User::root();
+    account.or_else(|| is_root.then(Account::bare_root))
+}
+
+/// Longest `/etc/passwd` and `/etc/group` that is read, in bytes.
+const LONGEST_DATABASE: u64 = 4 << 20;
+
+/// Starts a user's login shell, or a command from it, in the namespaces of
 /// `leader` (the pidfd of the container's init) and in `cgroup`.
 ///
 /// # Safety
@@ -73,8 +99,14 @@ pub unsafe fn enter(
         }
         Ok(Side::Child) => {
             drop(ours);
-            let Err(cause) = become_login(leader, entry, &theirs);
-            theirs.send_failure("enter the container", &cause);
+            match prepare(leader, entry, &theirs) {
+                Ok(()) => {
+                    let shell =
+                        format!("execute the login shell {}", entry.account.shell.display());
+                    theirs.send_failure(&shell, &exec(entry));
+                }
+                Err(cause) => theirs.send_failure("enter the container", &cause),
+            }
             // SAFETY: ends the child at once, without what the caller
             // registered to be done at its own exit.
             unsafe { libc::_exit(1) }
@@ -82,31 +114,43 @@ pub unsafe fn enter(
     }
 }
 
-fn become_login(
-    leader: BorrowedFd<'_>,
-    entry: &Entry,
-    parent: &ChildEnd,
-) -> io::Result<std::convert::Infallible> {
+/// All that comes before the program itself.
+fn prepare(leader: BorrowedFd<'_>, entry: &Entry, parent: &ChildEnd) -> io::Result<()> {
     // From here on processes inside can see this one; not into it.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    surroundings::take_from_init()?;
+    entry.confinement.take_oom_score()?;
     move_into(leader, NAMESPACES)?;
     // Not in the caller's session: what comes from inside must not get hold of
     // its terminal, and who waits hands signals on to one process group.
     rustix::process::setsid()?;
     if entry.terminal_streams.contains(&true) {
-        take_terminal(entry.terminal_streams, parent)?;
+        take_terminal(entry, parent)?;
     }
-    let user = Account::of_root(&Root::open(Path::new("/"))?)?;
-    rustix::thread::set_thread_groups(&[rustix::fs::Gid::ROOT])?;
-    rustix::process::chdir(&user.home).or_else(|_| rustix::process::chdir("/"))?;
-    entry.capabilities.bound_thread()?;
-    seccomp::filter_system_calls()?;
+    entry.confinement.confine_thread()?;
     perform::reset_signals()?;
-    Err(perform::exec_as(
-        &user.shell,
-        &user.login_arguments(&entry.command),
-        &user.environment(&entry.environment),
-    ))
+    let account = &entry.account;
+    become_user(account)?;
+    Ok(rustix::process::chdir(&account.home).or_else(|_| rustix::process::chdir("/"))?)
+}
+
+/// Returns only if it failed.
+fn exec(entry: &Entry) -> io::Error {
+    perform::exec_as(
+        &entry.account.shell,
+        &login_arguments(entry),
+        &environment(entry),
+    )
+}
+
+/// For anybody but root it takes all capabilities away (`man 7 capabilities`,
+/// "Effect of user ID changes on capabilities").
+fn become_user(account: &Account) -> io::Result<()> {
+    let (uid, gid) = (Uid::from_raw(account.uid), Gid::from_raw(account.gid));
+    let groups: Vec<_> = account.groups.iter().copied().map(Gid::from_raw).collect();
+    rustix::thread::set_thread_groups(&groups)?;
+    rustix::thread::set_thread_res_gid(gid, gid, gid)?;
+    Ok(rustix::thread::set_thread_res_uid(uid, uid, uid)?)
 }
 
 fn move_into(leader: BorrowedFd<'_>, namespaces: ThreadNameSpaceType) -> io::Result<()> {
@@ -115,10 +159,12 @@ fn move_into(leader: BorrowedFd<'_>, namespaces: ThreadNameSpaceType) -> io::Res
     )?)
 }
 
-fn take_terminal(streams: [bool; 3], parent: &ChildEnd) -> io::Result<()> {
+fn take_terminal(entry: &Entry, parent: &ChildEnd) -> io::Result<()> {
     let pty = Pty::open(&Root::open(Path::new("/"))?)?;
+    // As after a login: others may not write to it (man 1 mesg).
+    rustix::fs::fchown(&pty.terminal, Some(Uid::from_raw(entry.account.uid)), None)?;
     rustix::process::ioctl_tiocsctty(&pty.terminal)?;
-    let [input, output, error] = streams;
+    let [input, output, error] = entry.terminal_streams;
     if input {
         rustix::stdio::dup2_stdin(&pty.terminal)?;
     }
@@ -131,60 +177,47 @@ fn take_terminal(streams: [bool; 3], parent: &ChildEnd) -> io::Result<()> {
     parent.send_terminal(pty.main.as_fd())
 }
 
-/// Longest `/etc/passwd` that is read, in bytes.
-const LONGEST_PASSWD: u64 = 4 << 20;
-
-impl Account {
-    fn of_root(container: &Root) -> io::Result<Self> {
-        let passwd = container.read_file(Path::new("/etc/passwd"), LONGEST_PASSWD);
-        let passwd = passwd.unwrap_or_default();
-        let passwd = String::from_utf8_lossy(&passwd);
-        Ok(passwd
-            .lines()
-            .find_map(Self::parse_root)
-            .unwrap_or_else(Self::bare_root))
-    }
-
-    /// A system so early in its first boot that it has no users.
-    fn bare_root() -> Self {
-        Self {
-            name: "root".to_owned(),
-            home: "/root".into(),
-            shell: "/bin/sh".into(),
+/// A login shell is told so by the dash before its name (`man 1 login`). It
+/// executes the command's words as they are, with nothing of its own.
+fn login_arguments(entry: &Entry) -> Vec<OsString> {
+    let mut shell = OsString::from("-");
+    shell.push(entry.account.shell.file_name().unwrap_or_default());
+    let mut arguments = vec![shell];
+    if let Some(program) = entry.command.first() {
+        let mut line = OsString::new();
+        for (key, value) in &entry.set_environment {
+            line.push(format!("{key}="));
+            line.push(quote(OsStr::new(value)));
+            line.push(" ");
         }
-    }
-
-    /// A login shell is told so by the dash before its name (`man 1 login`).
-    /// It executes the command's words as they are, with nothing of its own.
-    fn login_arguments(&self, command: &[OsString]) -> Vec<OsString> {
-        let mut shell = OsString::from("-");
-        shell.push(self.shell.file_name().unwrap_or_default());
-        let mut arguments = vec![shell];
-        if let Some(program) = command.first() {
-            // Not all shells know `--` here: dash takes it for the program.
-            let mut line = OsString::from("exec");
-            if program.as_bytes().starts_with(b"-") {
-                line.push(" --");
-            }
-            for word in command {
-                line.push(" ");
-                line.push(quote(word));
-            }
-            arguments.extend(["-c".into(), line]);
+        // Not all shells know `--` here: dash takes it for the program.
+        line.push("exec");
+        if program.as_bytes().starts_with(b"-") {
+            line.push(" --");
         }
-        arguments
+        for word in &entry.command {
+            line.push(" ");
+            line.push(quote(word));
+        }
+        arguments.extend(["-c".into(), line]);
     }
+    arguments
+}
 
-    fn environment(&self, further: &[(String, String)]) -> Vec<(String, String)> {
-        let login = [
-            ("HOME", self.home.to_string_lossy().into_owned()),
-            ("SHELL", self.shell.to_string_lossy().into_owned()),
-            ("USER", self.name.clone()),
-            ("LOGNAME", self.name.clone()),
-        ];
-        let login = login.map(|(key, value)| (key.to_owned(), value));
-        login.into_iter().chain(further.iter().cloned()).collect()
-    }
+fn environment(entry: &Entry) -> Vec<(String, String)> {
+    let account = &entry.account;
+    let login = [
+        ("HOME", account.home.to_string_lossy().into_owned()),
+        ("SHELL", account.shell.to_string_lossy().into_owned()),
+        ("USER", account.name.clone()),
+        ("LOGNAME", account.name.clone()),
+    ];
+    let login = login.map(|(key, value)| (key.to_owned(), value));
+    // The last of a name counts, for each is there once only.
+    let mut environment = BTreeMap::from(login);
+    environment.extend(entry.environment.iter().cloned());
+    environment.extend(entry.set_environment.iter().cloned());
+    environment.into_iter().collect()
 }
 
 /// A word as every shell in use reads it back.
@@ -204,22 +237,51 @@ fn quote(word: &OsStr) -> OsString {
 mod tests {
     use super::*;
 
+    fn entry(command: &[&str], set_environment: &[(&str, &str)]) -> Entry {
+        let owned = |(key, value): &(&str, &str)| (key.to_string(), value.to_string());
+        Entry {
+            account: Account {
+                shell: "/run/sw/bin/bash".into(),
+                ..Account::bare_root()
+            },
+            command: command.iter().map(OsString::from).collect(),
+            environment: vec![("PATH".to_owned(), "/bin".to_owned())],
+            set_environment: set_environment.iter().map(owned).collect(),
+            terminal_streams: [false; 3],
+            confinement: Confinement::of(std::process::id() as i32).expect("readable"),
+        }
+    }
+
     #[test]
-    fn roots_shell_and_home_come_from_passwd() {
-        let passwd =
-            "toor:x:0:0::/t:/bin/t\nroot:x:0:0:System administrator:/root:/run/sw/bin/bash\n";
-        let root = passwd.lines().find_map(Account::parse_root);
-        let root = root.expect("a line for root");
-        assert_eq!(root.shell, Path::new("/run/sw/bin/bash"));
-        assert_eq!(root.login_arguments(&[]), ["-bash"]);
+    fn without_a_command_it_is_the_login_shell() {
+        assert_eq!(login_arguments(&entry(&[], &[])), ["-bash"]);
     }
 
     #[test]
     fn words_of_a_command_stay_whole() {
-        let command = ["echo", "it's", "$HOME; `x`", ""].map(OsString::from);
+        let entry = entry(&["echo", "it's", "$HOME; `x`", ""], &[]);
         assert_eq!(
-            Account::bare_root().login_arguments(&command),
-            ["-sh", "-c", r"exec 'echo' 'it'\''s' '$HOME; `x`' ''"]
+            login_arguments(&entry),
+            ["-bash", "-c", r"exec 'echo' 'it'\''s' '$HOME; `x`' ''"]
         );
+    }
+
+    #[test]
+    fn an_environment_that_is_set_is_the_commands_and_the_shells() {
+        let entry = entry(&["env"], &[("PATH", "/a b"), ("HOME", "/tmp"), ("X", "")]);
+        assert_eq!(
+            login_arguments(&entry)[2],
+            "PATH='/a b' HOME='/tmp' X='' exec 'env'"
+        );
+        let environment = environment(&entry);
+        for (key, value) in [
+            ("PATH", "/a b"),
+            ("HOME", "/tmp"),
+            ("X", ""),
+            ("USER", "root"),
+        ] {
+            let of_key: Vec<_> = environment.iter().filter(|(k, _)| k == key).collect();
+            assert_eq!(of_key, [&(key.to_owned(), value.to_owned())]);
+        }
     }
 }

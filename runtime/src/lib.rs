@@ -8,6 +8,7 @@
 //! Knows namespaces, mounts, devices and cgroups; knows nothing of NixOS,
 //! configuration files, the command line or network links.
 
+pub mod accounts;
 pub mod capabilities;
 pub mod cgroup;
 pub mod console;
@@ -20,7 +21,6 @@ pub mod launch;
 pub mod limits;
 mod mount;
 pub mod notify;
-mod passwd;
 mod perform;
 pub mod personality;
 mod plan;

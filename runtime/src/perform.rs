@@ -18,7 +18,7 @@ use crate::step::{INACCESSIBLE_DIRECTORY, INACCESSIBLE_FILE, Origin, Step};
 
 mod process;
 
-pub(crate) use process::reset_signals;
+pub(crate) use process::{join_session_keyring, reset_signals};
 
 /// What the child holds on to between steps.
 pub(crate) struct Child<'a> {

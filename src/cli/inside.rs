@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use clap::Args;
+use runtime::accounts::User;
 
 use crate::name::ContainerName;
 
@@ -13,4 +14,34 @@ pub struct Run {
     /// The command and its words
     #[arg(required = true, last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub struct Enter {
+    /// The container
+    pub name: ContainerName,
+    /// As root, not as the container's user with the caller's name
+    #[arg(long, conflicts_with = "user")]
+    pub root: bool,
+    /// As this user of the container, by name or number
+    #[arg(long)]
+    pub user: Option<User>,
+    /// Set a variable of the environment; can be given more than once
+    #[arg(long, value_name = "KEY=VALUE", value_parser = assignment)]
+    pub set_env: Vec<(String, String)>,
+    /// The command and its words; else a login shell
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+/// A variable whose name every shell takes for one (POSIX, XBD 3.216 Name).
+fn assignment(text: &str) -> Result<(String, String), String> {
+    let well_named = |key: &str| {
+        key.bytes().all(|c| c == b'_' || c.is_ascii_alphanumeric())
+            && key.bytes().next().is_some_and(|c| !c.is_ascii_digit())
+    };
+    match text.split_once('=') {
+        Some((key, value)) if well_named(key) => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("expected KEY=VALUE, the key of letters, digits and _".to_owned()),
+    }
 }

@@ -3,27 +3,75 @@
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
-use runtime::capabilities::CapabilitySet;
-use runtime::enter::{Entry, enter};
+use anyhow::{Context, Result, anyhow, bail};
+use runtime::accounts::{Account, User};
+use runtime::enter::{Confinement, Entry, enter, find_account};
 
-use crate::container::Container;
+use crate::cli;
+use crate::container::{Container, Running};
 use crate::terminal;
 
 /// Where programs are before the login shell has read its profile.
 const PATH: &str = "/run/wrappers/bin:/run/current-system/sw/bin:/usr/bin:/bin";
 
 /// `run NAME -- COMMAND…`, and `root-login NAME` for no command.
-pub fn run(container: &Container, command: Vec<OsString>) -> Result<ExitCode> {
+pub fn run_as_root(container: &Container, command: Vec<OsString>) -> Result<ExitCode> {
     let running = container.require_running()?;
+    let root = account(&running, &User::root())?.unwrap_or_else(Account::bare_root);
+    run(container, &running, root, command, Vec::new())
+}
+
+/// `enter NAME [-- COMMAND…]`
+pub fn enter_as_user(container: &Container, enter: cli::Enter) -> Result<ExitCode> {
+    let named = enter.root.then(User::root).or(enter.user);
+    let running = container.require_running()?;
+    let user = named.clone().unwrap_or_else(caller);
+    let Some(account) = account(&running, &user)? else {
+        let name = container.name();
+        return Err(match named {
+            Some(_) => anyhow!("container '{name}' has no user '{user}'"),
+            None => anyhow!(
+                "container '{name}' has no user '{user}', who you are here; enter it as its root \
+                 with `nixos-container enter --root {name}`"
+            ),
+        });
+    };
+    run(container, &running, account, enter.command, enter.set_env)
+}
+
+/// The user who calls. Whoever became root for this command alone, with `sudo`
+/// or `doas`, is still that.
+fn caller() -> User {
+    ["SUDO_USER", "DOAS_USER"]
+        .into_iter()
+        .filter_map(|variable| std::env::var(variable).ok())
+        .find(|name| !name.is_empty())
+        .map_or_else(User::root, User::Name)
+}
+
+fn account(running: &Running, user: &User) -> Result<Option<Account>> {
+    let root = running.root()?;
+    Ok(find_account(&root, user))
+}
+
+fn run(
+    container: &Container,
+    running: &Running,
+    account: Account,
+    command: Vec<OsString>,
+    set_environment: Vec<(String, String)>,
+) -> Result<ExitCode> {
     let entry = Entry {
+        account,
         command,
         environment: environment(),
+        set_environment,
         terminal_streams: terminal_streams(),
-        capabilities: CapabilitySet::bounding_of(running.leader)
-            .context("cannot read the container's capabilities")?,
+        confinement: Confinement::of(running.leader)
+            .context("cannot read what the container is confined to")?,
     };
     let cgroup = container.cgroup()?;
     let cgroup = cgroup
@@ -55,4 +103,57 @@ fn environment() -> Vec<(String, String)> {
     std::iter::once(("PATH".to_owned(), PATH.to_owned()))
         .chain(term)
         .collect()
+}
+
+/// Host keys of sshd by preference, as nixpkgs' tool has it. The first is the
+/// only one that this project's users are sure to find.
+const HOST_KEYS: [&str; 2] = [
+    "/etc/ssh/ssh_host_ed25519_key.pub",
+    "/etc/ssh/ssh_host_ecdsa_key.pub",
+];
+
+/// Longest public key that is read, in bytes. One of these kinds has about 200.
+const LONGEST_KEY: u64 = 4096;
+
+/// `show-host-key NAME`
+pub fn show_host_key(container: &Container) -> Result<()> {
+    container.require()?;
+    let root = match container.running()? {
+        Some(running) => running.root()?,
+        None => container.root()?,
+    };
+    let keys = HOST_KEYS.map(|path| root.read_file(Path::new(path), LONGEST_KEY));
+    let Some(key) = keys.iter().flatten().find_map(|key| public_key(key)) else {
+        bail!(
+            "container '{0}' has no host key; it gets one when it first starts with \
+             services.openssh.enable = true",
+            container.name()
+        );
+    };
+    println!("{key}");
+    Ok(())
+}
+
+/// The first line, if it is printable text: what a container has in this file
+/// goes to a person's terminal and into `known_hosts`.
+fn public_key(contents: &[u8]) -> Option<&str> {
+    let line = str::from_utf8(contents).ok()?.lines().next()?;
+    let printable = !line.is_empty() && line.chars().all(|c| c == ' ' || c.is_ascii_graphic());
+    printable.then_some(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_key_is_a_line_of_text() {
+        assert_eq!(
+            public_key(b"ssh-ed25519 AAAA root@foo\nmore\n"),
+            Some("ssh-ed25519 AAAA root@foo")
+        );
+        for bad in [&b""[..], b"\n", b"ssh-ed25519 \x1b[2J", b"\xff\xfe"] {
+            assert_eq!(public_key(bad), None, "{bad:?}");
+        }
+    }
 }

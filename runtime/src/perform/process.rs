@@ -26,7 +26,7 @@ pub(super) fn perform(step: &ProcessStep) -> io::Result<()> {
 const JOIN_SESSION_KEYRING: libc::c_ulong = 1;
 
 /// An empty one that nobody else can join by its name.
-fn join_session_keyring() -> io::Result<()> {
+pub(crate) fn join_session_keyring() -> io::Result<()> {
     let nameless = std::ptr::null::<libc::c_char>();
     // SAFETY: without a name, no memory is passed.
     let answer = unsafe { libc::syscall(libc::SYS_keyctl, JOIN_SESSION_KEYRING, nameless) };
