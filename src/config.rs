@@ -16,12 +16,14 @@ mod environment_file;
 mod mounts;
 mod process;
 pub mod quantities;
+mod root;
 pub mod values;
 
 pub use process::{Execution, Resources, Security};
 
 use environment_file::Assignment;
 pub use mounts::{CustomContent, CustomMount, Source};
+pub use root::{RootConfig, Volatile};
 
 use crate::nspawn_flags::{self, Flag, FlagError, MountFlag, NetworkFlag};
 use crate::resolv_conf;
@@ -75,6 +77,8 @@ pub struct ContainerConfig {
     pub copy_resolv_conf: bool,
     /// `--resolv-conf`, see [`ContainerConfig::resolv_conf_mode`].
     pub resolv_conf: Option<resolv_conf::Mode>,
+    /// `EPHEMERAL`, `--volatile` and the like: what it has as `/`.
+    pub root: RootConfig,
     /// `TMPFS`, `--bind` and the like: what is mounted inside.
     pub mounts: Vec<CustomMount>,
     /// `TIMEOUT_START_SEC`: how long a boot may take.
@@ -249,6 +253,9 @@ impl ContainerConfig {
     fn mount(&mut self, flag: MountFlag) {
         match flag {
             MountFlag::Custom(mount) => self.mounts.push(mount),
+            MountFlag::ReadOnly => self.root.read_only = true,
+            MountFlag::Volatile(volatile) => self.root.volatile = volatile,
+            MountFlag::Ephemeral => self.root.snapshot = true,
         }
     }
 

@@ -68,34 +68,29 @@ const UNSUPPORTED: &[&str] = &[
     "--as-pid2",
     "--bind-user",
     "--console",
-    "--ephemeral",
-    "--inaccessible",
     "--kill-signal",
     "--link-journal",
     "--load-credential",
     "--notify-ready",
-    "--overlay",
-    "--overlay-ro",
     "--private-users",
     "--private-users-ownership",
     "--property",
-    "--read-only",
     "--set-credential",
     "--suppress-sync",
     "--system-call-filter",
     "--timezone",
     "--user",
-    "--volatile",
     "-U",
     "-a",
     "-u",
-    "-x",
 ];
 
 /// What a flag says.
 enum Meaning {
     Alone(Flag),
     With(fn(&str) -> Result<Flag, &'static str>),
+    /// A value stands in the same word.
+    Either(Flag, fn(&str) -> Result<Flag, &'static str>),
 }
 
 /// Reads flags as systemd-nspawn does: `--flag=VALUE`, `--flag VALUE`, `-fVALUE`
@@ -128,7 +123,8 @@ fn long<'a>(word: &str, words: &mut impl Iterator<Item = &'a str>) -> Result<Fla
         None => (word, None),
     };
     match (meaning(flag)?, value) {
-        (Meaning::Alone(flag), None) => Ok(flag),
+        (Meaning::Alone(flag) | Meaning::Either(flag, _), None) => Ok(flag),
+        (Meaning::Either(_, read), Some(value)) => with_value(flag, value, read),
         (Meaning::Alone(_), Some(value)) => Err(FlagError::Superfluous {
             flag: flag.to_owned(),
             value: value.to_owned(),
@@ -150,7 +146,7 @@ fn short<'a>(
     for (index, letter) in letters.char_indices() {
         let flag = format!("-{letter}");
         match meaning(&flag)? {
-            Meaning::Alone(flag) => flags.push(flag),
+            Meaning::Alone(flag) | Meaning::Either(flag, _) => flags.push(flag),
             Meaning::With(read) => {
                 let rest = Some(&letters[index + letter.len_utf8()..]);
                 let value = rest.filter(|rest| !rest.is_empty());

@@ -7,12 +7,17 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use runtime::Origin;
+use runtime::rooted::Root;
 
+use crate::config::ContainerConfig;
 use crate::container::Container;
 use crate::network;
+use crate::spec;
 use crate::teardown::remove_tree;
 
 /// Removes all that a container that does not run may have left.
@@ -38,7 +43,48 @@ fn remove_cgroup_and_files(container: &Container) -> Result<()> {
     for socket in [run.control(), run.notify()] {
         remove_file(&socket)?;
     }
-    remove_tree(&container.places().temporary(container.name()))
+    remove_tree(&container.places().temporary(container.name()))?;
+    match configured(container) {
+        Some(config) => work_directories(container, &config),
+        None => Ok(()),
+    }
+}
+
+/// What the container is, or while it is being destroyed was, configured to be.
+/// A broken file is an error of whoever starts the container, not here.
+fn configured(container: &Container) -> Option<ContainerConfig> {
+    let (places, name) = (container.places(), container.name());
+    let files = [places.conf(name), places.tombstone(name)];
+    files.iter().find_map(|path| {
+        let text = fs::read_to_string(path).ok()?;
+        ContainerConfig::parse(path, &text).ok()
+    })
+}
+
+/// Removes what the overlays of this configuration have beside their upper
+/// directories.
+pub fn work_directories(container: &Container, config: &ContainerConfig) -> Result<()> {
+    for work in spec::work_directories(config, container.name()) {
+        let root = match work.origin {
+            Origin::Host => PathBuf::from("/"),
+            _ => container.places().root(container.name()),
+        };
+        remove_below(&root, &work.path)
+            .with_context(|| format!("cannot remove {}", work.path.display()))?;
+    }
+    Ok(())
+}
+
+/// Removes the directory at `path` as it is seen with `root` as `/`.
+fn remove_below(root: &Path, path: &Path) -> io::Result<()> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    match Root::open(root).and_then(|root| root.resolve(parent)) {
+        Ok(parent) => runtime::rooted::remove_tree(parent.as_fd(), name),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Removes a file unless it is gone already.

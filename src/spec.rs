@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use runtime::rooted::Root;
-use runtime::{Directory, Id128, Init, Network, ResolvConf};
+use runtime::{Directory, Id128, Init, Network, ResolvConf, RootTree};
 use rustix::fs::{AtFlags, FileType};
 use rustix::io::Errno;
 
@@ -19,6 +19,8 @@ use crate::resolv_conf;
 
 mod mounts;
 mod process;
+
+pub use mounts::work_directories;
 
 /// The profile of a container's system as the container itself sees it.
 const SYSTEM_PROFILE_INSIDE: &str = "/nix/var/nix/profiles/system";
@@ -40,7 +42,7 @@ pub struct Start {
 /// Resolves a configuration. Reads files and asks the kernel, changes nothing.
 pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Start> {
     let (places, name) = (container.places(), container.name());
-    let root = places.root(name);
+    let root = config.root.over(places.root(name));
     let kind = network::kind(config)?;
     let network = match kind {
         Network::Private => Some(network::resolve(container, config)?),
@@ -136,13 +138,21 @@ fn root_directories() -> Vec<Directory> {
 
 /// The id that the container gave itself at an earlier start, or one for a
 /// container that has none yet.
-fn machine_id(root: &Path, configured: Option<Id128>) -> Result<Id128> {
+fn machine_id(root: &runtime::Root, configured: Option<Id128>) -> Result<Id128> {
     let file = Path::new("/etc/machine-id");
-    let existing = Root::open(root).and_then(|root| root.read_file(file, 64));
-    let existing = existing.ok().and_then(|text| String::from_utf8(text).ok());
+    let existing = what_is_seen(root).and_then(|root| root.read_file(file, 64).ok());
+    let existing = existing.and_then(|text| String::from_utf8(text).ok());
     match existing.as_deref().and_then(Id128::parse) {
         Some(id) => Ok(id),
         None => configured.map_or_else(random_id, Ok),
+    }
+}
+
+/// The root directory, if the container sees its `/etc`.
+fn what_is_seen(root: &runtime::Root) -> Option<Root> {
+    match root.tree {
+        RootTree::Directory | RootTree::Snapshot => Root::open(&root.directory).ok(),
+        RootTree::Empty | RootTree::Usr => None,
     }
 }
 
@@ -154,7 +164,11 @@ fn random_id() -> Result<Id128> {
 }
 
 /// What becomes of the container's `/etc/resolv.conf`.
-fn resolv_conf(root: &Path, config: &ContainerConfig, kind: &Network) -> Result<ResolvConf> {
+fn resolv_conf(
+    root: &runtime::Root,
+    config: &ContainerConfig,
+    kind: &Network,
+) -> Result<ResolvConf> {
     let mode = config.resolv_conf_mode();
     let replaceable = is_regular_or_missing(root, "/etc", "resolv.conf");
     let decision = resolv_conf::decide(mode, kind, replaceable, |path| {
@@ -167,8 +181,9 @@ fn resolv_conf(root: &Path, config: &ContainerConfig, kind: &Network) -> Result<
 }
 
 /// Whether a file below the container's root is no link or the like.
-fn is_regular_or_missing(root: &Path, directory: &str, name: &str) -> bool {
-    let Ok(directory) = Root::open(root).and_then(|root| root.resolve(Path::new(directory))) else {
+fn is_regular_or_missing(root: &runtime::Root, directory: &str, name: &str) -> bool {
+    let directory = what_is_seen(root).and_then(|root| root.resolve(Path::new(directory)).ok());
+    let Some(directory) = directory else {
         return true;
     };
     match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {

@@ -16,6 +16,7 @@ use runtime::notify::NotifySocket;
 use runtime::process::{self, Exit, Process};
 use rustix::event::{PollFd, PollFlags, Timespec};
 
+use crate::config::ContainerConfig;
 use crate::console_log::Console;
 use crate::container::Container;
 use crate::control::{Connection, Event, Listener, Request, State};
@@ -103,7 +104,24 @@ fn live(
     clients: &mut Vec<Connection>,
 ) -> Result<Ended> {
     let config = container.config()?;
-    let start = spec::resolve(container, &config)?;
+    let ended = live_as(&config, container, run, log, signals, report, clients);
+    // The file may say something else by now.
+    let removed = reclaim::work_directories(container, &config);
+    let ended = ended?;
+    removed?;
+    Ok(ended)
+}
+
+fn live_as(
+    config: &ContainerConfig,
+    container: &Container,
+    run: &RunDir,
+    log: File,
+    signals: &SignalFd,
+    report: Option<&Connection>,
+    clients: &mut Vec<Connection>,
+) -> Result<Ended> {
+    let start = spec::resolve(container, config)?;
     container.create_directories()?;
     container.create_temporary(&start.temporary)?;
     let notify = NotifySocket::bind(&run.notify()).context("cannot make the notify socket")?;

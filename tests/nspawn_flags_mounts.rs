@@ -20,7 +20,7 @@ fn shown(host: &Host, root: &str, flags: &str, script: &str) -> String {
 }
 
 fn configure(host: &Host, root: &str, flags: &str, script: &str) {
-    let system = host.system_with_init(script);
+    let system = host.system_with_init(&format!("{script}\nexit 0"));
     host.shell(&format!(
         "mkdir -p $NIXOS_CONTAINER_CONF_DIR $NIXOS_CONTAINER_STATE_DIR/foo
          (cd $NIXOS_CONTAINER_STATE_DIR/foo; {root})
@@ -41,7 +41,7 @@ fn shown_by_nspawn(host: &Host, root: &str, flags: &str, script: &str) -> Option
         println!("skipped: no systemd-nspawn; try apt-get install systemd-container");
         return None;
     }
-    let system = host.system_with_init(script);
+    let system = host.system_with_init(&format!("{script}\nexit 0"));
     let shown = host.shell(&format!(
         "mkdir -p /run/throwaway/peer/usr; cd /run/throwaway/peer; ({root})
          # These are made by a host's systemd, and used by --inaccessible.
@@ -135,6 +135,168 @@ Read-only file system
     assert_eq!(written, "inside\nfoo\n");
     if let Some(nspawns) = shown_by_nspawn(&host, root, flags, &script) {
         assert_eq!(ours, nspawns);
+    }
+}
+
+/// Defines `look`, which prints for each directory what there is and whether
+/// it can be changed. /var/lib is made at each start as by nixpkgs' unit,
+/// /var/log by systemd-nspawn.
+const LOOK: &str = r#"
+    look() {
+        for path; do
+            echo "$path: $(ls -A $path 2>&1 | grep -vxE 'lib|log' | tr '\n' ' ')" \
+                "$(touch $path/x 2>/dev/null && rm $path/x && echo writable)"
+        done
+    }
+"#;
+
+#[test]
+fn overlays_are_those_of_nspawn() {
+    let host = Host::new();
+    host.shell(
+        "cd /run/throwaway; mkdir -p low high upper
+         echo low >low/a; echo low >low/b; echo high >high/b; echo upper >upper/c",
+    );
+    // systemd-nspawn makes an overlay's mount point, and no directory above it.
+    let root = "mkdir -p srv t; echo own >srv/own";
+    let flags = "--overlay=/run/throwaway/low:/run/throwaway/high:/run/throwaway/upper:/t/three
+        --overlay-ro=/run/throwaway/low:/run/throwaway/high:/run/throwaway/upper:/t/ro
+        --overlay=+/srv::/srv --overlay-ro=/run/throwaway/low::/t/alone
+        --overlay=/run/throwaway/low:+/t/own --inaccessible=/t/three/a --inaccessible=/t/three/d";
+    let script = format!(
+        r#"{LOOK}
+        cd /t; look three ro /srv alone own
+        echo $(cat three/b three/c ro/b ro/c own/b /srv/own)
+        echo changed >three/b; echo changed >own/b; echo changed >/srv/own; echo new >three/new
+        echo $(cat three/b own/b /srv/own)
+        stat -c '%a %s %F' three/a three/d; ls three/d; rm -f three/a 2>&1"#
+    );
+    host.shell("mkdir /run/throwaway/low/d; touch /run/throwaway/low/d/secret");
+    let ours = shown(&host, root, flags, &script);
+    let seen = "\
+three: a b c d  writable
+ro: a b c d  
+/srv: own  writable
+alone: a b d  
+own: a b d  writable
+high upper high upper low own
+changed changed changed
+0 0 regular empty file
+0 40 directory
+rm: can't remove 'three/a': Device or resource busy
+";
+    assert_eq!(ours, seen);
+    // Changes are where they were meant to be, and nothing else was left.
+    let left = host.shell(
+        "cd /run/throwaway; echo $(ls -A . upper state state/foo/t)
+         echo $(cat low/b upper/b upper/new state/foo/srv/own state/foo/t/own/b)",
+    );
+    assert_eq!(
+        left,
+        ".: changes conf env gcroots high low profiles state tmp upper state: foo state/foo/t: \
+         alone own ro three upper: b c new\nlow changed new own changed\n"
+    );
+    host.shell("rm /run/throwaway/upper/b /run/throwaway/upper/new");
+    if let Some(nspawns) = shown_by_nspawn(&host, root, flags, &script) {
+        assert_eq!(ours, nspawns);
+    }
+}
+
+#[test]
+fn roots_are_those_of_nspawn() {
+    let host = Host::new();
+    // Without /tmp and /nix/store, systemd-nspawn has nowhere to mount them on.
+    let root = "mkdir -p usr/share opt var/lib tmp nix/store sub; echo image >usr/share/image
+                cp usr/share/image var/image
+                mountpoint -q sub || mount -t tmpfs tmpfs sub; touch sub/below";
+    let script = format!(
+        r#"{LOOK}
+        look /usr/share /var /opt; ls /sub/below 2>/dev/null | sed s,.*/,,
+        cat /var/image 2>&1; echo changed 2>&1 >/var/image | sed 's/.*: //'
+        # Of the new root only what was written into it is of interest.
+        echo x 2>/dev/null >/new && ls /new"#
+    );
+    let no = "No such file or directory";
+    for (flags, expected) in [
+        (
+            "",
+            "/usr/share: image  writable|/var: image  writable|/opt:  writable|below|image|/new",
+        ),
+        (
+            "--read-only",
+            "/usr/share: image  |/var: image  |/opt:  |below|image|Read-only file system",
+        ),
+        (
+            "--volatile=state",
+            &format!(
+                "/usr/share: image  |/var:  writable|/opt:  |below|cat: can't open '/var/image': {no}"
+            ),
+        ),
+        (
+            "--volatile",
+            &format!(
+                "/usr/share: image  |/var:  writable|/opt: ls: /opt: {no}  |cat: can't open '/var/image': {no}|/new"
+            ),
+        ),
+        (
+            "--volatile=overlay --read-only",
+            "/usr/share: image  writable|/var: image  writable|/opt:  writable|image|/new",
+        ),
+        (
+            "-x",
+            "/usr/share: image  writable|/var: image  writable|/opt:  writable|image|/new",
+        ),
+    ] {
+        let ours = shown(&host, root, flags, &script);
+        assert_eq!(ours.trim_end().replace('\n', "|"), expected, "{flags}");
+        if let Some(nspawns) = shown_by_nspawn(&host, root, flags, &script) {
+            assert_eq!(ours, nspawns, "{flags}");
+        }
+        let kept = host.shell("cd /run/throwaway/state/foo; cat var/image; rm -f new");
+        let changed = if flags.is_empty() {
+            "changed\n"
+        } else {
+            "image\n"
+        };
+        assert_eq!(kept, changed, "{flags}");
+    }
+}
+
+#[test]
+fn planted_links_lead_no_mount_out_of_the_root() {
+    let host = Host::new();
+    host.shell("cd /run/throwaway; mkdir victim data; echo secret >victim/secret");
+    // From the host, both lead to its victim; from inside, to the container's.
+    let root = "mkdir -p victim usr; ln -sfn ../../victim up; ln -sfn ../../victim/file file";
+    let flags = "--bind=/run/throwaway/data:/up/a --tmpfs=/up/b --bind=/etc/passwd:/file
+        --overlay=/run/throwaway/data:+/up/c:/up/d --overlay=+/usr::/up/e";
+    let script = "echo $(ls /victim) $(grep -c ^root: /victim/file)";
+    let seen = shown(&host, root, flags, script);
+    assert_eq!(seen, "a b c d e file 1\n");
+    assert_eq!(host.shell("ls -A /run/throwaway/victim"), "secret\n");
+    // Nor is seen what is there.
+    for flag in ["--bind=+/up/secret:/t", "--inaccessible=/up/secret"] {
+        configure(&host, root, flag, "true");
+        let output = supervise(&host);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let message = "No such file or directory (os error 2)\n";
+        assert!(stderr.ends_with(message), "{flag}: {stderr}");
+    }
+}
+
+#[test]
+fn what_others_put_in_the_place_of_a_work_directory_is_not_used() {
+    let host = Host::new();
+    host.shell("cd /run/throwaway; mkdir -p low up victim/work; touch victim/work/file");
+    let flags = "--overlay=/run/throwaway/low:/run/throwaway/up:/t";
+    for planted in [
+        "ln -s victim .nixos-container-foo-0",
+        "mkdir .nixos-container-foo-0; chown 1:1 .nixos-container-foo-0",
+    ] {
+        host.shell(&format!("cd /run/throwaway; {planted}"));
+        assert_eq!(shown(&host, "true", flags, "echo ran"), "ran\n");
+        assert_eq!(host.shell("ls /run/throwaway/victim/work"), "file\n");
+        assert_eq!(host.shell("ls -d /run/throwaway/.* || true"), "");
     }
 }
 

@@ -25,6 +25,7 @@ mod perform;
 pub mod personality;
 mod plan;
 pub mod process;
+mod root;
 pub mod rooted;
 pub mod seccomp;
 mod spec;
@@ -34,6 +35,6 @@ pub use host_step::HostStep;
 pub use plan::{CONTAINER_MANAGER, Plan, plan};
 pub use spec::{
     Bind, Content, Device, DeviceAccess, DeviceKind, Directory, Id128, Init, Mount, Network,
-    Privileges, ResolvConf, Resources, Spec,
+    Privileges, ResolvConf, Resources, Root, RootTree, Spec,
 };
-pub use step::{Attributes, Namespace, Origin, ProcessStep, Propagation, Step};
+pub use step::{Attributes, Layer, Namespace, Origin, ProcessStep, Propagation, Step, Upper};

@@ -1,8 +1,9 @@
 //! The mount system calls, a safe function each (`man 2 open_tree`,
 //! `man 2 fsopen`, `man 2 move_mount`, `man 2 mount_setattr`).
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use rustix::fs::StatVfsMountFlags;
 use rustix::io::{Errno, Result};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
@@ -44,6 +45,29 @@ pub(crate) fn create(
     fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, flags)
 }
 
+/// A detached mount of directories on top of each other, the lowest first.
+/// Changes go to the upper directory, with the help of a working directory on
+/// the same mount (`Documentation/filesystems/overlayfs.rst` of Linux).
+///
+/// The directories are named by their descriptors: a path would be looked up
+/// again, have its colons escaped, and be longer than the 256 bytes of one
+/// parameter (`man 2 fsconfig`). So the host's `/proc` has to be there.
+pub(crate) fn overlay(
+    lower: &[BorrowedFd<'_>],
+    changes: Option<(BorrowedFd<'_>, BorrowedFd<'_>)>,
+    attributes: Attributes,
+) -> Result<OwnedFd> {
+    let path = |fd: &BorrowedFd<'_>| format!("/proc/self/fd/{}", fd.as_raw_fd());
+    // The kernel has the uppermost first.
+    let lower: Vec<_> = lower.iter().rev().map(path).collect();
+    let mut options = vec![("lowerdir".to_owned(), lower.join(":"))];
+    if let Some((upper, work)) = changes {
+        options.push(("upperdir".to_owned(), path(&upper)));
+        options.push(("workdir".to_owned(), path(&work)));
+    }
+    create("overlay", "overlay", &options, attributes)
+}
+
 /// Puts a detached mount onto `target`.
 pub(crate) fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<()> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
@@ -62,6 +86,16 @@ pub(crate) fn restrict(
     set_attributes(mount, recursive, |attr| attr.attr_set = bits(attributes))
 }
 
+/// Makes all mounts of a tree read-only but the topmost.
+pub(crate) fn make_read_only_below(tree: BorrowedFd<'_>) -> Result<()> {
+    let flags = rustix::fs::fstatvfs(tree)?.f_flag;
+    restrict(tree, Attributes::READ_ONLY, true)?;
+    if flags.contains(StatVfsMountFlags::RDONLY) {
+        return Ok(());
+    }
+    set_attributes(tree, false, |attr| attr.attr_clr = libc::MOUNT_ATTR_RDONLY)
+}
+
 /// Changes where mount events of the whole tree go (`man 7 mount_namespaces`).
 pub(crate) fn set_propagation(tree: BorrowedFd<'_>, propagation: Propagation) -> Result<()> {
     set_attributes(tree, true, |attr| {
@@ -77,7 +111,6 @@ fn set_attributes(
     recursive: bool,
     change: impl FnOnce(&mut libc::mount_attr),
 ) -> Result<()> {
-    use std::os::fd::AsRawFd;
     let mut attr = libc::mount_attr {
         attr_set: 0,
         attr_clr: 0,

@@ -12,9 +12,11 @@ use rustix::thread::UnshareFlags;
 
 use crate::console::Pty;
 use crate::handshake::ChildEnd;
-use crate::mount;
 use crate::rooted::Root;
-use crate::step::{INACCESSIBLE_DIRECTORY, INACCESSIBLE_FILE, Origin, Step};
+use crate::step::{
+    Attributes, INACCESSIBLE_DIRECTORY, INACCESSIBLE_FILE, Layer, Origin, Step, Upper,
+};
+use crate::{mount, root};
 
 mod process;
 
@@ -27,6 +29,8 @@ pub(crate) struct Child<'a> {
     host: Option<Root>,
     /// The container's `/`, once there is one.
     container: Option<Root>,
+    /// The container's root directory, where something covers it.
+    root_directory: Option<Root>,
 }
 
 impl<'a> Child<'a> {
@@ -35,6 +39,7 @@ impl<'a> Child<'a> {
             supervisor,
             host: Some(Root::open(Path::new("/"))?),
             container: None,
+            root_directory: None,
         })
     }
 
@@ -52,10 +57,15 @@ impl<'a> Child<'a> {
                 let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
                 mount::set_propagation(root.as_fd(), *propagation)?;
             }
-            Step::BindRoot { source } => {
-                bind_root(source)?;
-                self.container = Some(Root::open(Path::new("."))?);
+            Step::BindRoot {
+                source,
+                read_only_below,
+            } => self.enter(&root::bind(source, *read_only_below)?)?,
+            Step::EmptyRoot { directory, options } => {
+                self.root_directory = Some(Root::open(directory)?);
+                self.enter(&root::empty(directory, options)?)?;
             }
+            Step::OverlayRoot { lower, options } => self.enter(&root::overlay(lower, options)?)?,
             // Both paths the same: no directory inside is needed for the host's
             // tree (man 2 pivot_root, NOTES).
             Step::PivotRoot => rustix::process::pivot_root(".", ".")?,
@@ -95,11 +105,7 @@ impl<'a> Child<'a> {
                 attributes,
                 optional,
             } => {
-                let origin = match origin {
-                    Origin::Host => self.host()?,
-                    Origin::Container => self.container()?,
-                };
-                let source = match origin.resolve(source) {
+                let source = match self.origin(*origin)?.resolve(source) {
                     Err(error) if *optional && error.kind() == io::ErrorKind::NotFound => {
                         return Ok(());
                     }
@@ -110,7 +116,15 @@ impl<'a> Child<'a> {
                 let target = self.mount_point(source.as_fd(), target)?;
                 mount::attach(tree.as_fd(), target.as_fd())?;
             }
-            Step::Hide { target } => self.hide(target)?,
+            Step::Overlay {
+                lower,
+                upper,
+                target,
+            } => self.overlay(lower, upper.as_ref(), target)?,
+            Step::Hide { target, optional } => match self.hide(target) {
+                Err(error) if *optional && error.kind() == io::ErrorKind::NotFound => {}
+                answer => answer?,
+            },
             Step::Restrict { target, attributes } => {
                 let target = self.container()?.resolve(target)?;
                 mount::restrict(target.as_fd(), *attributes, false)?;
@@ -145,21 +159,59 @@ impl<'a> Child<'a> {
         self.container.as_ref().ok_or_else(early)
     }
 
+    fn origin(&self, origin: Origin) -> io::Result<&Root> {
+        let uncovered = || io::Error::other("the root directory is not covered");
+        match origin {
+            Origin::Host => self.host(),
+            Origin::Container => self.container(),
+            Origin::RootDirectory => self.root_directory.as_ref().ok_or_else(uncovered),
+        }
+    }
+
+    /// From here on, this mount is what paths inside are resolved in.
+    fn enter(&mut self, root: &OwnedFd) -> io::Result<()> {
+        rustix::process::fchdir(root)?;
+        self.container = Some(Root::open(Path::new("."))?);
+        Ok(())
+    }
+
     /// Something at `target` of the kind that can be mounted over by `source`.
     fn mount_point(&self, source: BorrowedFd<'_>, target: &Path) -> io::Result<OwnedFd> {
         let container = self.container()?;
         if is_directory(source)? {
             return container.create_dir_all(target);
         }
-        container.create_file_if_missing(target)
+        match container.create_file_if_missing(target) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                container.create_file_behind_links(target)
+            }
+            answer => answer,
+        }
+    }
+
+    fn overlay(&self, lower: &[Layer], upper: Option<&Upper>, target: &Path) -> io::Result<()> {
+        let lower = lower
+            .iter()
+            .map(|layer| self.origin(layer.origin)?.resolve(&layer.path))
+            .collect::<io::Result<Vec<_>>>()?;
+        let lower: Vec<_> = lower.iter().map(AsFd::as_fd).collect();
+        let overlay = match upper {
+            None => mount::overlay(&lower, None, Attributes::READ_ONLY)?,
+            Some(upper) => {
+                let origin = self.origin(upper.layer.origin)?;
+                let work = origin.create_own_dir(&upper.work)?;
+                let upper = origin.create_dir_all(&upper.layer.path)?;
+                let changes = Some((upper.as_fd(), work.as_fd()));
+                mount::overlay(&lower, changes, Attributes::NONE)?
+            }
+        };
+        let target = self.container()?.create_dir_all(target)?;
+        Ok(mount::attach(overlay.as_fd(), target.as_fd())?)
     }
 
     fn hide(&self, target: &Path) -> io::Result<()> {
         let container = self.container()?;
-        let target = match container.resolve(target) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            answer => answer?,
-        };
+        let target = container.resolve(target)?;
         let cover = if is_directory(target.as_fd())? {
             INACCESSIBLE_DIRECTORY
         } else {
@@ -197,14 +249,6 @@ fn unshare_cgroup() -> rustix::io::Result<()> {
     // SAFETY: a cgroup namespace does not touch the file descriptor table,
     // which is what unshare can pull away from under safe code.
     unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWCGROUP) }
-}
-
-fn bind_root(source: &Path) -> io::Result<()> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let root = rustix::fs::open(source, flags, Mode::empty())?;
-    let tree = mount::clone_tree(root.as_fd(), true)?;
-    mount::attach(tree.as_fd(), root.as_fd())?;
-    Ok(rustix::process::fchdir(tree)?)
 }
 
 fn is_directory(file: BorrowedFd<'_>) -> io::Result<bool> {

@@ -14,11 +14,13 @@ use crate::step::{Attributes, Namespace, Propagation, Step};
 mod api_file_systems;
 mod mounts;
 mod process;
+mod root;
 mod steps;
 
 use api_file_systems::{dev, proc, run, sys};
 use mounts::mounted;
 use process::{restrict, start_init};
+use root::{finish_root, root};
 use steps::mount;
 
 /// How a container comes to life.
@@ -62,6 +64,7 @@ pub fn plan(spec: &Spec) -> Plan {
         )],
         root_files(spec),
         spec.mounts.iter().map(mounted).collect(),
+        finish_root(&spec.root),
         // Last, and both at once: as long as the host's tree is mounted over the
         // new root, `..` of that root leads into it, `RESOLVE_IN_ROOT` or not.
         vec![Step::PivotRoot, Step::DetachHost],
@@ -105,10 +108,8 @@ fn enter_root(spec: &Spec) -> Vec<Step> {
         Step::SetPropagation {
             propagation: Propagation::Slave,
         },
-        Step::BindRoot {
-            source: spec.root.clone(),
-        },
     ]);
+    steps.extend(root(&spec.root));
     steps
 }
 
@@ -145,13 +146,18 @@ fn resolv_conf(change: &ResolvConf) -> Option<Step> {
 mod tests {
     use super::*;
     use crate::capabilities::CapabilitySet;
-    use crate::spec::{Bind, Content, Id128, Init, Mount, Privileges, Resources};
+    use crate::spec::{Bind, Content, Id128, Init, Mount, Privileges, Resources, Root, RootTree};
     use crate::step::{Origin, ProcessStep};
     use std::path::Path;
 
     fn spec(network: Network) -> Spec {
         Spec {
-            root: "/var/lib/nixos-containers/foo".into(),
+            root: Root {
+                directory: "/var/lib/nixos-containers/foo".into(),
+                tree: RootTree::Directory,
+                read_only: false,
+                empty_var: false,
+            },
             directories: Vec::new(),
             empty_files: Vec::new(),
             mounts: vec![Mount {
@@ -212,16 +218,69 @@ mod tests {
         assert!(steps[..detached].iter().any(|step| of_the_host(&step)));
     }
 
+    const TREES: [RootTree; 4] = [
+        RootTree::Directory,
+        RootTree::Snapshot,
+        RootTree::Empty,
+        RootTree::Usr,
+    ];
+
+    fn with_root(tree: RootTree, read_only: bool) -> Spec {
+        let mut spec = spec(Network::Private);
+        (spec.root.tree, spec.root.read_only) = (tree, read_only);
+        spec
+    }
+
     #[test]
     fn every_path_is_resolved_below_the_containers_own_root() {
-        let steps = plan(&spec(Network::Private)).steps;
-        let root = position(&steps, |step| matches!(step, Step::BindRoot { .. }));
-        assert!(steps[..root].iter().all(|step| matches!(
-            step,
-            Step::DieWithSupervisor | Step::UnshareCgroup | Step::SetPropagation { .. }
-        )));
-        let pivot = position(&steps, |step| *step == Step::PivotRoot);
-        assert_eq!(steps[pivot + 1], Step::DetachHost);
+        for tree in TREES {
+            let steps = plan(&with_root(tree, false)).steps;
+            let root = position(&steps, |step| {
+                matches!(
+                    step,
+                    Step::BindRoot { .. } | Step::EmptyRoot { .. } | Step::OverlayRoot { .. }
+                )
+            });
+            assert!(steps[..root].iter().all(|step| matches!(
+                step,
+                Step::DieWithSupervisor | Step::UnshareCgroup | Step::SetPropagation { .. }
+            )));
+            let pivot = position(&steps, |step| *step == Step::PivotRoot);
+            assert_eq!(steps[pivot + 1], Step::DetachHost, "{tree:?}");
+        }
+    }
+
+    #[test]
+    fn a_root_becomes_read_only_when_all_is_made_in_it() {
+        for tree in TREES {
+            let steps = plan(&with_root(tree, true)).steps;
+            let restricted = Step::Restrict {
+                target: "/".into(),
+                attributes: Attributes::READ_ONLY,
+            };
+            let restricted = position(&steps, |step| *step == restricted);
+            assert_eq!(steps[restricted + 1], Step::PivotRoot, "{tree:?}");
+        }
+    }
+
+    #[test]
+    fn an_empty_var_is_there_before_anything_is_made_in_it() {
+        let mut spec = spec(Network::Private);
+        spec.root.empty_var = true;
+        spec.directories = vec![crate::spec::Directory {
+            path: "/var/lib".into(),
+            mode: 0o755,
+        }];
+        let steps = plan(&spec).steps;
+        let var = position(
+            &steps,
+            |step| matches!(step, Step::Mount { target, .. } if target == Path::new("/var")),
+        );
+        let directory = position(
+            &steps,
+            |step| matches!(step, Step::Directory { path, .. } if path == Path::new("/var/lib")),
+        );
+        assert!(var < directory);
     }
 
     #[test]

@@ -70,6 +70,23 @@ impl Root {
         Ok(self.open_at(path, DIRECTORY, Mode::empty())?)
     }
 
+    /// A handle on the directory at `path`, which is made with mode 0700 if there
+    /// is nothing. Something there that is no directory of this user's own is
+    /// refused, so that nobody else can choose what is used.
+    pub fn create_own_dir(&self, path: &Path) -> io::Result<OwnedFd> {
+        let (parent, name) = self.parent_of(path)?;
+        match rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o700)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        let flags = DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let directory = rustix::fs::openat(&parent, name, flags, Mode::empty())?;
+        if rustix::fs::fstat(&directory)?.st_uid != rustix::process::geteuid().as_raw() {
+            return Err(Errno::EXIST.into());
+        }
+        Ok(directory)
+    }
+
     /// A handle on whatever is at `path`; an empty file is made if there is
     /// nothing.
     pub fn create_file_if_missing(&self, path: &Path) -> io::Result<OwnedFd> {
@@ -80,6 +97,13 @@ impl Root {
             Err(Errno::EXIST) => self.resolve(path),
             Err(errno) => Err(errno.into()),
         }
+    }
+
+    /// A handle on an empty file that is made where the symbolic links at `path`
+    /// lead to.
+    pub fn create_file_behind_links(&self, path: &Path) -> io::Result<OwnedFd> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NONBLOCK | OFlags::NOCTTY;
+        Ok(self.open_at(path, flags, Mode::from_raw_mode(0o644))?)
     }
 
     /// A symbolic link at `path`, where nothing must be.

@@ -8,16 +8,18 @@ use serde::Serialize;
 mod devices;
 mod mounts;
 mod process;
+mod root;
 
 pub use devices::{Device, DeviceAccess, DeviceKind};
 pub use mounts::{Bind, Content, Mount};
 pub use process::{Init, Privileges, Resources};
+pub use root::{Root, RootTree};
 
 /// Everything the runtime needs to know to start one container.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Spec {
-    /// Absolute host path of the container's root directory.
-    pub root: PathBuf,
+    /// What the container has as `/`.
+    pub root: Root,
     /// Directories that must exist below the root before init runs.
     pub directories: Vec<Directory>,
     /// Files that must exist below the root, made empty if they are missing.

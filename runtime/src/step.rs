@@ -63,6 +63,24 @@ pub enum Step {
     BindRoot {
         /// The root directory on the host.
         source: PathBuf,
+        /// What the host has mounted below it becomes read-only.
+        read_only_below: bool,
+    },
+    /// A file system in memory covers the root directory, and takes its part as
+    /// in [`Step::BindRoot`].
+    EmptyRoot {
+        /// The root directory on the host.
+        directory: PathBuf,
+        /// Parameters of the file system.
+        options: Vec<(String, String)>,
+    },
+    /// An overlay of the root directory and a file system in memory covers it,
+    /// and takes its part as in [`Step::BindRoot`].
+    OverlayRoot {
+        /// The root directory on the host.
+        lower: PathBuf,
+        /// Parameters of the file system in memory.
+        options: Vec<(String, String)>,
     },
     /// The root directory becomes `/`, with the host's tree mounted over it
     /// until [`Step::DetachHost`].
@@ -126,10 +144,21 @@ pub enum Step {
         /// Nothing at `source`, nothing to do.
         optional: bool,
     },
-    /// What is there, if anything is, cannot be seen.
+    /// Directories on top of each other, seen as one.
+    Overlay {
+        /// What is seen through, the lowest first.
+        lower: Vec<Layer>,
+        /// Where changes go. Without, there can be none.
+        upper: Option<Upper>,
+        /// Path inside; made if missing.
+        target: PathBuf,
+    },
+    /// What is there cannot be seen.
     Hide {
         /// Path inside.
         target: PathBuf,
+        /// Nothing there, nothing to do.
+        optional: bool,
     },
     /// A mount that exists gets further attributes.
     Restrict {
@@ -173,6 +202,27 @@ pub enum Origin {
     Host,
     /// The container itself.
     Container,
+    /// The container's root directory, where [`Step::EmptyRoot`] covers it.
+    RootDirectory,
+}
+
+/// A directory of an overlay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Layer {
+    /// Whose directory.
+    pub origin: Origin,
+    /// Absolute path at its origin.
+    pub path: PathBuf,
+}
+
+/// The directory of an overlay that changes go to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Upper {
+    /// The directory; made if missing.
+    pub layer: Layer,
+    /// A directory at the same origin and of the same mount, for the kernel to
+    /// work in; made if missing.
+    pub work: PathBuf,
 }
 
 /// Where mount events go (`man 7 mount_namespaces`).
@@ -254,6 +304,7 @@ impl Step {
             Self::UnshareCgroup => "cgroup_namespaces(7)",
             Self::SetPropagation { .. } => "mount_namespaces(7)",
             Self::BindRoot { .. } | Self::Bind { .. } => "open_tree(2), move_mount(2)",
+            Self::EmptyRoot { .. } | Self::OverlayRoot { .. } => "fsopen(2), move_mount(2)",
             Self::Hide { .. } => "open_tree(2), move_mount(2)",
             Self::PivotRoot => "pivot_root(2)",
             Self::Directory { .. } => "mkdir(2)",
@@ -261,7 +312,7 @@ impl Step {
             Self::File { .. } => "rename(2)",
             Self::RemoveFile { .. } => "unlink(2)",
             Self::Symlink { .. } => "symlink(2)",
-            Self::Mount { .. } => "fsopen(2), move_mount(2)",
+            Self::Mount { .. } | Self::Overlay { .. } => "fsopen(2), move_mount(2)",
             Self::Restrict { .. } => "mount_setattr(2)",
             Self::Console => "pty(7)",
             Self::DetachHost => "umount2(2), MNT_DETACH",
@@ -285,7 +336,24 @@ impl fmt::Display for Step {
                 Propagation::Slave => write!(f, "let no mount event out to the host"),
                 Propagation::Shared => write!(f, "share mount events among the container's own"),
             },
-            Self::BindRoot { source } => write!(f, "make {} a mount", source.display()),
+            Self::BindRoot {
+                source,
+                read_only_below,
+            } => {
+                write!(f, "make {} a mount", source.display())?;
+                if *read_only_below {
+                    write!(f, ", and those below it read-only")?;
+                }
+                Ok(())
+            }
+            Self::EmptyRoot { directory, options } => {
+                write!(f, "cover {} with a tmpfs", directory.display())?;
+                parenthesised(f, parameters(options))
+            }
+            Self::OverlayRoot { lower, options } => {
+                write!(f, "overlay {} with a tmpfs", lower.display())?;
+                parenthesised(f, parameters(options))
+            }
             Self::PivotRoot => write!(f, "make it /"),
             Self::Directory { path, mode } => {
                 write!(f, "make directory {} ({mode:04o})", path.display())
@@ -310,11 +378,8 @@ impl fmt::Display for Step {
                 options,
             } => {
                 write!(f, "mount {fstype} on {}", target.display())?;
-                let options = options.iter().map(|(key, value)| match value.as_str() {
-                    "" => key.clone(),
-                    value => format!("{key}={value}"),
-                });
-                parenthesised(f, attributes.words().map(str::to_owned).chain(options))
+                let attributes = attributes.words().map(str::to_owned);
+                parenthesised(f, attributes.chain(parameters(options)))
             }
             Self::Bind {
                 origin,
@@ -324,11 +389,8 @@ impl fmt::Display for Step {
                 optional,
                 ..
             } => {
-                match origin {
-                    Origin::Host => write!(f, "bind the host's {}", source.display())?,
-                    Origin::Container => write!(f, "bind {}", source.display())?,
-                }
-                if *origin == Origin::Host || source != target {
+                write!(f, "bind {origin}{}", source.display())?;
+                if *origin != Origin::Container || source != target {
                     write!(f, " on {}", target.display())?;
                 } else {
                     write!(f, " on itself")?;
@@ -339,7 +401,16 @@ impl fmt::Display for Step {
                 }
                 Ok(())
             }
-            Self::Hide { target } => write!(f, "hide {}", target.display()),
+            Self::Overlay {
+                lower,
+                upper,
+                target,
+            } => {
+                let upper = upper.iter().map(|upper| &upper.layer);
+                let all: Vec<_> = lower.iter().chain(upper).map(Layer::to_string).collect();
+                write!(f, "overlay {} on {}", all.join(", "), target.display())
+            }
+            Self::Hide { target, .. } => write!(f, "hide {}", target.display()),
             Self::Restrict { target, attributes } => {
                 write!(f, "restrict {}", target.display())?;
                 parenthesised(f, attributes.words().map(str::to_owned))
@@ -360,6 +431,30 @@ impl fmt::Display for Step {
             Self::Process(step) => step.fmt(f),
         }
     }
+}
+
+impl fmt::Display for Origin {
+    /// As it stands before a path.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Host => "the host's ",
+            Self::Container => "",
+            Self::RootDirectory => "the root directory's ",
+        })
+    }
+}
+
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.origin, self.path.display())
+    }
+}
+
+fn parameters(options: &[(String, String)]) -> impl Iterator<Item = String> {
+    options.iter().map(|(key, value)| match value.as_str() {
+        "" => key.clone(),
+        value => format!("{key}={value}"),
+    })
 }
 
 fn parenthesised(f: &mut fmt::Formatter<'_>, words: impl Iterator<Item = String>) -> fmt::Result {

@@ -36,6 +36,16 @@ pub enum CustomContent {
         /// Parameters of the file system; one without a value has an empty one.
         options: Vec<(String, String)>,
     },
+    /// Trees on top of each other.
+    Overlay {
+        /// What is seen through, the lowest first; two at least without an upper
+        /// one.
+        lower: Vec<Source>,
+        /// Where changes go. Without, there can be none.
+        upper: Option<Source>,
+    },
+    /// What is there cannot be seen.
+    Inaccessible,
 }
 
 /// Where a tree is.
@@ -47,10 +57,15 @@ pub enum Source {
     Temporary,
 }
 
-const BIND: &str = "SOURCE[:TARGET[:OPTIONS]] with absolute paths, as /srv/data:/data";
+const BIND: &str = "SOURCE[:TARGET[:OPTIONS]] with absolute paths and a target below the root \
+                    directory, as /srv/data:/data";
 const BIND_OPTIONS: &str =
     "options of rbind, norbind, noidmap, ro, nosuid, nodev, noexec behind its second colon";
-const TMPFS: &str = "PATH[:OPTIONS] with an absolute path, as /var/cache:size=100m";
+const TMPFS: &str =
+    "PATH[:OPTIONS] with an absolute path below the root directory, as /var/cache:size=100m";
+const OVERLAY: &str = "LOWER[:LOWER…]:UPPER:TARGET or LOWER:TARGET with absolute paths of at \
+                       most 12 lower directories, as +/srv::/srv";
+const INACCESSIBLE: &str = "an absolute path below the root directory, as /etc/ssh";
 const TMPFS_OPTIONS: &str = "options of size=, nr_blocks=, nr_inodes=, mode=, uid=, gid=, huge=, \
                              mpol=, noswap, inode32, inode64, ro, nosuid, nodev, noexec behind \
                              its first colon";
@@ -59,9 +74,14 @@ impl CustomMount {
     /// `--bind=SOURCE[:TARGET[:OPTIONS]]`, or `--bind-ro=`.
     pub fn bind(text: &str, read_only: bool) -> Parsed<Self> {
         let (source, rest) = field(text).ok_or(BIND)?;
-        let (target, options) = match rest {
-            Some(rest) => field(rest).ok_or(BIND)?,
-            None => (source.trim_start_matches('+').to_owned(), None),
+        let source = Source::parse(&source).ok_or(BIND)?;
+        let (target, options) = match (rest, &source) {
+            (Some(rest), _) => {
+                let (target, options) = field(rest).ok_or(BIND)?;
+                (absolute(&target).ok_or(BIND)?, options)
+            }
+            (None, Source::At(_, path)) => (path.clone(), None),
+            (None, Source::Temporary) => return Err(BIND),
         };
         let (mut attributes, mut recursive) = (Attributes::NONE, true);
         attributes.read_only = read_only;
@@ -76,9 +96,9 @@ impl CustomMount {
         }
         Ok(Self {
             flag: format!("--bind{}={text}", if read_only { "-ro" } else { "" }),
-            target: absolute(&target).ok_or(BIND)?,
+            target: below_root(target).ok_or(BIND)?,
             content: CustomContent::Bind {
-                source: Source::parse(&source).ok_or(BIND)?,
+                source,
                 recursive,
                 attributes,
             },
@@ -107,10 +127,7 @@ impl CustomMount {
         if rest.is_none_or(str::is_empty) {
             options.push(("mode".to_owned(), "0755".to_owned()));
         }
-        let target = absolute(&target).ok_or(TMPFS)?;
-        if target == Path::new("/") {
-            return Err("a path below the root directory; --volatile replaces that itself");
-        }
+        let target = absolute(&target).and_then(below_root).ok_or(TMPFS)?;
         Ok(Self {
             flag: format!("--tmpfs={text}"),
             target,
@@ -120,7 +137,56 @@ impl CustomMount {
             },
         })
     }
+
+    /// `--overlay=LOWER[:LOWER…]:UPPER:TARGET`, or `--overlay-ro=`. Of two paths,
+    /// the second is both the upper directory and the target.
+    pub fn overlay(text: &str, read_only: bool) -> Parsed<Self> {
+        let mut fields = fields(text).ok_or(OVERLAY)?;
+        let target = match fields.len() {
+            0 | 1 => return Err(OVERLAY),
+            2 => fields[1].strip_prefix('+').unwrap_or(&fields[1]).to_owned(),
+            _ => fields.pop().ok_or(OVERLAY)?,
+        };
+        let upper = fields.pop().ok_or(OVERLAY)?;
+        let upper = Source::parse(&upper).ok_or(OVERLAY)?;
+        let lower = fields.iter().map(|lower| match Source::parse(lower) {
+            Some(source @ Source::At(..)) => Ok(source),
+            _ => Err(OVERLAY),
+        });
+        let mut lower = lower.collect::<Parsed<Vec<_>>>()?;
+        // It needs a neighbour, which the root has not.
+        if matches!(&upper, Source::At(_, path) if path == Path::new("/")) {
+            return Err(OVERLAY);
+        }
+        let upper = if read_only {
+            lower.push(upper);
+            None
+        } else {
+            Some(upper)
+        };
+        if lower.len() > MOST_LOWER_LAYERS {
+            return Err(OVERLAY);
+        }
+        Ok(Self {
+            flag: format!("--overlay{}={text}", if read_only { "-ro" } else { "" }),
+            target: absolute(&target).and_then(below_root).ok_or(OVERLAY)?,
+            content: CustomContent::Overlay { lower, upper },
+        })
+    }
+
+    /// `--inaccessible=PATH`
+    pub fn inaccessible(text: &str) -> Parsed<Self> {
+        Ok(Self {
+            flag: format!("--inaccessible={text}"),
+            target: absolute(text).and_then(below_root).ok_or(INACCESSIBLE)?,
+            content: CustomContent::Inaccessible,
+        })
+    }
 }
+
+/// So many are sure to fit into the 256 bytes that the kernel takes for one
+/// parameter of a file system (`man 2 fsconfig`), however they are called.
+const MOST_LOWER_LAYERS: usize = 12;
 
 /// Parameters of `man 5 tmpfs`.
 const TMPFS_KEYS: [&str; 8] = [
@@ -170,6 +236,18 @@ fn field(text: &str) -> Option<(String, Option<&str>)> {
     Some((field, None))
 }
 
+/// All fields of a text that colons separate.
+fn fields(text: &str) -> Option<Vec<String>> {
+    let mut fields = Vec::new();
+    let mut rest = Some(text);
+    while let Some(text) = rest {
+        let (field, next) = field(text)?;
+        fields.push(field);
+        rest = next;
+    }
+    Some(fields)
+}
+
 fn words(options: Option<&str>) -> impl Iterator<Item = &str> {
     let words = options.into_iter().flat_map(|options| options.split(','));
     words.filter(|word| !word.is_empty())
@@ -180,6 +258,11 @@ fn absolute(text: &str) -> Option<PathBuf> {
     let path = Path::new(text);
     let plain = |component| component != Component::ParentDir;
     (path.is_absolute() && path.components().all(plain)).then(|| path.components().collect())
+}
+
+/// The root itself is what `--volatile` and its kin are about.
+fn below_root(path: PathBuf) -> Option<PathBuf> {
+    (path != Path::new("/")).then_some(path)
 }
 
 /// Whether the word restricts a mount.

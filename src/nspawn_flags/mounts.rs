@@ -1,14 +1,20 @@
 //! Flags that say what file systems the container sees.
 
 use super::{Flag, Meaning};
-use crate::config::CustomMount;
+use crate::config::{CustomMount, Volatile};
 
 /// A flag about file systems.
 #[derive(Debug, Clone, PartialEq)]
 pub enum MountFlag {
-    /// `--bind=SOURCE[:TARGET[:OPTIONS]]`, `--bind-ro=`,
-    /// `--tmpfs=PATH[:OPTIONS]`
+    /// `--bind=`, `--bind-ro=`, `--tmpfs=`, `--overlay=`, `--overlay-ro=`,
+    /// `--inaccessible=`
     Custom(CustomMount),
+    /// `--read-only`
+    ReadOnly,
+    /// `--volatile`, `--volatile=`
+    Volatile(Volatile),
+    /// `--ephemeral`, `-x`
+    Ephemeral,
 }
 
 /// What one of these flags says; none if it is none of them.
@@ -17,8 +23,20 @@ pub(super) fn meaning(flag: &str) -> Option<Meaning> {
         "--bind" => Meaning::With(|value| CustomMount::bind(value, false).map(custom)),
         "--bind-ro" => Meaning::With(|value| CustomMount::bind(value, true).map(custom)),
         "--tmpfs" => Meaning::With(|value| CustomMount::tmpfs(value).map(custom)),
+        "--overlay" => Meaning::With(|value| CustomMount::overlay(value, false).map(custom)),
+        "--overlay-ro" => Meaning::With(|value| CustomMount::overlay(value, true).map(custom)),
+        "--inaccessible" => Meaning::With(|value| CustomMount::inaccessible(value).map(custom)),
+        "--read-only" => Meaning::Alone(Flag::Mounts(MountFlag::ReadOnly)),
+        "--ephemeral" | "-x" => Meaning::Alone(Flag::Mounts(MountFlag::Ephemeral)),
+        "--volatile" => Meaning::Either(volatile(Volatile::Yes), |value| {
+            Volatile::parse(value).map(volatile)
+        }),
         _ => return None,
     })
+}
+
+fn volatile(mode: Volatile) -> Flag {
+    Flag::Mounts(MountFlag::Volatile(mode))
 }
 
 fn custom(mount: CustomMount) -> Flag {
@@ -28,13 +46,35 @@ fn custom(mount: CustomMount) -> Flag {
 #[cfg(test)]
 mod tests {
     use super::super::parse;
+    use super::*;
+
+    #[test]
+    fn flags_of_the_root_are_understood() {
+        let flags = [
+            MountFlag::ReadOnly,
+            MountFlag::Ephemeral,
+            MountFlag::Ephemeral,
+            MountFlag::Volatile(Volatile::Yes),
+            MountFlag::Volatile(Volatile::Overlay),
+            MountFlag::Volatile(Volatile::No),
+        ];
+        let text = "--read-only --ephemeral -x --volatile --volatile=overlay --volatile=no";
+        assert_eq!(parse(text), Ok(flags.map(Flag::Mounts).into()));
+    }
 
     #[test]
     fn a_bad_value_is_answered_with_what_is_expected() {
-        let bind = "SOURCE[:TARGET[:OPTIONS]] with absolute paths, as /srv/data:/data";
+        let bind = "SOURCE[:TARGET[:OPTIONS]] with absolute paths and a target below the root \
+                    directory, as /srv/data:/data";
         let bind_options = "options of rbind, norbind, noidmap, ro, nosuid, nodev, noexec behind \
                             its second colon";
-        let tmpfs = "PATH[:OPTIONS] with an absolute path, as /var/cache:size=100m";
+        let tmpfs = "PATH[:OPTIONS] with an absolute path below the root directory, as \
+                     /var/cache:size=100m";
+        let overlay = "LOWER[:LOWER…]:UPPER:TARGET or LOWER:TARGET with absolute paths of at most \
+                       12 lower directories, as +/srv::/srv";
+        let inaccessible = "an absolute path below the root directory, as /etc/ssh";
+        let volatile = "yes, no, state or overlay";
+        let many = "/x:".repeat(14) + "/y";
         let tmpfs_options = "options of size=, nr_blocks=, nr_inodes=, mode=, uid=, gid=, huge=, \
                              mpol=, noswap, inode32, inode64, ro, nosuid, nodev, noexec behind \
                              its first colon";
@@ -55,11 +95,22 @@ mod tests {
             ("--tmpfs", "/var:size", tmpfs_options),
             ("--tmpfs", "/var:size=", tmpfs_options),
             ("--tmpfs", "/var:noswap=1", tmpfs_options),
-            (
-                "--tmpfs",
-                "/",
-                "a path below the root directory; --volatile replaces that itself",
-            ),
+            ("--tmpfs", "/", tmpfs),
+            ("--bind", "/:/", bind),
+            ("--bind", "+/", bind),
+            ("--overlay", "", overlay),
+            ("--overlay", "/a", overlay),
+            ("--overlay", "/a:", overlay),
+            ("--overlay", ":/a", overlay),
+            ("--overlay", "/a:/b:c", overlay),
+            ("--overlay-ro", "/a::/b:/c", overlay),
+            ("--overlay-ro", "/a:/b:/", overlay),
+            ("--overlay", &many, overlay),
+            ("--inaccessible", "", inaccessible),
+            ("--inaccessible", "/", inaccessible),
+            ("--inaccessible", "etc", inaccessible),
+            ("--volatile", "", volatile),
+            ("--volatile", "tmpfs", volatile),
         ] {
             let text = format!("{flag}={value}");
             let error = parse(&text).expect_err(&text).to_string();

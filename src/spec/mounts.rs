@@ -5,7 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use runtime::{Attributes, Bind, Content, Mount, Origin};
+use runtime::{Attributes, Bind, Content, Layer, Mount, Origin, Upper};
+use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
 
 use crate::config::{ContainerConfig, CustomContent, CustomMount, Source};
 use crate::container::Container;
@@ -23,24 +24,27 @@ pub struct Mounts {
 
 /// Checks what is to be mounted and puts it in order.
 pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Mounts> {
-    let places = container.places();
-    let mut all = Mounts {
-        mounts: nix_binds(places, container.name()),
-        temporary: Vec::new(),
-    };
-    for mount in &config.mounts {
-        let temporary = places.temporary(container.name());
-        let content = all.content(mount, &temporary).with_context(|| {
-            let conf = places.conf(container.name());
+    let (places, name) = (container.places(), container.name());
+    let mut mounts = nix_binds(places, name);
+    let mut temporary = Vec::new();
+    for (number, mount) in config.mounts.iter().enumerate() {
+        let mut own = Own {
+            directory: places.temporary(name).join(number.to_string()),
+            work: work_name(name, number),
+            used: false,
+        };
+        let content = own.content(mount).with_context(|| {
+            let conf = places.conf(name);
             format!("cannot use {} of {}", mount.flag, conf.display())
         })?;
-        all.mounts.push(Mount {
+        mounts.push(Mount {
             target: mount.target.clone(),
             content,
         });
+        temporary.extend(own.used.then_some(own.directory));
     }
-    in_order(&mut all.mounts);
-    Ok(all)
+    in_order(&mut mounts);
+    Ok(Mounts { mounts, temporary })
 }
 
 /// As systemd-nspawn orders mounts: whatever is mounted below another mount
@@ -50,22 +54,54 @@ fn in_order(mounts: &mut [Mount]) {
     let kind = |content: &Content| match content {
         Content::Bind(_) => 0,
         Content::Tmpfs { .. } => 1,
+        Content::Overlay { .. } => 2,
+        Content::Inaccessible => 3,
     };
     mounts.sort_by(|a, b| (&a.target, kind(&a.content)).cmp(&(&b.target, kind(&b.content))));
 }
 
-impl Mounts {
-    fn content(&mut self, mount: &CustomMount, temporary: &Path) -> Result<Content> {
+/// The directories beside upper ones that the kernel works in while the
+/// container runs. They are of no use after it.
+pub fn work_directories(config: &ContainerConfig, name: &ContainerName) -> Vec<Layer> {
+    let work = |(number, mount): (usize, &CustomMount)| match &mount.content {
+        CustomContent::Overlay {
+            upper: Some(Source::At(origin, upper)),
+            ..
+        } => Some(Layer {
+            origin: *origin,
+            path: upper.with_file_name(work_name(name, number)),
+        }),
+        _ => None,
+    };
+    config.mounts.iter().enumerate().filter_map(work).collect()
+}
+
+fn work_name(name: &ContainerName, number: usize) -> String {
+    format!(".nixos-container-{name}-{number}")
+}
+
+/// What one mount may have on the host for itself.
+struct Own {
+    /// A directory that is empty at every start.
+    directory: PathBuf,
+    /// The name of the directory beside an upper one.
+    work: String,
+    /// Whether the directory is needed.
+    used: bool,
+}
+
+impl Own {
+    fn content(&mut self, mount: &CustomMount) -> Result<Content> {
         Ok(match &mount.content {
             CustomContent::Bind {
                 source,
                 recursive,
                 attributes,
             } => {
-                let (origin, source) = self.source(source, temporary)?;
+                let Layer { origin, path } = self.source(source)?;
                 Content::Bind(Bind {
                     origin,
-                    source,
+                    source: path,
                     recursive: *recursive,
                     attributes: *attributes,
                 })
@@ -77,22 +113,52 @@ impl Mounts {
                 attributes: *attributes,
                 options: options.clone(),
             },
+            CustomContent::Overlay { lower, upper } => {
+                let lower = lower.iter().map(|lower| self.source(lower));
+                Content::Overlay {
+                    lower: lower.collect::<Result<_>>()?,
+                    upper: upper.as_ref().map(|upper| self.upper(upper)).transpose()?,
+                }
+            }
+            CustomContent::Inaccessible => Content::Inaccessible,
         })
     }
 
-    fn source(&mut self, source: &Source, temporary: &Path) -> Result<(Origin, PathBuf)> {
-        Ok(match source {
-            Source::At(Origin::Host, path) => {
-                require(path)?;
-                (Origin::Host, path.clone())
-            }
-            Source::At(Origin::Container, path) => (Origin::Container, path.clone()),
+    fn source(&mut self, source: &Source) -> Result<Layer> {
+        let (origin, path) = match source {
+            Source::At(origin, path) => (*origin, path.clone()),
             Source::Temporary => {
-                let directory = temporary.join(self.temporary.len().to_string());
-                self.temporary.push(directory.clone());
-                (Origin::Host, directory)
+                self.used = true;
+                return Ok(Layer {
+                    origin: Origin::Host,
+                    path: self.directory.clone(),
+                });
             }
-        })
+        };
+        if origin == Origin::Host {
+            require(&path)?;
+        }
+        Ok(Layer { origin, path })
+    }
+
+    fn upper(&mut self, upper: &Source) -> Result<Upper> {
+        let layer = match upper {
+            Source::At(origin, path) => Layer {
+                origin: *origin,
+                path: path.clone(),
+            },
+            // A directory further down, so that the one beside it is its own.
+            Source::Temporary => {
+                let mut layer = self.source(upper)?;
+                layer.path.push("upper");
+                layer
+            }
+        };
+        if layer.origin == Origin::Host {
+            require_no_mount_point(&layer.path)?;
+        }
+        let work = layer.path.with_file_name(&self.work);
+        Ok(Upper { layer, work })
     }
 }
 
@@ -105,6 +171,19 @@ fn require(path: &Path) -> Result<()> {
         ),
         Err(error) => Err(error).with_context(|| format!("cannot look at {}", path.display())),
     }
+}
+
+/// An upper directory needs one beside it that is of the same mount.
+fn require_no_mount_point(upper: &Path) -> Result<()> {
+    let stat = statx(CWD, upper, AtFlags::empty(), StatxFlags::BASIC_STATS);
+    if stat.is_ok_and(|stat| stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)) {
+        bail!(
+            "{} is a mount point; give a directory below it, so that another one can be made \
+             beside that for the kernel to work in",
+            upper.display()
+        );
+    }
+    Ok(())
 }
 
 /// The store and, of the rest of `/nix`, what lets Nix work inside: the

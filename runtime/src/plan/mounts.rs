@@ -18,6 +18,15 @@ pub(super) fn mounted(mount: &Mount) -> Step {
             attributes: *attributes,
             options: options.clone(),
         },
+        Content::Overlay { lower, upper } => Step::Overlay {
+            lower: lower.clone(),
+            upper: upper.clone(),
+            target,
+        },
+        Content::Inaccessible => Step::Hide {
+            target,
+            optional: false,
+        },
     }
 }
 

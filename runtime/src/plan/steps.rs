@@ -51,8 +51,12 @@ pub(super) fn bind_if_present(
     }
 }
 
+/// Kernels differ in what they have to hide.
 pub(super) fn hide(target: PathBuf) -> Step {
-    Step::Hide { target }
+    Step::Hide {
+        target,
+        optional: true,
+    }
 }
 
 pub(super) fn file(path: PathBuf, contents: &str) -> Step {

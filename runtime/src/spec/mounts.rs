@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::step::{Attributes, Origin};
+use crate::step::{Attributes, Layer, Origin, Upper};
 
 /// Something that is mounted inside.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +26,17 @@ pub enum Content {
         /// has an empty one.
         options: Vec<(String, String)>,
     },
+    /// Directories on top of each other
+    /// (`Documentation/filesystems/overlayfs.rst` of Linux).
+    Overlay {
+        /// What is seen through, the lowest first; at most 13, and two at least
+        /// without an upper one.
+        lower: Vec<Layer>,
+        /// Where changes go. Without, there can be none.
+        upper: Option<Upper>,
+    },
+    /// What is there, and must be, cannot be seen.
+    Inaccessible,
 }
 
 /// A file or a tree, seen at a second place.
