@@ -6,7 +6,7 @@ use rtnetlink::Handle;
 
 use crate::{
     Cause, Error, Side, Step, address, bridge, interface, link, macvlan, netlink, pin, record,
-    route, settings, veth,
+    route, settings, sysctl, veth,
 };
 
 /// Performs `plan`, step by step, on the host and in the container's network
@@ -104,6 +104,7 @@ impl Sides<'_> {
                 let index = self.host.index_of(parent).await?;
                 macvlan::create_ipvlan(&self.host.netlink, index, name, self.container_netns).await
             }
+            Step::RefuseAdvertisements { link } => sysctl::refuse_advertisements(link),
             Step::AddAltname {
                 side,
                 link,

@@ -13,9 +13,10 @@ use rustix::{
     io::Errno,
 };
 
-use crate::{Cause, link, name::ZONE_PREFIX};
+use crate::{Cause, link, name::ZONE_PREFIX, sysctl};
 
-/// Creates a bridge, up, unless there is a link of that name.
+/// Creates a bridge, up, that listens to no router, unless there is a link of
+/// that name.
 pub async fn create(netlink: &Handle, name: &str, mtu: Option<u32>) -> Result<(), Cause> {
     let mut bridge = LinkBridge::new(name).link_group(link::GROUP);
     if let Some(mtu) = mtu {
@@ -23,8 +24,9 @@ pub async fn create(netlink: &Handle, name: &str, mtu: Option<u32>) -> Result<()
     }
     let created = netlink.link().add(bridge.build()).execute().await;
     match created.map_err(Cause::from) {
-        Err(cause) if !cause.is(Errno::EXIST) => Err(cause),
-        _ => Ok(()),
+        Ok(()) => sysctl::refuse_advertisements(name),
+        Err(cause) if cause.is(Errno::EXIST) => Ok(()),
+        Err(cause) => Err(cause),
     }
 }
 

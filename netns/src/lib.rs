@@ -64,6 +64,7 @@ mod route;
 mod settings;
 mod spec;
 mod step;
+mod sysctl;
 mod uplink;
 mod veth;
 

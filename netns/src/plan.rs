@@ -119,6 +119,13 @@ fn veth_steps(spec: &Spec, host_link: &HostLink, peer: &str, veth: &Veth) -> Vec
     }];
     let altname = host_link.altname();
     steps.extend(altname.map(|altname| add_altname(Side::Host, host, altname)));
+    // A container is nobody's router, whatever it says. What arrives at a
+    // bridge's port, the bridge takes.
+    if bridge.is_none() {
+        steps.push(Step::RefuseAdvertisements {
+            link: host.to_owned(),
+        });
+    }
     // Before the addresses: a route needs a link that is up, and the host's
     // end has a carrier only when the container's is up, too.
     steps.push(set_up(Side::Container, peer));
@@ -305,6 +312,7 @@ mod tests {
             [
                 "set lo up inside the container",
                 "create veth ve-web, up, with peer eth0 inside the container",
+                "take no router's advertisement from ve-web",
                 "set eth0 up inside the container",
                 "add address 10.233.1.1/32 to ve-web",
                 "add address 10.233.1.2/32 to eth0 inside the container",
@@ -332,7 +340,7 @@ mod tests {
     #[test]
     fn a_host_address_alone() {
         assert_eq!(
-            lines("web", v4(Some("10.233.1.1/32"), None))[3..],
+            lines("web", v4(Some("10.233.1.1/32"), None))[4..],
             [
                 "add address 10.233.1.1/32 to ve-web",
                 "add route to 10.233.1.1/32 through eth0 inside the container",
@@ -344,7 +352,7 @@ mod tests {
     #[test]
     fn a_local_address_alone() {
         assert_eq!(
-            lines("web", v4(None, Some("10.0.0.2/24")))[3..],
+            lines("web", v4(None, Some("10.0.0.2/24")))[4..],
             [
                 "add address 10.0.0.2/24 to eth0 inside the container",
                 "add route to 10.0.0.2/32 through ve-web",
@@ -355,7 +363,7 @@ mod tests {
     #[test]
     fn no_route_to_what_a_prefix_covers() {
         assert_eq!(
-            lines("web", v4(Some("10.0.0.1/24"), Some("10.0.0.2/24")))[3..],
+            lines("web", v4(Some("10.0.0.1/24"), Some("10.0.0.2/24")))[4..],
             [
                 "add address 10.0.0.1/24 to ve-web",
                 "add address 10.0.0.2/24 to eth0 inside the container",
@@ -363,7 +371,7 @@ mod tests {
             ]
         );
         assert_eq!(
-            lines("web", v4(Some("10.0.0.1/32"), Some("10.0.0.2/24")))[5..],
+            lines("web", v4(Some("10.0.0.1/32"), Some("10.0.0.2/24")))[6..],
             [
                 "add route to 10.0.0.2/32 through ve-web",
                 "add default route via 10.0.0.1 through eth0 inside the container",
@@ -404,7 +412,7 @@ mod tests {
             "{lines:?}"
         );
         assert!(
-            lines[3].contains(&format!(", address {macvlan},")),
+            lines[4].contains(&format!(", address {macvlan},")),
             "{lines:?}"
         );
         let given = "02:00:00:00:00:05".parse().ok();
@@ -445,7 +453,8 @@ mod tests {
             [
                 "set lo up inside the container",
                 "lock /run/c/zones.lock",
-                "create bridge vz-lan, up, MTU 1400, unless it is there",
+                "create bridge vz-lan, up, MTU 1400, without routers' advertisements, unless it \
+                 is there",
                 "create veth vb-web, up, in bridge vz-lan, with its MTU, with peer eth0 inside \
                  the container",
                 "set eth0 up inside the container",
@@ -469,11 +478,13 @@ mod tests {
             [
                 "create veth ve-web.lan, up, with peer lan inside the container",
                 "add alternative name nixos-container:web:0 to ve-web.lan",
+                "take no router's advertisement from ve-web.lan",
                 "set lan up inside the container",
                 "add address 10.1.0.1/24 to ve-web.lan",
                 "add address 10.1.0.2/24 to lan inside the container",
                 "create veth to-web, up, with peer dmz inside the container",
                 "add alternative name nixos-container:web:1 to to-web",
+                "take no router's advertisement from to-web",
                 "set dmz up inside the container",
                 "add address 10.1.0.1/24 to to-web",
                 "add address 10.1.0.2/24 to dmz inside the container",

@@ -1,7 +1,7 @@
 //! What an interface of the host was before it moved into a container: looked
 //! up, and made true again.
 
-use std::{collections::BTreeMap, fs, io, net::IpAddr, path::Path};
+use std::{collections::BTreeMap, io, net::IpAddr};
 
 use futures_util::TryStreamExt;
 use netlink_packet_route::{
@@ -17,7 +17,7 @@ use rtnetlink::{
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::{Cause, Error, link};
+use crate::{Cause, Error, link, sysctl};
 
 /// An interface with all that a move takes from it and that a container can
 /// change.
@@ -88,7 +88,7 @@ pub async fn look(host: &Handle, name: &str) -> Result<Settings, Cause> {
         routes: routes(host, index).await?,
         sysctls: sysctl_files(name)
             .into_iter()
-            .filter_map(|file| Some((file.clone(), read_sysctl(&file)?)))
+            .filter_map(|file| Some((file.clone(), sysctl::read(&file)?)))
             .collect(),
     })
 }
@@ -302,30 +302,20 @@ fn bytes(message: &impl Emitable) -> Vec<u8> {
     bytes
 }
 
-/// The files of an interface below `/proc/sys`, which show those of the calling
-/// thread's network namespace.
+/// The files of an interface below `/proc/sys`.
 fn sysctl_files(interface: &str) -> Vec<String> {
-    let mut files = Vec::new();
-    for kind in ["ipv4/conf", "ipv4/neigh", "ipv6/conf", "ipv6/neigh"] {
+    let kinds = ["ipv4/conf", "ipv4/neigh", "ipv6/conf", "ipv6/neigh"];
+    let files = kinds.map(|kind| {
         let directory = format!("net/{kind}/{interface}");
-        // A kernel without IPv6 has none.
-        let entries = fs::read_dir(Path::new("/proc/sys").join(&directory));
-        let names = entries.into_iter().flatten().flatten();
-        files.extend(
-            names.filter_map(|entry| Some(format!("{directory}/{}", entry.file_name().to_str()?))),
-        );
-    }
-    files
-}
-
-/// `None` for what cannot be read, such as a secret that is not set.
-fn read_sysctl(file: &str) -> Option<String> {
-    fs::read_to_string(Path::new("/proc/sys").join(file)).ok()
+        let names = sysctl::list(&directory).into_iter();
+        names.map(move |name| format!("{directory}/{name}"))
+    });
+    files.into_iter().flatten().collect()
 }
 
 fn restore_sysctl(file: &str, value: &str) -> Result<(), Cause> {
-    if read_sysctl(file).as_deref() != Some(value) {
-        fs::write(Path::new("/proc/sys").join(file), value)?;
+    if sysctl::read(file).as_deref() == Some(value) {
+        return Ok(());
     }
-    Ok(())
+    sysctl::write(file, value)
 }

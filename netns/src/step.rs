@@ -52,7 +52,8 @@ pub enum Step {
         /// The file that is locked, which is made if need be.
         path: PathBuf,
     },
-    /// Create a bridge, up, unless it is there.
+    /// Create a bridge, up, that takes no router's advertisement, unless it is
+    /// there.
     CreateBridge {
         /// Its name.
         bridge: String,
@@ -90,6 +91,11 @@ pub enum Step {
         parent: String,
         /// Name of the link in the container.
         name: String,
+    },
+    /// Take no router's advertisement from a link of the host's.
+    RefuseAdvertisements {
+        /// Name of the link.
+        link: String,
     },
     /// Give a link an alternative name.
     AddAltname {
@@ -144,6 +150,7 @@ impl Step {
             | Self::CreateIpvlan { .. }
             | Self::AddAltname { .. }
             | Self::SetUp { .. } => "ip-link(8)",
+            Self::RefuseAdvertisements { .. } => "sysctl(8)",
             Self::AddAddress { .. } => "ip-address(8)",
             Self::AddRoute { .. } => "ip-route(8)",
         }
@@ -181,7 +188,7 @@ impl fmt::Display for Step {
             Self::CreateBridge { bridge, mtu } => {
                 write!(f, "create bridge {bridge}, up")?;
                 write_mtu(f, *mtu)?;
-                f.write_str(", unless it is there")
+                f.write_str(", without routers' advertisements, unless it is there")
             }
             Self::CreateVeth {
                 host,
@@ -210,6 +217,9 @@ impl fmt::Display for Step {
             }
             Self::CreateIpvlan { parent, name } => {
                 write!(f, "create ipvlan {name} on {parent}{}", Side::Container)
+            }
+            Self::RefuseAdvertisements { link } => {
+                write!(f, "take no router's advertisement from {link}")
             }
             Self::AddAltname {
                 side,

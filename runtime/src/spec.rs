@@ -109,6 +109,11 @@ impl Id128 {
         (value != 0).then(|| Self(value.to_be_bytes()))
     }
 
+    /// The bytes in the order of the digits.
+    pub fn bytes(self) -> [u8; 16] {
+        self.0
+    }
+
     /// The form with dashes, as `/proc/sys/kernel/random/boot_id` has it.
     pub fn hyphenated(&self) -> String {
         let digits = self.to_string();

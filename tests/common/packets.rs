@@ -1,8 +1,10 @@
 //! What crosses between networks: payloads, compared on both ends.
 
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6, TcpListener, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
+
+use rustix::net::{self, AddressFamily, SendFlags, SocketType, ipproto};
 
 use super::{Host, Network};
 
@@ -54,6 +56,31 @@ impl Host {
             io::ErrorKind::ConnectionRefused,
             "{to}: {error}"
         );
+    }
+
+    /// Says, on a link, that there is a router (RFC 4861, section 4.2).
+    pub fn advertise_router(&self, network: Network<'_>, link: &str) {
+        // Type, code, checksum (the kernel's), hop limit, flags, lifetime in
+        // seconds, and two times that are not specified.
+        let mut message = [0; 16];
+        message[0] = 134;
+        message[4] = 64;
+        message[6..8].copy_from_slice(&1800_u16.to_be_bytes());
+        let send = || -> io::Result<usize> {
+            let protocol = Some(ipproto::ICMPV6);
+            let socket = net::socket(AddressFamily::INET6, SocketType::RAW, protocol)?;
+            // Else it could have come from elsewhere, and is not heard.
+            net::sockopt::set_ipv6_multicast_hops(&socket, 255)?;
+            let link = net::netdevice::name_to_index(&socket, link)?;
+            let all_nodes = SocketAddrV6::new("ff02::1".parse().expect("valid"), 0, 0, link);
+            Ok(net::sendto(
+                &socket,
+                &message,
+                SendFlags::empty(),
+                &all_nodes,
+            )?)
+        };
+        self.within(network, send).expect("it is sent");
     }
 
     fn try_exchange(
