@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use netns::firewall;
 use netns::{Bridge, ContainerName, HostLink};
+use runtime::Id128;
 
 use crate::config::ContainerConfig;
 use crate::container::Container;
@@ -105,6 +106,7 @@ pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Privat
             host_address6: config.host_address6,
             local_address: config.local_address,
             local_address6: config.local_address6,
+    links.machine_id = machine_id();
             mac_address: config.local_mac_address,
             mtu: netns::uplink_mtu()?,
             bridge: bridge.clone(),
@@ -143,6 +145,27 @@ fn require_address(firewall: &firewall::Spec) -> Result<()> {
     }
     let unreachable = |host: &&IpAddr| match host {
         IpAddr::V4(_) => firewall.address.is_none(),
+/// The host's own, which hosts that are containers may lack.
+fn machine_id() -> Option<[u8; 16]> {
+    let text = std::fs::read_to_string("/etc/machine-id").ok()?;
+    Id128::parse(&text).map(Id128::bytes)
+}
+
+/// None where the host's names are not ours to change.
+fn names(container: &Container, config: &ContainerConfig) -> Vec<Entry> {
+    let addresses = [
+        config.local_address.map(|address| address.addr().into()),
+        config.local_address6.map(|address| address.addr().into()),
+    ];
+    let mut entries: Vec<_> = addresses
+        .into_iter()
+        .flatten()
+        .map(|address| Entry::new(container.name(), address))
+        .collect();
+    entries.retain(|_| hosts_file::is_changeable());
+    entries
+}
+
         IpAddr::V6(_) => firewall.address6.is_none(),
     };
     if let Some(host) = firewall.bind_host.iter().find(unreachable) {
