@@ -41,7 +41,7 @@ fn check(container: &Container, network: &PrivateNetwork) -> Result<()> {
     }
     // A killed predecessor may still have the interfaces that had moved in.
     if let Some(_lock) = Lock::try_lock(&lock).context("cannot lock the container")? {
-        reclaim::leftovers(container)?;
+        reclaim::print(&reclaim::leftovers(container)?);
     }
     network.check()
 }
@@ -140,7 +140,7 @@ fn end(container: &Container, request: &Request) -> Result<Lock> {
         let lock = Lock::try_lock(&container.run().lock())
             .with_context(|| format!("cannot lock container '{}'", container.name()))?;
         if let Some(lock) = lock {
-            reclaim::after_end(container)?;
+            reclaim::print(&reclaim::after_end(container)?);
             return Ok(lock);
         }
         std::thread::sleep(LOCK_RETRY);
@@ -155,8 +155,10 @@ fn ask_to_end(container: &Container, supervisor: &Connection, request: &Request)
         .next_event()
         .context("cannot hear from the supervisor")?
     {
-        if let Event::State { status, .. } = event {
-            progress.say(status.as_deref());
+        match event {
+            Event::State { status, .. } => progress.say(status.as_deref()),
+            Event::Notice(text) => progress.print(&format!("note: {text}")),
+            Event::Busy | Event::Failed(_) => {}
         }
     }
     Ok(())

@@ -11,12 +11,16 @@ use runtime::Id128;
 
 use crate::config::ContainerConfig;
 use crate::container::Container;
+use crate::hosts_file::{self, Entry};
 
 /// A private network, resolved: its links, and what leads into it and out.
 #[derive(Debug)]
 pub struct PrivateNetwork {
+    container: Container,
     links: netns::Spec,
     firewall: firewall::Spec,
+    /// What leads to the container in the host's `/etc/hosts`.
+    names: Vec<Entry>,
     /// What all containers need while they run.
     run_directory: PathBuf,
 }
@@ -29,6 +33,8 @@ pub enum Step {
     Link(netns::Step),
     /// A rule or a setting of the host.
     Firewall(firewall::Step),
+    /// A name by which the host finds the container.
+    Name(Entry),
 }
 
 /// Which network the container's processes see.
@@ -100,13 +106,13 @@ pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Privat
     let run_directory = container.places().run_dir();
     let bridge = bridge(config)?;
     let mut links = netns::Spec::new(name.clone(), run_directory);
+    links.machine_id = machine_id();
     if has_veth(config) {
         links.veth = Some(netns::Veth {
             host_address: config.host_address,
             host_address6: config.host_address6,
             local_address: config.local_address,
             local_address6: config.local_address6,
-    links.machine_id = machine_id();
             mac_address: config.local_mac_address,
             mtu: netns::uplink_mtu()?,
             bridge: bridge.clone(),
@@ -131,20 +137,14 @@ pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Privat
     };
     require_address(&firewall)?;
     Ok(PrivateNetwork {
+        container: container.clone(),
         links,
         firewall,
+        names: names(container, config),
         run_directory: run_directory.to_owned(),
     })
 }
 
-/// A port leads to an address; on a bridge the container may have got its own
-/// from somebody else, whom nobody here knows.
-fn require_address(firewall: &firewall::Spec) -> Result<()> {
-    if !firewall.forwards.is_empty() && firewall.address.is_none() && firewall.address6.is_none() {
-        bail!("HOST_PORT needs LOCAL_ADDRESS or LOCAL_ADDRESS6, where the ports lead to");
-    }
-    let unreachable = |host: &&IpAddr| match host {
-        IpAddr::V4(_) => firewall.address.is_none(),
 /// The host's own, which hosts that are containers may lack.
 fn machine_id() -> Option<[u8; 16]> {
     let text = std::fs::read_to_string("/etc/machine-id").ok()?;
@@ -166,6 +166,14 @@ fn names(container: &Container, config: &ContainerConfig) -> Vec<Entry> {
     entries
 }
 
+/// A port leads to an address; on a bridge the container may have got its own
+/// from somebody else, whom nobody here knows.
+fn require_address(firewall: &firewall::Spec) -> Result<()> {
+    if !firewall.forwards.is_empty() && firewall.address.is_none() && firewall.address6.is_none() {
+        bail!("HOST_PORT needs LOCAL_ADDRESS or LOCAL_ADDRESS6, where the ports lead to");
+    }
+    let unreachable = |host: &&IpAddr| match host {
+        IpAddr::V4(_) => firewall.address.is_none(),
         IpAddr::V6(_) => firewall.address6.is_none(),
     };
     if let Some(host) = firewall.bind_host.iter().find(unreachable) {
@@ -191,7 +199,8 @@ impl PrivateNetwork {
         let rules = firewall::plan(&self.firewall)
             .into_iter()
             .map(Step::Firewall);
-        links.chain(rules).collect()
+        let names = self.names.iter().cloned().map(Step::Name);
+        links.chain(rules).chain(names).collect()
     }
 
     /// Furnishes the network namespace of the container with its links.
@@ -199,10 +208,17 @@ impl PrivateNetwork {
         Ok(netns::apply(&netns::plan(&self.links), container)?)
     }
 
-    /// Forwards ports and masquerades. Returns what the user has to know: the
-    /// settings of the host that it changed, and what of the host's is in the
-    /// way of packets.
+    /// Forwards ports, masquerades and makes the container known by its name.
+    /// Returns what the user has to know: the settings of the host that it
+    /// changed, what of the host's is in the way of packets, and names that
+    /// lead elsewhere.
     pub fn open(&self) -> Result<Vec<String>> {
+        let mut notices = self.open_firewall()?;
+        notices.extend(self.add_names());
+        Ok(notices)
+    }
+
+    fn open_firewall(&self) -> Result<Vec<String>> {
         let rules = firewall::plan(&self.firewall);
         if rules.is_empty() {
             return Ok(Vec::new());
@@ -213,6 +229,13 @@ impl PrivateNetwork {
         notices.extend(firewall::obstacles(&self.firewall)?);
         Ok(notices)
     }
+
+    /// A container without a name on the host is found by its address still.
+    fn add_names(&self) -> Vec<String> {
+        let lock = self.container.places().hosts_lock();
+        hosts_file::add(self.container.name(), &self.names, &lock)
+            .unwrap_or_else(|error| vec![format!("the host does not know its name: {error:#}")])
+    }
 }
 
 impl Step {
@@ -221,6 +244,7 @@ impl Step {
         match self {
             Self::Link(step) => step.manual(),
             Self::Firewall(step) => step.manual(),
+            Self::Name(_) => "hosts(5)",
         }
     }
 }
@@ -230,30 +254,35 @@ impl std::fmt::Display for Step {
         match self {
             Self::Link(step) => step.fmt(f),
             Self::Firewall(step) => step.fmt(f),
+            Self::Name(entry) => write!(f, "add {entry} to {}", hosts_file::PATH),
         }
     }
 }
 
 /// Takes back what does not go with the container's network namespace: moved
-/// interfaces, zones, rules and settings of the host.
-pub fn release(container: &Container) -> Result<()> {
+/// interfaces, zones, rules and settings of the host, names. Returns what the
+/// user has to know: what is not as it was and has to be mended by hand.
+pub fn release(container: &Container) -> Result<Vec<String>> {
     take_back(container, netns::release)
 }
 
-/// Takes back all that an earlier life has left, its links included.
-pub fn reclaim(container: &Container) -> Result<()> {
+/// Takes back all that an earlier life has left, its links included; like
+/// [`release`].
+pub fn reclaim(container: &Container) -> Result<Vec<String>> {
     take_back(container, netns::reclaim)
 }
 
 type Reclaim = fn(&ContainerName, &Path) -> Result<Vec<netns::Error>, netns::Error>;
 
-fn take_back(container: &Container, links: Reclaim) -> Result<()> {
+fn take_back(container: &Container, links: Reclaim) -> Result<Vec<String>> {
     let name = ContainerName::new(container.name().as_str())?;
     let run_directory = container.places().run_dir();
-    for lost in links(&name, run_directory)? {
-        eprintln!("warning: {lost}");
+    let mut notices = Vec::new();
+    if let Err(error) = hosts_file::remove(container.name(), &container.places().hosts_lock()) {
+        notices.push(format!("the host still knows its name: {error:#}"));
     }
-    firewall::remove(&name, run_directory)
-        .context("cannot remove forwarded ports and NAT")
-        .map(drop)
+    let lost = links(&name, run_directory)?;
+    notices.extend(lost.iter().map(ToString::to_string));
+    firewall::remove(&name, run_directory).context("cannot remove forwarded ports and NAT")?;
+    Ok(notices)
 }

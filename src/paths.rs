@@ -91,6 +91,11 @@ impl Places {
         &self.run
     }
 
+    /// Locked by whoever changes the host's names for containers.
+    pub fn hosts_lock(&self) -> PathBuf {
+        self.run.join(".hosts.lock")
+    }
+
     /// What belongs to one running container.
     pub fn run(&self, name: &ContainerName) -> RunDir {
         RunDir(self.run.join(name.as_str()))

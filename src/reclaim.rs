@@ -20,18 +20,28 @@ use crate::network;
 use crate::spec;
 use crate::teardown::remove_tree;
 
-/// Removes all that a container that does not run may have left.
-pub fn leftovers(container: &Container) -> Result<()> {
-    network::reclaim(container)?;
-    remove_cgroup_and_files(container)
+/// Removes all that a container that does not run may have left. Returns what
+/// the user has to know of it.
+pub fn leftovers(container: &Container) -> Result<Vec<String>> {
+    let notices = network::reclaim(container)?;
+    remove_cgroup_and_files(container)?;
+    Ok(notices)
 }
 
 /// Removes what stays after the container's last process. The links go with
 /// its network namespace, a little later: the kernel takes its time, and
-/// nobody needs to wait for it here.
-pub fn after_end(container: &Container) -> Result<()> {
-    network::release(container)?;
-    remove_cgroup_and_files(container)
+/// nobody needs to wait for it here. Returns what the user has to know.
+pub fn after_end(container: &Container) -> Result<Vec<String>> {
+    let notices = network::release(container)?;
+    remove_cgroup_and_files(container)?;
+    Ok(notices)
+}
+
+/// What a command, which has a user in front of it, says of a notice.
+pub fn print(notices: &[String]) {
+    for notice in notices {
+        eprintln!("note: {notice}");
+    }
 }
 
 fn remove_cgroup_and_files(container: &Container) -> Result<()> {

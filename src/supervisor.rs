@@ -2,7 +2,7 @@
 //! to after its last.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -74,13 +74,14 @@ fn supervise_reporting(container: &Container, report: Option<&Connection>) -> Re
     loop {
         // Empty at once: what fails before there is a console must not be shown
         // with the end of an earlier one.
-        let log = Console::create_log(&run)?;
-        reclaim::leftovers(container)?;
-        let ended = live(container, &run, log, &signals, report, &mut clients);
+        let mut log = Console::create_log(&run)?;
+        tell(reclaim::leftovers(container)?, report, &mut log);
+        let console_log = log.try_clone().context("cannot write the console's log")?;
+        let ended = live(container, &run, console_log, &signals, report, &mut clients);
         let cleaned = reclaim::after_end(container);
         // If both failed, the first is the one to know of.
         let ended = ended?;
-        cleaned?;
+        tell_of_the_end(cleaned?, report, &clients, &mut log);
         match ended {
             Ended::Halted => return Ok(0),
             Ended::Rebooted if report.is_none() => return Ok(REBOOTED),
@@ -116,7 +117,7 @@ fn live_as(
     config: &ContainerConfig,
     container: &Container,
     run: &RunDir,
-    log: File,
+    mut log: File,
     signals: &SignalFd,
     report: Option<&Connection>,
     clients: &mut Vec<Connection>,
@@ -128,7 +129,7 @@ fn live_as(
     let listener = Listener::bind(&run.control()).context("cannot make the control socket")?;
     let cgroup = container.cgroup()?;
     let (started, notices) = launch(&start, &cgroup)?;
-    tell(notices, report);
+    tell(notices, report, &mut log);
     let mut supervision = Supervision {
         init: &started.init,
         console: Console::new(started.console, log, report.is_none())?,
@@ -206,14 +207,44 @@ fn furnish(
     }
 }
 
-/// Nothing that holds for the whole host is changed silently.
-fn tell(notices: Vec<String>, report: Option<&Connection>) {
+/// Nothing that holds for the whole host is changed silently: whoever starts
+/// the container is told, or else its log.
+fn tell(notices: Vec<String>, report: Option<&Connection>, log: &mut File) {
     for notice in notices {
-        match report {
-            Some(report) => drop(report.send_event(&Event::Notice(notice), None)),
-            None => eprintln!("note: {notice}"),
+        let Some(report) = report else {
+            eprintln!("note: {notice}");
+            continue;
+        };
+        let event = Event::Notice(notice.clone());
+        if report.send_event(&event, None).is_err() {
+            write_note(log, &notice);
         }
     }
+}
+
+/// What is not as it was before the container came. Whoever listens, if anybody
+/// does, may be interested in something else, so the log has it in any case.
+fn tell_of_the_end(
+    notices: Vec<String>,
+    report: Option<&Connection>,
+    clients: &[Connection],
+    log: &mut File,
+) {
+    for notice in notices {
+        write_note(log, &notice);
+        if report.is_none() {
+            eprintln!("note: {notice}");
+        }
+        let event = Event::Notice(notice);
+        for listener in report.into_iter().chain(clients) {
+            let _ = listener.send_event(&event, None);
+        }
+    }
+}
+
+/// As with the console's own lines, a full disk stops nobody.
+fn write_note(log: &mut File, notice: &str) {
+    let _ = writeln!(log, "nixos-container: {notice}");
 }
 
 /// Signals come as data: no handler runs between any two instructions.

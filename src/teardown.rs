@@ -53,7 +53,7 @@ pub fn finish_destruction(container: &Container) -> Result<()> {
     if !tombstone.exists() {
         return Ok(());
     }
-    reclaim::leftovers(container)?;
+    reclaim::print(&reclaim::leftovers(container)?);
     remove_tree(&container.places().root(container.name()))?;
     remove_nix_directories(container)?;
     remove_tree(container.run().path())?;

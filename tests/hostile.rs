@@ -16,9 +16,7 @@ const ROOT: &str = "/run/throwaway/state/foo";
 fn guarded_host() -> Host {
     let host = Host::new();
     host.shell(
-        "mkdir -p /run/throwaway/etc/upper /run/throwaway/etc/work
-         mount -t overlay overlay /etc -o \
-             lowerdir=/etc,upperdir=/run/throwaway/etc/upper,workdir=/run/throwaway/etc/work
+        "touch /etc/NIXOS # no names in /etc/hosts then: nothing there changes
          mkdir -p /run/throwaway/victim/nixos /run/throwaway/state/bar/etc
          cd /run/throwaway/victim
          echo 11111111111111111111111111111111 >machine-id
@@ -34,8 +32,8 @@ fn guarded_host() -> Host {
 fn precious(host: &Host) -> String {
     host.shell(
         "cd /run/throwaway
-         find etc/upper victim state/bar -printf '%p %y %i %m %U:%G %s %T@ %l\n' | sort
-         find etc/upper victim state/bar -type f -exec sha256sum {} + | sort",
+         find changes/etc/upper victim state/bar -printf '%p %y %i %m %U:%G %s %T@ %l\n' | sort
+         find changes/etc/upper victim state/bar -type f -exec sha256sum {} + | sort",
     )
 }
 

@@ -94,6 +94,70 @@ fn hardware_address_and_mtu_are_the_wanted_ones() {
 }
 
 #[test]
+fn a_hardware_address_nobody_chose_is_the_hosts_own_and_stays() {
+    let host = Host::among_others();
+    let conf = "HOST_ADDRESS=10.233.7.1\nLOCAL_ADDRESS=10.233.7.2\nEXTRA_VETHS=lan\n\
+                MACVLANS=uplink";
+    let addresses = |machine: char| {
+        let id: String = std::iter::repeat_n(machine, 32).collect();
+        host.shell(&format!("echo {id} >/etc/machine-id"));
+        host.start_with("foo", conf);
+        let addresses = host.inside("foo", "cd /sys/class/net; cat {eth0,lan,mv-uplink}/address");
+        host.run(&["stop", "foo"]);
+        addresses
+    };
+    let here = addresses('7');
+    assert_eq!(addresses('7'), here, "at the next start");
+    let elsewhere = addresses('8');
+    for address in here.lines() {
+        assert_eq!(here.matches(address).count(), 1, "{here}");
+        assert!(!elsewhere.contains(address), "{elsewhere}");
+    }
+}
+
+#[test]
+fn what_a_container_says_of_routers_is_not_heard() {
+    let host = Host::among_others();
+    host.start_with(
+        "foo",
+        "HOST_ADDRESS=10.233.7.1\nLOCAL_ADDRESS=10.233.7.2\n\
+         HOST_ADDRESS6=fd00:7::1\nLOCAL_ADDRESS6=fd00:7::2\nEXTRA_VETHS=lan,hostName=to-foo",
+    );
+    host.start_with("bar", "EXTRA_NSPAWN_FLAGS=--network-zone=inner");
+    for (name, link, heard_on) in [
+        ("foo", "eth0", "ve-foo"),
+        ("foo", "lan", "to-foo"),
+        ("bar", "eth0", "vz-inner"),
+    ] {
+        let container = Network::Container(name);
+        // A router speaks with its link-local address.
+        host.await_that("the link has its address", || {
+            let tentative = format!("ip -6 address show dev {link} scope link tentative");
+            let any = format!("ip -6 address show dev {link} scope link");
+            host.inside(name, &tentative).is_empty() && !host.inside(name, &any).is_empty()
+        });
+        let routes = || host.shell(&format!("ip -6 route show default dev {heard_on}"));
+        let received = || {
+            host.shell(&format!(
+                "grep Icmp6InRouterAdvertisements /proc/net/dev_snmp6/{heard_on}"
+            ))
+        };
+        let before = received();
+        host.advertise_router(container, link);
+        host.await_that("it is received", || received() != before);
+        assert_eq!(routes(), "", "{heard_on}");
+        // Else it would have been.
+        host.shell(&format!(
+            "echo 1 >/proc/sys/net/ipv6/conf/{heard_on}/accept_ra"
+        ));
+        host.await_that("the advertisement is heard", || {
+            host.advertise_router(container, link);
+            routes().contains("proto ra")
+        });
+    }
+}
+
+#[test]
 fn further_links_have_their_own_names_addresses_and_bridge() {
     let host = Host::among_others();
     host.start_with(
@@ -151,15 +215,41 @@ fn a_moved_interface_works_inside_and_comes_back() {
     is_back("after a termination");
 
     moved_in();
-    kill_supervisor(&host);
+    host.kill_supervisor("foo");
     moved_in();
     host.run(&["stop", "foo"]);
     is_back("after a kill and the next start");
 
     moved_in();
-    kill_supervisor(&host);
+    host.kill_supervisor("foo");
     host.run(&["destroy", "foo"]);
     host.await_network("after a kill and the destruction", &before);
+}
+
+#[test]
+fn what_an_interface_cannot_get_back_is_said_and_logged() {
+    let host = Host::among_others();
+    host.shell("ip link add br1 type bridge; ip link set nic master br1");
+    host.configure("foo", "INTERFACES=nic");
+    let lost = "cannot restore its place in br1 of interface nic: there is no such link";
+    host.start("foo");
+    host.shell("ip link delete br1");
+    let stop = host.try_run(&["stop", "foo"]);
+    let said = String::from_utf8_lossy(&stop.stderr);
+    assert_eq!(said, format!("note: {lost}\n"));
+    let logged = || {
+        host.run(&["logs", "foo"])
+            .contains(&format!("\nnixos-container: {lost}\n"))
+    };
+    assert!(logged());
+
+    // Nobody listens when it ends by itself.
+    host.shell("ip link add br1 type bridge; ip link set nic master br1");
+    host.start("foo");
+    host.shell("ip link delete br1");
+    host.inside("foo", "systemctl poweroff");
+    host.await_that("it is logged", logged);
+    assert!(host.shell("ip -o link show nic").contains("nic"));
 }
 
 #[test]
@@ -275,7 +365,7 @@ const MODES: [(&str, &[&str]); 7] = [
         "HOST_ADDRESS=10.233.7.1\nLOCAL_ADDRESS=10.233.7.2\n\
          HOST_ADDRESS6=fd00:7::1\nLOCAL_ADDRESS6=fd00:7::2",
         &[
-            "create veth ve-foo, up, MTU 1480, with peer eth0 inside the container",
+            "create veth ve-foo, up, MTU 1480, with peer eth0, address ",
             "add address 10.233.7.1/32 to ve-foo",
             "add address fd00:7::2/128 to eth0 inside the container",
             "add route to 10.233.7.2/32 through ve-foo",
@@ -291,7 +381,7 @@ const MODES: [(&str, &[&str]); 7] = [
          localAddress=10.8.0.2",
         &[
             "create veth to-foo, up, in bridge br0, with its MTU, with peer lan",
-            "with peer dmz inside the container",
+            "with peer dmz, address ",
             "add address 10.8.0.1/32 to ve-foo.dmz",
         ],
     ),
@@ -305,7 +395,7 @@ const MODES: [(&str, &[&str]); 7] = [
     ),
     (
         "MACVLANS=uplink",
-        &["create macvlan mv-uplink on uplink inside the container"],
+        &["create macvlan mv-uplink on uplink, address "],
     ),
     (
         "NETWORK_NAMESPACE_PATH=/run/netns/outside",
@@ -355,7 +445,7 @@ fn after_a_killed_supervisor_the_next_command_restores_the_hosts_network() {
     let before = host.network();
     for (conf, _) in MODES {
         host.start_with("foo", conf);
-        kill_supervisor(&host);
+        host.kill_supervisor("foo");
         host.run(&["destroy", "foo"]);
         host.await_network(&format!("killed with {conf}"), &before);
     }
@@ -451,16 +541,4 @@ fn a_bad_value_is_one_error_that_names_key_value_and_expectation() {
         assert!(error.contains(expected), "{error}");
         assert_eq!(error.matches("error:").count(), 1, "{error}");
     }
-}
-
-/// Kills the supervisor of `foo`, and waits for the end of it and of the
-/// container, which nobody then puts in order.
-fn kill_supervisor(host: &Host) {
-    host.shell(
-        "pid=$(pgrep -fx '.*nixos-container supervise --detached foo')
-         init=$(pgrep -P $pid)
-         kill -KILL $pid
-         tail --pid=$pid --sleep-interval=0.01 -f /dev/null
-         tail --pid=$init --sleep-interval=0.01 -f /dev/null",
-    );
 }

@@ -136,12 +136,13 @@ impl Host {
         self.shell(&script).into()
     }
 
-    /// All that containers could leave behind, a line each: links, mounts,
-    /// cgroups, processes, sockets and files.
+    /// All that containers could leave behind, a line each: links, routes,
+    /// names, mounts, cgroups, processes, sockets and files.
     pub fn inventory(&self) -> Vec<String> {
         let script = r#"
             ip -o link | sed -E 's/^[0-9]+: ([^:@]+).*/link \1/'
             ip -o route show table all | sed 's/^/route /'
+            sed 's/^/hosts /' /etc/hosts
             sed -E 's/^[0-9]+ [0-9]+ [^ ]+ [^ ]+ ([^ ]+).*/mount \1/' /proc/self/mountinfo
             find /sys/fs/cgroup -name 'nixos-container*' | sed 's/^/cgroup /'
             ps -eo comm= | grep -vxE 'ps|bash|sh|sed|find|ip|grep|sort|throwaway-host|sleep|cat|unshare|nsenter' | sed 's/^/process /' || true

@@ -73,6 +73,7 @@ impl Host {
             ip -o -4 route show table all | sed 's/^/route /'
             ip -o -6 route show table all | sed 's/^/route /'
             nft list ruleset | sed 's/^/rule /'
+            sed 's/^/hosts /' /etc/hosts
             grep -rs '' /proc/sys/net/ipv4 /proc/sys/net/ipv6 || true
             find /sys/fs/cgroup -name 'nixos-container*'
             find /run/nixos-containers -mindepth 2 -type f -not -name lock -not -name console.log || true
@@ -140,6 +141,18 @@ impl Host {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{said}");
         said
+    }
+
+    /// Kills the supervisor of a running container, and waits for the end of it
+    /// and of the container, which nobody then puts in order.
+    pub fn kill_supervisor(&self, name: &str) {
+        self.shell(&format!(
+            "pid=$(pgrep -fx '.*nixos-container supervise --detached {name}')
+             init=$(pgrep -P $pid)
+             kill -KILL $pid
+             tail --pid=$pid --sleep-interval=0.01 -f /dev/null
+             tail --pid=$init --sleep-interval=0.01 -f /dev/null",
+        ));
     }
 
     /// Runs a shell script in a container, which must succeed; what it printed.
