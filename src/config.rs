@@ -12,6 +12,7 @@ use netns::firewall::Forward;
 use netns::ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use netns::{ExtraVeth, HostInterface, InterfaceName, MacAddress, ZoneName};
 
+mod devices;
 mod environment_file;
 mod mounts;
 mod process;
@@ -19,6 +20,7 @@ pub mod quantities;
 mod root;
 pub mod values;
 
+pub use devices::{AllowedDevice, WhichDevice};
 pub use process::{Execution, Resources, Security};
 
 use environment_file::Assignment;
@@ -144,7 +146,7 @@ pub enum ConfigError {
 }
 
 /// Keys of nixpkgs' tool, and ours, that still await their issues.
-const UNSUPPORTED: &[&str] = &["FLAKE", "PRIVATE_USERS", "EPHEMERAL", "ALLOWED_DEVICES"];
+const UNSUPPORTED: &[&str] = &["FLAKE", "PRIVATE_USERS", "EPHEMERAL"];
 
 impl ContainerConfig {
     /// Reads the contents of a configuration file; `path` is for messages.
@@ -219,6 +221,7 @@ impl ContainerConfig {
             "ADDITIONAL_CAPABILITIES" => {
                 self.security.capabilities = values::capabilities(value)?;
             }
+            "ALLOWED_DEVICES" => self.security.devices = devices::allowed_devices(value)?,
             _ => self.unknown_keys.push(key.to_owned()),
         }
         Ok(())

@@ -76,8 +76,6 @@ const UNSUPPORTED: &[&str] = &[
     "--private-users-ownership",
     "--property",
     "--set-credential",
-    "--suppress-sync",
-    "--system-call-filter",
     "--timezone",
     "--user",
     "-U",

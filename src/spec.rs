@@ -17,6 +17,7 @@ use crate::network::{self, PrivateNetwork};
 use crate::paths::Places;
 use crate::resolv_conf;
 
+mod devices;
 mod mounts;
 mod process;
 
@@ -65,7 +66,7 @@ pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Start>
         boot_id: random_id()?,
         privileges: process::privileges(&config.security, &kind)?,
         resources: process::resources(&config.resources)?,
-        devices: Vec::new(),
+        devices: devices::resolve(&config.security.devices)?,
         resolv_conf: resolv_conf(&root, config, &kind)?,
         network: kind,
         tty_gid: TTY_GID,

@@ -55,7 +55,44 @@ const CASES: &[Case] = &[
                   01234567-89ab-cdef-0123-456789abcdef\n\
                   /usr\n",
     },
+    Case {
+        flags: "--system-call-filter=~@chown --system-call-filter=~sethostname \
+                --system-call-filter=@swap --system-call-filter=~swapoff \
+                --suppress-sync=yes --capability=CAP_SYSLOG",
+        script: "exec 2>&1
+                 touch /f
+                 chown 1 /f
+                 hostname changed
+                 swapon /f
+                 swapoff /f
+                 dmesg -s 1 >/dev/null && echo the log can be read
+                 sync /dev/null && echo nothing was written",
+        printed: "chown: /f: Operation not permitted\n\
+                  hostname: sethostname: Operation not permitted\n\
+                  swapon: /f: Invalid argument\n\
+                  swapoff: /f: Operation not permitted\n\
+                  the log can be read\n\
+                  nothing was written\n",
+    },
 ];
+
+/// What init cannot do without flags.
+const WITHOUT_FLAGS: Case = Case {
+    flags: "",
+    script: "exec 2>&1
+             touch /f
+             chown 1 /f && echo changed
+             swapon /f || echo no swapping
+             dmesg || echo no log
+             sync /dev/null || echo nothing that could be written",
+    printed: "changed\n\
+              swapon: /f: Function not implemented\n\
+              no swapping\n\
+              dmesg: klogctl: Function not implemented\n\
+              no log\n\
+              sync: /dev/null: Invalid argument\n\
+              nothing that could be written\n",
+};
 
 /// Runs a container whose init this is, to its end; what it printed.
 fn run_here(host: &Host, system: &str, flags: &str) -> String {
@@ -101,6 +138,52 @@ fn flags_have_the_effect_that_they_have_with_nspawn() {
             assert_eq!(printed, case.printed, "systemd-nspawn {}", case.flags);
         }
     }
+}
+
+#[test]
+fn without_flags_calls_of_the_whole_kernel_are_not_there() {
+    let host = Host::new();
+    let system = host.system_with_init(WITHOUT_FLAGS.script);
+    let printed = run_here(&host, &system, WITHOUT_FLAGS.flags);
+    assert_eq!(printed, WITHOUT_FLAGS.printed);
+}
+
+#[test]
+fn devices_can_be_used_as_far_as_they_are_allowed() {
+    let host = Host::new();
+    if host.shell("ls /dev/fuse /dev/loop-control 2>/dev/null | wc -l") != "2\n" {
+        println!("skipped: this machine has no /dev/fuse or no /dev/loop-control");
+        return;
+    }
+    let script = "exec 2>&1
+         try() { if (\"$@\"); then echo \"$1\" yes; else echo \"$1\" no; fi; }
+         make_fuse() { mknod /fuse c 10 229; }
+         read_fuse() { exec 3</fuse; }
+         write_fuse() { [ -e /fuse ] && exec 3>/fuse; }
+         make_loop() { mknod /loop c 10 237; }
+         open_loop() { exec 3<>/dev/loop-control; }
+         make_disk() { mknod /disk b 7 0; }
+         for step in make_fuse read_fuse write_fuse make_loop open_loop make_disk; do
+             try $step 2>/dev/null
+         done";
+    let system = host.system_with_init(script);
+    let try_with = |allowed: &str| {
+        let conf = format!("--bind=/dev/loop-control\nALLOWED_DEVICES='{allowed}'");
+        run_here(&host, &system, &conf)
+    };
+    let nothing = "make_fuse no\nread_fuse no\nwrite_fuse no\nmake_loop no\nopen_loop no\n\
+                   make_disk no\n";
+    assert_eq!(try_with(""), nothing);
+    assert_eq!(
+        try_with("/dev/fuse rm,/dev/loop-control rw"),
+        "make_fuse yes\nread_fuse yes\nwrite_fuse no\nmake_loop no\nopen_loop yes\nmake_disk no\n"
+    );
+    assert_eq!(
+        try_with("char-m?sc w\nblock-* m"),
+        "make_fuse no\nread_fuse no\nwrite_fuse no\nmake_loop no\nopen_loop no\nmake_disk yes\n"
+    );
+    let missing = try_with("/dev/nothing");
+    assert_eq!(missing, nothing);
 }
 
 #[test]

@@ -21,6 +21,18 @@ impl CapabilitySet {
     /// To set up a network: its links, addresses, routes and rules.
     pub const NET_ADMIN: Self = Self(Bits::NET_ADMIN);
 
+    /// To load modules into the kernel.
+    pub const SYS_MODULE: Self = Self(Bits::SYS_MODULE);
+
+    /// To read the kernel's log.
+    pub const SYSLOG: Self = Self(Bits::SYSLOG);
+
+    /// To watch how fast programs and the kernel are.
+    pub const PERFMON: Self = Self(Bits::PERFMON);
+
+    /// To run programs in the kernel.
+    pub const BPF: Self = Self(Bits::BPF);
+
     /// What systemd-nspawn leaves a container by default (`man 1
     /// systemd-nspawn`, `--capability=`): a booted system works, the host's
     /// kernel, clock, network and hardware are out of reach.

@@ -146,6 +146,7 @@ fn resolv_conf(change: &ResolvConf) -> Option<Step> {
 mod tests {
     use super::*;
     use crate::capabilities::CapabilitySet;
+    use crate::seccomp::SystemCallFilter;
     use crate::spec::{Bind, Content, Id128, Init, Mount, Privileges, Resources, Root, RootTree};
     use crate::step::{Origin, ProcessStep};
     use std::path::Path;
@@ -182,6 +183,7 @@ mod tests {
                 bounding: CapabilitySet::SYSTEM,
                 ambient: CapabilitySet::NONE,
                 no_new_privileges: false,
+                system_calls: SystemCallFilter::for_bounding_set(CapabilitySet::SYSTEM),
             },
             resources: Resources {
                 limits: Vec::new(),
@@ -289,7 +291,9 @@ mod tests {
         let bounded = position(&steps, |step| {
             matches!(step, Step::Process(ProcessStep::BoundingSet { .. }))
         });
-        let filtered = position(&steps, |step| *step == Step::Process(ProcessStep::Seccomp));
+        let filtered = position(&steps, |step| {
+            matches!(step, Step::Process(ProcessStep::Seccomp { .. }))
+        });
         let last_mount = steps
             .iter()
             .rposition(|step| matches!(step, Step::Mount { .. } | Step::Bind { .. }))

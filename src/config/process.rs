@@ -1,5 +1,6 @@
 //! What a configuration says of init: how it is run, what it may do and use.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use runtime::Id128;
@@ -8,6 +9,7 @@ use runtime::cpus::Cpus;
 use runtime::limits::Limit;
 use runtime::personality::Personality;
 
+use super::AllowedDevice;
 use crate::nspawn_flags::{ExecutionFlag, ResourceFlag, SecurityFlag};
 
 /// How init is run.
@@ -47,6 +49,14 @@ pub struct Security {
     pub ambient_capabilities: CapabilitySet,
     /// `--no-new-privileges`
     pub no_new_privileges: bool,
+    /// `--system-call-filter`: besides those that every container has.
+    pub permitted_calls: BTreeSet<&'static str>,
+    /// `--system-call-filter=~`: has the last word.
+    pub prohibited_calls: BTreeSet<&'static str>,
+    /// `--suppress-sync`
+    pub suppress_sync: bool,
+    /// `ALLOWED_DEVICES`: besides those that every container has.
+    pub devices: Vec<AllowedDevice>,
 }
 
 impl Default for Security {
@@ -56,6 +66,10 @@ impl Default for Security {
             drop_capabilities: CapabilitySet::NONE,
             ambient_capabilities: CapabilitySet::NONE,
             no_new_privileges: false,
+            permitted_calls: BTreeSet::new(),
+            prohibited_calls: BTreeSet::new(),
+            suppress_sync: false,
+            devices: Vec::new(),
         }
     }
 }
@@ -71,6 +85,12 @@ impl Security {
                 self.ambient_capabilities = self.ambient_capabilities.with(set);
             }
             SecurityFlag::NoNewPrivileges(set) => self.no_new_privileges = set,
+            SecurityFlag::SystemCalls {
+                calls,
+                permitted: true,
+            } => self.permitted_calls.extend(calls),
+            SecurityFlag::SystemCalls { calls, .. } => self.prohibited_calls.extend(calls),
+            SecurityFlag::SuppressSync(suppress) => self.suppress_sync = suppress,
         }
     }
 }

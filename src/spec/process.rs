@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use runtime::capabilities::CapabilitySet;
+use runtime::seccomp::SystemCallFilter;
 use runtime::{Network, Privileges, Resources, limits};
 
 use crate::config::{self, ContainerConfig};
@@ -25,7 +26,19 @@ pub fn privileges(config: &config::Security, network: &Network) -> Result<Privil
         bounding,
         ambient,
         no_new_privileges: config.no_new_privileges,
+        system_calls: system_calls(config, bounding),
     })
+}
+
+/// Which system calls there are for programs that have these capabilities.
+fn system_calls(config: &config::Security, bounding: CapabilitySet) -> SystemCallFilter {
+    let mut filter = SystemCallFilter::for_bounding_set(bounding);
+    filter
+        .absent
+        .retain(|call| !config.permitted_calls.contains(call));
+    filter.prohibited.clone_from(&config.prohibited_calls);
+    filter.suppress_sync = config.suppress_sync;
+    filter
 }
 
 /// What init may use. Limits are those of a first process, not the caller's.

@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::capabilities::CapabilitySet;
-use crate::seccomp;
+use crate::seccomp::SystemCallFilter;
 
 /// The bounds that init was started with, as `/proc` tells them.
 #[derive(Debug, Clone, Copy)]
@@ -66,6 +66,6 @@ impl Confinement {
             rustix::thread::set_no_new_privs(true)?;
         }
         self.capabilities.bound_thread()?;
-        seccomp::filter_system_calls()
+        SystemCallFilter::for_bounding_set(self.capabilities).install()
     }
 }

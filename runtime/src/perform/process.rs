@@ -4,7 +4,6 @@ use std::io;
 
 use nix::sys::signal::{SigHandler, SigSet, Signal};
 
-use crate::seccomp;
 use crate::step::ProcessStep;
 
 pub(super) fn perform(step: &ProcessStep) -> io::Result<()> {
@@ -16,7 +15,7 @@ pub(super) fn perform(step: &ProcessStep) -> io::Result<()> {
         ProcessStep::NoNewPrivileges => rustix::thread::set_no_new_privs(true)?,
         ProcessStep::BoundingSet { keep } => keep.bound_thread()?,
         ProcessStep::AmbientSet { capabilities } => capabilities.make_ambient()?,
-        ProcessStep::Seccomp => seccomp::filter_system_calls()?,
+        ProcessStep::Seccomp { filter } => filter.install()?,
         ProcessStep::ResetSignals => reset_signals()?,
     }
     Ok(())

@@ -34,7 +34,9 @@ pub(super) fn restrict(spec: &Spec) -> Vec<Step> {
     if privileges.no_new_privileges {
         steps.push(ProcessStep::NoNewPrivileges);
     }
-    steps.push(ProcessStep::Seccomp);
+    steps.push(ProcessStep::Seccomp {
+        filter: privileges.system_calls.clone(),
+    });
     steps.into_iter().map(Step::Process).collect()
 }
 

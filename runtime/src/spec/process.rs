@@ -6,6 +6,7 @@ use crate::capabilities::CapabilitySet;
 use crate::cpus::Cpus;
 use crate::limits::Limit;
 use crate::personality::Personality;
+use crate::seccomp::SystemCallFilter;
 
 /// The process that becomes PID 1.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +31,8 @@ pub struct Privileges {
     pub ambient: CapabilitySet,
     /// Executing a program gives nobody more than they had, be it setuid.
     pub no_new_privileges: bool,
+    /// Which system calls there are.
+    pub system_calls: SystemCallFilter,
 }
 
 /// What init, and all that it starts, may use.

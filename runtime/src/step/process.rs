@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::capabilities::CapabilitySet;
 use crate::cpus::Cpus;
 use crate::personality::Personality;
+use crate::seccomp::SystemCallFilter;
 
 /// One thing that the child does to itself.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -45,8 +46,11 @@ pub enum ProcessStep {
         /// The capabilities.
         capabilities: CapabilitySet,
     },
-    /// System calls of the whole kernel answer as if it lacked them.
-    Seccomp,
+    /// Not every system call is there for init.
+    Seccomp {
+        /// Those that are not.
+        filter: SystemCallFilter,
+    },
     /// Signals as a process at boot has them: none ignored, none blocked.
     ResetSignals,
 }
@@ -60,7 +64,7 @@ impl ProcessStep {
             Self::Personality { .. } => "personality(2)",
             Self::NoNewPrivileges => "prctl(2), PR_SET_NO_NEW_PRIVS",
             Self::BoundingSet { .. } | Self::AmbientSet { .. } => "capabilities(7)",
-            Self::Seccomp => "seccomp(2)",
+            Self::Seccomp { .. } => "seccomp(2)",
             Self::ResetSignals => "sigaction(2), sigprocmask(2)",
         }
     }
@@ -78,13 +82,7 @@ impl fmt::Display for ProcessStep {
             Self::AmbientSet { capabilities } => {
                 write!(f, "hand on to every program {capabilities}")
             }
-            Self::Seccomp => {
-                write!(f, "refuse ")?;
-                for denied in crate::seccomp::DENIED {
-                    write!(f, "{} ", denied.name)?;
-                }
-                write!(f, "and audit sockets")
-            }
+            Self::Seccomp { filter } => write!(f, "of system calls, {filter}"),
             Self::ResetSignals => write!(f, "ignore and block no signal"),
         }
     }
