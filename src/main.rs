@@ -70,7 +70,8 @@ fn hint(error: &anyhow::Error) -> Option<String> {
     if refused && !rustix::process::geteuid().is_root() {
         return Some("this may need root; try `sudo nixos-container …`".to_owned());
     }
-    error
-        .downcast_ref::<netns::Error>()
-        .and_then(netns::Error::hint)
+    error.chain().find_map(|cause| {
+        let link = cause.downcast_ref().and_then(netns::Error::hint);
+        link.or_else(|| cause.downcast_ref().and_then(netns::firewall::Error::hint))
+    })
 }

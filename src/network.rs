@@ -186,10 +186,7 @@ impl PrivateNetwork {
     /// Looks whether the host has what the network needs. Changes nothing.
     pub fn check(&self) -> Result<()> {
         netns::check(&self.links)?;
-        if !self.firewall.forwards.is_empty() {
-            firewall::conflict(&self.firewall)?;
-        }
-        Ok(())
+        Ok(firewall::conflict(&self.firewall)?)
     }
 
     /// What [`PrivateNetwork::connect`] and [`PrivateNetwork::open`] will do, in
@@ -226,7 +223,7 @@ impl PrivateNetwork {
         let name = &self.firewall.container;
         let changes = firewall::apply(name, &rules, &self.run_directory)?;
         let mut notices: Vec<_> = changes.iter().map(ToString::to_string).collect();
-        notices.extend(firewall::obstacles(&self.firewall)?);
+        notices.extend(firewall::obstacles(&self.firewall));
         Ok(notices)
     }
 

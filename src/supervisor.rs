@@ -199,8 +199,8 @@ fn furnish(
     starting
         .go()
         .context("cannot tell the container to go on")?;
-    // Init needs its links, and takes longer to need the world than nft takes
-    // to let it out.
+    // Init needs its links, and takes longer to need the world than it takes to
+    // let it out.
     match &start.network {
         Some(network) => network.open(),
         None => Ok(Vec::new()),

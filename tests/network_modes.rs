@@ -407,7 +407,8 @@ const MODES: [(&str, &[&str]); 7] = [
         &[
             "forward tcp 127.0.0.1:8080 to 10.233.7.2:80",
             "forward udp [::1]:53 to [fd00:7::2]:53",
-            "masquerade what leaves from 10.233.7.2 through other links than ve-foo",
+            "masquerade forwarded connections from 127.0.0.0/8 to 10.233.7.2",
+            "masquerade what leaves from 10.233.7.2 through other links than those of containers",
             "set net.ipv4.ip_forward to 1 until the last container goes",
         ],
     ),

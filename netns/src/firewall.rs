@@ -41,24 +41,25 @@
 //! # The way of a packet
 //!
 //! All rules are in the table `inet nixos-containers`, which comes with the
-//! first container and goes with the last. Each container has chains of its
-//! own, named by where they are and by the container:
+//! first container and goes with the last. They are always the same: what there
+//! is of a container are elements of sets (`set.rs`) that bear its name as a
+//! comment, and that come and go in one transaction.
 //!
 //! ```text
 //! another machine    the host                                             container web
 //! 198.51.100.2       192.0.2.1                                            10.233.1.2
 //!
-//! to 192.0.2.1:8080 ──▶ prerouting-web ──▶ forward ──▶ postrouting-web ──▶ ve-web ──▶ :80
-//!                       └▶ ports-web       (others'    │
-//!                          dnat             chains)    │ from 127.0.0.0/8, ::1
-//! from the host itself                                 │ or a neighbour:
-//! to 127.0.0.1:8080 ──▶ output-web ───────────────────▶┘ masquerade
-//!                       └▶ ports-web
-//!                          dnat
+//! to 192.0.2.1:8080 ──▶ prerouting ──▶ forward ──▶ postrouting ──▶ ve-web ──▶ :80
+//!                       └▶ ports       (others'    │ @masquerade4
+//!                          @ports4      chains)    │ from 127.0.0.0/8, ::1
+//!                          dnat                    │ or a neighbour:
+//! from the host itself                             │ masquerade
+//! to 127.0.0.1:8080 ──▶ output ───────────────────▶┘
+//!                       └▶ ports
 //!
-//! from 192.0.2.1 ◀── postrouting-web ◀── forward ◀─── guard-web ◀─── ve-web ◀── to the outside
-//!                    with NAT:           (others'    drop 127.0.0.0/8
-//!                    masquerade           chains)
+//! from 192.0.2.1 ◀───── postrouting ◀─ forward ◀── guard ◀──────── ve-web ◀── to the outside
+//!                       @nat4          (others'    @guarded
+//!                       masquerade      chains)    drop 127.0.0.0/8
 //! ```
 //!
 //! Answers take the same way back, and netfilter undoes with them what it did
@@ -67,7 +68,7 @@
 //! - **The host's loopback.** The container cannot answer 127.0.0.1 or ::1, so
 //!   these become the link's address. The answer's way back is closed by
 //!   default, since the kernel takes loopback addresses on no link but lo:
-//!   for IPv4 the sysctl `route_localnet` opens it, and `guard-web` keeps
+//!   for IPv4 the sysctl `route_localnet` opens it, and `guard` keeps
 //!   the container from using it for more than answers; for IPv6 a local route
 //!   does, which is explained in `loopback6.rs`.
 //! - **Neighbours.** What the container reaches without the host, itself
@@ -90,6 +91,7 @@
 mod apply;
 mod claims;
 mod conntrack;
+mod element;
 mod error;
 mod lock;
 mod loopback6;
@@ -98,12 +100,15 @@ mod nft;
 mod obstacles;
 mod plan;
 mod rules;
+mod set;
 mod spec;
+mod statement;
 mod step;
 mod sysctl;
 mod table;
+mod transaction;
 
-pub use apply::{Pending, apply, begin, remove};
+pub use apply::{apply, remove};
 pub use claims::conflict;
 pub use error::Error;
 pub use obstacles::obstacles;

@@ -443,6 +443,150 @@ fn applying_again_replaces() {
     assert_eq!(world.state().rules, "");
 }
 
+/// What is in the kernel, nft can show, and would make the same of it.
+#[test]
+fn nft_lists_the_table_and_takes_it_back() {
+    let world = World::new();
+    let web = world.container("web", 1);
+    let mut spec = web.forwarding(8080, 80);
+    spec.nat = true;
+    spec.bind_host = vec![ip("0.0.0.0"), ip(HOST6)];
+    world.apply(&spec).expect("apply");
+    let listed = world.host.run(firewall_world::ruleset);
+    for line in [
+        "table inet nixos-containers {",
+        "type filter hook prerouting priority raw; policy accept;",
+        "ip saddr 127.0.0.0/8 iifname @guarded drop",
+        "ip daddr 127.0.0.0/8 iifname @guarded drop",
+        "type nat hook prerouting priority dstnat; policy accept;",
+        "fib daddr type local jump ports",
+        "dnat ip to ip daddr . meta l4proto . tcp dport map @ports4",
+        "dnat ip6 to ip6 daddr . meta l4proto . sctp dport map @ports6",
+        "type nat hook postrouting priority srcnat; policy accept;",
+        "ct status dnat ip6 daddr . ip6 saddr @masquerade6 masquerade",
+        "ip saddr @nat4 oifname != \"ve-*\" masquerade",
+    ] {
+        let found = listed.lines().any(|listed| listed.trim() == line);
+        assert!(found, "no {line:?} in {listed}");
+    }
+    for element in [
+        "0.0.0.0/0 . tcp . 8080 comment \"web\" : 10.233.1.2 . 80",
+        "2001:db8:1::1 . udp . 8080 comment \"web\" : fd00:1::2 . 80",
+        "10.233.1.2 . 127.0.0.0/8 comment \"web\"",
+        "fd00:1::2 . fd00:1::2 comment \"web\"",
+        "elements = { fd00:1::2 comment \"web\" }",
+        "elements = { \"ve-web\" comment \"web\" }",
+    ] {
+        assert!(listed.contains(element), "no {element:?} in {listed}");
+    }
+
+    world.host.run(|| {
+        nft(&["flush", "ruleset"]);
+        firewall_world::nft_script(&listed);
+        assert_eq!(firewall_world::ruleset(), listed);
+    });
+    let service = web.serve(80);
+    service.reached_from(&world.outside, HOST, 8080);
+    service.reached_from(&world.outside, HOST6, 8080);
+    assert!(world.remove("web"));
+    assert_eq!(world.host.run(firewall_world::ruleset), "");
+}
+
+/// More than the kernel lets everybody send at once.
+#[test]
+fn a_container_may_have_a_thousand_ports() {
+    let world = World::new();
+    let web = world.container("web", 1);
+    let spec = Spec {
+        forwards: (10_000..11_000)
+            .map(|port| Forward {
+                protocol: Protocol::Tcp,
+                host_port: port,
+                container_port: 80,
+            })
+            .collect(),
+        ..web.spec()
+    };
+    world.apply(&spec).expect("apply");
+    let rules = world.host.run(firewall_world::ruleset);
+    for address in ["10.233.1.2", "fd00:1::2"] {
+        let last = format!(" . tcp . 10999 comment \"web\" : {address} . 80");
+        assert!(rules.contains(&last), "no {last:?} in {rules}");
+    }
+    assert!(world.remove("web"));
+    assert_eq!(world.host.run(firewall_world::ruleset), "");
+}
+
+#[test]
+fn what_the_kernel_refuses_is_named_and_nothing_is_done() {
+    let world = World::new();
+    let web = world.container("web", 1);
+    world.host.run(|| {
+        nft(&["add", "table", "inet", "nixos-containers"]);
+    });
+    let before = world.state();
+    let error = world.apply(&web.with_nat()).expect_err("it is there");
+    assert_eq!(
+        error.to_string(),
+        "cannot set up forwarded ports and NAT: the kernel refuses to add table inet \
+         nixos-containers: File exists (os error 17)"
+    );
+    let hint = error.hint().expect("a hint");
+    assert!(hint.contains("nft delete table"), "{hint}");
+    assert_eq!(world.state(), before);
+}
+
+/// The host would not know which of them is meant.
+#[test]
+fn the_second_to_have_an_address_fails() {
+    let world = World::new();
+    let (web, other) = (world.container("web", 1), world.container("other", 2));
+    world.apply(&web.with_nat()).expect("apply");
+    let before = world.state();
+    let late = Spec {
+        address: web.spec().address,
+        ..other.with_nat()
+    };
+    for refused in [
+        world.host.run(|| firewall::conflict(&late)),
+        world.apply(&late).map(drop),
+    ] {
+        assert_eq!(
+            refused.expect_err("the address is taken").to_string(),
+            "cannot forward ports to 10.233.1.2 or masquerade it: container web has it, too"
+        );
+    }
+    assert_eq!(world.state(), before);
+}
+
+/// What a bridge is opened for stays open as long as another container runs,
+/// and so does its guard.
+#[test]
+fn the_guard_of_a_bridge_stays_until_the_last_container_goes() {
+    let world = World::new();
+    world.add_bridge();
+    let before = world.state();
+    let web = world.container_on_bridge("web", 2);
+    let other = world.container("other", 1);
+    world.apply(&web.forwarding(8080, 80)).expect("apply");
+    world.apply(&other.with_nat()).expect("apply");
+    let guard = "elements = { \"br0\" }";
+    assert!(world.state().rules.contains(guard));
+    assert!(world.remove("web"));
+    assert_eq!(
+        world
+            .host
+            .run(|| read_sysctl("net/ipv4/conf/br0/route_localnet")),
+        "1"
+    );
+    assert!(world.state().rules.contains(guard));
+    assert!(world.remove("other"));
+    drop((web, other));
+    world.wait_for_end_of("vb-web");
+    world.wait_for_end_of("ve-other");
+    assert_eq!(world.state(), before);
+}
+
 /// The host has its route to the outside from router advertisements.
 #[test]
 fn the_host_still_listens_to_its_router() {
@@ -467,11 +611,7 @@ fn a_chain_that_drops_is_named() {
     let web = world.container("web", 1);
     let mut spec = web.forwarding(8080, 80);
     spec.nat = true;
-    let obstacles = || {
-        world
-            .host
-            .run(|| firewall::obstacles(&spec).expect("obstacles"))
-    };
+    let obstacles = || world.host.run(|| firewall::obstacles(&spec));
     let rules = |text: &str| world.host.run(|| firewall_world::nft_script(text));
     assert_eq!(obstacles(), [""; 0]);
 
@@ -552,9 +692,7 @@ fn a_process_on_the_port_and_missing_addresses_are_named() {
     let _service = world
         .host
         .run(|| UdpSocket::bind("127.0.0.1:8080").expect("bind"));
-    let said = world
-        .host
-        .run(|| firewall::obstacles(&spec).expect("obstacles"));
+    let said = world.host.run(|| firewall::obstacles(&spec));
     assert_eq!(
         said,
         [

@@ -1,19 +1,16 @@
 //! Performs the steps of a plan, and undoes them.
 
-use std::{
-    net::IpAddr,
-    path::{Path, PathBuf},
-};
+use std::{net::IpAddr, path::Path};
 
 use super::{
     Error, Family, Step, claims, conntrack,
-    lock::{self, Lock},
+    element::Element,
+    lock::Lock,
     loopback6,
     nfnetlink::Netfilter,
-    nft::Transaction,
-    rules::{self, Place},
     sysctl::{self, Record, SysctlChange},
-    table::{self, Claim},
+    table,
+    transaction::{self, Change},
 };
 use crate::{ContainerName, HostLink};
 
@@ -30,80 +27,34 @@ const REMOVE: &str = "remove forwarded ports and NAT";
 ///
 /// # Errors
 ///
-/// [`Error::Taken`] and [`Error::Twice`], and any other of [`Error`].
-/// The rules are there as a whole or not at all; when it is not they that
-/// failed, some of the other steps may have been done, which [`remove`] undoes.
+/// [`Error::Taken`], [`Error::Twice`] and [`Error::SameAddress`], and any other
+/// of [`Error`]. The rules are there as a whole or not at all; when it is not
+/// they that failed, some of the other steps may have been done, which
+/// [`remove`] undoes.
 pub fn apply(
     container: &ContainerName,
     plan: &[Step],
     directory: &Path,
 ) -> Result<Vec<SysctlChange>, Error> {
-    begin(container, plan, directory)?.finish()
-}
-
-/// Begins to do what [`apply`] does, and returns while nft does its part, which
-/// takes milliseconds.
-///
-/// Until [`Pending::finish`], or until the pending plan is dropped, others wait
-/// that begin or remove, so [`remove`] on the same thread would never return;
-/// and nobody may wait(2) for whatever child comes.
-///
-/// # Errors
-///
-/// As for [`apply`].
-pub fn begin(container: &ContainerName, plan: &[Step], directory: &Path) -> Result<Pending, Error> {
     if plan.is_empty() {
         remove(container, directory)?;
-        return Ok(Pending(None));
+        return Ok(Vec::new());
     }
-    let lock = Lock::take(directory, container)?;
+    let _lock = Lock::take(directory)?;
     let netfilter = open(ADD)?;
-    let chains = chains(&netfilter, ADD)?;
-    let claims = claims(&netfilter, &chains, ADD)?;
-    claims::check(container, plan, &claims)?;
-    let commands = rules::replace(container, &own(container, &chains), plan);
-    let transaction = Transaction::begin(&commands, &lock, ADD)?;
-    Ok(Pending(Some(Begun {
-        container: container.clone(),
-        plan: plan.to_vec(),
-        directory: directory.to_owned(),
-        transaction,
-        replaced: addresses(container, &claims),
-        netfilter,
-        _lock: lock,
-    })))
-}
-
-/// A plan that is being performed.
-pub struct Pending(Option<Begun>);
-
-struct Begun {
-    container: ContainerName,
-    plan: Vec<Step>,
-    directory: PathBuf,
-    transaction: Transaction,
-    /// The container's addresses so far.
-    replaced: Vec<IpAddr>,
-    netfilter: Netfilter,
-    _lock: Lock,
-}
-
-impl Pending {
-    /// Waits for nft and does the rest.
-    ///
-    /// # Errors
-    ///
-    /// As for [`apply`].
-    pub fn finish(self) -> Result<Vec<SysctlChange>, Error> {
-        let Some(begun) = self.0 else {
-            return Ok(Vec::new());
-        };
-        begun.transaction.finish()?;
-        let changes = set_sysctls(&begun.container, &begun.plan, &begun.directory)?;
-        add_loopback_routes(&begun.plan)?;
-        forget_outdated(&begun.netfilter, &begun.plan, &begun.replaced)?;
-        Ok(changes)
-    }
+    let existing = elements(&netfilter, ADD)?;
+    claims::check(container, plan, existing.as_deref().unwrap_or_default())?;
+    let wanted: Vec<_> = plan
+        .iter()
+        .filter_map(|step| Element::of(step, container))
+        .collect();
+    let changes = transaction::replace(container, existing.as_deref(), &wanted);
+    transaction::perform(&changes, ADD)?;
+    let changes = set_sysctls(container, plan, directory)?;
+    add_loopback_routes(plan)?;
+    let replaced = addresses(&own(container, &existing.unwrap_or_default()));
+    forget_outdated(&netfilter, plan, &replaced)?;
+    Ok(changes)
 }
 
 /// Removes all forwarded ports and NAT of a container, and with those of the
@@ -115,31 +66,37 @@ impl Pending {
 ///
 /// # Errors
 ///
-/// Any of [`Error`] but [`Error::Taken`] and [`Error::Twice`].
+/// Any of [`Error`] but [`Error::Taken`], [`Error::Twice`] and
+/// [`Error::SameAddress`].
 pub fn remove(container: &ContainerName, directory: &Path) -> Result<bool, Error> {
-    lock::wait_for(directory, container)?;
     let netfilter = open(REMOVE)?;
-    let found = chains(&netfilter, REMOVE)?;
-    let is_last = || found.iter().all(|chain| is_own(container, chain));
-    if own(container, &found).is_empty() && !(is_last() && Record::exists(directory)) {
+    let found = elements(&netfilter, REMOVE)?;
+    let something = match &found {
+        Some(elements) => is_last(container, elements) || !own(container, elements).is_empty(),
+        None => Record::exists(directory),
+    };
+    if !something {
         return Ok(false);
     }
-    let lock = Lock::take(directory, container)?;
+    let _lock = Lock::take(directory)?;
     // Others may have come or gone before the lock was had.
-    let found = chains(&netfilter, REMOVE)?;
+    let found = elements(&netfilter, REMOVE)?;
+    let has_table = found.is_some();
+    let found = found.unwrap_or_default();
     let own = own(container, &found);
-    let addresses = addresses(container, &claims(&netfilter, &own, REMOVE)?);
-    let others_remain = found.len() > own.len();
-    if others_remain {
-        Transaction::begin(&rules::remove_chains(&own), &lock, REMOVE)?.finish()?;
-    } else if !own.is_empty() {
-        Transaction::begin(&rules::remove_table(), &lock, REMOVE)?.finish()?;
-    }
+    let is_last = is_last(container, &found);
+    let changes = match (is_last, has_table) {
+        (true, true) => vec![Change::DeleteTable],
+        (true, false) => Vec::new(),
+        (false, _) => transaction::remove(&own),
+    };
+    transaction::perform(&changes, REMOVE)?;
+    let addresses = addresses(&own);
     forget_outdated(&netfilter, &[], &addresses)?;
-    if own.contains(&rules::chain_name(Place::Ports, container.as_str())) {
+    if !addresses.is_empty() {
         close_loopback(HostLink::veth(container).interface())?;
     }
-    if !others_remain {
+    if is_last {
         put_back(directory)?;
     }
     Ok(true)
@@ -235,42 +192,33 @@ fn put_back(directory: &Path) -> Result<(), Error> {
     Record::remove(directory)
 }
 
-/// The addresses to which the container's forwards lead.
-fn addresses(container: &ContainerName, claims: &[Claim]) -> Vec<IpAddr> {
-    let mut addresses: Vec<IpAddr> = claims
-        .iter()
-        .filter(|claim| claim.container == container.as_str())
-        .map(|claim| claim.to.ip())
-        .collect();
+/// The addresses to which the forwards among a container's elements lead.
+fn addresses(elements: &[Element]) -> Vec<IpAddr> {
+    let claims = elements.iter().filter_map(Element::claim);
+    let mut addresses: Vec<IpAddr> = claims.map(|claim| claim.to.ip()).collect();
     addresses.sort_unstable();
     addresses.dedup();
     addresses
 }
 
-fn own(container: &ContainerName, chains: &[String]) -> Vec<String> {
-    chains
-        .iter()
-        .filter(|chain| is_own(container, chain))
-        .cloned()
-        .collect()
+fn own(container: &ContainerName, elements: &[Element]) -> Vec<Element> {
+    let own = elements.iter().filter(|element| element.is_of(container));
+    own.cloned().collect()
 }
 
-fn is_own(container: &ContainerName, chain: &str) -> bool {
-    rules::owner(chain).is_some_and(|(_, owner)| owner == container.as_str())
+/// Whether no other container has anything in the table.
+fn is_last(container: &ContainerName, elements: &[Element]) -> bool {
+    let mut owned = elements.iter().filter(|element| element.owner.is_some());
+    owned.all(|element| element.is_of(container))
 }
 
 pub fn open(operation: &'static str) -> Result<Netfilter, Error> {
     Netfilter::open().map_err(|source| Error::Netlink { operation, source })
 }
 
-pub fn chains(netfilter: &Netfilter, operation: &'static str) -> Result<Vec<String>, Error> {
-    table::chains(netfilter).map_err(|source| Error::Netlink { operation, source })
-}
-
-pub fn claims(
+pub fn elements(
     netfilter: &Netfilter,
-    chains: &[String],
     operation: &'static str,
-) -> Result<Vec<Claim>, Error> {
-    table::claims(netfilter, chains).map_err(|source| Error::Netlink { operation, source })
+) -> Result<Option<Vec<Element>>, Error> {
+    table::elements(netfilter).map_err(|source| Error::Netlink { operation, source })
 }

@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 
-use super::{Error, Protocol, Spec, Step, apply, plan, table::Claim};
+use super::{Error, Protocol, Spec, Step, apply, element::Element, plan};
 use crate::ContainerName;
 
 const LOOK: &str = "look for the forwarded ports of other containers";
 
-/// Fails if another container has one of the ports that `spec` asks for.
+/// Fails if another container has one of the ports that `spec` asks for, or its
+/// address.
 ///
 /// [`apply`](super::apply()) checks the same, when a container has already been
 /// made; this is for saying so before.
@@ -16,20 +17,29 @@ const LOOK: &str = "look for the forwarded ports of other containers";
 ///
 /// [`Error::Taken`] with the other container's name: it may be one that was
 /// killed and whose rules nobody has removed. [`Error::Twice`] if one port
-/// leads to two. [`Error::Netlink`] if the kernel cannot be asked.
+/// leads to two. [`Error::SameAddress`]. [`Error::Netlink`] if the kernel cannot
+/// be asked.
 pub fn conflict(spec: &Spec) -> Result<(), Error> {
-    if spec.forwards.is_empty() {
+    let plan = plan(spec);
+    if plan.is_empty() {
         return Ok(());
     }
-    let netfilter = apply::open(LOOK)?;
-    let chains = apply::chains(&netfilter, LOOK)?;
-    let claims = apply::claims(&netfilter, &chains, LOOK)?;
-    check(&spec.container, &plan(spec), &claims)
+    let existing = apply::elements(&apply::open(LOOK)?, LOOK)?;
+    check(&spec.container, &plan, &existing.unwrap_or_default())
 }
 
-/// Fails if one of the `claims` is another container's and to a port that the
-/// plan asks for.
-pub fn check(container: &ContainerName, plan: &[Step], claims: &[Claim]) -> Result<(), Error> {
+/// Fails if one of the elements that are there is another container's and
+/// cannot be together with what the plan asks for.
+pub fn check(container: &ContainerName, plan: &[Step], existing: &[Element]) -> Result<(), Error> {
+    let others: Vec<_> = existing
+        .iter()
+        .filter(|element| !element.is_of(container))
+        .collect();
+    check_ports(plan, &others)?;
+    check_addresses(container, plan, &others)
+}
+
+fn check_ports(plan: &[Step], others: &[&Element]) -> Result<(), Error> {
     let wanted: Vec<(Protocol, SocketAddr)> = plan
         .iter()
         .filter_map(|step| match step {
@@ -47,9 +57,9 @@ pub fn check(container: &ContainerName, plan: &[Step], claims: &[Claim]) -> Resu
             });
         }
     }
-    let taken = claims
+    let taken = others
         .iter()
-        .filter(|claim| claim.container != container.as_str())
+        .filter_map(|element| element.claim())
         .find(|claim| {
             let theirs = (claim.protocol, claim.listen);
             wanted.iter().any(|ours| overlap(ours, &theirs))
@@ -59,9 +69,37 @@ pub fn check(container: &ContainerName, plan: &[Step], claims: &[Claim]) -> Resu
         Some(claim) => Err(Error::Taken {
             protocol: claim.protocol,
             port: claim.listen.port(),
-            owner: claim.container.clone(),
+            owner: claim.container,
         }),
     }
+}
+
+/// The host could not tell them apart.
+fn check_addresses(
+    container: &ContainerName,
+    plan: &[Step],
+    others: &[&Element],
+) -> Result<(), Error> {
+    for step in plan {
+        let (Step::Masquerade { to: address, .. } | Step::MasqueradeOutside { source: address }) =
+            step
+        else {
+            continue;
+        };
+        let Some(ours) = Element::of(step, container) else {
+            continue;
+        };
+        let same = others
+            .iter()
+            .find(|theirs| theirs.set == ours.set && theirs.key == ours.key);
+        if let Some(owner) = same.and_then(|element| element.owner.clone()) {
+            return Err(Error::SameAddress {
+                address: *address,
+                owner,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Whether a packet could arrive for both.

@@ -1,6 +1,6 @@
 //! What can go wrong with ports and NAT.
 
-use std::{io, path::PathBuf};
+use std::{io, net::IpAddr, path::PathBuf};
 
 use super::Protocol;
 
@@ -28,20 +28,24 @@ pub enum Error {
         port: u16,
     },
 
-    /// The nft program is not in `PATH`.
-    #[error("cannot {operation}: there is no program nft")]
-    NoNft {
-        /// What was being done.
-        operation: &'static str,
+    /// Another container has the address.
+    #[error("cannot forward ports to {address} or masquerade it: container {owner} has it, too")]
+    SameAddress {
+        /// The address.
+        address: IpAddr,
+        /// The other container.
+        owner: String,
     },
 
-    /// nft did not do it.
-    #[error("cannot {operation}: nft: {message}")]
-    Nft {
+    /// A change of our table that the kernel did not make.
+    #[error("cannot {operation}: the kernel refuses to {change}: {source}")]
+    Refused {
         /// What was being done.
         operation: &'static str,
-        /// What it said.
-        message: String,
+        /// The change, as a command of nft(8).
+        change: String,
+        /// Why.
+        source: io::Error,
     },
 
     /// The kernel's answer to a question about its rules or connections.
@@ -86,12 +90,24 @@ impl Error {
                 "choose another port, or stop {owner}; containers may share a port if each has \
                  a BIND_HOST of its own"
             )),
-            Self::NoNft { .. } => Some(
-                "forwarded ports and NAT need the package nftables (on NixOS it comes with \
-                 networking.nftables.enable)"
+            Self::SameAddress { owner, .. } => Some(format!(
+                "give one of them another LOCAL_ADDRESS or LOCAL_ADDRESS6, or stop {owner}"
+            )),
+            Self::Refused { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => Some(
+                "something else has made it: see `nft list table inet nixos-containers`, and \
+                 with `nft delete table inet nixos-containers` it is gone"
                     .to_owned(),
             ),
-            Self::Netlink { source, .. } | Self::File { source, .. } if permission(source) => {
+            Self::Refused { source, .. } if !permission(source) => Some(
+                "a kernel has what is needed with NF_TABLES_INET, NFT_NAT, NFT_MASQ, NFT_CT \
+                 and NFT_FIB_INET"
+                    .to_owned(),
+            ),
+            Self::Netlink { source, .. }
+            | Self::Refused { source, .. }
+            | Self::File { source, .. }
+                if permission(source) =>
+            {
                 Some("CAP_NET_ADMIN is needed: run it as root".to_owned())
             }
             _ => None,

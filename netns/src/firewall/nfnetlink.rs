@@ -1,13 +1,12 @@
-//! Questions to netfilter, asked without a program.
+//! Netfilter, spoken to without a program.
 //!
-//! Starting nft takes milliseconds, a question to the kernel microseconds, and
-//! most containers have nothing to ask for. The messages are those of
-//! `linux/netfilter/nfnetlink.h` and `nf_tables.h`; a container's runtime has
-//! no use for more of them than these.
+//! Starting nft takes milliseconds, a question to the kernel or a transaction
+//! microseconds. The messages are those of `linux/netfilter/nfnetlink.h`.
 
 use std::io;
 
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
+use rustix::{io::Errno, net::sockopt};
 
 /// `NFNL_SUBSYS_CTNETLINK`, the connections that are tracked.
 pub const CTNETLINK: u8 = 1;
@@ -26,6 +25,25 @@ pub enum Ask {
     Do,
 }
 
+/// One change of a transaction.
+pub struct Change {
+    /// `NFT_MSG_…` of `linux/netfilter/nf_tables.h`.
+    pub message: u8,
+    /// `NLM_F_…` of netlink(7), in addition to `NLM_F_REQUEST`.
+    pub flags: u16,
+    /// What is changed.
+    pub attributes: Vec<u8>,
+}
+
+/// Why a transaction was refused as a whole.
+pub struct Refusal {
+    /// Which change was the first that the kernel did not take; none if it was
+    /// not a single one.
+    pub change: Option<usize>,
+    /// Its answer.
+    pub source: io::Error,
+}
+
 /// `struct nlmsghdr`, netlink(7).
 const HEADER: usize = 16;
 /// `struct nfgenmsg`, after it.
@@ -33,6 +51,9 @@ const GENERIC: usize = 4;
 
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
+const NFNL_MSG_BATCH_BEGIN: u16 = 16;
+const NFNL_MSG_BATCH_END: u16 = 17;
+
 const NLM_F_REQUEST: u16 = 0x1;
 const NLM_F_ACK: u16 = 0x4;
 const NLM_F_DUMP_INTR: u16 = 0x10;
@@ -66,7 +87,19 @@ impl Netfilter {
         ask: Ask,
         attributes: &[u8],
     ) -> io::Result<Vec<Vec<u8>>> {
-        let request = encode(subsystem, message, family, ask, attributes);
+        let request = encode(
+            &Header {
+                kind: kind(subsystem, message),
+                flags: match ask {
+                    Ask::Dump => NLM_F_DUMP,
+                    Ask::Do => NLM_F_ACK,
+                },
+                sequence: 0,
+                family,
+                resource: 0,
+            },
+            attributes,
+        );
         for _ in 0..ATTEMPTS {
             self.0.send(&request, 0)?;
             if let Some(answers) = self.answers()? {
@@ -89,7 +122,10 @@ impl Netfilter {
                 rest = following;
                 consistent &= message.flags & NLM_F_DUMP_INTR == 0;
                 match message.kind {
-                    NLMSG_DONE => return Ok(consistent.then_some(answers)),
+                    NLMSG_DONE => {
+                        message.result()?;
+                        return Ok(consistent.then_some(answers));
+                    }
                     NLMSG_ERROR => {
                         message.result()?;
                         return Ok(Some(answers));
@@ -101,9 +137,105 @@ impl Netfilter {
     }
 }
 
+/// Has the kernel change its tables of the family inet: all of it, or nothing.
+/// Whoever looks sees what was before or what is after it.
+pub fn transact(changes: &[Change]) -> Result<(), Refusal> {
+    // A socket of its own, since several of the changes may be answered.
+    let answer = Netfilter::open().and_then(|netfilter| netfilter.transact(changes));
+    let refused = |change, source| Err(Refusal { change, source });
+    match answer {
+        Ok((_, Ok(()))) => Ok(()),
+        Ok((sequence, Err(source))) => {
+            let change = usize::try_from(sequence).ok();
+            refused(change.filter(|change| *change < changes.len()), source)
+        }
+        Err(source) => refused(None, source),
+    }
+}
+
+impl Netfilter {
+    /// Whether it was done; otherwise the number of the change that was not.
+    fn transact(&self, changes: &[Change]) -> io::Result<(u32, io::Result<()>)> {
+        let batch = encode_batch(changes);
+        match self.0.send(&batch, 0) {
+            // It has to fit into the buffer at once (netlink(7)).
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::MSGSIZE) => {
+                sockopt::set_socket_send_buffer_size_force(&self.0, 2 * batch.len())?;
+                self.0.send(&batch, 0)?
+            }
+            other => other?,
+        };
+        let mut buffer = Vec::with_capacity(DATAGRAM_MAX);
+        self.0.recv(&mut buffer, 0)?;
+        // Refusals come in the order of the changes, and before the one
+        // acknowledgement that was asked for.
+        match Message::split_from(&buffer) {
+            Some((message, _)) if message.kind == NLMSG_ERROR => {
+                Ok((message.sequence, message.result()))
+            }
+            _ => Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+}
+
+fn encode_batch(changes: &[Change]) -> Vec<u8> {
+    let frame = |kind| Header {
+        kind,
+        flags: 0,
+        sequence: u32::MAX,
+        family: 0,
+        resource: NFTABLES.into(),
+    };
+    let mut batch = encode(&frame(NFNL_MSG_BATCH_BEGIN), &[]);
+    for (number, change) in changes.iter().enumerate() {
+        let is_last = number + 1 == changes.len();
+        let header = Header {
+            kind: kind(NFTABLES, change.message),
+            flags: change.flags | if is_last { NLM_F_ACK } else { 0 },
+            sequence: number as u32,
+            family: INET,
+            resource: 0,
+        };
+        batch.extend(encode(&header, &change.attributes));
+    }
+    batch.extend(encode(&frame(NFNL_MSG_BATCH_END), &[]));
+    batch
+}
+
+/// What of `struct nlmsghdr` and `struct nfgenmsg` is not always the same.
+struct Header {
+    kind: u16,
+    flags: u16,
+    /// The kernel repeats it in its answers.
+    sequence: u32,
+    family: u8,
+    resource: u16,
+}
+
+fn kind(subsystem: u8, message: u8) -> u16 {
+    u16::from(subsystem) << 8 | u16::from(message)
+}
+
+fn encode(header: &Header, attributes: &[u8]) -> Vec<u8> {
+    let length = (HEADER + GENERIC + attributes.len()) as u32;
+    let mut bytes = Vec::new();
+    bytes.extend(length.to_ne_bytes());
+    bytes.extend(header.kind.to_ne_bytes());
+    bytes.extend((NLM_F_REQUEST | header.flags).to_ne_bytes());
+    bytes.extend(header.sequence.to_ne_bytes());
+    // The port of the sender, which the kernel knows.
+    bytes.extend([0; 4]);
+    // After the family comes NFNETLINK_V0.
+    bytes.extend([header.family, 0]);
+    bytes.extend(header.resource.to_be_bytes());
+    bytes.extend(attributes);
+    bytes
+}
+
 struct Message<'a> {
     kind: u16,
     flags: u16,
+    sequence: u32,
     body: &'a [u8],
 }
 
@@ -114,38 +246,22 @@ impl<'a> Message<'a> {
         let message = Self {
             kind: u16::from_ne_bytes(field(bytes, 4)?),
             flags: u16::from_ne_bytes(field(bytes, 6)?),
+            sequence: u32::from_ne_bytes(field(bytes, 8)?),
             body: bytes.get(HEADER..length)?,
         };
         let following = bytes.get(length.next_multiple_of(4)..).unwrap_or(&[]);
         Some((message, following))
     }
 
-    /// What `struct nlmsgerr` begins with: 0, or an errno(3) below it.
+    /// What `struct nlmsgerr` begins with, and what the end of a dump consists
+    /// of: 0, or an errno(3) below it.
     fn result(&self) -> io::Result<()> {
         match field(self.body, 0).map(i32::from_ne_bytes) {
-            Some(0) => Ok(()),
-            Some(negative) => Err(io::Error::from_raw_os_error(-negative)),
+            Some(negative) if negative < 0 => Err(io::Error::from_raw_os_error(-negative)),
+            Some(_) => Ok(()),
             None => Err(io::ErrorKind::InvalidData.into()),
         }
     }
-}
-
-fn encode(subsystem: u8, message: u8, family: u8, ask: Ask, attributes: &[u8]) -> Vec<u8> {
-    let length = (HEADER + GENERIC + attributes.len()) as u32;
-    let asked = match ask {
-        Ask::Dump => NLM_F_DUMP,
-        Ask::Do => NLM_F_ACK,
-    };
-    let mut bytes = Vec::new();
-    bytes.extend(length.to_ne_bytes());
-    bytes.extend((u16::from(subsystem) << 8 | u16::from(message)).to_ne_bytes());
-    bytes.extend((NLM_F_REQUEST | asked).to_ne_bytes());
-    // Sequence number and port of the sender, which the kernel only repeats.
-    bytes.extend([0; 8]);
-    // Family, NFNETLINK_V0, and a resource that these requests do not have.
-    bytes.extend([family, 0, 0, 0]);
-    bytes.extend(attributes);
-    bytes
 }
 
 /// An attribute, netlink(7), padded.
@@ -163,22 +279,33 @@ pub fn text_attribute(kind: u16, text: &str) -> Vec<u8> {
     attribute(kind, &[text.as_bytes(), &[0]].concat())
 }
 
+/// An attribute that is a number, which nf_tables takes in the order of the
+/// network.
+pub fn number_attribute(kind: u16, number: u32) -> Vec<u8> {
+    attribute(kind, &number.to_be_bytes())
+}
+
 /// An attribute that consists of others.
 pub fn nested(kind: u16, attributes: &[Vec<u8>]) -> Vec<u8> {
     attribute(kind | NESTED, &attributes.concat())
 }
 
-/// The value of the first attribute of this kind.
-pub fn find(mut attributes: &[u8], kind: u16) -> Option<&[u8]> {
-    loop {
-        let length = usize::from(u16::from_ne_bytes(field(attributes, 0)?));
-        let found = u16::from_ne_bytes(field(attributes, 2)?);
+/// Kind and value of each attribute.
+pub fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    std::iter::from_fn(move || {
+        let length = usize::from(u16::from_ne_bytes(field(bytes, 0)?));
+        let kind = u16::from_ne_bytes(field(bytes, 2)?);
+        let value = bytes.get(4..length)?;
+        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or(&[]);
         // The two upper bits are flags.
-        if found & 0x3fff == kind {
-            return attributes.get(4..length);
-        }
-        attributes = attributes.get(length.max(4).next_multiple_of(4)..)?;
-    }
+        Some((kind & 0x3fff, value))
+    })
+}
+
+/// The value of the first attribute of this kind.
+pub fn find(bytes: &[u8], kind: u16) -> Option<&[u8]> {
+    let found = attributes(bytes).find(|(found, _)| *found == kind)?;
+    Some(found.1)
 }
 
 /// The value of an attribute that is a text with a NUL.
@@ -191,4 +318,60 @@ pub fn find_text(attributes: &[u8], kind: u16) -> Option<String> {
 /// Some bytes at a place.
 pub fn field<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..at + N)?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attribute_is_padded_and_found_again() {
+        let bytes = [
+            text_attribute(1, "web"),
+            number_attribute(2, 258),
+            nested(3, &[attribute(4, &[7])]),
+        ]
+        .concat();
+        assert_eq!(bytes[..8], [8, 0, 1, 0, b'w', b'e', b'b', 0]);
+        assert_eq!(bytes[8..16], [8, 0, 2, 0, 0, 0, 1, 2]);
+        assert_eq!(bytes[16..], [12, 0, 3, 0x80, 5, 0, 4, 0, 7, 0, 0, 0]);
+        assert_eq!(find_text(&bytes, 1).as_deref(), Some("web"));
+        let inner = find(&bytes, 3).and_then(|inner| find(inner, 4));
+        assert_eq!(inner, Some([7].as_slice()));
+        assert_eq!(find(&bytes, 5), None);
+    }
+
+    #[test]
+    fn what_is_cut_short_is_not_read() {
+        let bytes = attribute(1, &[1, 2, 3, 4]);
+        for length in 0..bytes.len() {
+            assert_eq!(find(&bytes[..length], 1), None);
+        }
+        assert_eq!(find(&[0, 0, 1, 0], 1), None, "no attribute is that short");
+    }
+
+    #[test]
+    fn a_batch_asks_for_one_acknowledgement() {
+        let change = |message| Change {
+            message,
+            flags: 0x400,
+            attributes: Vec::new(),
+        };
+        let batch = encode_batch(&[change(0), change(3)]);
+        let mut rest = batch.as_slice();
+        let mut seen = Vec::new();
+        while let Some((message, following)) = Message::split_from(rest) {
+            seen.push((message.kind, message.flags, message.sequence));
+            rest = following;
+        }
+        assert_eq!(
+            seen,
+            [
+                (0x10, 0x1, u32::MAX),
+                (0xa00, 0x401, 0),
+                (0xa03, 0x405, 1),
+                (0x11, 0x1, u32::MAX),
+            ]
+        );
+    }
 }

@@ -10,45 +10,48 @@ mod addresses;
 mod packet;
 mod ruleset;
 
-use std::{collections::BTreeMap, io};
+use std::collections::BTreeMap;
 
 use self::{
     packet::{Link, Packet},
     ruleset::{Answer, BaseChain, Ruleset},
 };
-use super::{Error, Family, Spec, Step, apply, nft, plan, table};
-
-const LOOK: &str = "look for rules that block forwarded ports or NAT";
+use super::{Family, Spec, Step, nfnetlink::Netfilter, nft, plan, table};
 
 /// Says, in a sentence for each, what keeps the forwarded ports and the NAT of
 /// `spec` from working: chains of others that would drop the packets, ports
 /// that a process on the host has, addresses that are not there. None of it is
-/// an error.
+/// an error, nor is it one if that cannot be found out.
 ///
 /// nft is only asked where anybody but us has a chain that could drop. Rules of
 /// the kernel's old iptables, which nft does not show, are not looked at.
-///
-/// # Errors
-///
-/// [`Error::NoNft`], [`Error::Nft`] or [`Error::Netlink`].
-pub fn obstacles(spec: &Spec) -> Result<Vec<String>, Error> {
+#[must_use]
+pub fn obstacles(spec: &Spec) -> Vec<String> {
     let mut sentences = addresses::sentences(spec);
     let questions = questions(spec);
-    if !questions.is_empty() && table::others_filter(&apply::open(LOOK)?).map_err(failed)? {
-        let listing = nft::list_ruleset(LOOK)?;
-        let ruleset = Ruleset::parse(&listing)
-            .map_err(io::Error::from)
-            .map_err(failed)?;
-        sentences.extend(blocked(spec, &ruleset, &questions));
+    if questions.is_empty() {
+        return sentences;
     }
-    Ok(sentences)
+    match others_ruleset() {
+        Ok(None) => {}
+        Ok(Some(ruleset)) => sentences.extend(blocked(spec, &ruleset, &questions)),
+        Err(why) => sentences.push(format!(
+            "whether the host's rules let packets to and from the container pass is not known: \
+             {why}"
+        )),
+    }
+    sentences
 }
 
-fn failed(source: io::Error) -> Error {
-    Error::Netlink {
-        operation: LOOK,
-        source,
+/// None if there is nobody but us who could drop packets.
+fn others_ruleset() -> Result<Option<Ruleset>, String> {
+    let asked = Netfilter::open().and_then(|netfilter| table::others_filter(&netfilter));
+    if !asked.map_err(|error| error.to_string())? {
+        return Ok(None);
     }
+    let listing = nft::list_ruleset()?;
+    let ruleset = Ruleset::parse(&listing);
+    ruleset.map(Some).map_err(|error| error.to_string())
 }
 
 struct Question {
@@ -104,9 +107,9 @@ fn questions(spec: &Spec) -> Vec<Question> {
                     &to_host,
                 ));
             }
-            Step::MasqueradeOutside { source, link } => {
+            Step::MasqueradeOutside { source } => {
                 let new = Packet {
-                    from: Link::Named(link),
+                    from: Link::Named(spec.link.clone()),
                     to: Link::Outside,
                     source: Some(source),
                     ..Packet::new(source)

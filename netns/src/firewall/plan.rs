@@ -30,9 +30,9 @@ pub fn plan(spec: &Spec) -> Vec<Step> {
         }
         rules.extend(forwards);
         if over_loopback {
-            rules.push(Step::MasqueradeLoopback {
-                link: link(),
-                family,
+            rules.push(Step::Masquerade {
+                sources: family.loopback(),
+                to: address.addr(),
             });
             settings.push(Step::RouteLoopback {
                 family,
@@ -40,15 +40,14 @@ pub fn plan(spec: &Spec) -> Vec<Step> {
             });
         }
         if over_others {
-            rules.push(Step::MasqueradeNeighbours {
-                neighbours: address.trunc(),
-                link: link(),
+            rules.push(Step::Masquerade {
+                sources: address.trunc(),
+                to: address.addr(),
             });
         }
         if spec.nat {
             rules.push(Step::MasqueradeOutside {
                 source: address.addr(),
-                link: link(),
             });
         }
         if spec.nat || over_others {
@@ -119,11 +118,11 @@ mod tests {
             [
                 "drop packets from ve-web that have an address of 127.0.0.0/8",
                 "forward tcp 0.0.0.0:8080 to 10.233.1.2:80",
-                "masquerade what leaves from 127.0.0.0/8 through ve-web",
-                "masquerade forwarded packets from 10.233.1.2/32 through ve-web",
+                "masquerade forwarded connections from 127.0.0.0/8 to 10.233.1.2",
+                "masquerade forwarded connections from 10.233.1.2/32 to 10.233.1.2",
                 "forward tcp [::]:8080 to [fd00::2]:80",
-                "masquerade what leaves from ::1 through ve-web",
-                "masquerade forwarded packets from fd00::2/128 through ve-web",
+                "masquerade forwarded connections from ::1/128 to fd00::2",
+                "masquerade forwarded connections from fd00::2/128 to fd00::2",
                 "set net.ipv4.conf.ve-web.route_localnet to 1",
                 "set net.ipv4.ip_forward to 1 until the last container goes",
                 "add local route to ::1 through ve-web",
@@ -144,8 +143,8 @@ mod tests {
         assert_eq!(
             lines(&spec),
             [
-                "masquerade what leaves from 10.233.1.2 through other links than ve-web and \
-                 those of containers",
+                "masquerade what leaves from 10.233.1.2 through other links than those of \
+                 containers",
                 "set net.ipv4.ip_forward to 1 until the last container goes",
             ]
         );
@@ -161,7 +160,7 @@ mod tests {
             lines(&bound(&["192.0.2.1"])),
             [
                 "forward tcp 192.0.2.1:8080 to 10.233.1.2:80",
-                "masquerade forwarded packets from 10.233.1.2/32 through ve-web",
+                "masquerade forwarded connections from 10.233.1.2/32 to 10.233.1.2",
                 "set net.ipv4.ip_forward to 1 until the last container goes",
             ]
         );
@@ -169,7 +168,7 @@ mod tests {
             lines(&bound(&["::1"])),
             [
                 "forward tcp [::1]:8080 to [fd00::2]:80",
-                "masquerade what leaves from ::1 through ve-web",
+                "masquerade forwarded connections from ::1/128 to fd00::2",
                 "add local route to ::1 through ve-web",
             ]
         );

@@ -1,361 +1,256 @@
-//! The nft transactions, as data. Pure.
+//! Our table without any container in it: sets, chains and rules, as data.
 //!
-//! A container has base chains of its own, so that they come and go by their
-//! names alone. Only the first packet of a connection goes through those of
-//! the type nat; every packet of the host goes through the guard, which is one
-//! comparison for those of other links.
+//! The rules are always the same. They ask sets, whose elements are the
+//! containers (`set.rs`), so the price of a packet and of a change does not
+//! depend on how many there are. Only the first packet of a connection goes
+//! through the chains of the type nat; every packet that the host receives goes
+//! through the guard, which looks for 127.0.0.0/8 before it asks for more.
 
-use std::{collections::HashSet, net::IpAddr};
+use std::fmt;
 
-use nftables::{
-    batch::Batch,
-    expr::{
-        CT, Expression, Fib, FibFlag, FibResult, Meta, MetaKey, NamedExpression, Payload,
-        PayloadField, Prefix,
-    },
-    schema::{Chain, FlushObject, NfCmd, NfListObject, Nftables, Rule, Table},
-    stmt::{Drop, JumpTarget, Match, NAT, NATFamily, Operator, Statement},
-    types::{NfChainPolicy, NfChainType, NfFamily, NfHook},
+use super::{
+    Family, Protocol,
+    nfnetlink::{nested, number_attribute as number, text_attribute as text},
+    set::Set,
+    statement::{Field, Statement},
 };
-
-use super::{Family, Step};
-use crate::ContainerName;
 
 /// Our table, in the family inet.
 pub const TABLE: &str = "nixos-containers";
 
-/// The links that lead to containers, as [`HostLink`](crate::HostLink) names
-/// them: those behind them need no other address to answer.
-const CONTAINER_LINKS: &str = "ve-*";
+/// How the links begin that lead to containers, as
+/// [`HostLink`](crate::HostLink) names them: those behind them need no other
+/// address to answer.
+const CONTAINER_LINKS: &str = "ve-";
 
-/// Where a packet is met by a chain of a container.
+const GUARD: &str = "guard";
+const PREROUTING: &str = "prerouting";
+const OUTPUT: &str = "output";
+const POSTROUTING: &str = "postrouting";
+const PORTS: &str = "ports";
+
+/// A chain of our table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// What comes in through any link, with the addresses that it has on the
-    /// wire: before connection tracking undoes any NAT.
-    Guard,
-    /// What comes in through any link, before it is routed.
+pub struct Chain {
+    pub name: &'static str,
+    /// Where packets come to it by themselves.
+    pub base: Option<Base>,
+}
+
+/// Where a base chain is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Base {
+    /// Type of the chain, as nft(8) calls it.
+    pub kind: &'static str,
+    pub hook: Hook,
+    /// The lower, the earlier.
+    pub priority: i32,
+}
+
+/// When a packet comes to a chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// When it came in through any link, before it is routed.
     Prerouting,
-    /// What the host itself sends.
+    /// When the host itself has sent it.
     Output,
-    /// What leaves through any link.
+    /// Before it leaves through any link.
     Postrouting,
-    /// The forwards; prerouting and output lead there.
-    Ports,
 }
 
-impl Place {
-    const ALL: [Self; 5] = [
-        Self::Guard,
-        Self::Prerouting,
-        Self::Output,
-        Self::Postrouting,
-        Self::Ports,
-    ];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Guard => "guard",
-            Self::Prerouting => "prerouting",
-            Self::Output => "output",
-            Self::Postrouting => "postrouting",
-            Self::Ports => "ports",
-        }
-    }
+/// A rule at the end of a chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    pub chain: &'static str,
+    pub statements: Vec<Statement>,
 }
 
-/// The name of a container's chain. The container's name alone could begin
-/// with a digit, which the grammar of nft(8) does not take.
-pub fn chain_name(place: Place, container: &str) -> String {
-    format!("{}-{container}", place.name())
-}
-
-/// Whose chain it is, and where.
-pub fn owner(chain: &str) -> Option<(Place, &str)> {
-    let (prefix, container) = chain.split_once('-')?;
-    let place = Place::ALL
-        .into_iter()
-        .find(|place| place.name() == prefix)?;
-    Some((place, container))
-}
-
-/// Puts chains for `steps` in place of those that the container has, which are
-/// `existing`.
-pub fn replace(
-    container: &ContainerName,
-    existing: &[String],
-    steps: &[Step],
-) -> Nftables<'static> {
-    let mut batch = Batch::new();
-    batch.add(NfListObject::Table(table()));
-    delete_chains(&mut batch, existing);
-    let container = container.as_str();
-    let mut added = Vec::new();
-    for step in steps {
-        let Some((place, rules)) = rules(step) else {
-            continue;
-        };
-        if !added.contains(&place) {
-            added.push(place);
-            add_chains(&mut batch, container, place);
-        }
-        for statements in rules {
-            let mut rule = rule_in(&chain_name(place, container), statements);
-            rule.comment = comment(step).map(Into::into);
-            batch.add(NfListObject::Rule(rule));
-        }
-    }
-    batch.to_nftables()
-}
-
-/// Takes chains away.
-pub fn remove_chains(chains: &[String]) -> Nftables<'static> {
-    let mut batch = Batch::new();
-    delete_chains(&mut batch, chains);
-    batch.to_nftables()
-}
-
-/// Takes the whole table away.
-pub fn remove_table() -> Nftables<'static> {
-    let mut batch = Batch::new();
-    batch.delete(NfListObject::Table(table()));
-    batch.to_nftables()
-}
-
-/// What [`claims`](super::claims) reads back.
-fn comment(step: &Step) -> Option<String> {
-    match step {
-        Step::Forward {
-            protocol,
-            listen,
-            to,
-        } => Some(format!("{protocol} {listen} to {to}")),
-        _ => None,
-    }
-}
-
-fn table() -> Table<'static> {
-    Table {
-        family: NfFamily::INet,
-        name: TABLE.into(),
-        handle: None,
-    }
-}
-
-fn chain(name: &str) -> Chain<'static> {
-    Chain {
-        family: NfFamily::INet,
-        table: TABLE.into(),
-        name: name.to_owned().into(),
-        ..Chain::default()
-    }
-}
-
-fn rule_in(chain: &str, statements: Vec<Statement<'static>>) -> Rule<'static> {
-    Rule {
-        family: NfFamily::INet,
-        table: TABLE.into(),
-        chain: chain.to_owned().into(),
-        expr: statements.into(),
-        ..Rule::default()
-    }
-}
-
-/// Empties all first: a chain to which another jumps is busy.
-fn delete_chains(batch: &mut Batch<'static>, chains: &[String]) {
-    for name in chains {
-        batch.add_cmd(NfCmd::Flush(FlushObject::Chain(chain(name))));
-    }
-    for name in chains {
-        batch.delete(NfListObject::Chain(chain(name)));
-    }
-}
-
-/// Adds the container's chain at `place`, and those that lead there.
-fn add_chains(batch: &mut Batch<'static>, container: &str, place: Place) {
-    // Priorities as in nft(8): the table of standard priority names.
-    let (kind, hook, priority) = match place {
-        Place::Ports => {
-            let ports = chain_name(Place::Ports, container);
-            batch.add(NfListObject::Chain(chain(&ports)));
-            for place in [Place::Prerouting, Place::Output] {
-                add_chains(batch, container, place);
-                let jump = Statement::Jump(JumpTarget {
-                    target: ports.clone().into(),
-                });
-                let rule = rule_in(&chain_name(place, container), vec![jump]);
-                batch.add(NfListObject::Rule(rule));
-            }
-            return;
-        }
-        Place::Guard => (NfChainType::Filter, NfHook::Prerouting, -300),
-        Place::Prerouting => (NfChainType::NAT, NfHook::Prerouting, -100),
-        Place::Output => (NfChainType::NAT, NfHook::Output, -100),
-        Place::Postrouting => (NfChainType::NAT, NfHook::Postrouting, 100),
+/// Those that others jump to come first.
+pub fn chains() -> [Chain; 5] {
+    let base = |name, kind, hook, priority| Chain {
+        name,
+        base: Some(Base {
+            kind,
+            hook,
+            priority,
+        }),
     };
-    batch.add(NfListObject::Chain(Chain {
-        _type: Some(kind),
-        hook: Some(hook),
-        prio: Some(priority),
-        policy: Some(NfChainPolicy::Accept),
-        ..chain(&chain_name(place, container))
-    }));
-}
-
-/// The rules of a step, and where they go; none for one that nft does not do.
-fn rules(step: &Step) -> Option<(Place, Vec<Vec<Statement<'static>>>)> {
-    let found = match step {
-        Step::GuardLoopback { link } => {
-            let drop_where = |field| {
-                let loopback = prefix("127.0.0.0", 8);
-                vec![
-                    is(meta(MetaKey::Iifname), text(link)),
-                    is(header("ip", field), loopback),
-                    Statement::Drop(None::<Drop>),
-                ]
-            };
-            let rules = ["saddr", "daddr"].map(drop_where);
-            (Place::Guard, rules.into())
-        }
-        Step::Forward {
-            protocol,
-            listen,
-            to,
-        } => {
-            let family = Family::of(listen.ip());
-            let mut rule = vec![
-                is(
-                    header(protocol.name(), "dport"),
-                    Expression::Number(listen.port().into()),
-                ),
-                is(meta(MetaKey::Nfproto), text(nfproto(family))),
-            ];
-            rule.push(if listen.ip().is_unspecified() {
-                is(type_of_destination(), text("local"))
-            } else {
-                is(header(nft_family(family), "daddr"), address(listen.ip()))
-            });
-            rule.push(Statement::DNAT(Some(NAT {
-                addr: Some(address(to.ip())),
-                family: Some(nat_family(family)),
-                port: Some(Expression::Number(to.port().into())),
-                flags: None,
-            })));
-            (Place::Ports, vec![rule])
-        }
-        Step::MasqueradeLoopback { link, family } => {
-            let loopback = match family {
-                Family::V4 => prefix("127.0.0.0", 8),
-                Family::V6 => text("::1"),
-            };
-            let rule = vec![
-                is(meta(MetaKey::Oifname), text(link)),
-                is(header(nft_family(*family), "saddr"), loopback),
-                Statement::Masquerade(None),
-            ];
-            (Place::Postrouting, vec![rule])
-        }
-        Step::MasqueradeNeighbours { neighbours, link } => {
-            let family = Family::of(neighbours.addr());
-            let prefix = prefix(
-                &neighbours.addr().to_string(),
-                neighbours.prefix_len().into(),
-            );
-            let rule = vec![
-                is(meta(MetaKey::Oifname), text(link)),
-                is(header(nft_family(family), "saddr"), prefix),
-                matching(Operator::IN, ct("status"), text("dnat")),
-                Statement::Masquerade(None),
-            ];
-            (Place::Postrouting, vec![rule])
-        }
-        Step::MasqueradeOutside { source, link } => {
-            let family = Family::of(*source);
-            let rule = vec![
-                is(header(nft_family(family), "saddr"), address(*source)),
-                matching(Operator::NEQ, meta(MetaKey::Oifname), text(link)),
-                matching(Operator::NEQ, meta(MetaKey::Oifname), text(CONTAINER_LINKS)),
-                Statement::Masquerade(None),
-            ];
-            (Place::Postrouting, vec![rule])
-        }
-        Step::EnableForwarding { .. } | Step::RouteLoopback { .. } => return None,
-    };
-    Some(found)
-}
-
-fn is(left: Expression<'static>, right: Expression<'static>) -> Statement<'static> {
-    matching(Operator::EQ, left, right)
-}
-
-fn matching(
-    op: Operator,
-    left: Expression<'static>,
-    right: Expression<'static>,
-) -> Statement<'static> {
-    Statement::Match(Match { left, right, op })
-}
-
-fn text(text: &str) -> Expression<'static> {
-    Expression::String(text.to_owned().into())
-}
-
-fn address(address: IpAddr) -> Expression<'static> {
-    text(&address.to_string())
-}
-
-fn prefix(network: &str, length: u32) -> Expression<'static> {
-    Expression::Named(NamedExpression::Prefix(Prefix {
-        addr: Box::new(text(network)),
-        len: length,
-    }))
-}
-
-fn header(protocol: &'static str, field: &'static str) -> Expression<'static> {
-    Expression::Named(NamedExpression::Payload(Payload::PayloadField(
-        PayloadField {
-            protocol: protocol.into(),
-            field: field.into(),
+    // The priorities have names in nft(8): raw, dstnat, srcnat. Raw is before
+    // connection tracking, so that addresses are those on the wire.
+    [
+        Chain {
+            name: PORTS,
+            base: None,
         },
-    )))
+        base(GUARD, "filter", Hook::Prerouting, -300),
+        base(PREROUTING, "nat", Hook::Prerouting, -100),
+        base(OUTPUT, "nat", Hook::Output, -100),
+        base(POSTROUTING, "nat", Hook::Postrouting, 100),
+    ]
 }
 
-fn meta(key: MetaKey) -> Expression<'static> {
-    Expression::Named(NamedExpression::Meta(Meta { key }))
+/// All rules, in the order in which packets come to them.
+pub fn rules() -> Vec<Rule> {
+    let mut rules = Vec::new();
+    for field in [Field::Source(Family::V4), Field::Destination(Family::V4)] {
+        rules.push(Rule {
+            chain: GUARD,
+            statements: vec![
+                Statement::Family(Family::V4),
+                Statement::IsLoopback4(field),
+                Statement::In(vec![Field::InputLink], Set::Guarded),
+                Statement::Drop,
+            ],
+        });
+    }
+    for chain in [PREROUTING, OUTPUT] {
+        rules.push(Rule {
+            chain,
+            statements: vec![Statement::ToThisHost, Statement::Jump(PORTS)],
+        });
+    }
+    for protocol in Protocol::ALL {
+        rules.extend(FAMILIES.map(|family| ports(protocol, family)));
+    }
+    rules.extend(FAMILIES.map(masquerade));
+    rules.extend(FAMILIES.map(nat));
+    rules
 }
 
-fn ct(key: &'static str) -> Expression<'static> {
-    Expression::Named(NamedExpression::CT(CT {
-        key: key.into(),
-        ..CT::default()
-    }))
-}
+const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 
-/// `fib daddr type`: `local` for an address of the host's own.
-fn type_of_destination() -> Expression<'static> {
-    Expression::Named(NamedExpression::Fib(Fib {
-        result: FibResult::Type,
-        flags: HashSet::from([FibFlag::Daddr]),
-    }))
-}
-
-fn nfproto(family: Family) -> &'static str {
-    match family {
-        Family::V4 => "ipv4",
-        Family::V6 => "ipv6",
+fn ports(protocol: Protocol, family: Family) -> Rule {
+    let key = vec![
+        Field::Destination(family),
+        Field::Protocol,
+        Field::Port(protocol),
+    ];
+    Rule {
+        chain: PORTS,
+        statements: vec![
+            Statement::Protocol(protocol),
+            Statement::Family(family),
+            Statement::Forward(family, key, Set::Ports(family)),
+        ],
     }
 }
 
-fn nft_family(family: Family) -> &'static str {
-    match family {
-        Family::V4 => "ip",
-        Family::V6 => "ip6",
+fn masquerade(family: Family) -> Rule {
+    let key = vec![Field::Destination(family), Field::Source(family)];
+    Rule {
+        chain: POSTROUTING,
+        statements: vec![
+            Statement::IsForwarded,
+            Statement::Family(family),
+            Statement::In(key, Set::Masquerade(family)),
+            Statement::Masquerade,
+        ],
     }
 }
 
-fn nat_family(family: Family) -> NATFamily {
-    match family {
-        Family::V4 => NATFamily::IP,
-        Family::V6 => NATFamily::IP6,
+fn nat(family: Family) -> Rule {
+    Rule {
+        chain: POSTROUTING,
+        statements: vec![
+            Statement::Family(family),
+            Statement::In(vec![Field::Source(family)], Set::Nat(family)),
+            Statement::BeginsNot(Field::OutputLink, CONTAINER_LINKS),
+            Statement::Masquerade,
+        ],
+    }
+}
+
+const NFTA_CHAIN_NAME: u16 = 3;
+const NFTA_CHAIN_HOOK: u16 = 4;
+const NFTA_CHAIN_POLICY: u16 = 5;
+const NFTA_CHAIN_TYPE: u16 = 7;
+const NFTA_HOOK_HOOKNUM: u16 = 1;
+const NFTA_HOOK_PRIORITY: u16 = 2;
+const NF_ACCEPT: u32 = 1;
+
+impl Chain {
+    /// The attributes of a message about it, but for the table.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut attributes = vec![text(NFTA_CHAIN_NAME, self.name)];
+        if let Some(base) = self.base {
+            let hook = [
+                number(NFTA_HOOK_HOOKNUM, base.hook.number()),
+                number(NFTA_HOOK_PRIORITY, base.priority as u32),
+            ];
+            attributes.push(nested(NFTA_CHAIN_HOOK, &hook));
+            attributes.push(text(NFTA_CHAIN_TYPE, base.kind));
+            attributes.push(number(NFTA_CHAIN_POLICY, NF_ACCEPT));
+        }
+        attributes.concat()
+    }
+}
+
+const NFTA_RULE_CHAIN: u16 = 2;
+const NFTA_RULE_EXPRESSIONS: u16 = 4;
+
+impl Rule {
+    /// The attributes of a message about it, but for the table.
+    pub fn encode(&self) -> Vec<u8> {
+        let expressions: Vec<_> = self.statements.iter().map(Statement::encode).collect();
+        [
+            text(NFTA_RULE_CHAIN, self.chain),
+            nested(NFTA_RULE_EXPRESSIONS, &expressions),
+        ]
+        .concat()
+    }
+}
+
+impl Hook {
+    /// Its number, `NF_INET_…` of `linux/netfilter.h`.
+    pub fn number(self) -> u32 {
+        match self {
+            Self::Prerouting => 0,
+            Self::Output => 3,
+            Self::Postrouting => 4,
+        }
+    }
+}
+
+impl fmt::Display for Rule {
+    /// As nft(8) lists it, which leaves out what other statements imply.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let implied = |statement: &&Statement| {
+            !matches!(statement, Statement::Family(_) | Statement::Protocol(_))
+        };
+        let shown = self.statements.iter().filter(implied);
+        let shown: Vec<_> = shown.map(Statement::to_string).collect();
+        f.write_str(&shown.join(" "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rules_in_nfts_words() {
+        let words: Vec<_> = rules()
+            .iter()
+            .map(|rule| format!("{}: {rule}", rule.chain))
+            .collect();
+        assert_eq!(
+            words,
+            [
+                "guard: ip saddr 127.0.0.0/8 iifname @guarded drop",
+                "guard: ip daddr 127.0.0.0/8 iifname @guarded drop",
+                "prerouting: fib daddr type local jump ports",
+                "output: fib daddr type local jump ports",
+                "ports: dnat ip to ip daddr . meta l4proto . tcp dport map @ports4",
+                "ports: dnat ip6 to ip6 daddr . meta l4proto . tcp dport map @ports6",
+                "ports: dnat ip to ip daddr . meta l4proto . udp dport map @ports4",
+                "ports: dnat ip6 to ip6 daddr . meta l4proto . udp dport map @ports6",
+                "ports: dnat ip to ip daddr . meta l4proto . sctp dport map @ports4",
+                "ports: dnat ip6 to ip6 daddr . meta l4proto . sctp dport map @ports6",
+                "postrouting: ct status dnat ip daddr . ip saddr @masquerade4 masquerade",
+                "postrouting: ct status dnat ip6 daddr . ip6 saddr @masquerade6 masquerade",
+                "postrouting: ip saddr @nat4 oifname != \"ve-*\" masquerade",
+                "postrouting: ip6 saddr @nat6 oifname != \"ve-*\" masquerade",
+            ]
+        );
     }
 }

@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-use ipnet::{Ipv4Net, Ipv6Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::Serialize;
 
 use crate::ContainerName;
@@ -30,7 +30,7 @@ pub struct Spec {
     /// and `::` stand for all of their family.
     pub bind_host: Vec<IpAddr>,
     /// Whether what the container sends to the outside leaves with an address
-    /// of the host's.
+    /// of the host's. For a container behind a link of its own, `ve-NAME`.
     pub nat: bool,
 }
 
@@ -61,7 +61,21 @@ impl Protocol {
     /// All there are.
     pub(crate) const ALL: [Self; 3] = [Self::Tcp, Self::Udp, Self::Sctp];
 
-    /// Its name in /etc/protocols, which nft uses, too.
+    /// Its number in /etc/protocols.
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            Self::Tcp => 6,
+            Self::Udp => 17,
+            Self::Sctp => 132,
+        }
+    }
+
+    /// That with this number.
+    pub(crate) fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.number() == number)
+    }
+
+    /// Its name there, which nft uses, too.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
@@ -94,6 +108,30 @@ impl Family {
         match address {
             IpAddr::V4(_) => Self::V4,
             IpAddr::V6(_) => Self::V6,
+        }
+    }
+
+    /// Its number in netfilter, `NFPROTO_…` of `linux/netfilter.h`.
+    pub(crate) fn nfproto(self) -> u8 {
+        match self {
+            Self::V4 => 2,
+            Self::V6 => 10,
+        }
+    }
+
+    /// Its name in nft(8).
+    pub(crate) fn nft_name(self) -> &'static str {
+        match self {
+            Self::V4 => "ip",
+            Self::V6 => "ip6",
+        }
+    }
+
+    /// The host's loopback addresses.
+    pub(crate) fn loopback(self) -> IpNet {
+        match self {
+            Self::V4 => Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8).into(),
+            Self::V6 => Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128).into(),
         }
     }
 

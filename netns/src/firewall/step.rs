@@ -34,30 +34,21 @@ pub enum Step {
         /// The container's address and port.
         to: SocketAddr,
     },
-    /// Replace the loopback address that a packet to the container has as its
-    /// source by the link's, so that the container can answer.
-    MasqueradeLoopback {
-        /// Name of the link.
-        link: String,
-        /// Loopback addresses of which family.
-        family: Family,
-    },
-    /// Replace the source of a forwarded connection from the container itself,
-    /// or from a neighbour of its, by the link's address: the container would
-    /// answer past the host, with an address that was not asked.
-    MasqueradeNeighbours {
-        /// The addresses that the container reaches without the host.
-        neighbours: IpNet,
-        /// Name of the link behind which they all are.
-        link: String,
+    /// Replace the source of forwarded connections from these addresses by that
+    /// of the container's link: the container cannot answer the host's loopback
+    /// addresses, and would answer itself and its neighbours past the host, with
+    /// an address that was not asked.
+    Masquerade {
+        /// Whose connections.
+        sources: IpNet,
+        /// The container's address.
+        to: IpAddr,
     },
     /// Replace the container's address as the source of what it sends to the
     /// outside by that of the link through which it leaves.
     MasqueradeOutside {
         /// The container's address.
         source: IpAddr,
-        /// Name of the link behind which the container is.
-        link: String,
     },
     /// Make the host a router, until the last container goes.
     EnableForwarding {
@@ -81,8 +72,7 @@ impl Step {
         match self {
             Self::GuardLoopback { .. }
             | Self::Forward { .. }
-            | Self::MasqueradeLoopback { .. }
-            | Self::MasqueradeNeighbours { .. }
+            | Self::Masquerade { .. }
             | Self::MasqueradeOutside { .. } => "nft(8)",
             Self::EnableForwarding { .. }
             | Self::RouteLoopback {
@@ -107,21 +97,13 @@ impl fmt::Display for Step {
                 listen,
                 to,
             } => write!(f, "forward {protocol} {listen} to {to}"),
-            Self::MasqueradeLoopback { link, family } => {
-                let loopback = match family {
-                    Family::V4 => "127.0.0.0/8",
-                    Family::V6 => "::1",
-                };
-                write!(f, "masquerade what leaves from {loopback} through {link}")
+            Self::Masquerade { sources, to } => {
+                write!(f, "masquerade forwarded connections from {sources} to {to}")
             }
-            Self::MasqueradeNeighbours { neighbours, link } => write!(
+            Self::MasqueradeOutside { source } => write!(
                 f,
-                "masquerade forwarded packets from {neighbours} through {link}"
-            ),
-            Self::MasqueradeOutside { source, link } => write!(
-                f,
-                "masquerade what leaves from {source} through other links than {link} and \
-                 those of containers"
+                "masquerade what leaves from {source} through other links than those of \
+                 containers"
             ),
             Self::EnableForwarding { family: Family::V4 } => {
                 f.write_str("set net.ipv4.ip_forward to 1 until the last container goes")

@@ -25,7 +25,7 @@ use std::{
 use futures_util::TryStreamExt;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use netlink_packet_route::{
-    address::AddressAttribute,
+    address::{AddressAttribute, AddressHeaderFlags},
     link::{InfoData, InfoVeth},
     route::RouteScope,
 };
@@ -523,8 +523,6 @@ fn connect(one: End<'_>, other: End<'_>) {
     });
     for (namespace, link, addresses) in [one, other] {
         namespace.run(|| {
-            // Otherwise an address of IPv6 is of no use for a second.
-            write_sysctl(&format!("net/ipv6/conf/{link}/accept_dad"), "0");
             set_up(link);
             for address in addresses {
                 add_address(link, address);
@@ -556,9 +554,13 @@ pub fn add_address(link: &str, address: &str) {
     let address: IpNet = address.parse().expect("an address");
     with_netlink(async |netlink| {
         let index = index(netlink, link).await;
-        let request = netlink
+        let mut request = netlink
             .address()
             .add(index, address.addr(), address.prefix_len());
+        if address.addr().is_ipv6() {
+            // Otherwise it is of no use for a second.
+            request.message_mut().header.flags |= AddressHeaderFlags::Nodad;
+        }
         request.execute().await.expect("an address");
     });
 }
