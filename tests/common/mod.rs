@@ -141,7 +141,8 @@ impl Host {
     pub fn inventory(&self) -> Vec<String> {
         let script = r#"
             ip -o link | sed -E 's/^[0-9]+: ([^:@]+).*/link \1/'
-            ip -o route show table all | sed 's/^/route /'
+            # A link's own address comes a second or two after the link.
+            ip -o route show table all | grep -v '^local fe80::' | sed 's/^/route /'
             sed 's/^/hosts /' /etc/hosts
             sed -E 's/^[0-9]+ [0-9]+ [^ ]+ [^ ]+ ([^ ]+).*/mount \1/' /proc/self/mountinfo
             find /sys/fs/cgroup -name 'nixos-container*' | sed 's/^/cgroup /'
