@@ -18,6 +18,7 @@ mod mounts;
 mod process;
 pub mod quantities;
 mod root;
+mod users;
 pub mod values;
 
 pub use devices::{AllowedDevice, WhichDevice};
@@ -26,8 +27,9 @@ pub use process::{Execution, Resources, Security};
 use environment_file::Assignment;
 pub use mounts::{CustomContent, CustomMount, Source};
 pub use root::{RootConfig, Volatile};
+pub use users::{Ownership, PrivateUsers};
 
-use crate::nspawn_flags::{self, Flag, FlagError, MountFlag, NetworkFlag};
+use crate::nspawn_flags::{self, Flag, FlagError, MountFlag, NetworkFlag, UserFlag};
 use crate::resolv_conf;
 
 /// A container's configuration, typed and validated.
@@ -72,6 +74,10 @@ pub struct ContainerConfig {
     pub host_ports: Vec<Forward>,
     /// `BIND_HOST`: the host's addresses on which they do; none means all.
     pub bind_host: Vec<IpAddr>,
+    /// `PRIVATE_USERS`: its users are not the host's.
+    pub private_users: PrivateUsers,
+    /// `--private-users-ownership`: how its files come to belong to them.
+    pub ownership: Ownership,
     /// `NAT`: the container reaches the world through the host.
     pub nat: bool,
     /// `COPY_RESOLV_CONF`: the host's `/etc/resolv.conf` is copied in at each
@@ -146,7 +152,7 @@ pub enum ConfigError {
 }
 
 /// Keys of nixpkgs' tool, and ours, that still await their issues.
-const UNSUPPORTED: &[&str] = &["FLAKE", "PRIVATE_USERS", "EPHEMERAL"];
+const UNSUPPORTED: &[&str] = &["FLAKE", "EPHEMERAL"];
 
 impl ContainerConfig {
     /// Reads the contents of a configuration file; `path` is for messages.
@@ -217,6 +223,7 @@ impl ContainerConfig {
             "HOST_PORT" => self.host_ports = values::ports(value)?,
             "BIND_HOST" => self.bind_host = values::host_addresses(value)?,
             "TMPFS" => self.mounts.extend(mounts::tmpfs_list(value)?),
+            "PRIVATE_USERS" => self.private_users = PrivateUsers::parse(value)?,
             "NAT" => self.nat = values::switch(value)?,
             "ADDITIONAL_CAPABILITIES" => {
                 self.security.capabilities = values::capabilities(value)?;
@@ -234,6 +241,8 @@ impl ContainerConfig {
             Flag::Execution(flag) => self.execution.add(flag),
             Flag::Security(flag) => self.security.add(flag),
             Flag::Resource(flag) => self.resources.add(flag),
+            Flag::Users(UserFlag::PrivateUsers(users)) => self.private_users = users,
+            Flag::Users(UserFlag::Ownership(ownership)) => self.ownership = ownership,
         }
     }
 

@@ -22,6 +22,7 @@ mod supervisor;
 mod system;
 mod teardown;
 mod terminal;
+mod users;
 
 use std::process::ExitCode;
 

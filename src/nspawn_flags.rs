@@ -8,12 +8,14 @@ mod mounts;
 mod network;
 mod resources;
 mod security;
+mod users;
 
 pub use execution::ExecutionFlag;
 pub use mounts::MountFlag;
 pub use network::NetworkFlag;
 pub use resources::ResourceFlag;
 pub use security::SecurityFlag;
+pub use users::UserFlag;
 
 /// A flag, with its value typed and validated.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +30,8 @@ pub enum Flag {
     Security(SecurityFlag),
     /// What programs inside may use.
     Resource(ResourceFlag),
+    /// Which users its own are.
+    Users(UserFlag),
 }
 
 /// Why flags cannot be used.
@@ -72,13 +76,10 @@ const UNSUPPORTED: &[&str] = &[
     "--link-journal",
     "--load-credential",
     "--notify-ready",
-    "--private-users",
-    "--private-users-ownership",
     "--property",
     "--set-credential",
     "--timezone",
     "--user",
-    "-U",
     "-a",
     "-u",
 ];
@@ -176,6 +177,7 @@ fn meaning(flag: &str) -> Result<Meaning, FlagError> {
         execution::meaning,
         security::meaning,
         resources::meaning,
+        users::meaning,
     ];
     if let Some(meaning) = themes.iter().find_map(|theme| theme(flag)) {
         return Ok(meaning);
@@ -254,7 +256,7 @@ mod tests {
                 "--bind-user=a",
                 "--bind-user is not supported yet; remove it to do without it",
             ),
-            ("-nU", "-U is not supported yet; remove it to do without it"),
+            ("-na", "-a is not supported yet; remove it to do without it"),
             (
                 "--network-bridges=br0",
                 "--network-bridges is not known; the flags are those of systemd-nspawn(1)",

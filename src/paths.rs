@@ -70,6 +70,16 @@ impl Places {
         self.state.join(format!(".{name}.temporary"))
     }
 
+    /// The directory of all root directories.
+    pub fn state_dir(&self) -> &Path {
+        &self.state
+    }
+
+    /// Which of the host's users have been picked for the container.
+    pub fn users(&self, name: &ContainerName) -> PathBuf {
+        self.state.join(format!(".{name}.users"))
+    }
+
     /// The directory of the container's profiles, which it sees as
     /// `/nix/var/nix/profiles`.
     pub fn profiles(&self, name: &ContainerName) -> PathBuf {

@@ -16,6 +16,7 @@ use crate::name::ContainerName;
 use crate::network::{self, PrivateNetwork};
 use crate::paths::Places;
 use crate::resolv_conf;
+use crate::users::{self, Users};
 
 mod devices;
 mod mounts;
@@ -36,6 +37,8 @@ pub struct Start {
     pub container: runtime::Spec,
     /// Directories of the host that the container has while it runs.
     pub temporary: Vec<PathBuf>,
+    /// The container's users, if they are not the host's.
+    pub users: Option<Users>,
     /// For the network, if it is a private one.
     pub network: Option<PrivateNetwork>,
 }
@@ -43,14 +46,17 @@ pub struct Start {
 /// Resolves a configuration. Reads files and asks the kernel, changes nothing.
 pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Start> {
     let (places, name) = (container.places(), container.name());
-    let root = config.root.over(places.root(name));
+    let mut root = config.root.over(places.root(name));
     let kind = network::kind(config)?;
     let network = match kind {
         Network::Private => Some(network::resolve(container, config)?),
         Network::Host | Network::Namespace(_) => None,
     };
-    let mounts = mounts::resolve(container, config)?;
+    let mut users = users::resolve(container, config)?;
+    root.map_owners = users.as_ref().is_some_and(|users| users.map_root);
+    let mounts = mounts::resolve(container, config, users.as_mut())?;
     let container = runtime::Spec {
+        ids: users.as_ref().map(|users| users.ids),
         init: init(places, name, config)?,
         directories: root_directories(),
         // Empty, it is filled by systemd from `$container_uuid`; missing, it
@@ -76,6 +82,7 @@ pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Start>
     Ok(Start {
         container,
         temporary: mounts.temporary,
+        users,
         network,
     })
 }

@@ -24,6 +24,7 @@ use crate::lock::Lock;
 use crate::paths::RunDir;
 use crate::reclaim;
 use crate::spec::{self, Start};
+use crate::users;
 
 /// How long a boot may take unless `TIMEOUT_START_SEC` says otherwise: the
 /// default of nixpkgs' `timeoutStartSec`.
@@ -122,10 +123,19 @@ fn live_as(
     report: Option<&Connection>,
     clients: &mut Vec<Connection>,
 ) -> Result<Ended> {
+    users::keep(container, config)?;
     let start = spec::resolve(container, config)?;
     container.create_directories()?;
     container.create_temporary(&start.temporary)?;
     let notify = NotifySocket::bind(&run.notify()).context("cannot make the notify socket")?;
+    if let Some(users) = &start.users {
+        users.give_files()?;
+        for directory in &start.temporary {
+            users.own(directory)?;
+        }
+        // Who may write to a socket may send to it (man 7 unix).
+        users.own(&run.notify())?;
+    }
     let listener = Listener::bind(&run.control()).context("cannot make the control socket")?;
     let cgroup = container.cgroup()?;
     let (started, notices) = launch(&start, &cgroup)?;
@@ -174,6 +184,11 @@ fn launch(start: &Start, cgroup: &Cgroup) -> Result<(Started, Vec<String>)> {
     let payload = cgroup
         .create_payload()
         .with_context(|| format!("cannot make the cgroup {}", cgroup.path().display()))?;
+    if let Some(users) = &start.users {
+        cgroup
+            .delegate_payload(users.ids.root())
+            .context("cannot leave the payload's cgroup to the container's root")?;
+    }
     // SAFETY: the supervisor starts no threads.
     let starting = unsafe { runtime::launch::launch(&plan, payload.as_fd()) }?;
     match furnish(&starting, start, &plan, &payload) {

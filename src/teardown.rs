@@ -12,6 +12,7 @@ use crate::container::Container;
 use crate::lock::Lock;
 use crate::mountinfo;
 use crate::reclaim::{self, remove_file};
+use crate::users;
 
 /// Undoes a creation that failed or was killed, its reservation last.
 pub fn undo_creation(container: &Container, keep_root: bool) -> Result<()> {
@@ -20,6 +21,7 @@ pub fn undo_creation(container: &Container, keep_root: bool) -> Result<()> {
         remove_tree(&places.root(container.name()))?;
     }
     remove_nix_directories(container)?;
+    users::forget(container)?;
     remove_file(&places.reservation(container.name()))
 }
 
@@ -57,6 +59,7 @@ pub fn finish_destruction(container: &Container) -> Result<()> {
     remove_tree(&container.places().root(container.name()))?;
     remove_nix_directories(container)?;
     remove_tree(container.run().path())?;
+    users::forget(container)?;
     remove_file(&tombstone)
 }
 

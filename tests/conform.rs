@@ -139,9 +139,9 @@ fn init_has_a_terminal_and_nothing_of_its_caller() {
         .filter(|line| !line.starts_with("environment container_uuid="))
         .collect();
     let expected = [
-        "open 0 /dev/pts/0",
-        "open 1 /dev/pts/0",
-        "open 2 /dev/pts/0",
+        "open 0 /dev/console",
+        "open 1 /dev/console",
+        "open 2 /dev/console",
         "interrupted by PIPE",
         "umask 0022, open files 1024",
         "environment container=nixos-container",

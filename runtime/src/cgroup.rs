@@ -3,6 +3,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
@@ -51,15 +52,25 @@ impl Cgroup {
         open_directory(&payload)
     }
 
+    /// Leaves the payload's group to the root of a user namespace, who is this
+    /// user and group of the host.
+    pub fn delegate_payload(&self, root: u32) -> io::Result<()> {
+        delegate(&self.0.join("payload"), root)
+    }
+
     /// The group for processes that enter the running container from outside.
     /// It is below the payload's, so that the container's limits hold for
     /// them, and a leaf, because groups with groups below have no processes.
     pub fn create_entered(&self) -> io::Result<OwnedFd> {
-        let entered = self.0.join("payload/entered");
+        let payload = self.0.join("payload");
+        let entered = payload.join("entered");
         match std::fs::create_dir(&entered) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-            _ => open_directory(&entered),
+            // Whoever the payload's is, this is.
+            Ok(()) => delegate(&entered, std::fs::metadata(&payload)?.uid())?,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
         }
+        open_directory(&entered)
     }
 
     /// Removes the group with all below it, and kills what is still in there.
@@ -99,6 +110,26 @@ impl Cgroup {
             }
         }
     }
+}
+
+/// Names the files of a group that are whose the group is (kernel
+/// documentation, admin-guide/cgroup-v2, "Model of Delegation").
+const DELEGATED: &str = "/sys/kernel/cgroup/delegate";
+
+/// Makes a group that of a user and group of the host.
+fn delegate(group: &Path, owner: u32) -> io::Result<()> {
+    if owner == 0 {
+        return Ok(());
+    }
+    chown(group, Some(owner), Some(owner))?;
+    for file in std::fs::read_to_string(DELEGATED)?.split_whitespace() {
+        match chown(group.join(file), Some(owner), Some(owner)) {
+            // It belongs to a controller that is not here.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            answer => answer?,
+        }
+    }
+    Ok(())
 }
 
 /// Gives the groups below all that this group has to give.

@@ -17,6 +17,7 @@ use crate::handshake::{self, ChildEnd, LaunchError};
 use crate::perform;
 use crate::process::{self, Process, Side};
 use crate::rooted::Root;
+use crate::user_namespace;
 
 mod confinement;
 mod surroundings;
@@ -52,6 +53,7 @@ pub struct Entered {
     pub terminal: Option<OwnedFd>,
 }
 
+/// All but the PID namespace, which holds for children only, and that of users.
 const NAMESPACES: ThreadNameSpaceType = ThreadNameSpaceType::MOUNT
     .union(ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME)
     .union(ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION)
@@ -120,7 +122,7 @@ fn prepare(leader: BorrowedFd<'_>, entry: &Entry, parent: &ChildEnd) -> io::Resu
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     surroundings::take_from_init()?;
     entry.confinement.take_oom_score()?;
-    move_into(leader, NAMESPACES)?;
+    enter_namespaces(leader)?;
     // Not in the caller's session: what comes from inside must not get hold of
     // its terminal, and who waits hands signals on to one process group.
     rustix::process::setsid()?;
@@ -151,6 +153,17 @@ fn become_user(account: &Account) -> io::Result<()> {
     rustix::thread::set_thread_groups(&groups)?;
     rustix::thread::set_thread_res_gid(gid, gid, gid)?;
     Ok(rustix::thread::set_thread_res_uid(uid, uid, uid)?)
+}
+
+/// All at once: the powers of the caller are those of the host's root until it
+/// is in the user namespace, and not all others need belong to that one.
+fn enter_namespaces(leader: BorrowedFd<'_>) -> io::Result<()> {
+    match move_into(leader, NAMESPACES | ThreadNameSpaceType::USER) {
+        Ok(()) => user_namespace::become_root(),
+        // It is in this user namespace already (man 2 setns, EINVAL).
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => move_into(leader, NAMESPACES),
+        Err(error) => Err(error),
+    }
 }
 
 fn move_into(leader: BorrowedFd<'_>, namespaces: ThreadNameSpaceType) -> io::Result<()> {

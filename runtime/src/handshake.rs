@@ -3,13 +3,15 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
+
+use crate::process::Process;
 
 /// Why a container did not come to life.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +47,8 @@ pub(crate) fn pair() -> io::Result<(ParentEnd, ChildEnd)> {
 }
 
 const TERMINAL: &[u8] = b"terminal";
+/// Before init's pid.
+const INIT: &[u8] = b"init ";
 const GO: &[u8] = b"go";
 /// Longest description of a failed step, in bytes.
 const LONGEST_MESSAGE: usize = 4096;
@@ -54,13 +58,23 @@ pub(crate) struct ChildEnd(OwnedFd);
 
 impl ChildEnd {
     pub(crate) fn send_terminal(&self, terminal: BorrowedFd<'_>) -> io::Result<()> {
-        let descriptors = [terminal];
+        self.send_with(TERMINAL, terminal)
+    }
+
+    fn send_with(&self, message: &[u8], descriptor: BorrowedFd<'_>) -> io::Result<()> {
+        let descriptors = [descriptor];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
         ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
-        let message = [IoSlice::new(TERMINAL)];
+        let message = [IoSlice::new(message)];
         sendmsg(&self.0, &message, &mut ancillary, SendFlags::empty())?;
         Ok(())
+    }
+
+    /// Whose pidfd is whose is told apart by nothing but the pid.
+    pub(crate) fn send_init(&self, init: &Process) -> io::Result<()> {
+        let message = [INIT, init.pid.to_string().as_bytes()].concat();
+        self.send_with(&message, init.as_fd())
     }
 
     pub(crate) fn await_go(&self) -> io::Result<()> {
@@ -97,12 +111,40 @@ impl ParentEnd {
         }
     }
 
+    /// Waits for the init that the child clones, if its plan has it do so.
+    pub(crate) fn hear_of_init(&self) -> Result<Process, LaunchError> {
+        let (message, pidfd) = self.receive()?;
+        let Some(pid) = message.strip_prefix(INIT) else {
+            return Err(parse_failure(&message));
+        };
+        let pid = std::str::from_utf8(pid)
+            .ok()
+            .and_then(|pid| pid.parse().ok());
+        match (pid, pidfd) {
+            (Some(pid), Some(pidfd)) => Ok(Process::adopted(pid, pidfd)),
+            _ => Err(LaunchError::Died),
+        }
+    }
+
     /// Waits until the child has executed its program; then this is the
     /// terminal it opened, if it did.
     pub(crate) fn hear(&self) -> Result<Option<OwnedFd>, LaunchError> {
         let mut terminal = None;
         loop {
-            let mut message = [0; LONGEST_MESSAGE];
+            let (message, descriptor) = self.receive()?;
+            match message.as_slice() {
+                // CLOEXEC closed the child's end; without a console it died.
+                [] => return Ok(terminal),
+                TERMINAL => terminal = descriptor,
+                failure => return Err(parse_failure(failure)),
+            }
+        }
+    }
+
+    /// The next message, with what came along; an empty one is the last.
+    fn receive(&self) -> Result<(Vec<u8>, Option<OwnedFd>), LaunchError> {
+        let mut message = vec![0; LONGEST_MESSAGE];
+        loop {
             let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
             let mut ancillary = RecvAncillaryBuffer::new(&mut space);
             let received = recvmsg(
@@ -111,18 +153,16 @@ impl ParentEnd {
                 &mut ancillary,
                 RecvFlags::CMSG_CLOEXEC,
             );
-            let length = match received {
-                Ok(received) => received.bytes,
+            match received {
+                Ok(received) => {
+                    let descriptor = received_descriptor(&mut ancillary);
+                    message.truncate(received.bytes);
+                    return Ok((message, descriptor));
+                }
                 // Reset: it ended without reading all that it was told. That comes
                 // before what it said itself, which is still to be read.
-                Err(Errno::INTR | Errno::CONNRESET) => continue,
+                Err(Errno::INTR | Errno::CONNRESET) => {}
                 Err(errno) => return Err(io::Error::from(errno).into()),
-            };
-            match &message[..length] {
-                // CLOEXEC closed the child's end; without a console it died.
-                [] => return Ok(terminal),
-                TERMINAL => terminal = received_descriptor(&mut ancillary),
-                failure => return Err(parse_failure(failure)),
             }
         }
     }

@@ -10,6 +10,10 @@
 //!        ◀── the socket closes ─────── (CLOEXEC: init runs)
 //!        ◀── or: step, cause ───────── (anything that failed)
 //! ```
+//!
+//! With a user namespace the child clones init itself and mounts for it, see
+//! `user_namespace.rs`; the supervisor hears of init before all else, and both
+//! are its children.
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -28,6 +32,8 @@ pub use crate::handshake::LaunchError;
 #[derive(Debug)]
 pub struct Starting {
     init: Process,
+    /// The child, where init is another process.
+    mounter: Option<Process>,
     talk: ParentEnd,
 }
 
@@ -48,9 +54,13 @@ pub struct Started {
 pub unsafe fn launch(plan: &Plan, cgroup: BorrowedFd<'_>) -> Result<Starting, LaunchError> {
     let (ours, theirs) = handshake::pair()?;
     // SAFETY: the caller has one thread.
-    match unsafe { process::clone(clone_flags(&plan.namespaces), Some(cgroup)) } {
+    match unsafe { process::clone(Namespace::clone_flags(&plan.namespaces), Some(cgroup)) } {
         Err(cause) => Err(LaunchError::Clone(cause)),
-        Ok(Side::Parent(init)) => Ok(Starting { init, talk: ours }),
+        Ok(Side::Parent(child)) => {
+            // Only the child's side of the talk shall keep it open.
+            drop(theirs);
+            Starting::with(child, ours, plan.clones_init())
+        }
         Ok(Side::Child) => {
             drop(ours);
             perform(plan, &theirs);
@@ -59,19 +69,6 @@ pub unsafe fn launch(plan: &Plan, cgroup: BorrowedFd<'_>) -> Result<Starting, La
             unsafe { libc::_exit(1) }
         }
     }
-}
-
-fn clone_flags(namespaces: &[Namespace]) -> i32 {
-    namespaces.iter().fold(0, |flags, namespace| {
-        flags
-            | match namespace {
-                Namespace::Mount => libc::CLONE_NEWNS,
-                Namespace::Pid => libc::CLONE_NEWPID,
-                Namespace::Uts => libc::CLONE_NEWUTS,
-                Namespace::Ipc => libc::CLONE_NEWIPC,
-                Namespace::Net => libc::CLONE_NEWNET,
-            }
-    })
 }
 
 /// Returns only if a step failed, after it told the supervisor.
@@ -88,6 +85,27 @@ fn perform(plan: &Plan, supervisor: &ChildEnd) {
 }
 
 impl Starting {
+    fn with(child: Process, talk: ParentEnd, clones_init: bool) -> Result<Self, LaunchError> {
+        if !clones_init {
+            return Ok(Self {
+                init: child,
+                mounter: None,
+                talk,
+            });
+        }
+        match talk.hear_of_init() {
+            Ok(init) => Ok(Self {
+                init,
+                mounter: Some(child),
+                talk,
+            }),
+            Err(error) => {
+                end(&child);
+                Err(error)
+            }
+        }
+    }
+
     /// Does the supervisor's steps of the plan; `cgroup` is the one that the
     /// child was born into.
     pub fn prepare(&self, plan: &Plan, cgroup: BorrowedFd<'_>) -> Result<(), LaunchError> {
@@ -112,10 +130,15 @@ impl Starting {
     /// Waits until init runs.
     pub fn finish(self) -> Result<Started, LaunchError> {
         match self.talk.hear() {
-            Ok(Some(console)) => Ok(Started {
-                init: self.init,
-                console,
-            }),
+            Ok(Some(console)) => {
+                if let Some(mounter) = self.mounter {
+                    mounter.wait()?;
+                }
+                Ok(Started {
+                    init: self.init,
+                    console,
+                })
+            }
             failed => {
                 self.kill();
                 Err(failed.err().unwrap_or(LaunchError::Died))
@@ -137,8 +160,13 @@ impl Starting {
     }
 
     fn kill(&self) {
-        // It may be gone already, which is what is wanted.
-        let _ = self.init.signal(libc::SIGKILL);
-        let _ = self.init.wait();
+        self.mounter.iter().for_each(end);
+        end(&self.init);
     }
+}
+
+/// Kills a child; it may be gone already, which is what is wanted.
+fn end(child: &Process) {
+    let _ = child.signal(libc::SIGKILL);
+    let _ = child.wait();
 }

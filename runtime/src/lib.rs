@@ -9,6 +9,7 @@
 //! configuration files, the command line or network links.
 
 pub mod accounts;
+mod acl;
 pub mod capabilities;
 pub mod cgroup;
 pub mod console;
@@ -17,10 +18,12 @@ mod device_filter;
 pub mod enter;
 mod handshake;
 mod host_step;
+mod idmap;
 pub mod launch;
 pub mod limits;
 mod mount;
 pub mod notify;
+pub mod owners;
 mod perform;
 pub mod personality;
 mod plan;
@@ -30,8 +33,10 @@ pub mod rooted;
 pub mod seccomp;
 mod spec;
 mod step;
+mod user_namespace;
 
 pub use host_step::HostStep;
+pub use idmap::{DEFAULT_COUNT, IdMap};
 pub use plan::{CONTAINER_MANAGER, Plan, plan};
 pub use spec::{
     Bind, Content, Device, DeviceAccess, DeviceKind, Directory, Id128, Init, Mount, Network,

@@ -96,6 +96,20 @@ pub(crate) fn make_read_only_below(tree: BorrowedFd<'_>) -> Result<()> {
     set_attributes(tree, false, |attr| attr.attr_clr = libc::MOUNT_ATTR_RDONLY)
 }
 
+/// Shows the owners of all files in a detached tree as a user namespace maps
+/// them: what is root's on the disk is that of root inside (`man 2
+/// mount_setattr`, "ID-mapped mounts").
+pub(crate) fn map_owners(
+    tree: BorrowedFd<'_>,
+    recursive: bool,
+    user_namespace: BorrowedFd<'_>,
+) -> Result<()> {
+    set_attributes(tree, recursive, |attr| {
+        attr.attr_set = libc::MOUNT_ATTR_IDMAP;
+        attr.userns_fd = user_namespace.as_raw_fd() as u64;
+    })
+}
+
 /// Changes where mount events of the whole tree go (`man 7 mount_namespaces`).
 pub(crate) fn set_propagation(tree: BorrowedFd<'_>, propagation: Propagation) -> Result<()> {
     set_attributes(tree, true, |attr| {

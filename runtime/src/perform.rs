@@ -12,10 +12,12 @@ use rustix::thread::UnshareFlags;
 
 use crate::console::Pty;
 use crate::handshake::ChildEnd;
+use crate::process::die_with_parent;
 use crate::rooted::Root;
 use crate::step::{
-    Attributes, INACCESSIBLE_DIRECTORY, INACCESSIBLE_FILE, Layer, Origin, Step, Upper,
+    Attributes, INACCESSIBLE_DIRECTORY, INACCESSIBLE_FILE, Layer, Namespace, Origin, Step, Upper,
 };
+use crate::user_namespace::{self, Cloned, Waiting};
 use crate::{mount, root};
 
 mod process;
@@ -31,6 +33,17 @@ pub(crate) struct Child<'a> {
     container: Option<Root>,
     /// The container's root directory, where something covers it.
     root_directory: Option<Root>,
+    role: Role,
+}
+
+/// Which part of the plan a process does.
+enum Role {
+    /// All of it.
+    Alone,
+    /// What comes before [`Step::HandOver`].
+    Mounter(Waiting),
+    /// What comes after it.
+    Init(ChildEnd),
 }
 
 impl<'a> Child<'a> {
@@ -40,32 +53,60 @@ impl<'a> Child<'a> {
             host: Some(Root::open(Path::new("/"))?),
             container: None,
             root_directory: None,
+            role: Role::Alone,
         })
     }
 
-    /// Does one step. [`Step::Exec`] returns only if it fails.
+    /// Does one step, unless it is another process's. [`Step::Exec`] returns
+    /// only if it fails.
     pub(crate) fn perform(&mut self, step: &Step) -> io::Result<()> {
+        if matches!(self.role, Role::Init(_)) && *step != Step::HandOver {
+            return Ok(());
+        }
         match step {
-            Step::DieWithSupervisor => {
-                rustix::process::set_parent_process_death_signal(Some(
-                    rustix::process::Signal::KILL,
-                ))?;
-            }
+            Step::DieWithSupervisor => die_with_parent()?,
             Step::JoinNetwork { path } => join_network(path)?,
             Step::UnshareCgroup => unshare_cgroup()?,
             Step::SetPropagation { propagation } => {
                 let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
                 mount::set_propagation(root.as_fd(), *propagation)?;
             }
+            Step::CloneInit { namespaces, ids } => {
+                let flags = Namespace::clone_flags(namespaces);
+                // SAFETY: the supervisor had one thread when it cloned this
+                // process, which has started none.
+                match unsafe { user_namespace::clone_init(flags, *ids) }? {
+                    Cloned::Child(init) => {
+                        self.supervisor.send_init(init.process())?;
+                        self.role = Role::Mounter(init);
+                    }
+                    Cloned::Init(child) => {
+                        self.host = None;
+                        self.role = Role::Init(child);
+                    }
+                }
+            }
+            Step::HandOver => self.hand_over()?,
             Step::BindRoot {
                 source,
+                map_owners,
                 read_only_below,
-            } => self.enter(&root::bind(source, *read_only_below)?)?,
+            } => {
+                let owners = self.owners(*map_owners);
+                self.enter(&root::bind(source, owners, *read_only_below)?)?;
+            }
             Step::EmptyRoot { directory, options } => {
                 self.root_directory = Some(Root::open(directory)?);
                 self.enter(&root::empty(directory, options)?)?;
             }
-            Step::OverlayRoot { lower, options } => self.enter(&root::overlay(lower, options)?)?,
+            Step::OverlayRoot {
+                lower,
+                map_owners,
+                options,
+            } => {
+                let owners = self.owners(*map_owners);
+                self.enter(&root::overlay(lower, owners, options)?)?;
+            }
             // Both paths the same: no directory inside is needed for the host's
             // tree (man 2 pivot_root, NOTES).
             Step::PivotRoot => rustix::process::pivot_root(".", ".")?,
@@ -93,9 +134,16 @@ impl<'a> Child<'a> {
                 attributes,
                 options,
             } => {
-                let mount = mount::create(fstype, fstype, options, *attributes)?;
                 let target = self.container()?.create_dir_all(target)?;
-                mount::attach(mount.as_fd(), target.as_fd())?;
+                let mount = || -> io::Result<()> {
+                    let mount = mount::create(fstype, fstype, options, *attributes)?;
+                    Ok(mount::attach(mount.as_fd(), target.as_fd())?)
+                };
+                match &self.role {
+                    // It shows the processes of whoever mounts it.
+                    Role::Mounter(init) if fstype == "proc" => init.in_pid_namespace(mount)?,
+                    _ => mount()?,
+                }
             }
             Step::Bind {
                 origin,
@@ -103,6 +151,7 @@ impl<'a> Child<'a> {
                 target,
                 recursive,
                 attributes,
+                map_owners,
                 optional,
             } => {
                 let source = match self.origin(*origin)?.resolve(source) {
@@ -112,6 +161,9 @@ impl<'a> Child<'a> {
                     answer => answer?,
                 };
                 let tree = mount::clone_tree(source.as_fd(), *recursive)?;
+                if let Some(owners) = self.owners(*map_owners) {
+                    mount::map_owners(tree.as_fd(), *recursive, owners)?;
+                }
                 mount::restrict(tree.as_fd(), *attributes, *recursive)?;
                 let target = self.mount_point(source.as_fd(), target)?;
                 mount::attach(tree.as_fd(), target.as_fd())?;
@@ -129,7 +181,8 @@ impl<'a> Child<'a> {
                 let target = self.container()?.resolve(target)?;
                 mount::restrict(target.as_fd(), *attributes, false)?;
             }
-            Step::Console => self.open_console()?,
+            Step::Console => self.make_console()?,
+            Step::StandardStreams => self.open_standard_streams()?,
             Step::DetachHost => {
                 let host = self.host()?;
                 rustix::process::fchdir(host)?;
@@ -222,18 +275,52 @@ impl<'a> Child<'a> {
         Ok(mount::attach(cover.as_fd(), target.as_fd())?)
     }
 
-    fn open_console(&self) -> io::Result<()> {
+    fn make_console(&self) -> io::Result<()> {
         let pty = Pty::open(self.container()?)?;
-        let console = self.mount_point(pty.terminal.as_fd(), Path::new("/dev/console"))?;
+        let console = self.mount_point(pty.terminal.as_fd(), Path::new(CONSOLE))?;
         let terminal = mount::clone_tree(pty.terminal.as_fd(), false)?;
         mount::attach(terminal.as_fd(), console.as_fd())?;
-        rustix::process::setsid()?;
-        rustix::stdio::dup2_stdin(&pty.terminal)?;
-        rustix::stdio::dup2_stdout(&pty.terminal)?;
-        rustix::stdio::dup2_stderr(&pty.terminal)?;
         self.supervisor.send_terminal(pty.main.as_fd())
     }
+
+    fn open_standard_streams(&self) -> io::Result<()> {
+        let flags = OFlags::RDWR | OFlags::NOCTTY;
+        let console = Path::new(CONSOLE);
+        let terminal = self.container()?.open_at(console, flags, Mode::empty())?;
+        rustix::process::setsid()?;
+        rustix::stdio::dup2_stdin(&terminal)?;
+        rustix::stdio::dup2_stdout(&terminal)?;
+        Ok(rustix::stdio::dup2_stderr(&terminal)?)
+    }
+
+    /// What shows files of the host with other owners, if they shall be.
+    fn owners(&self, mapped: bool) -> Option<BorrowedFd<'_>> {
+        match &self.role {
+            Role::Mounter(init) if mapped => Some(init.user_namespace.as_fd()),
+            _ => None,
+        }
+    }
+
+    fn hand_over(&mut self) -> io::Result<()> {
+        match std::mem::replace(&mut self.role, Role::Alone) {
+            Role::Alone => Err(io::Error::other("there is nobody to hand over to")),
+            Role::Mounter(init) => {
+                init.go()?;
+                // SAFETY: ends the child at once, without what the supervisor
+                // registered to be done at its own exit.
+                unsafe { libc::_exit(0) }
+            }
+            Role::Init(child) => {
+                user_namespace::take_over(&child)?;
+                self.container = Some(Root::open(Path::new("/"))?);
+                Ok(())
+            }
+        }
+    }
 }
+
+/// The terminal that a system writes to and may log in at (Container Interface).
+const CONSOLE: &str = "/dev/console";
 
 fn join_network(path: &Path) -> io::Result<()> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;

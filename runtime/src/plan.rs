@@ -28,10 +28,20 @@ use steps::mount;
 pub struct Plan {
     /// Namespaces that `clone3` makes for the child.
     pub namespaces: Vec<Namespace>,
-    /// What the supervisor does for the child meanwhile.
+    /// What the supervisor does for the child, or the init that the child
+    /// clones, meanwhile.
     pub host_steps: Vec<HostStep>,
-    /// What the child does in its namespaces, in this order.
+    /// What the child does in its namespaces, in this order. From
+    /// [`Step::HandOver`] on it is the init that the child has cloned.
     pub steps: Vec<Step>,
+}
+
+impl Plan {
+    /// Whether the child is not to be init, but clones it.
+    pub(crate) fn clones_init(&self) -> bool {
+        let clones = |step: &Step| matches!(step, Step::CloneInit { .. });
+        self.steps.iter().any(clones)
+    }
 }
 
 /// Where the Container Interface of systemd puts what the host has to say.
@@ -41,16 +51,30 @@ pub const CONTAINER_MANAGER: &str = "nixos-container";
 
 /// The plan of one start.
 pub fn plan(spec: &Spec) -> Plan {
-    let mut namespaces = vec![
-        Namespace::Mount,
-        Namespace::Pid,
-        Namespace::Uts,
-        Namespace::Ipc,
-    ];
+    let mut own = vec![Namespace::Pid, Namespace::Uts, Namespace::Ipc];
     if spec.network == Network::Private {
-        namespaces.push(Namespace::Net);
+        own.push(Namespace::Net);
     }
+    let mut namespaces = vec![Namespace::Mount];
+    let begin = match spec.ids {
+        None => {
+            namespaces.extend(own);
+            vec![Step::UnshareCgroup]
+        }
+        // A namespace is administered from the user namespace that it was made
+        // in (man 7 user_namespaces), so all come with init.
+        Some(ids) => {
+            own.splice(0..0, [Namespace::User]);
+            own.push(Namespace::Cgroup);
+            vec![Step::CloneInit {
+                namespaces: own,
+                ids,
+            }]
+        }
+    };
     let steps = [
+        inherited(spec),
+        begin,
         enter_root(spec),
         run(spec),
         proc(spec),
@@ -63,14 +87,21 @@ pub fn plan(spec: &Spec) -> Plan {
             &[("mode", "1777"), ("size", "10%"), ("nr_inodes", "400k")],
         )],
         root_files(spec),
-        spec.mounts.iter().map(mounted).collect(),
+        spec.mounts
+            .iter()
+            .map(|mount| mounted(mount, spec.ids))
+            .collect(),
         finish_root(&spec.root),
         // Last, and both at once: as long as the host's tree is mounted over the
         // new root, `..` of that root leads into it, `RESOLVE_IN_ROOT` or not.
         vec![Step::PivotRoot, Step::DetachHost],
-        vec![Step::SetPropagation {
-            propagation: Propagation::Shared,
-        }],
+        spec.ids.map(|_| Step::HandOver).into_iter().collect(),
+        vec![
+            Step::StandardStreams,
+            Step::SetPropagation {
+                propagation: Propagation::Shared,
+            },
+        ],
         restrict(spec),
         start_init(spec),
     ]
@@ -98,17 +129,19 @@ fn host_steps(spec: &Spec) -> Vec<HostStep> {
     steps
 }
 
-fn enter_root(spec: &Spec) -> Vec<Step> {
+/// What init has from before it is in a user namespace.
+fn inherited(spec: &Spec) -> Vec<Step> {
     let mut steps = vec![Step::DieWithSupervisor];
     if let Network::Namespace(path) = &spec.network {
         steps.push(Step::JoinNetwork { path: path.clone() });
     }
-    steps.extend([
-        Step::UnshareCgroup,
-        Step::SetPropagation {
-            propagation: Propagation::Slave,
-        },
-    ]);
+    steps
+}
+
+fn enter_root(spec: &Spec) -> Vec<Step> {
+    let mut steps = vec![Step::SetPropagation {
+        propagation: Propagation::Slave,
+    }];
     steps.extend(root(&spec.root));
     steps
 }
@@ -156,9 +189,11 @@ mod tests {
             root: Root {
                 directory: "/var/lib/nixos-containers/foo".into(),
                 tree: RootTree::Directory,
+                map_owners: true,
                 read_only: false,
                 empty_var: false,
             },
+            ids: None,
             directories: Vec::new(),
             empty_files: Vec::new(),
             mounts: vec![Mount {
@@ -168,6 +203,7 @@ mod tests {
                     source: "/nix/store".into(),
                     recursive: true,
                     attributes: Attributes::READ_ONLY,
+                    map_owners: true,
                 }),
             }],
             init: Init {

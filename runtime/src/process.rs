@@ -35,6 +35,11 @@ impl Exit {
 }
 
 impl Process {
+    /// A child that another process has made for the caller (`CLONE_PARENT`).
+    pub(crate) fn adopted(pid: i32, pidfd: OwnedFd) -> Self {
+        Self { pid, pidfd }
+    }
+
     /// Waits until it ends, and reaps it.
     pub fn wait(&self) -> io::Result<Exit> {
         loop {
@@ -134,6 +139,13 @@ pub fn halt_signal() -> i32 {
     libc::SIGRTMIN() + 3
 }
 
+/// The kernel kills the calling process when its parent dies. That holds until
+/// it changes a user or group id (`man 2 prctl`, PR_SET_PDEATHSIG).
+pub(crate) fn die_with_parent() -> io::Result<()> {
+    let kill = Some(rustix::process::Signal::KILL);
+    Ok(rustix::process::set_parent_process_death_signal(kill)?)
+}
+
 /// On which side of [`clone`] the caller is.
 pub(crate) enum Side {
     Child,
@@ -144,19 +156,23 @@ pub(crate) enum Side {
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 /// A child in fresh namespaces (`CLONE_NEW*`), born into a cgroup so that it is
-/// never a moment outside of it (`man 2 clone`, clone3, CLONE_INTO_CGROUP).
+/// never a moment outside of it (`man 2 clone`, clone3, CLONE_INTO_CGROUP). With
+/// `CLONE_PARENT` it is not the caller's child but its sibling.
 ///
 /// # Safety
 ///
 /// The caller has one thread: in the child only that one goes on, and a lock
 /// held by another would be held forever.
-pub(crate) unsafe fn clone(namespaces: i32, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Side> {
+pub(crate) unsafe fn clone(flags: i32, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Side> {
     let mut pidfd: libc::c_int = -1;
     // SAFETY: all-zero is the documented neutral value of every field.
     let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
-    arguments.flags = (libc::CLONE_PIDFD | namespaces) as u32 as u64;
+    arguments.flags = (libc::CLONE_PIDFD | flags) as u32 as u64;
     arguments.pidfd = &raw mut pidfd as u64;
-    arguments.exit_signal = libc::SIGCHLD as u64;
+    // A sibling ends with the caller's own signal, and none may be said.
+    if flags & libc::CLONE_PARENT == 0 {
+        arguments.exit_signal = libc::SIGCHLD as u64;
+    }
     if let Some(cgroup) = cgroup {
         arguments.flags |= CLONE_INTO_CGROUP;
         arguments.cgroup = cgroup.as_raw_fd() as u64;

@@ -3,7 +3,7 @@
 //! place than a mount point of the own namespace (`man 2 pivot_root`).
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
@@ -12,10 +12,18 @@ use crate::mount;
 use crate::step::Attributes;
 
 /// The directory itself, with what the host has mounted below it; that
-/// read-only, if `read_only_below`.
-pub(crate) fn bind(directory: &Path, read_only_below: bool) -> io::Result<OwnedFd> {
+/// read-only, if `read_only_below`. All of it with the owners that the user
+/// namespace `owners` makes of those on the disk.
+pub(crate) fn bind(
+    directory: &Path,
+    owners: Option<BorrowedFd<'_>>,
+    read_only_below: bool,
+) -> io::Result<OwnedFd> {
     let directory = open(directory)?;
     let tree = mount::clone_tree(directory.as_fd(), true)?;
+    if let Some(owners) = owners {
+        mount::map_owners(tree.as_fd(), true, owners)?;
+    }
     if read_only_below {
         mount::make_read_only_below(tree.as_fd())?;
     }
@@ -31,10 +39,22 @@ pub(crate) fn empty(directory: &Path, options: &[(String, String)]) -> io::Resul
     Ok(root)
 }
 
-/// The directory as it is, without what is mounted below it. Changes go to
-/// memory.
-pub(crate) fn overlay(directory: &Path, options: &[(String, String)]) -> io::Result<OwnedFd> {
-    let lower = open(directory)?;
+/// The directory as it is, without what is mounted below it; for `owners` see
+/// [`bind`]. Changes go to memory.
+pub(crate) fn overlay(
+    directory: &Path,
+    owners: Option<BorrowedFd<'_>>,
+    options: &[(String, String)],
+) -> io::Result<OwnedFd> {
+    let mut lower = open(directory)?;
+    // An overlay shows owners as its layers do, and takes those, too, from the
+    // own namespace alone.
+    if let Some(owners) = owners {
+        let mapped = mount::clone_tree(lower.as_fd(), false)?;
+        mount::map_owners(mapped.as_fd(), false, owners)?;
+        mount::attach(mapped.as_fd(), lower.as_fd())?;
+        lower = mapped;
+    }
     // An overlay takes its upper directory only from a mount of the own
     // namespace. Over the lower one it is as good as anywhere: the overlay
     // covers it, and it goes with the host's tree.

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::idmap::IdMap;
+
 mod devices;
 mod mounts;
 mod process;
@@ -20,6 +22,8 @@ pub use root::{Root, RootTree};
 pub struct Spec {
     /// What the container has as `/`.
     pub root: Root,
+    /// The users and groups of a user namespace; without one they are the host's.
+    pub ids: Option<IdMap>,
     /// Directories that must exist below the root before init runs.
     pub directories: Vec<Directory>,
     /// Files that must exist below the root, made empty if they are missing.

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::idmap::IdMap;
+
 mod process;
 
 pub use process::ProcessStep;
@@ -19,6 +21,26 @@ pub enum Namespace {
     Uts,
     Ipc,
     Net,
+    Cgroup,
+    User,
+}
+
+impl Namespace {
+    /// What `clone3` makes these of.
+    pub(crate) fn clone_flags(namespaces: &[Self]) -> i32 {
+        namespaces.iter().fold(0, |flags, namespace| {
+            flags
+                | match namespace {
+                    Self::Mount => libc::CLONE_NEWNS,
+                    Self::Pid => libc::CLONE_NEWPID,
+                    Self::Uts => libc::CLONE_NEWUTS,
+                    Self::Ipc => libc::CLONE_NEWIPC,
+                    Self::Net => libc::CLONE_NEWNET,
+                    Self::Cgroup => libc::CLONE_NEWCGROUP,
+                    Self::User => libc::CLONE_NEWUSER,
+                }
+        })
+    }
 }
 
 impl fmt::Display for Namespace {
@@ -29,6 +51,8 @@ impl fmt::Display for Namespace {
             Self::Uts => "uts",
             Self::Ipc => "ipc",
             Self::Net => "net",
+            Self::Cgroup => "cgroup",
+            Self::User => "user",
         })
     }
 }
@@ -49,6 +73,18 @@ pub enum Step {
         /// The host path that holds it.
         path: PathBuf,
     },
+    /// A second process, which is to be init, in further namespaces and with
+    /// these users and groups. It waits for [`Step::HandOver`]; what is made of
+    /// files until then belongs to root inside.
+    CloneInit {
+        /// The namespaces, that of users among them.
+        namespaces: Vec<Namespace>,
+        /// Its users and groups.
+        ids: IdMap,
+    },
+    /// The second process goes on, as root inside and with a copy of all mounts
+    /// that it cannot loosen; the first is done.
+    HandOver,
     /// A cgroup namespace rooted at the cgroup that the child was born in.
     /// `clone3` would root it at the supervisor's.
     UnshareCgroup,
@@ -63,6 +99,9 @@ pub enum Step {
     BindRoot {
         /// The root directory on the host.
         source: PathBuf,
+        /// What is the host's root's there is shown as that of root inside, and
+        /// so on.
+        map_owners: bool,
         /// What the host has mounted below it becomes read-only.
         read_only_below: bool,
     },
@@ -79,6 +118,8 @@ pub enum Step {
     OverlayRoot {
         /// The root directory on the host.
         lower: PathBuf,
+        /// As with [`Step::BindRoot`].
+        map_owners: bool,
         /// Parameters of the file system in memory.
         options: Vec<(String, String)>,
     },
@@ -141,6 +182,8 @@ pub enum Step {
         recursive: bool,
         /// Attributes that the mount gets besides those of its origin.
         attributes: Attributes,
+        /// As with [`Step::BindRoot`].
+        map_owners: bool,
         /// Nothing at `source`, nothing to do.
         optional: bool,
     },
@@ -167,10 +210,11 @@ pub enum Step {
         /// The attributes.
         attributes: Attributes,
     },
-    /// A pseudoterminal of the container's own is `/dev/console` and the
-    /// child's standard input, output and error; its other end goes to the
-    /// supervisor.
+    /// A pseudoterminal of the container's own is `/dev/console`; its other end
+    /// goes to the supervisor.
     Console,
+    /// `/dev/console` is standard input, output and error.
+    StandardStreams,
     /// The host's tree goes.
     DetachHost,
     /// Until the supervisor has confined the devices and furnished the network.
@@ -301,6 +345,8 @@ impl Step {
         match self {
             Self::DieWithSupervisor => "prctl(2), PR_SET_PDEATHSIG",
             Self::JoinNetwork { .. } => "setns(2)",
+            Self::CloneInit { .. } => "clone(2), user_namespaces(7)",
+            Self::HandOver => "unshare(2), mount_namespaces(7)",
             Self::UnshareCgroup => "cgroup_namespaces(7)",
             Self::SetPropagation { .. } => "mount_namespaces(7)",
             Self::BindRoot { .. } | Self::Bind { .. } => "open_tree(2), move_mount(2)",
@@ -315,6 +361,7 @@ impl Step {
             Self::Mount { .. } | Self::Overlay { .. } => "fsopen(2), move_mount(2)",
             Self::Restrict { .. } => "mount_setattr(2)",
             Self::Console => "pty(7)",
+            Self::StandardStreams => "setsid(2), dup(2)",
             Self::DetachHost => "umount2(2), MNT_DETACH",
             Self::AwaitSupervisor => "read(2)",
             Self::WorkingDirectory { .. } => "chdir(2)",
@@ -331,6 +378,17 @@ impl fmt::Display for Step {
             Self::JoinNetwork { path } => {
                 write!(f, "join the network namespace {}", path.display())
             }
+            Self::CloneInit { namespaces, ids } => {
+                write!(f, "clone init into new namespaces: ")?;
+                for namespace in namespaces {
+                    write!(f, "{namespace}, ")?;
+                }
+                write!(f, "with users and groups {ids}")
+            }
+            Self::HandOver => write!(
+                f,
+                "leave the rest to init, with a locked copy of all mounts"
+            ),
             Self::UnshareCgroup => write!(f, "make the own cgroup the root of all that is seen"),
             Self::SetPropagation { propagation } => match propagation {
                 Propagation::Slave => write!(f, "let no mount event out to the host"),
@@ -338,21 +396,26 @@ impl fmt::Display for Step {
             },
             Self::BindRoot {
                 source,
+                map_owners,
                 read_only_below,
             } => {
                 write!(f, "make {} a mount", source.display())?;
                 if *read_only_below {
                     write!(f, ", and those below it read-only")?;
                 }
-                Ok(())
+                parenthesised(f, owners(*map_owners))
             }
             Self::EmptyRoot { directory, options } => {
                 write!(f, "cover {} with a tmpfs", directory.display())?;
                 parenthesised(f, parameters(options))
             }
-            Self::OverlayRoot { lower, options } => {
+            Self::OverlayRoot {
+                lower,
+                map_owners,
+                options,
+            } => {
                 write!(f, "overlay {} with a tmpfs", lower.display())?;
-                parenthesised(f, parameters(options))
+                parenthesised(f, owners(*map_owners).chain(parameters(options)))
             }
             Self::PivotRoot => write!(f, "make it /"),
             Self::Directory { path, mode } => {
@@ -386,6 +449,7 @@ impl fmt::Display for Step {
                 source,
                 target,
                 attributes,
+                map_owners,
                 optional,
                 ..
             } => {
@@ -395,7 +459,8 @@ impl fmt::Display for Step {
                 } else {
                     write!(f, " on itself")?;
                 }
-                parenthesised(f, attributes.words().map(str::to_owned))?;
+                let attributes = attributes.words().map(str::to_owned);
+                parenthesised(f, attributes.chain(owners(*map_owners)))?;
                 if *optional {
                     write!(f, " if there is one")?;
                 }
@@ -415,7 +480,8 @@ impl fmt::Display for Step {
                 write!(f, "restrict {}", target.display())?;
                 parenthesised(f, attributes.words().map(str::to_owned))
             }
-            Self::Console => write!(f, "open a terminal as /dev/console and standard streams"),
+            Self::Console => write!(f, "open a terminal as /dev/console"),
+            Self::StandardStreams => write!(f, "take /dev/console for standard streams"),
             Self::DetachHost => write!(f, "detach the host's file systems"),
             Self::AwaitSupervisor => write!(
                 f,
@@ -455,6 +521,10 @@ fn parameters(options: &[(String, String)]) -> impl Iterator<Item = String> {
         "" => key.clone(),
         value => format!("{key}={value}"),
     })
+}
+
+fn owners(mapped: bool) -> impl Iterator<Item = String> {
+    mapped.then(|| "owners mapped".to_owned()).into_iter()
 }
 
 fn parenthesised(f: &mut fmt::Formatter<'_>, words: impl Iterator<Item = String>) -> fmt::Result {

@@ -48,7 +48,8 @@ impl Volatile {
 
 impl RootConfig {
     /// What is made of the root directory. Where changes are in memory anyway,
-    /// `--read-only` says no more than that of the directory itself.
+    /// `--read-only` says no more than that of the directory itself. Its owners
+    /// are those on the disk.
     pub fn over(self, directory: PathBuf) -> Root {
         let tree = match self.volatile {
             _ if self.ephemeral => RootTree::Empty,
@@ -60,6 +61,7 @@ impl RootConfig {
         Root {
             directory,
             tree,
+            map_owners: false,
             read_only: match self.volatile {
                 Volatile::No => self.read_only,
                 Volatile::State => true,
@@ -79,6 +81,7 @@ mod tests {
         let root = |tree, read_only, empty_var| Root {
             directory: "/foo".into(),
             tree,
+            map_owners: false,
             read_only,
             empty_var,
         };

@@ -12,6 +12,7 @@ use crate::config::{ContainerConfig, CustomContent, CustomMount, Source};
 use crate::container::Container;
 use crate::name::ContainerName;
 use crate::paths::Places;
+use crate::users::Users;
 
 /// All mounts, in the order in which they are made.
 #[derive(Debug)]
@@ -23,9 +24,16 @@ pub struct Mounts {
 }
 
 /// Checks what is to be mounted and puts it in order.
-pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Mounts> {
+pub fn resolve(
+    container: &Container,
+    config: &ContainerConfig,
+    users: Option<&mut Users>,
+) -> Result<Mounts> {
     let (places, name) = (container.places(), container.name());
     let mut mounts = nix_binds(places, name);
+    if let Some(users) = users {
+        show_owners(&mut mounts, users)?;
+    }
     let mut temporary = Vec::new();
     for (number, mount) in config.mounts.iter().enumerate() {
         let mut own = Own {
@@ -104,6 +112,7 @@ impl Own {
                     source: path,
                     recursive: *recursive,
                     attributes: *attributes,
+                    map_owners: false,
                 })
             }
             CustomContent::Tmpfs {
@@ -186,6 +195,22 @@ fn require_no_mount_point(upper: &Path) -> Result<()> {
     Ok(())
 }
 
+/// In a user namespace, Nix' directories are to belong to root inside. Where the
+/// kernel cannot show them so, those that the container may write are given to
+/// it; the others can be read all the same.
+fn show_owners(nix: &mut [Mount], users: &mut Users) -> Result<()> {
+    for mount in nix {
+        let Content::Bind(bind) = &mut mount.content else {
+            continue;
+        };
+        bind.map_owners = users.can_map(&bind.source)?;
+        if !bind.map_owners && !bind.attributes.read_only {
+            users.give(bind.source.clone())?;
+        }
+    }
+    Ok(())
+}
+
 /// The store and, of the rest of `/nix`, what lets Nix work inside: the
 /// database and the daemon to read from, profiles and roots of its own.
 fn nix_binds(places: &Places, name: &ContainerName) -> Vec<Mount> {
@@ -196,6 +221,7 @@ fn nix_binds(places: &Places, name: &ContainerName) -> Vec<Mount> {
             source,
             recursive: true,
             attributes,
+            map_owners: false,
         }),
     };
     let read_only = |path: &str| bind(path.into(), path, Attributes::READ_ONLY);
@@ -234,6 +260,7 @@ mod tests {
                 source: source.into(),
                 recursive: true,
                 attributes: Attributes::NONE,
+                map_owners: false,
             }),
         }
     }

@@ -20,7 +20,7 @@ const DEVICES: [&str; 7] = [
 /// `/run`, and `/run/host` as the Container Interface describes it.
 pub(super) fn run(spec: &Spec) -> Vec<Step> {
     let host = |name: &str| Path::new(RUN_HOST).join(name);
-    vec![
+    let mut steps = vec![
         mount(
             "tmpfs",
             "/run",
@@ -60,11 +60,13 @@ pub(super) fn run(spec: &Spec) -> Vec<Step> {
             host("os-release"),
             Attributes::KERNEL_READ_ONLY,
         ),
-        Step::Restrict {
-            target: RUN_HOST.into(),
-            attributes: Attributes::READ_ONLY,
-        },
-    ]
+    ];
+    steps.extend(uncovered(spec));
+    steps.push(Step::Restrict {
+        target: RUN_HOST.into(),
+        attributes: Attributes::READ_ONLY,
+    });
+    steps
 }
 
 /// `/proc`: the container's own processes; of the kernel's settings only those
@@ -119,6 +121,23 @@ pub(super) fn proc(spec: &Spec) -> Vec<Step> {
     steps
 }
 
+/// A `/proc` and a `/sys` with nothing over them. The kernel mounts another in a
+/// user namespace further inside, as Nix does for a build in its sandbox, only
+/// where all of one is to be seen already (`mount_too_revealing` of the kernel's
+/// fs/namespace.c). What the others hide is the host's root's, whom nobody
+/// inside is; without a user namespace that is not so, or with one that has the
+/// host's ids.
+fn uncovered(spec: &Spec) -> Vec<Step> {
+    const HOSTS_ROOT: u32 = 0;
+    match spec.ids {
+        Some(ids) if !ids.contains(HOSTS_ROOT) => vec![
+            mount("proc", "/run/host/proc", Attributes::KERNEL, &[]),
+            mount("sysfs", "/run/host/sys", Attributes::KERNEL, &[]),
+        ],
+        _ => Vec::new(),
+    }
+}
+
 /// `/sys`, read-only (Container Interface), without what describes the
 /// machine's firmware, the kernel's modules and the host's file systems; the
 /// container's own cgroups.
@@ -146,7 +165,6 @@ pub(super) fn sys() -> Vec<Step> {
 /// `/dev`: a few harmless devices, terminals and shared memory of its own.
 pub(super) fn dev(spec: &Spec) -> Vec<Step> {
     let dev = Path::new("/dev");
-    let tty_gid = spec.tty_gid.to_string();
     let mut steps = vec![mount(
         "tmpfs",
         "/dev",
@@ -174,6 +192,14 @@ pub(super) fn dev(spec: &Spec) -> Vec<Step> {
             target: target.into(),
         });
     }
+    // Mounted from outside of a user namespace, it takes the host's ids.
+    let tty_gid = match spec.ids {
+        None => Some(spec.tty_gid),
+        Some(ids) => ids.to_host(spec.tty_gid),
+    };
+    let tty_gid = tty_gid.map(|gid| gid.to_string());
+    let mut options = vec![("mode", "620"), ("ptmxmode", "666")];
+    options.extend(tty_gid.iter().map(|gid| ("gid", gid.as_str())));
     steps.push(mount(
         "devpts",
         "/dev/pts",
@@ -181,7 +207,7 @@ pub(super) fn dev(spec: &Spec) -> Vec<Step> {
             no_exec: true,
             ..Attributes::NO_SUID
         },
-        &[("mode", "620"), ("ptmxmode", "666"), ("gid", &tty_gid)],
+        &options,
     ));
     steps.push(mount(
         "tmpfs",

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use crate::idmap::IdMap;
 use crate::spec::{Bind, Content, Mount};
 use crate::step::Step;
 
-pub(super) fn mounted(mount: &Mount) -> Step {
+pub(super) fn mounted(mount: &Mount, ids: Option<IdMap>) -> Step {
     let target = mount.target.clone();
     match &mount.content {
         Content::Bind(bind) => bound(bind, target),
@@ -16,7 +17,7 @@ pub(super) fn mounted(mount: &Mount) -> Step {
             fstype: "tmpfs".to_owned(),
             target,
             attributes: *attributes,
-            options: options.clone(),
+            options: options.iter().map(|option| on_host(option, ids)).collect(),
         },
         Content::Overlay { lower, upper } => Step::Overlay {
             lower: lower.clone(),
@@ -30,6 +31,18 @@ pub(super) fn mounted(mount: &Mount) -> Step {
     }
 }
 
+/// Ids are meant as those inside, but the file system is mounted from outside of
+/// the user namespace. One that it has not is nobody inside in either form.
+fn on_host((key, value): &(String, String), ids: Option<IdMap>) -> (String, String) {
+    let id = ["uid", "gid"]
+        .contains(&key.as_str())
+        .then(|| value.parse().ok())
+        .flatten();
+    let on_host = ids.zip(id).and_then(|(ids, id)| ids.to_host(id));
+    let value = on_host.map_or_else(|| value.clone(), |id| id.to_string());
+    (key.clone(), value)
+}
+
 fn bound(bind: &Bind, target: PathBuf) -> Step {
     Step::Bind {
         origin: bind.origin,
@@ -37,6 +50,7 @@ fn bound(bind: &Bind, target: PathBuf) -> Step {
         target,
         recursive: bind.recursive,
         attributes: bind.attributes,
+        map_owners: bind.map_owners,
         optional: false,
     }
 }

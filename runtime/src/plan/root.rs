@@ -14,10 +14,12 @@ pub(super) fn root(root: &Root) -> Vec<Step> {
     let mut steps = match root.tree {
         RootTree::Directory => vec![Step::BindRoot {
             source: directory,
+            map_owners: root.map_owners,
             read_only_below: root.read_only,
         }],
         RootTree::Snapshot => vec![Step::OverlayRoot {
             lower: directory,
+            map_owners: root.map_owners,
             options: options.into(),
         }],
         RootTree::Empty => vec![Step::EmptyRoot {
@@ -35,6 +37,7 @@ pub(super) fn root(root: &Root) -> Vec<Step> {
                 target: "/usr".into(),
                 recursive: true,
                 attributes: Attributes::READ_ONLY,
+                map_owners: root.map_owners,
                 optional: true,
             },
         ],

@@ -31,6 +31,7 @@ pub(super) fn bind(
         target: target.as_ref().into(),
         recursive: false,
         attributes,
+        map_owners: false,
         optional: false,
     }
 }
@@ -47,6 +48,7 @@ pub(super) fn bind_if_present(
         target: target.as_ref().into(),
         recursive: false,
         attributes,
+        map_owners: false,
         optional: true,
     }
 }

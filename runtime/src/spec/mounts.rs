@@ -50,4 +50,6 @@ pub struct Bind {
     pub recursive: bool,
     /// Attributes that the mount gets besides those of its origin.
     pub attributes: Attributes,
+    /// As [`Root::map_owners`](crate::Root::map_owners), for this tree.
+    pub map_owners: bool,
 }

@@ -10,6 +10,10 @@ pub struct Root {
     pub directory: PathBuf,
     /// What is made of it.
     pub tree: RootTree,
+    /// In a user namespace: what is the host's root's is shown as that of root
+    /// inside, and so on. Otherwise the owners are those on the disk, most of
+    /// whom nobody inside is.
+    pub map_owners: bool,
     /// The container cannot change it. What is missing in it and needed at the
     /// start is made all the same.
     pub read_only: bool,

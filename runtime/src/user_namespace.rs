@@ -1,0 +1,160 @@
+//! A container's init in a user namespace, and the child that mounts for it
+//! (`man 7 user_namespaces`).
+//!
+//! Only the host's root can show files with other owners, bind device nodes and
+//! mount what the kernel gives to nobody else; only what a process in the user
+//! namespace makes of namespaces belongs to root inside. So there are two:
+//!
+//! ```text
+//! child, the host's root              init, root of the container
+//! clones init into the namespaces ──▶ waits
+//! writes its id map
+//! joins all but user and mount
+//! mounts, pivots, detaches the host
+//!         ── go ────────────────────▶ becomes root inside
+//! exits                               copies the mounts
+//! ```
+//!
+//! With the copy the kernel locks the mounts (`man 7 mount_namespaces`,
+//! "Restrictions on mount namespaces"): root inside can take none away and make
+//! none writable, whatever its capabilities.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{Gid, Mode, OFlags, Uid};
+use rustix::thread::{ThreadNameSpaceType, UnshareFlags};
+
+use crate::handshake::{self, ChildEnd, ParentEnd};
+use crate::idmap::IdMap;
+use crate::process::{self, Exit, Process, Side};
+
+/// What the child holds of the init that it has cloned.
+pub(crate) struct Waiting {
+    talk: ParentEnd,
+    /// Its user namespace.
+    pub user_namespace: OwnedFd,
+    process: Process,
+}
+
+/// Which of the two a process is after the clone.
+pub(crate) enum Cloned {
+    /// The child goes on.
+    Child(Waiting),
+    /// Init waits for the child.
+    Init(ChildEnd),
+}
+
+/// Clones init, with these further namespaces, as a child of the caller's
+/// parent.
+///
+/// # Safety
+///
+/// The caller has one thread.
+pub(crate) unsafe fn clone_init(namespaces: i32, ids: IdMap) -> io::Result<Cloned> {
+    let (ours, theirs) = handshake::pair()?;
+    // SAFETY: the caller has one thread.
+    let init = match unsafe { process::clone(namespaces | libc::CLONE_PARENT, None) }? {
+        Side::Child => return Ok(Cloned::Init(theirs)),
+        Side::Parent(init) => init,
+    };
+    write_id_maps(init.pid, ids)?;
+    let user_namespace = open(init.pid)?;
+    rustix::thread::move_into_thread_name_spaces(init.as_fd(), joined(namespaces))?;
+    act_for_root_of(ids)?;
+    process::die_with_parent()?;
+    Ok(Cloned::Child(Waiting {
+        talk: ours,
+        user_namespace,
+        process: init,
+    }))
+}
+
+/// What the child joins, so that it mounts what init is to see of them: all but
+/// the user namespace, in which it would lose the host's capabilities.
+fn joined(namespaces: i32) -> ThreadNameSpaceType {
+    let joined = namespaces & !(libc::CLONE_NEWUSER | libc::CLONE_NEWNS);
+    ThreadNameSpaceType::from_bits_retain(joined.cast_unsigned())
+}
+
+/// The user namespace of a process that the caller has cloned and not reaped.
+pub(crate) fn open(pid: i32) -> io::Result<OwnedFd> {
+    let path = format!("/proc/{pid}/ns/user");
+    Ok(rustix::fs::open(
+        path,
+        OFlags::RDONLY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?)
+}
+
+/// Gives the fresh user namespace of a process its ids, once and for all.
+pub(crate) fn write_id_maps(pid: i32, ids: IdMap) -> io::Result<()> {
+    for map in ["uid_map", "gid_map"] {
+        std::fs::write(format!("/proc/{pid}/{map}"), ids.line())?;
+    }
+    Ok(())
+}
+
+/// Whatever the calling thread makes in a file system from now on belongs to
+/// root inside. Its powers stay (`man 7 capabilities`, "Effect of user ID
+/// changes on capabilities", takes them away with the file system user id).
+fn act_for_root_of(ids: IdMap) -> io::Result<()> {
+    nix::unistd::setfsgid(ids.root().into());
+    nix::unistd::setfsuid(ids.root().into());
+    let mut sets = rustix::thread::capabilities(None)?;
+    sets.effective = sets.permitted;
+    Ok(rustix::thread::set_capabilities(None, sets)?)
+}
+
+impl Waiting {
+    /// Init, for who supervises it.
+    pub(crate) fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// All that the host's root has to do is done.
+    pub(crate) fn go(&self) -> io::Result<()> {
+        self.talk.go()
+    }
+
+    /// Does something as a process of init's PID namespace: joined, it holds
+    /// for children only (`man 7 pid_namespaces`).
+    pub(crate) fn in_pid_namespace(&self, act: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        // SAFETY: the child of the supervisor has one thread, as that had.
+        match unsafe { process::clone(0, None) }? {
+            Side::Parent(helper) => match helper.wait()? {
+                Exit::Code(0) => Ok(()),
+                Exit::Code(errno) => Err(io::Error::from_raw_os_error(errno)),
+                Exit::Signal(_) => Err(io::Error::other("a helper was killed")),
+            },
+            Side::Child => {
+                let answer = act();
+                let errno = answer.err().map(|cause| cause.raw_os_error());
+                let status = errno.map_or(0, |errno| errno.unwrap_or(libc::EIO));
+                // SAFETY: ends the helper at once, without what the supervisor
+                // registered to be done at its own exit.
+                unsafe { libc::_exit(status) }
+            }
+        }
+    }
+}
+
+/// Init's side: waits for the child, and is root inside with mounts of its own.
+pub(crate) fn take_over(child: &ChildEnd) -> io::Result<()> {
+    child.await_go()?;
+    become_root()?;
+    process::die_with_parent()?;
+    // The working directory may be one of the host's.
+    rustix::process::chdir("/")?;
+    // SAFETY: a mount namespace does not touch the file descriptor table, which
+    // is what unshare can pull away from under safe code.
+    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS) }?;
+    Ok(())
+}
+
+/// Who enters a user namespace is still who it was outside, mostly nobody.
+pub(crate) fn become_root() -> io::Result<()> {
+    rustix::thread::set_thread_groups(&[Gid::ROOT])?;
+    rustix::thread::set_thread_gid(Gid::ROOT)?;
+    Ok(rustix::thread::set_thread_uid(Uid::ROOT)?)
+}

@@ -1,0 +1,219 @@
+//! Ranges of users that are one container's alone.
+//!
+//! A range, once picked, is recorded beside the container's root directory,
+//! whose files may belong to it: not in the configuration, which the host's may
+//! have declared and nobody here can write, and not among what is forgotten when
+//! the host restarts. It is the container's until that is destroyed.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use runtime::owners::Owner;
+use runtime::{DEFAULT_COUNT, IdMap};
+
+use crate::config::{ContainerConfig, PrivateUsers};
+use crate::container::{self, Container, create_dir};
+use crate::lock::Lock;
+use crate::paths::Places;
+use crate::reclaim::remove_file;
+
+/// First and last of the ids that containers' ranges begin with, one every 65536
+/// (systemd's UIDS-GIDS.md, "Container UIDs").
+const FIRST: u32 = 0x0008_0000;
+const LAST: u32 = 0x6fff_0000;
+
+/// The range of a container: the one it has, or one that nobody has. Records
+/// nothing.
+pub fn find(container: &Container, owner: Owner) -> Result<IdMap> {
+    match recorded(container)? {
+        Some(ids) => Ok(ids),
+        None => pick(container, owner),
+    }
+}
+
+/// Has the container keep a range, if it is to have one of its own.
+pub fn keep(container: &Container, config: &ContainerConfig) -> Result<()> {
+    let picks = matches!(
+        config.private_users,
+        PrivateUsers::Pick | PrivateUsers::PickIfPossible
+    );
+    if !picks || super::unavailable().is_some() || recorded(container)?.is_some() {
+        return Ok(());
+    }
+    let places = container.places();
+    // Two containers at once must not pick the same.
+    let lock = places.run_dir().join(".users.lock");
+    let _turn = Lock::wait(&lock).with_context(|| format!("cannot lock {}", lock.display()))?;
+    let owner = super::owner(&places.root(container.name()))?;
+    record(container, pick(container, owner)?)
+}
+
+/// Leaves the range to others.
+pub fn forget(container: &Container) -> Result<()> {
+    remove_file(&container.places().users(container.name()))
+}
+
+fn recorded(container: &Container) -> Result<Option<IdMap>> {
+    read_record(&container.places().users(container.name()))
+}
+
+fn read_record(path: &Path) -> Result<Option<IdMap>> {
+    let text = match fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        answer => answer.with_context(|| format!("cannot read {}", path.display()))?,
+    };
+    match PrivateUsers::parse(text.trim_end()) {
+        Ok(PrivateUsers::These(ids)) => Ok(Some(ids)),
+        _ => bail!(
+            "{} does not say which users are the container's; remove it to have others picked",
+            path.display()
+        ),
+    }
+}
+
+fn record(container: &Container, ids: IdMap) -> Result<()> {
+    let path = container.places().users(container.name());
+    let cannot = || format!("cannot write {}", path.display());
+    if let Some(directory) = path.parent() {
+        create_dir(directory, 0o700)?;
+    }
+    let temporary = path.with_extension("users.tmp");
+    let write = || -> io::Result<()> {
+        let mut file = File::create(&temporary)?;
+        writeln!(file, "{}:{}", ids.root(), ids.count())?;
+        file.sync_all()?;
+        fs::rename(&temporary, &path)
+    };
+    write().with_context(cannot)
+}
+
+/// A range that nobody has. That which the container's files have already, if
+/// they have, and else the same for the same name, if that is possible.
+fn pick(container: &Container, owner: Owner) -> Result<IdMap> {
+    let taken = taken(container)?;
+    let slots = (LAST - FIRST) / DEFAULT_COUNT + 1;
+    let start = hash(container.name().as_str()) % slots;
+    let of_files = owner
+        .ids()
+        .filter(|ids| (FIRST..=LAST).contains(&ids.root()));
+    let hashed = (0..slots).map(|step| FIRST + (start + step) % slots * DEFAULT_COUNT);
+    let hashed = hashed.filter_map(|first| IdMap::new(first, DEFAULT_COUNT));
+    let found = of_files
+        .into_iter()
+        .chain(hashed)
+        .find(|ids| !taken.iter().any(|other| other.overlaps(*ids)));
+    found.context("no range of 65536 users is free; say which with --private-users=NUMBER")
+}
+
+/// FNV-1a, 32 bits (RFC 9923): the same in every build.
+fn hash(text: &str) -> u32 {
+    let mix = |hash: u32, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+    text.bytes().fold(0x811c_9dc5, mix)
+}
+
+/// Ranges that are somebody else's: other containers', users' and groups' of the
+/// host, and those that users may take (`man 5 subuid`).
+fn taken(container: &Container) -> Result<Vec<IdMap>> {
+    let mut taken = Vec::new();
+    for file in ["/etc/passwd", "/etc/group"] {
+        taken.extend(lines(file)?.iter().filter_map(|line| account(line)));
+    }
+    for file in ["/etc/subuid", "/etc/subgid"] {
+        taken.extend(lines(file)?.iter().filter_map(|line| subordinate(line)));
+    }
+    let places = container.places();
+    for other in container::all(places)? {
+        if other.name() != container.name() {
+            taken.extend(configured(&other));
+        }
+    }
+    taken.extend(records(places, container)?);
+    Ok(taken)
+}
+
+fn lines(file: &str) -> Result<Vec<String>> {
+    let text = match fs::read(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        answer => answer.with_context(|| format!("cannot read {file}"))?,
+    };
+    let text = String::from_utf8_lossy(&text);
+    Ok(text.lines().map(str::to_owned).collect())
+}
+
+/// The third field of `man 5 passwd` and `man 5 group`.
+fn account(line: &str) -> Option<IdMap> {
+    IdMap::new(line.split(':').nth(2)?.parse().ok()?, 1)
+}
+
+/// `NAME:FIRST:COUNT`
+fn subordinate(line: &str) -> Option<IdMap> {
+    let mut numbers = line
+        .split(':')
+        .skip(1)
+        .map(|field| field.trim().parse().ok());
+    IdMap::new(numbers.next()??, numbers.next()??)
+}
+
+/// What another container's configuration says by number. A file that is
+/// broken has no users that could be used.
+fn configured(other: &Container) -> Option<IdMap> {
+    let path = other.places().conf(other.name());
+    let text = fs::read_to_string(&path).ok()?;
+    match ContainerConfig::parse(&path, &text).ok()?.private_users {
+        PrivateUsers::These(ids) => Some(ids),
+        _ => None,
+    }
+}
+
+/// What other containers keep, whether or not they are configured to now.
+fn records(places: &Places, container: &Container) -> Result<Vec<IdMap>> {
+    let directory = places.state_dir();
+    let cannot = || format!("cannot read {}", directory.display());
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        answer => answer.with_context(cannot)?,
+    };
+    let own = places.users(container.name());
+    let mut ranges = Vec::new();
+    for entry in entries {
+        let path = entry.with_context(cannot)?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with('.') && name.ends_with(".users") && path != own {
+            ranges.extend(read_record(&path)?);
+        }
+    }
+    Ok(ranges)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_and_subordinate_ids_are_taken() {
+        assert_eq!(account("root:x:0:0::/root:/bin/sh"), IdMap::new(0, 1));
+        assert_eq!(account("big:*:524300:"), IdMap::new(524_300, 1));
+        assert_eq!(
+            subordinate("alice:100000:65536"),
+            IdMap::new(100_000, 65536)
+        );
+        for line in ["", "+", "# comment", "a:b", "a:1", "a:-1:5", "a:1:"] {
+            assert_eq!(account(line), None, "{line}");
+            assert_eq!(subordinate(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn names_are_hashed_as_everywhere() {
+        assert_eq!(hash(""), 0x811c_9dc5);
+        assert_eq!(hash("foobar"), 0xbf9c_f968);
+    }
+
+    #[test]
+    fn ranges_begin_where_systemd_has_containers() {
+        assert_eq!((FIRST, LAST), (524_288, 1_878_982_656));
+        assert_eq!((LAST - FIRST) % DEFAULT_COUNT, 0);
+    }
+}

@@ -1,0 +1,224 @@
+//! Containers with users of their own: who they are on the host, whose their
+//! files are, and what root inside cannot do.
+
+mod common;
+
+use std::collections::BTreeSet;
+
+use common::Host;
+
+/// The container, created and not started, with these lines of configuration.
+fn create(host: &Host, name: &str, lines: &str) {
+    host.create(name);
+    configure(host, name, lines);
+}
+
+fn configure(host: &Host, name: &str, lines: &str) {
+    let conf = host.place("CONF_DIR").join(format!("{name}.conf"));
+    host.shell(&format!("cat >>{} <<'END'\n{lines}\nEND", conf.display()));
+}
+
+fn inside(host: &Host, name: &str, script: &str) -> String {
+    let bash = "/run/current-system/sw/bin/bash";
+    host.run(&["run", name, "--", bash, "-euc", script])
+}
+
+/// The first of the host's users that are the container's, as the kernel has it.
+fn first_user(host: &Host, name: &str) -> u32 {
+    let map = inside(host, name, "cat /proc/self/uid_map /proc/self/gid_map");
+    let lines: Vec<Vec<u32>> = map
+        .lines()
+        .map(|line| {
+            line.split_whitespace()
+                .map(|n| n.parse().expect("a number"))
+        })
+        .map(Iterator::collect)
+        .collect();
+    assert_eq!(lines[0], lines[1], "users and groups are mapped alike");
+    assert_eq!((lines[0][0], lines[0][2]), (0, 65536), "{map}");
+    lines[0][1]
+}
+
+/// Whose the container's init is on the host.
+fn owner_of_init(host: &Host, name: &str) -> String {
+    let cgroup = format!("nixos-container-{name}/payload");
+    let script = format!(
+        "for pid in $(cat /sys/fs/cgroup/{cgroup}/init.scope/cgroup.procs); do
+             stat --format=%u:%g /proc/$pid
+         done"
+    );
+    host.shell(&script).trim().to_owned()
+}
+
+/// Whose a file below the root directory is on the disk.
+fn owner_on_disk(host: &Host, name: &str, path: &str) -> String {
+    let root = host.place("STATE_DIR").join(name);
+    let path = root.join(path.trim_start_matches('/'));
+    let owner = host.shell(&format!("stat --format=%u:%g {}", path.display()));
+    owner.trim().to_owned()
+}
+
+const BOOTED: &str = "systemctl is-system-running --wait; systemctl --failed --no-legend --plain";
+
+#[test]
+fn a_system_boots_with_users_of_its_own() {
+    let host = Host::new();
+    create(&host, "foo", "PRIVATE_USERS=pick");
+    host.run(&["start", "foo"]);
+    assert_eq!(inside(&host, "foo", BOOTED), "running\n");
+
+    let first = first_user(&host, "foo");
+    assert!(first >= 524_288 && first % 65536 == 0, "{first}");
+    assert_eq!(owner_of_init(&host, "foo"), format!("{first}:{first}"));
+    assert_eq!(inside(&host, "foo", "id -u; id -g; id -G"), "0\n0\n0\n");
+
+    // All that a system looks at belongs to whom it expects.
+    let owners = inside(
+        &host,
+        "foo",
+        "touch /root/made; stat --format=%u:%g / /root /root/made /etc /run /dev /dev/shm /tmp \
+         /nix/store /nix/store/* /nix/var/nix/* /run/host/notify | sort -u
+         stat --format=%u:%g /dev/console /var/lib/nixos /home",
+    );
+    assert_eq!(owners, "0:0\n0:3\n0:0\n0:0\n");
+    assert_eq!(owner_on_disk(&host, "foo", "/root/made"), "0:0");
+    inside(&host, "foo", "chown 1000:100 /root/made");
+    assert_eq!(owner_on_disk(&host, "foo", "/root/made"), "1000:100");
+
+    // Both ways, and the network is the container's to set up.
+    inside(
+        &host,
+        "foo",
+        "ping -c 1 -W 5 10.233.1.1; ip link set eth0 mtu 1400",
+    );
+    host.shell("ping -c 1 -W 5 10.233.1.2");
+
+    what_root_inside_cannot_do(&host);
+    host.run(&["stop", "foo"]);
+
+    // The same at the next start.
+    host.run(&["start", "foo"]);
+    assert_eq!(first_user(&host, "foo"), first);
+    assert_eq!(
+        inside(&host, "foo", "stat --format=%u:%g /root/made"),
+        "1000:100\n"
+    );
+}
+
+fn what_root_inside_cannot_do(host: &Host) {
+    let refused = |script: &str| {
+        let attempt = format!("{script} 2>/dev/null && echo done || echo refused");
+        assert_eq!(inside(host, "foo", &attempt), "refused\n", "{script}");
+    };
+    for script in [
+        "mount -o remount,bind,rw /nix/store",
+        "mount -o remount,bind,rw /sys",
+        "mount -o remount,bind,dev /run",
+        "umount /nix/store",
+        "umount /proc/kallsyms",
+        "umount /proc/sys",
+        "umount -l /nix",
+        "touch /nix/store/x",
+        "mknod /root/disk b 8 0",
+        "mknod /root/null c 1 3",
+        "echo 1 >/proc/sys/kernel/panic",
+        "echo 1 >/run/host/proc/sys/kernel/panic",
+        "echo 1 >/run/host/proc/sys/vm/overcommit_memory",
+        "echo x >/run/host/proc/sysrq-trigger",
+        "head -c 1 /run/host/proc/kcore",
+        "head -c 1 /run/host/proc/kmsg",
+        "echo mem >/run/host/sys/power/state",
+        "echo 1 >/run/host/sys/kernel/mm/ksm/run",
+        "mount -t sysfs sysfs /mnt; echo mem >/mnt/power/state",
+        "mkdir /sys/fs/cgroup/../x",
+        "echo max >/sys/fs/cgroup/memory.max",
+        "chroot /proc/1/root/.. test -e /run/throwaway",
+    ] {
+        refused(script);
+    }
+    assert_eq!(
+        inside(host, "foo", "cat /run/host/proc/keys | wc -l"),
+        "0\n"
+    );
+    // What the host's root has mounted nothing over is to be seen whole, so that
+    // another user namespace can have its own.
+    inside(
+        host,
+        "foo",
+        "unshare --user --map-root-user --pid --fork --mount-proc ps -e | grep -c ps
+         unshare --user --map-root-user --net --mount mount -t sysfs sysfs /sys",
+    );
+}
+
+#[test]
+fn each_value_is_understood() {
+    let host = Host::new();
+    create(&host, "foo", "PRIVATE_USERS=no");
+    for (users, flags, first, on_disk) in [
+        ("no", "", 0, "0:0"),
+        ("identity", "", 0, "0:0"),
+        ("700000:65536", "", 700_000, "0:0"),
+        ("1310720", "--private-users-ownership=map", 1_310_720, "0:0"),
+        (
+            "1310720",
+            "--private-users-ownership=chown",
+            1_310_720,
+            "1310720:1310720",
+        ),
+        ("yes", "", 1_310_720, "1310720:1310720"),
+        (
+            "1310720",
+            "--private-users-ownership=off",
+            1_310_720,
+            "1310720:1310720",
+        ),
+        // Taken back, as systemd-nspawn(1) has it.
+        ("0", "--private-users-ownership=chown", 0, "0:0"),
+        ("no", "", 0, "0:0"),
+    ] {
+        configure(
+            &host,
+            "foo",
+            &format!("PRIVATE_USERS={users}\nEXTRA_NSPAWN_FLAGS={flags}"),
+        );
+        host.run(&["start", "foo"]);
+        let what = format!("{users} {flags}");
+        assert_eq!(inside(&host, "foo", BOOTED), "running\n", "{what}");
+        let init = owner_of_init(&host, "foo");
+        assert_eq!(init, format!("{first}:{first}"), "{what}");
+        let own = inside(&host, "foo", "readlink /proc/self/ns/user").trim()
+            != host.shell("readlink /proc/self/ns/user").trim();
+        assert_eq!(own, users != "no", "{what}");
+        inside(
+            &host,
+            "foo",
+            "touch /root/x; stat --format=%u:%g / /root /root/x | sort -u | grep -x 0:0",
+        );
+        for path in ["/", "/root/x", "/etc", "/var/log"] {
+            assert_eq!(owner_on_disk(&host, "foo", path), on_disk, "{what}: {path}");
+        }
+        host.run(&["stop", "foo"]);
+    }
+}
+
+#[test]
+fn no_two_containers_pick_the_same_users() {
+    let host = Host::new();
+    let names: Vec<String> = (0..10).map(|number| format!("c{number}")).collect();
+    for name in &names {
+        create(&host, name, "PRIVATE_USERS=pick");
+    }
+    let starting: Vec<_> = names
+        .iter()
+        .map(|name| {
+            host.nixos_container(&["start", name])
+                .spawn()
+                .expect("it runs")
+        })
+        .collect();
+    for mut start in starting {
+        assert!(start.wait().expect("waitable").success());
+    }
+    let picked: BTreeSet<u32> = names.iter().map(|name| first_user(&host, name)).collect();
+    assert_eq!(picked.len(), names.len(), "{picked:?}");
+}
