@@ -69,7 +69,7 @@ fn a_system_boots_with_users_of_its_own() {
     assert_eq!(inside(&host, "foo", BOOTED), "running\n");
 
     let first = first_user(&host, "foo");
-    assert!(first >= 524_288 && first % 65536 == 0, "{first}");
+    assert!(first >= 524_288 && first.is_multiple_of(65536), "{first}");
     assert_eq!(owner_of_init(&host, "foo"), format!("{first}:{first}"));
     assert_eq!(inside(&host, "foo", "id -u; id -g; id -G"), "0\n0\n0\n");
 

@@ -179,6 +179,7 @@ fn resolv_conf(change: &ResolvConf) -> Option<Step> {
 mod tests {
     use super::*;
     use crate::capabilities::CapabilitySet;
+    use crate::idmap::IdMap;
     use crate::seccomp::SystemCallFilter;
     use crate::spec::{Bind, Content, Id128, Init, Mount, Privileges, Resources, Root, RootTree};
     use crate::step::{Origin, ProcessStep};
@@ -355,5 +356,72 @@ mod tests {
         let waited = position(&steps, |step| *step == Step::AwaitSupervisor);
         let executed = position(&steps, |step| matches!(step, Step::Exec { .. }));
         assert!(waited < executed);
+    }
+
+    #[test]
+    fn in_a_user_namespace_nothing_is_mounted_after_the_mounts_are_locked() {
+        let mut spec = spec(Network::Private);
+        spec.ids = IdMap::new(524_288, 65536);
+        let Plan {
+            namespaces, steps, ..
+        } = plan(&spec);
+        assert_eq!(namespaces, [Namespace::Mount]);
+        let cloned = position(&steps, |step| matches!(step, Step::CloneInit { .. }));
+        let bound = position(&steps, |step| matches!(step, Step::BindRoot { .. }));
+        let detached = position(&steps, |step| *step == Step::DetachHost);
+        let handed_over = position(&steps, |step| *step == Step::HandOver);
+        assert!(cloned < bound && detached < handed_over);
+        assert!(steps[handed_over..].iter().all(|step| matches!(
+            step,
+            Step::HandOver
+                | Step::StandardStreams
+                | Step::SetPropagation { .. }
+                | Step::Process(_)
+                | Step::AwaitSupervisor
+                | Step::WorkingDirectory { .. }
+                | Step::Exec { .. }
+        )));
+    }
+
+    #[test]
+    fn proc_is_uncovered_only_where_nobody_inside_is_the_hosts_root() {
+        let uncovered = |ids| {
+            let mut spec = spec(Network::Private);
+            spec.ids = ids;
+            plan(&spec).steps.iter().any(|step| {
+                matches!(step, Step::Mount { target, .. } if target == Path::new("/run/host/proc"))
+            })
+        };
+        assert!(uncovered(IdMap::new(524_288, 65536)));
+        assert!(!uncovered(Some(IdMap::IDENTITY)));
+        assert!(!uncovered(None));
+    }
+
+    #[test]
+    fn ids_of_file_systems_in_memory_are_those_inside() {
+        let mut spec = spec(Network::Private);
+        spec.ids = IdMap::new(524_288, 65536);
+        spec.mounts.push(Mount {
+            target: "/data".into(),
+            content: Content::Tmpfs {
+                attributes: Attributes::NONE,
+                options: [("uid", "1000"), ("gid", "70000"), ("size", "1000")]
+                    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                    .into(),
+            },
+        });
+        let steps = plan(&spec).steps;
+        let options = steps.iter().find_map(|step| match step {
+            Step::Mount {
+                target, options, ..
+            } if target == Path::new("/data") => Some(options),
+            _ => None,
+        });
+        let values: Vec<_> = options
+            .expect("it is mounted")
+            .iter()
+            .map(|(_, value)| value)
+            .collect();
+        assert_eq!(values, ["525288", "70000", "1000"]);
     }
 }

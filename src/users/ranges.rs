@@ -199,7 +199,7 @@ mod tests {
             subordinate("alice:100000:65536"),
             IdMap::new(100_000, 65536)
         );
-        for line in ["", "+", "# comment", "a:b", "a:1", "a:-1:5", "a:1:"] {
+        for line in ["", "+", "# comment", "a:b", "a:1", "a:1:", "a:1:-5"] {
             assert_eq!(account(line), None, "{line}");
             assert_eq!(subordinate(line), None, "{line}");
         }
