@@ -1,173 +1,269 @@
 //! Between the caller and a program inside: signals, and what is typed and
 //! shown at a terminal.
 
-use std::fs::File;
-use std::io::{self, Read, Write};
+mod channel;
+mod leave;
+mod signals;
+mod streams;
+mod window;
+
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Instant;
 
 use anyhow::{Context, Result};
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::signalfd::SignalFd;
 use runtime::process::{Exit, Process};
-use rustix::event::{PollFd, PollFlags};
-use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer};
-use rustix::termios::{OptionalActions, Termios};
+use rustix::event::{PollFd, PollFlags, Timespec};
 
-/// The caller's terminal in raw mode: every key goes to the program inside,
-/// which has a terminal that gives it its meaning. Restored when dropped.
-struct RawMode<'a> {
-    terminal: &'a File,
-    before: Termios,
+use channel::{Channel, Moved};
+use leave::Leave;
+use window::Window;
+
+pub use leave::HINT as LEAVE_HINT;
+pub use signals::catch as catch_signals;
+pub use streams::Streams;
+
+/// How it ended between the caller and a program inside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The program ended.
+    Exited(Exit),
+    /// The caller left it by keys, or has gone with the terminal.
+    Left,
 }
 
-impl<'a> RawMode<'a> {
-    fn set(terminal: &'a File) -> io::Result<Self> {
-        let before = rustix::termios::tcgetattr(terminal)?;
-        let mut raw = before.clone();
-        raw.make_raw();
-        rustix::termios::tcsetattr(terminal, OptionalActions::Now, &raw)?;
-        Ok(Self { terminal, before })
+/// Everything between the caller and a program inside.
+pub struct Relay<'a> {
+    process: &'a Process,
+    signals: &'a SignalFd,
+    window: Option<Window>,
+    leave: Leave,
+    input: Option<Channel>,
+    output: Vec<Channel>,
+}
+
+impl<'a> Relay<'a> {
+    /// To a program that has pipes where the caller has terminals, if at all.
+    pub fn through_pipes(process: &'a Process, signals: &'a SignalFd, streams: Streams) -> Self {
+        Self {
+            process,
+            signals,
+            window: None,
+            leave: Leave::default(),
+            input: streams.input,
+            output: streams.output,
+        }
+    }
+
+    /// To a program whose terminal has `main` as its other end.
+    pub fn through_terminal(
+        process: &'a Process,
+        signals: &'a SignalFd,
+        main: OwnedFd,
+    ) -> Result<Self> {
+        let (window, keys, shown) = Window::open(main).context("cannot set up the terminal")?;
+        Ok(Self {
+            process,
+            signals,
+            window: Some(window),
+            leave: Leave::default(),
+            input: Some(keys),
+            output: vec![shown],
+        })
+    }
+
+    /// Relays until the program ends or the caller leaves.
+    pub fn run(mut self) -> Result<End> {
+        loop {
+            let ready = self.wait()?;
+            if ready.signals {
+                self.read_signals()?;
+            }
+            for output in ready.outputs {
+                self.show(output);
+            }
+            if ready.input && self.type_in() {
+                return Ok(End::Left);
+            }
+            if ready.process {
+                let exit = self.reap()?;
+                self.show_the_rest();
+                return Ok(End::Exited(exit));
+            }
+        }
+    }
+
+    fn wait(&self) -> Result<Ready> {
+        let outputs = self.output.iter().enumerate();
+        let outputs: Vec<_> = outputs
+            .filter_map(|(index, output)| Some((index, output.wish()?)))
+            .collect();
+        let awake = self.window.is_some() || in_foreground();
+        let input = self
+            .input
+            .as_ref()
+            .filter(|_| awake)
+            .and_then(Channel::wish);
+        let timeout = (self.input.is_some() && !awake).then_some(FOREGROUND_RETRY);
+        let mut fds = vec![input_of(self.process), input_of(self.signals)];
+        fds.extend(outputs.iter().map(|(_, wish)| wish.clone()));
+        fds.extend(input.clone());
+        match rustix::event::poll(&mut fds, timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(io::Error::from(errno)).context("cannot wait"),
+        }
+        let mut ready = fds.iter().map(|fd| !fd.revents().is_empty());
+        let mut next = || ready.next().unwrap_or(false);
+        Ok(Ready {
+            process: next(),
+            signals: next(),
+            outputs: outputs
+                .iter()
+                .filter_map(|(index, _)| next().then_some(*index))
+                .collect(),
+            input: next(),
+        })
+    }
+
+    fn read_signals(&mut self) -> Result<()> {
+        while let Some(caught) = self.signals.read_signal().context("cannot read signals")? {
+            match caught.ssi_signo as i32 {
+                libc::SIGWINCH => {
+                    if let Some(window) = &self.window {
+                        window.resize();
+                    }
+                }
+                libc::SIGTSTP => {
+                    // Nothing else stops a group that has no parent in its
+                    // session (man 3 setpgid, orphaned groups).
+                    self.hand_on(libc::SIGSTOP);
+                    self.stop()?;
+                    self.hand_on(libc::SIGCONT);
+                }
+                signal => self.hand_on(signal),
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a signal to the program's process group. If nobody is left there
+    /// to take it, that is seen next.
+    fn hand_on(&self, signal: i32) {
+        let _ = self.process.signal_group(signal);
+    }
+
+    /// Stops, as the program inside has, until somebody continues both.
+    fn stop(&self) -> Result<()> {
+        signals::reap_here(false)?;
+        if !self.has_ended()? {
+            if let Some(window) = &self.window {
+                window.give();
+            }
+            signals::stop()?;
+            if let Some(window) = &self.window {
+                window.take().context("cannot set up the terminal")?;
+                window.resize();
+            }
+        }
+        signals::reap_here(true)
+    }
+
+    fn has_ended(&self) -> Result<bool> {
+        let mut ended = [input_of(self.process)];
+        let count = rustix::event::poll(&mut ended, Some(&Timespec::default()));
+        Ok(count.context("cannot look for the command")? > 0)
+    }
+
+    fn reap(&self) -> Result<Exit> {
+        match self.process.wait() {
+            // It ended while this process was stopped, as far as can be known
+            // because its container did.
+            Err(error) if error.raw_os_error() == Some(libc::ECHILD) => {
+                Ok(Exit::Signal(libc::SIGKILL))
+            }
+            answer => answer.context("cannot wait for the command"),
+        }
+    }
+
+    /// Hands on what is typed; whether the caller leaves by it.
+    fn type_in(&mut self) -> bool {
+        let Some(input) = &mut self.input else {
+            return false;
+        };
+        if input.has_waiting() {
+            input.write();
+            return false;
+        }
+        match input.read() {
+            Moved::Nothing => return false,
+            Moved::Some => {
+                let at_window = self.window.is_some();
+                let leaves = at_window && self.leave.typed(input.waiting(), Instant::now());
+                input.write();
+                return leaves;
+            }
+            Moved::Ended => {}
+        }
+        self.input = None;
+        // A pipe's reader finds the end of the input. A terminal that has gone
+        // takes the program's along.
+        self.window.is_some()
+    }
+
+    /// Shows what was written inside; whether there was something.
+    fn show(&mut self, index: usize) -> bool {
+        let output = &mut self.output[index];
+        let moved = output.advance();
+        if moved == Moved::Ended {
+            let reopened = self.window.as_mut().map(Window::reopen);
+            if !matches!(reopened, Some(Ok(()))) {
+                output.close();
+            }
+        }
+        moved == Moved::Some
+    }
+
+    /// What was written before the program ended. Others that still write there
+    /// are not waited for.
+    fn show_the_rest(&mut self) {
+        for index in 0..self.output.len() {
+            while self.show(index) || self.output[index].has_waiting() && self.await_room(index) {}
+        }
+    }
+
+    /// Waits for the caller's terminal; false if something else is to be done.
+    fn await_room(&self, index: usize) -> bool {
+        let Some(room) = self.output[index].wish() else {
+            return false;
+        };
+        let mut fds = [room, input_of(self.signals)];
+        rustix::event::poll(&mut fds, None).is_ok() && fds[1].revents().is_empty()
     }
 }
 
-impl Drop for RawMode<'_> {
-    fn drop(&mut self) {
-        let _ = rustix::termios::tcsetattr(self.terminal, OptionalActions::Now, &self.before);
-    }
+/// What there is something to do for.
+struct Ready {
+    process: bool,
+    signals: bool,
+    outputs: Vec<usize>,
+    input: bool,
 }
 
-/// Signals that [`wait`] and [`relay`] hand on. To be called before there is a
-/// program, so that none is lost.
-pub fn signals() -> Result<SignalFd> {
-    let mut set = SigSet::empty();
-    for signal in [
-        Signal::SIGTERM,
-        Signal::SIGINT,
-        Signal::SIGHUP,
-        Signal::SIGQUIT,
-        Signal::SIGWINCH,
-    ] {
-        set.add(signal);
-    }
-    set.thread_block().context("cannot block signals")?;
-    SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
-        .context("cannot make a signal descriptor")
+/// How often a command in the background looks whether it has come to the
+/// foreground: nothing tells it.
+const FOREGROUND_RETRY: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 300_000_000,
+};
+
+/// Whether keys are for this process: reading them in the background would stop
+/// it (`man 3 tcgetpgrp`), even if the program inside reads none.
+fn in_foreground() -> bool {
+    rustix::termios::tcgetpgrp(io::stdin())
+        .is_ok_and(|foreground| foreground == rustix::process::getpgrp())
 }
 
-/// Waits for a program that leads a session without a terminal.
-pub fn wait(process: &Process, signals: &SignalFd) -> Result<Exit> {
-    loop {
-        let mut fds = [input(process), input(signals)];
-        poll(&mut fds)?;
-        if !fds[1].revents().is_empty() {
-            hand_on(signals, process)?;
-        }
-        if !fds[0].revents().is_empty() {
-            return process.wait().context("cannot wait for the command");
-        }
-    }
-}
-
-/// Waits for a program whose terminal has `main` as its other end, and copies
-/// between that and the caller's terminal.
-pub fn relay(process: &Process, main: OwnedFd, signals: &SignalFd) -> Result<Exit> {
-    let terminal = File::options()
-        .read(true)
-        .write(true)
-        .open("/dev/tty")
-        .context("cannot open the terminal")?;
-    // Held open so that the terminal does not hang up whenever nobody inside
-    // happens to have it open.
-    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-    let _programs = ioctl_tiocgptpeer(&main, flags).context("cannot open the terminal inside")?;
-    rustix::io::ioctl_fionbio(&main, true).context("cannot set up the terminal inside")?;
-    let main = File::from(main);
-    copy_size(&terminal, &main);
-    let _raw = RawMode::set(&terminal).context("cannot set up the terminal")?;
-    let mut typing = true;
-    let mut typed = Vec::new();
-    loop {
-        // A program may write much before it reads anything: what was typed
-        // waits here, and does not keep this loop from reading.
-        let mut fds = vec![input(process), input(signals), input(&main)];
-        if !typed.is_empty() {
-            fds[2] = PollFd::new(&main, PollFlags::IN | PollFlags::OUT);
-        } else if typing {
-            fds.push(input(&terminal));
-        }
-        poll(&mut fds)?;
-        let came: Vec<_> = fds.iter().map(PollFd::revents).collect();
-        if !came[1].is_empty() && hand_on(signals, process)? {
-            copy_size(&terminal, &main);
-        }
-        if came[2].contains(PollFlags::IN) {
-            show(&main, &terminal);
-        }
-        if came[2].contains(PollFlags::OUT) {
-            write_some(&main, &mut typed);
-        }
-        if came.get(3).is_some_and(|came| !came.is_empty()) {
-            typing = read_some(&terminal, &mut typed);
-        }
-        if !came[0].is_empty() {
-            let exit = process.wait().context("cannot wait for the command")?;
-            while show(&main, &terminal) {}
-            return Ok(exit);
-        }
-    }
-}
-
-fn input(file: &impl AsFd) -> PollFd<'_> {
+fn input_of(file: &impl AsFd) -> PollFd<'_> {
     PollFd::new(file, PollFlags::IN)
-}
-
-fn poll(fds: &mut [PollFd<'_>]) -> Result<()> {
-    match rustix::event::poll(fds, None) {
-        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-        Err(errno) => Err(io::Error::from(errno)).context("cannot wait"),
-    }
-}
-
-/// Sends what was caught to the program's process group. A change of the window
-/// is the terminals' to tell it: whether there was one.
-fn hand_on(signals: &SignalFd, process: &Process) -> Result<bool> {
-    let mut resized = false;
-    while let Some(caught) = signals.read_signal().context("cannot read signals")? {
-        match caught.ssi_signo as i32 {
-            libc::SIGWINCH => resized = true,
-            // If nobody is left to take it, the caller sees that next.
-            signal => drop(process.signal_group(signal)),
-        }
-    }
-    Ok(resized)
-}
-
-/// Copies what the program wrote; false if it wrote nothing.
-fn show(main: &File, mut terminal: &File) -> bool {
-    let mut shown = Vec::new();
-    read_some(main, &mut shown) && terminal.write_all(&shown).is_ok()
-}
-
-/// Reads what is there; false at the end of it.
-fn read_some(mut from: &File, to: &mut Vec<u8>) -> bool {
-    let mut buffer = [0; 8192];
-    let length = from.read(&mut buffer).unwrap_or(0);
-    to.extend_from_slice(&buffer[..length]);
-    length > 0
-}
-
-/// Takes out what `to` has room for. If nobody can read it, nobody misses it.
-fn write_some(mut to: &File, from: &mut Vec<u8>) {
-    match to.write(from) {
-        Ok(length) => drop(from.drain(..length)),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-        Err(_) => from.clear(),
-    }
-}
-
-/// A program that fills the window fills this one.
-fn copy_size(from: impl AsFd, to: impl AsFd) {
-    if let Ok(size) = rustix::termios::tcgetwinsize(from) {
-        let _ = rustix::termios::tcsetwinsize(to, size);
-    }
 }

@@ -4,13 +4,13 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::process::Stdio;
 use std::thread;
 
-use common::{Host, PATIENCE};
+use common::Host;
+use common::talk::Talk;
 
 /// The command under test, as a word of a shell script.
 const NIXOS_CONTAINER: &str = env!("CARGO_BIN_EXE_nixos-container");
@@ -25,83 +25,6 @@ fn host_with_foo() -> Host {
 /// Runs a command in `foo`, which must succeed; what it printed.
 fn run(host: &Host, command: &[&str]) -> String {
     host.run(&[&["run", "foo", "--"], command].concat())
-}
-
-/// A program that one talks with line by line.
-struct Talk {
-    child: Child,
-    input: ChildStdin,
-    lines: Receiver<String>,
-}
-
-impl Talk {
-    /// Runs a command that is killed when it is stuck.
-    fn begin(command: &Command) -> Self {
-        let mut child = Command::new("timeout")
-            .arg("--signal=KILL")
-            .arg(PATIENCE.as_secs().to_string())
-            .arg(command.get_program())
-            .args(command.get_args())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("it runs");
-        let output = BufReader::new(child.stdout.take().expect("piped"));
-        // What runs inside may keep the output open when the command is gone.
-        let (sender, lines) = mpsc::channel();
-        thread::spawn(move || {
-            for line in output.lines().map_while(Result::ok) {
-                let _ = sender.send(line.trim_end_matches('\r').to_owned());
-            }
-        });
-        Self {
-            input: child.stdin.take().expect("piped"),
-            child,
-            lines,
-        }
-    }
-
-    /// What follows these words in the next line that has them.
-    fn hear(&mut self, words: &str) -> String {
-        let mut heard = Vec::new();
-        loop {
-            let line = match self.lines.recv_timeout(PATIENCE) {
-                Ok(line) => line,
-                Err(error) => panic!("no {words:?}, {error}, in: {heard:#?}"),
-            };
-            if let Some((_, rest)) = line.split_once(words) {
-                return rest.to_owned();
-            }
-            heard.push(line);
-        }
-    }
-
-    fn say(&mut self, line: &str) {
-        writeln!(self.input, "{line}").expect("it listens");
-    }
-
-    /// Closes its input and hears it out; its exit code and the lines that are
-    /// left.
-    fn end(mut self) -> (Option<i32>, Vec<String>) {
-        drop(self.input);
-        let code = self.child.wait().expect("waitable").code();
-        let mut rest = Vec::new();
-        loop {
-            match self.lines.recv_timeout(PATIENCE) {
-                Ok(line) => rest.push(line),
-                Err(RecvTimeoutError::Disconnected) => return (code, rest),
-                Err(error) => panic!("{error} after {rest:#?}"),
-            }
-        }
-    }
-}
-
-/// A shell script at a terminal of 33 lines and 111 columns.
-fn at_terminal(host: &Host, script: &str) -> Command {
-    let mut command = host.command("script");
-    let script = format!("stty rows 33 cols 111\n{script}");
-    command.args(["--quiet", "--return", "--command", &script, "/dev/null"]);
-    command
 }
 
 #[test]
@@ -151,7 +74,7 @@ fn words_arrive_as_given() {
 fn standard_streams_pass_through_whole_and_apart() {
     let host = host_with_foo();
     // No period that a buffer's length could hide.
-    let sent: Vec<u8> = (0..20_000_000_u32)
+    let sent: Vec<u8> = (0..100_000_000_u32)
         .map(|number| (number.wrapping_mul(2_654_435_761) >> 24) as u8)
         .collect();
     let mut cat = host
@@ -276,154 +199,6 @@ fn no_file_of_the_callers_is_open_but_the_standard_streams() {
 }
 
 #[test]
-fn at_a_terminal_a_command_has_one_of_the_containers() {
-    let host = host_with_foo();
-    let mut talk = Talk::begin(&at_terminal(
-        &host,
-        &format!(
-            "{NIXOS_CONTAINER} run foo -- sh -c 'echo named $(tty); echo size $(stty size); \
-                 echo listed $(ls $(tty)); test -t 0 && test -t 1 && test -t 2 && echo all three; \
-                 echo >/dev/tty controlling; exit 7'
-             echo code $?"
-        ),
-    ));
-    let name = talk.hear("named ");
-    assert!(name.starts_with("/dev/pts/"), "{name}");
-    assert_eq!(talk.hear("size "), "33 111");
-    assert_eq!(talk.hear("listed "), name);
-    talk.hear("all three");
-    talk.hear("controlling");
-    assert_eq!(talk.hear("code "), "7");
-    talk.end();
-}
-
-#[test]
-fn what_is_typed_reaches_the_command_and_its_window_has_the_callers_size() {
-    let host = host_with_foo();
-    let mut talk = Talk::begin(&at_terminal(
-        &host,
-        &format!(
-            "echo callers $(tty)
-             exec {NIXOS_CONTAINER} run foo -- \
-                 sh -c 'echo ready; read word; echo read $word; stty size; cat; echo end'"
-        ),
-    ));
-    let tty = talk.hear("callers ");
-    talk.hear("ready");
-    host.shell(&format!("stty -F {tty} rows 50 cols 99"));
-    talk.say("word");
-    assert_eq!(talk.hear("read "), "word");
-    assert_eq!(talk.hear("50 "), "99");
-    // ^D ends the input, as at any terminal.
-    talk.say("\u{4}");
-    talk.hear("end");
-    assert_eq!(talk.end().0, Some(0));
-}
-
-#[test]
-fn interrupt_at_a_terminal_is_the_commands() {
-    let host = host_with_foo();
-    let mut talk = Talk::begin(&at_terminal(
-        &host,
-        &format!(
-            "exec {NIXOS_CONTAINER} run foo -- \
-                 sh -c 'trap \"echo interrupted; exit 9\" INT; echo ready; sleep 1000 >/dev/null & wait'"
-        ),
-    ));
-    talk.hear("ready");
-    talk.input.write_all(b"\x03").expect("it listens");
-    talk.hear("interrupted");
-    assert_eq!(talk.end().0, Some(9));
-}
-
-#[test]
-fn the_callers_terminal_is_restored_however_the_command_ends() {
-    let host = host_with_foo();
-    let mut talk = Talk::begin(&at_terminal(
-        &host,
-        &format!(
-            "echo before $(stty -g)
-             {NIXOS_CONTAINER} run foo -- true
-             echo ended $(stty -g)
-             {NIXOS_CONTAINER} run foo -- sh -c 'kill -KILL $$'; echo code $?
-             echo killed $(stty -g)
-             sh -c 'echo pid $$; exec {NIXOS_CONTAINER} run foo -- \
-                 sh -c \"stty size; exec sleep 1000\"'
-             echo code $?
-             echo after $(stty -g)"
-        ),
-    ));
-    let before = talk.hear("before ");
-    assert_eq!(talk.hear("ended "), before);
-    assert_eq!(talk.hear("code "), "137");
-    assert_eq!(talk.hear("killed "), before);
-    let pid = talk.hear("pid ");
-    talk.hear("33 111");
-    host.shell(&format!("kill -TERM {pid}"));
-    assert_eq!(talk.hear("code "), "143");
-    assert_eq!(talk.hear("after "), before);
-    talk.end();
-}
-
-/// `run … | less` at a terminal: keys and settings of the terminal are the
-/// pager's, and the output is not a terminal's.
-#[test]
-fn a_command_in_a_pipeline_leaves_the_terminal_alone() {
-    let host = host_with_foo();
-    let mut talk = Talk::begin(&at_terminal(
-        &host,
-        &format!(
-            "echo before $(stty -g)
-             {NIXOS_CONTAINER} run foo -- sh -c 'echo one; read word; echo read $word' | {{
-                 head -n 1 | od -An -c
-                 echo during $(stty -g </dev/tty)
-                 cat
-             }}
-             echo after $(stty -g)"
-        ),
-    ));
-    let before = talk.hear("before ");
-    assert_eq!(talk.hear("   o   n   e  "), "\\n");
-    assert_eq!(talk.hear("during "), before);
-    talk.say("word");
-    assert_eq!(talk.hear("read "), "word");
-    assert_eq!(talk.hear("after "), before);
-    talk.end();
-}
-
-#[test]
-fn much_that_is_typed_waits_while_the_command_writes_much() {
-    let host = host_with_foo();
-    let mut talk = Talk::begin(&at_terminal(
-        &host,
-        &format!(
-            "exec {NIXOS_CONTAINER} run foo -- \
-                 sh -c 'stty raw -echo; echo ready; seq 200000; echo counted $(head -c 200000 | wc -c)'"
-        ),
-    ));
-    talk.hear("ready");
-    talk.input.write_all(&[b'x'; 200_000]).expect("it listens");
-    assert_eq!(talk.hear("counted "), "200000");
-    assert_eq!(talk.end().0, Some(0));
-}
-
-#[test]
-fn root_login_is_a_login_shell() {
-    let host = host_with_foo();
-    let mut talk = Talk::begin(&host.nixos_container(&["root-login", "foo"]));
-    talk.say("shopt login_shell; id -un; pwd; echo $0; exit 3");
-    let (code, printed) = talk.end();
-    assert_eq!(code, Some(3));
-    assert_eq!(printed, ["login_shell    \ton", "root", "/root", "-bash"]);
-
-    let login = format!("exec {NIXOS_CONTAINER} root-login foo");
-    let mut talk = Talk::begin(&at_terminal(&host, &login));
-    talk.say("echo sh''own: $(stty size) $PS1; exit 4");
-    assert_eq!(talk.hear("shown: "), "33 111 [\\u@\\h:\\w]\\$");
-    assert_eq!(talk.end().0, Some(4));
-}
-
-#[test]
 fn a_container_that_does_not_run_is_one_clear_error() {
     let host = Host::new();
     host.create("foo");
@@ -495,7 +270,15 @@ fn begin_with_pid(host: &Host, script: &str) -> (Talk, String) {
 #[test]
 fn signals_are_handed_on_to_the_command() {
     let host = host_with_foo();
-    for (signal, number) in [("TERM", 15), ("INT", 2), ("HUP", 1), ("QUIT", 3)] {
+    for (signal, number) in [
+        ("TERM", 15),
+        ("INT", 2),
+        ("HUP", 1),
+        ("QUIT", 3),
+        ("USR1", 10),
+        ("USR2", 12),
+        ("ALRM", 14),
+    ] {
         let script = format!(
             "trap \"echo got {signal}; exit {number}\" {signal}; echo ready; sleep 1000 >/dev/null & wait"
         );
@@ -521,22 +304,28 @@ fn a_command_outlives_the_killed_process_that_waits_for_it() {
     );
 }
 
+/// As `nohup` and the background of a script want it.
 #[test]
-fn at_a_terminal_a_command_is_hung_up_when_the_terminal_goes() {
+fn signals_that_the_caller_ignores_are_not_handed_on() {
     let host = host_with_foo();
     let script = format!(
-        "echo pid $PPID
-         exec {NIXOS_CONTAINER} run foo -- \
-             sh -c 'trap \"echo hung up >/tmp/word; exit\" HUP; echo ready; sleep 1000 >/dev/null & wait'"
+        "trap '' HUP INT; echo pid $$; exec {NIXOS_CONTAINER} run foo -- \
+             sh -c 'trap \"echo got it\" HUP INT; echo ready; read word; echo $word'"
     );
-    let mut talk = Talk::begin(&at_terminal(&host, &script));
-    let pid_of_terminal = talk.hear("pid ");
+    let mut talk = Talk::begin(host.command("bash").args(["-c", &script]));
+    let pid = talk.hear("pid ");
     talk.hear("ready");
-    host.shell(&format!("kill -KILL {pid_of_terminal}"));
-    talk.end();
-    let wait = "until [ -s /tmp/word ]; do sleep 0.01; done; cat /tmp/word";
+    host.shell(&format!("kill -HUP {pid}; kill -INT {pid}"));
+    talk.say("nothing");
+    assert_eq!(talk.end(), (Some(0), vec!["nothing".to_owned()]));
+}
+
+#[test]
+fn a_directory_is_no_standard_stream() {
+    let host = host_with_foo();
+    let script = format!("{NIXOS_CONTAINER} run foo -- ls /proc/self/fd/0/.. </etc 2>&1 || true");
     assert_eq!(
-        run(&host, &["timeout", "10", "sh", "-c", wait]),
-        "hung up\n"
+        host.shell(&script),
+        "error: standard input is a directory: a program inside could leave the container by it\n"
     );
 }

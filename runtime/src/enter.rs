@@ -9,6 +9,7 @@ use std::path::Path;
 
 use rustix::fs::{Gid, Uid};
 use rustix::process::DumpableBehavior;
+use rustix::termios::OptionalActions;
 use rustix::thread::ThreadNameSpaceType;
 
 use crate::accounts::{Account, User};
@@ -37,11 +38,21 @@ pub struct Entry {
     /// Environment of the command, whatever the profile says. The keys are
     /// names to a shell.
     pub set_environment: Vec<(String, String)>,
-    /// Which of standard input, output and error become a terminal of the
-    /// container's own. The others are the caller's.
-    pub terminal_streams: [bool; 3],
+    /// Its standard input, output and error.
+    pub streams: [Stream; 3],
     /// What holds for whoever is inside.
     pub confinement: Confinement,
+}
+
+/// What a process that enters has as one of its standard streams.
+#[derive(Debug)]
+pub enum Stream {
+    /// The caller's.
+    Callers,
+    /// Another file.
+    Given(OwnedFd),
+    /// A terminal of the container's, the same for all streams that have one.
+    Terminal,
 }
 
 /// A process that entered.
@@ -126,9 +137,7 @@ fn prepare(leader: BorrowedFd<'_>, entry: &Entry, parent: &ChildEnd) -> io::Resu
     // Not in the caller's session: what comes from inside must not get hold of
     // its terminal, and who waits hands signals on to one process group.
     rustix::process::setsid()?;
-    if entry.terminal_streams.contains(&true) {
-        take_terminal(entry, parent)?;
-    }
+    take_streams(entry, parent)?;
     entry.confinement.confine_thread()?;
     perform::reset_signals()?;
     let account = &entry.account;
@@ -172,22 +181,40 @@ fn move_into(leader: BorrowedFd<'_>, namespaces: ThreadNameSpaceType) -> io::Res
     )?)
 }
 
-fn take_terminal(entry: &Entry, parent: &ChildEnd) -> io::Result<()> {
+fn take_streams(entry: &Entry, parent: &ChildEnd) -> io::Result<()> {
+    let is_terminal = |stream: &Stream| matches!(stream, Stream::Terminal);
+    let terminal = if entry.streams.iter().any(is_terminal) {
+        Some(open_terminal(entry, parent)?)
+    } else {
+        None
+    };
+    let files = entry.streams.each_ref().map(|stream| match stream {
+        Stream::Callers => None,
+        Stream::Given(file) => Some(file),
+        Stream::Terminal => terminal.as_ref(),
+    });
+    let [input, output, error] = files;
+    input.map_or(Ok(()), rustix::stdio::dup2_stdin)?;
+    output.map_or(Ok(()), rustix::stdio::dup2_stdout)?;
+    error.map_or(Ok(()), rustix::stdio::dup2_stderr)?;
+    Ok(())
+}
+
+/// A terminal that controls the session; the parent gets its other end.
+fn open_terminal(entry: &Entry, parent: &ChildEnd) -> io::Result<OwnedFd> {
     let pty = Pty::open(&Root::open(Path::new("/"))?)?;
+    // As the caller's is, if there is one; from the very beginning.
+    if let Ok(modes) = rustix::termios::tcgetattr(rustix::stdio::stdin()) {
+        rustix::termios::tcsetattr(&pty.terminal, OptionalActions::Now, &modes)?;
+    }
+    if let Ok(size) = rustix::termios::tcgetwinsize(rustix::stdio::stdout()) {
+        rustix::termios::tcsetwinsize(&pty.main, size)?;
+    }
     // As after a login: others may not write to it (man 1 mesg).
     rustix::fs::fchown(&pty.terminal, Some(Uid::from_raw(entry.account.uid)), None)?;
     rustix::process::ioctl_tiocsctty(&pty.terminal)?;
-    let [input, output, error] = entry.terminal_streams;
-    if input {
-        rustix::stdio::dup2_stdin(&pty.terminal)?;
-    }
-    if output {
-        rustix::stdio::dup2_stdout(&pty.terminal)?;
-    }
-    if error {
-        rustix::stdio::dup2_stderr(&pty.terminal)?;
-    }
-    parent.send_terminal(pty.main.as_fd())
+    parent.send_terminal(pty.main.as_fd())?;
+    Ok(pty.terminal)
 }
 
 /// A login shell is told so by the dash before its name (`man 1 login`). It
@@ -260,7 +287,7 @@ mod tests {
             command: command.iter().map(OsString::from).collect(),
             environment: vec![("PATH".to_owned(), "/bin".to_owned())],
             set_environment: set_environment.iter().map(owned).collect(),
-            terminal_streams: [false; 3],
+            streams: [Stream::Callers, Stream::Callers, Stream::Callers],
             confinement: Confinement::of(std::process::id() as i32).expect("readable"),
         }
     }

@@ -1,7 +1,6 @@
 //! Processes in a running container.
 
 use std::ffi::OsString;
-use std::io::IsTerminal;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::ExitCode;
@@ -12,7 +11,7 @@ use runtime::enter::{Confinement, Entry, enter, find_account};
 
 use crate::cli;
 use crate::container::{Container, Running};
-use crate::terminal;
+use crate::terminal::{self, End, LEAVE_HINT, Relay, Streams};
 
 /// Where programs are before the login shell has read its profile.
 const PATH: &str = "/run/wrappers/bin:/run/current-system/sw/bin:/usr/bin:/bin";
@@ -64,12 +63,14 @@ fn run(
     command: Vec<OsString>,
     set_environment: Vec<(String, String)>,
 ) -> Result<ExitCode> {
+    let mut streams = Streams::of_caller()?;
+    let is_shell = command.is_empty();
     let entry = Entry {
         account,
         command,
         environment: environment(),
         set_environment,
-        terminal_streams: terminal_streams(),
+        streams: streams.take_inside(),
         confinement: Confinement::of(running.leader)
             .context("cannot read what the container is confined to")?,
     };
@@ -77,25 +78,30 @@ fn run(
     let cgroup = cgroup
         .create_entered()
         .context("cannot make a cgroup in the container's")?;
-    let signals = terminal::signals()?;
+    let signals = terminal::catch_signals()?;
     // SAFETY: this process has one thread, and makes no other child.
     let entered = unsafe { enter(running.leader_fd.as_fd(), cgroup.as_fd(), &entry) }
         .with_context(|| format!("cannot enter container '{}'", container.name()))?;
-    let exit = match entered.terminal {
-        Some(main) => terminal::relay(&entered.process, main, &signals)?,
-        None => terminal::wait(&entered.process, &signals)?,
+    // Closed here, pipes end with the process inside.
+    drop(entry);
+    let relay = match entered.terminal {
+        Some(main) => {
+            if is_shell {
+                eprintln!("In container '{}'; {LEAVE_HINT}.", container.name());
+            }
+            Relay::through_terminal(&entered.process, &signals, main)?
+        }
+        None => Relay::through_pipes(&entered.process, &signals, streams),
     };
-    // A wait status has eight bits (man 2 wait).
-    Ok(ExitCode::from((exit.status() & 0xff) as u8))
-}
-
-/// A terminal inside stands for the caller's if that is this command's alone.
-/// In a pipeline, the program at its end may read keys and set the terminal up,
-/// as pagers do; then all streams are handed over as they are.
-fn terminal_streams() -> [bool; 3] {
-    let interactive = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
-    let error = std::io::stderr().is_terminal();
-    [interactive, interactive, interactive && error]
+    Ok(match relay.run()? {
+        // A wait status has eight bits (man 2 wait).
+        End::Exited(exit) => ExitCode::from((exit.status() & 0xff) as u8),
+        End::Left => {
+            eprintln!("\nLeft container '{}'.", container.name());
+            // How a command went on is unknown; a shell is there to be left.
+            ExitCode::from(u8::from(!is_shell))
+        }
+    })
 }
 
 fn environment() -> Vec<(String, String)> {
