@@ -12,6 +12,7 @@ use anyhow::{Result, bail};
 
 use crate::cli::Command;
 use crate::container::Container;
+use crate::ephemeral;
 use crate::name::ContainerName;
 use crate::paths::Places;
 
@@ -21,6 +22,12 @@ pub fn execute(command: Command) -> Result<ExitCode> {
     let container = |name: ContainerName| Container::new(&places, name);
     let containers =
         |names: Vec<ContainerName>| names.into_iter().map(container).collect::<Vec<_>>();
+    // Others do not even see the locks.
+    if rustix::process::geteuid().is_root()
+        && let Err(error) = ephemeral::destroy_left_over(&places)
+    {
+        crate::print_error(&error);
+    }
     match command {
         Command::List => look::list(&places)?,
         Command::Status(name) => return look::status(&container(name.name)),

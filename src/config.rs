@@ -87,6 +87,8 @@ pub struct ContainerConfig {
     pub resolv_conf: Option<resolv_conf::Mode>,
     /// `EPHEMERAL`, `--volatile` and the like: what it has as `/`.
     pub root: RootConfig,
+    /// `DESTROY_ON_STOP`: it is destroyed when it stops.
+    pub destroy_on_stop: bool,
     /// `TMPFS`, `--bind` and the like: what is mounted inside.
     pub mounts: Vec<CustomMount>,
     /// `TIMEOUT_START_SEC`: how long a boot may take.
@@ -152,7 +154,7 @@ pub enum ConfigError {
 }
 
 /// Keys of nixpkgs' tool, and ours, that still await their issues.
-const UNSUPPORTED: &[&str] = &["FLAKE", "EPHEMERAL"];
+const UNSUPPORTED: &[&str] = &["FLAKE"];
 
 impl ContainerConfig {
     /// Reads the contents of a configuration file; `path` is for messages.
@@ -222,6 +224,8 @@ impl ContainerConfig {
             "NETWORK_NAMESPACE_PATH" => self.network_namespace = Some(values::path(value)?),
             "HOST_PORT" => self.host_ports = values::ports(value)?,
             "BIND_HOST" => self.bind_host = values::host_addresses(value)?,
+            "EPHEMERAL" => self.root.ephemeral = values::switch(value)?,
+            "DESTROY_ON_STOP" => self.destroy_on_stop = values::switch(value)?,
             "TMPFS" => self.mounts.extend(mounts::tmpfs_list(value)?),
             "PRIVATE_USERS" => self.private_users = PrivateUsers::parse(value)?,
             "NAT" => self.nat = values::switch(value)?,
@@ -274,6 +278,7 @@ impl ContainerConfig {
     /// The file that says this.
     pub fn to_text(&self) -> String {
         let number = |set: bool| Some(u8::from(set).to_string());
+        let switch = |set: bool| set.then(|| "1".to_owned());
         let path = |path: &Option<PathBuf>| path.as_ref().map(|p| p.display().to_string());
         let address4 = |address: Option<Ipv4Net>| address.map(|a| display_address(a.into()));
         let address6 = |address: Option<Ipv6Net>| address.map(|a| display_address(a.into()));
@@ -291,10 +296,9 @@ impl ContainerConfig {
             ),
             ("HOST_PORT", ports(&self.host_ports)),
             ("NAT", number(self.nat)),
-            (
-                "COPY_RESOLV_CONF",
-                self.copy_resolv_conf.then(|| "1".to_owned()),
-            ),
+            ("COPY_RESOLV_CONF", switch(self.copy_resolv_conf)),
+            ("EPHEMERAL", switch(self.root.ephemeral)),
+            ("DESTROY_ON_STOP", switch(self.destroy_on_stop)),
             (
                 "TIMEOUT_START_SEC",
                 self.timeout_start.map(|t| t.as_secs().to_string()),
@@ -393,6 +397,11 @@ mod tests {
             timeout_start: Some(Duration::from_secs(90)),
             auto_start: true,
             copy_resolv_conf: true,
+            root: RootConfig {
+                ephemeral: true,
+                ..RootConfig::default()
+            },
+            destroy_on_stop: true,
             ..ContainerConfig::default()
         };
         assert_eq!(parse(&config.to_text()), Ok(config));

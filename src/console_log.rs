@@ -78,9 +78,14 @@ impl Console {
     }
 }
 
+/// Lines of the console that an error shows.
+const TAIL_LINES: usize = 10;
+/// And bytes of them at most: a message of the supervisor has to hold them.
+const TAIL_BYTES: usize = 4096;
+
 /// The last lines that the container wrote to its console, without what would
 /// colour or steer the terminal that they are shown on.
-pub fn tail(path: &Path, lines: usize) -> String {
+pub fn tail(path: &Path) -> String {
     let log = std::fs::read(path).unwrap_or_default();
     let log = String::from_utf8_lossy(&log);
     let all: Vec<_> = log
@@ -88,8 +93,10 @@ pub fn tail(path: &Path, lines: usize) -> String {
         .map(plain)
         .filter(|line| !line.trim().is_empty())
         .collect();
-    let tail = &all[all.len().saturating_sub(lines)..];
-    tail.join("\n")
+    let tail = all[all.len().saturating_sub(TAIL_LINES)..].join("\n");
+    let longest = tail.len().saturating_sub(TAIL_BYTES);
+    let start = (longest..).find(|start| tail.is_char_boundary(*start));
+    tail[start.unwrap_or_default()..].to_owned()
 }
 
 fn plain(line: &str) -> String {

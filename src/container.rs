@@ -120,13 +120,13 @@ impl Container {
         create_dir(self.run().path(), 0o755)
     }
 
-    /// Makes what a container has on the host's disk: its root directory, and
-    /// what appears inside as `/nix/var/nix/profiles` and
+    /// Makes what a container has on the host: its root directory, and what
+    /// appears inside as `/nix/var/nix/profiles` and
     /// `/nix/var/nix/gcroots`. The directories of all containers are closed to
     /// the host's users, who may share numbers with users inside.
-    pub fn create_directories(&self) -> Result<()> {
+    pub fn create_directories(&self, root: PathBuf) -> Result<()> {
         for directory in [
-            self.places.root(&self.name),
+            root,
             self.places.profiles(&self.name),
             self.places.gcroots(&self.name),
         ] {

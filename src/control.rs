@@ -57,8 +57,13 @@ pub enum Event {
     Notice(String),
     /// Somebody else starts, runs or stops the container.
     Busy,
-    /// The container did not start, and why.
-    Failed(String),
+    /// The container did not start.
+    Failed {
+        /// Why not.
+        why: String,
+        /// The end of its console; its log may be gone.
+        console: String,
+    },
 }
 
 /// What a command asks of a supervisor.

@@ -6,6 +6,7 @@ mod config;
 mod console_log;
 mod container;
 mod control;
+mod ephemeral;
 mod hosts_file;
 mod lock;
 mod manager;

@@ -11,10 +11,7 @@ use crate::control::{Connection, Event, Request, State};
 use crate::lock::Lock;
 use crate::network::PrivateNetwork;
 use crate::progress::Progress;
-use crate::{console_log, reclaim, spec};
-
-/// Lines of the console that an error shows.
-const TAIL: usize = 10;
+use crate::{console_log, reclaim, spec, teardown};
 
 /// Starts a container, and returns when it has booted.
 pub fn start(container: &Container) -> Result<()> {
@@ -92,25 +89,29 @@ fn await_boot(container: &Container, connection: &Connection) -> Result<()> {
                  `nixos-container status {0}` says up or down",
                 container.name()
             ),
-            Some((Event::Failed(why), _)) => {
+            Some((Event::Failed { why, console }, _)) => {
                 drop(progress);
-                return Err(failure(container, &why));
+                return Err(failure(container, &why, &console));
             }
-            None => return Err(failure(container, "its supervisor was killed")),
+            None => {
+                let console = console_log::tail(&container.run().console_log());
+                return Err(failure(container, "its supervisor was killed", &console));
+            }
         }
     }
 }
 
-fn failure(container: &Container, why: &str) -> anyhow::Error {
+fn failure(container: &Container, why: &str, console: &str) -> anyhow::Error {
     let name = container.name();
-    let log = container.run().console_log();
-    let tail = console_log::tail(&log, TAIL);
-    if tail.is_empty() {
+    if console.is_empty() {
         return anyhow::anyhow!("cannot start container '{name}': {why}");
     }
+    let all = match container.exists() {
+        true => format!(" (all of it: `nixos-container logs {name}`)"),
+        false => String::new(),
+    };
     anyhow::anyhow!(
-        "cannot start container '{name}': {why}\nThe end of its console (all of it: \
-         `nixos-container logs {name}`):\n{tail}"
+        "cannot start container '{name}': {why}\nThe end of its console{all}:\n{console}"
     )
 }
 
@@ -141,6 +142,11 @@ fn end(container: &Container, request: &Request) -> Result<Lock> {
             .with_context(|| format!("cannot lock container '{}'", container.name()))?;
         if let Some(lock) = lock {
             reclaim::print(&reclaim::after_end(container)?);
+            if !container.exists() {
+                // It was destroyed when it stopped, and all that is left is our
+                // lock.
+                teardown::remove_tree(container.run().path())?;
+            }
             return Ok(lock);
         }
         std::thread::sleep(LOCK_RETRY);
@@ -158,7 +164,7 @@ fn ask_to_end(container: &Container, supervisor: &Connection, request: &Request)
         match event {
             Event::State { status, .. } => progress.say(status.as_deref()),
             Event::Notice(text) => progress.print(&format!("note: {text}")),
-            Event::Busy | Event::Failed(_) => {}
+            Event::Busy | Event::Failed { .. } => {}
         }
     }
     Ok(())

@@ -60,6 +60,17 @@ impl Places {
         self.conf.join(format!(".{name}.destroying"))
     }
 
+    /// Says that a container that is destroyed when it stops has been started.
+    pub fn started(&self, name: &ContainerName) -> PathBuf {
+        self.conf.join(format!(".{name}.started"))
+    }
+
+    /// The container of a file of [`Places::started`].
+    pub fn name_of_started(file_name: &str) -> Option<ContainerName> {
+        let name = file_name.strip_prefix('.')?.strip_suffix(".started")?;
+        name.parse().ok()
+    }
+
     /// The container's root directory.
     pub fn root(&self, name: &ContainerName) -> PathBuf {
         self.state.join(name.as_str())
@@ -125,6 +136,11 @@ impl RunDir {
     /// Locked by the supervisor for as long as it lives.
     pub fn lock(&self) -> PathBuf {
         self.0.join("lock")
+    }
+
+    /// What an empty root is mounted on: that has no directory on the disk.
+    pub fn root(&self) -> PathBuf {
+        self.0.join("root")
     }
 
     /// Where the supervisor answers.

@@ -53,6 +53,7 @@ fn remove_cgroup_and_files(container: &Container) -> Result<()> {
     for socket in [run.control(), run.notify()] {
         remove_file(&socket)?;
     }
+    remove_tree(&run.root())?;
     remove_tree(&container.places().temporary(container.name()))?;
     match configured(container) {
         Some(config) => work_directories(container, &config),

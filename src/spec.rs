@@ -46,7 +46,10 @@ pub struct Start {
 /// Resolves a configuration. Reads files and asks the kernel, changes nothing.
 pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Start> {
     let (places, name) = (container.places(), container.name());
-    let mut root = config.root.over(places.root(name));
+    let mut root = config.root.over(match config.root.ephemeral {
+        true => places.run(name).root(),
+        false => places.root(name),
+    });
     let kind = network::kind(config)?;
     let network = match kind {
         Network::Private => Some(network::resolve(container, config)?),

@@ -17,14 +17,13 @@ use runtime::process::{self, Exit, Process};
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::config::ContainerConfig;
-use crate::console_log::Console;
+use crate::console_log::{self, Console};
 use crate::container::Container;
 use crate::control::{Connection, Event, Listener, Request, State};
 use crate::lock::Lock;
 use crate::paths::RunDir;
-use crate::reclaim;
 use crate::spec::{self, Start};
-use crate::users;
+use crate::{ephemeral, reclaim, users};
 
 /// How long a boot may take unless `TIMEOUT_START_SEC` says otherwise: the
 /// default of nixpkgs' `timeoutStartSec`.
@@ -45,12 +44,14 @@ const REBOOTED: u8 = 133;
 /// in the foreground, whoever runs it does that, told by the exit status 133.
 pub fn supervise(container: &Container, report: Option<OwnedFd>) -> Result<u8> {
     let report = report.map(Connection::from_descriptor);
-    match supervise_reporting(container, report.as_ref()) {
+    let mut last_words = String::new();
+    match supervise_reporting(container, report.as_ref(), &mut last_words) {
         Err(error) => {
             if let Some(report) = &report {
                 let hint = crate::hint(&error).map(|hint| format!("; {hint}"));
                 let why = format!("{error:#}{}", hint.unwrap_or_default());
-                let _ = report.send_event(&Event::Failed(why), None);
+                let console = last_words;
+                let _ = report.send_event(&Event::Failed { why, console }, None);
             }
             Err(error)
         }
@@ -58,7 +59,12 @@ pub fn supervise(container: &Container, report: Option<OwnedFd>) -> Result<u8> {
     }
 }
 
-fn supervise_reporting(container: &Container, report: Option<&Connection>) -> Result<u8> {
+/// `last_words` becomes the end of the console of a container that failed.
+fn supervise_reporting(
+    container: &Container,
+    report: Option<&Connection>,
+    last_words: &mut String,
+) -> Result<u8> {
     // Closed last, after the lock is released: to whoever waits for the end it
     // means that nothing is left of the container, and that it can be started.
     let mut clients = Vec::new();
@@ -71,18 +77,41 @@ fn supervise_reporting(container: &Container, report: Option<&Connection>) -> Re
         }
         bail!("container '{}' has a supervisor already", container.name());
     };
+    let ended = live_until_end(container, &run, report, &mut clients);
+    let finished = match &ended {
+        // It is about to be started over.
+        Ok(REBOOTED) => ephemeral::forget_start(container),
+        Ok(_) => ephemeral::destroy_stopped(container),
+        Err(_) => {
+            *last_words = console_log::tail(&run.console_log());
+            ephemeral::destroy_stopped(container)
+        }
+    };
+    // If both failed, the first is the one to know of.
+    let ended = ended?;
+    finished?;
+    Ok(ended)
+}
+
+/// One life after the other, until one ends without a reboot.
+fn live_until_end(
+    container: &Container,
+    run: &RunDir,
+    report: Option<&Connection>,
+    clients: &mut Vec<Connection>,
+) -> Result<u8> {
     let signals = signals()?;
     loop {
         // Empty at once: what fails before there is a console must not be shown
         // with the end of an earlier one.
-        let mut log = Console::create_log(&run)?;
+        let mut log = Console::create_log(run)?;
         tell(reclaim::leftovers(container)?, report, &mut log);
         let console_log = log.try_clone().context("cannot write the console's log")?;
-        let ended = live(container, &run, console_log, &signals, report, &mut clients);
+        let ended = live(container, run, console_log, &signals, report, clients);
         let cleaned = reclaim::after_end(container);
         // If both failed, the first is the one to know of.
         let ended = ended?;
-        tell_of_the_end(cleaned?, report, &clients, &mut log);
+        tell_of_the_end(cleaned?, report, clients, &mut log);
         match ended {
             Ended::Halted => return Ok(0),
             Ended::Rebooted if report.is_none() => return Ok(REBOOTED),
@@ -125,7 +154,8 @@ fn live_as(
 ) -> Result<Ended> {
     users::keep(container, config)?;
     let start = spec::resolve(container, config)?;
-    container.create_directories()?;
+    ephemeral::remember_start(container, config)?;
+    container.create_directories(start.container.root.directory.clone())?;
     container.create_temporary(&start.temporary)?;
     let notify = NotifySocket::bind(&run.notify()).context("cannot make the notify socket")?;
     if let Some(users) = &start.users {

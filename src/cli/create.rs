@@ -30,6 +30,9 @@ pub struct Create {
         conflicts_with_all = ["config", "config_file", "nixos_path"]
     )]
     pub system_path: Option<PathBuf>,
+    /// Empty its root at every start, and destroy it when it stops
+    #[arg(long)]
+    pub ephemeral: bool,
     /// If there is such a container, take NAME-0, NAME-1, …; print the name taken
     #[arg(long)]
     pub ensure_unique_name: bool,

@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 use netns::ipnet::{IpNet, Ipv4Net};
 
 use crate::cli::Create;
-use crate::config::ContainerConfig;
+use crate::config::{ContainerConfig, RootConfig};
 use crate::container::{self, Container, create_dir};
 use crate::lock::Lock;
 use crate::name::ContainerName;
@@ -142,6 +142,11 @@ fn configure(places: &Places, arguments: &Create) -> Result<ContainerConfig> {
         // The manual page: a private network reaches the world through the host.
         nat: arguments.bridge.is_none(),
         config_file,
+        root: RootConfig {
+            ephemeral: arguments.ephemeral,
+            ..RootConfig::default()
+        },
+        destroy_on_stop: arguments.ephemeral,
         ..ContainerConfig::default()
     })
 }
@@ -271,8 +276,8 @@ fn reservations(places: &Places) -> Result<Vec<ContainerName>> {
 /// Makes the root directory and the system's profile.
 fn furnish(container: &Container, source: &Source) -> Result<()> {
     let places = container.places();
-    container.create_directories()?;
     let root = places.root(container.name());
+    container.create_directories(root.clone())?;
     let profile = places.system_profile(container.name());
     system::build(container.name(), source, &root, &profile)?;
     system::check(&Source::System(profile))

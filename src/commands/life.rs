@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use crate::cli::DEFAULT_TIMEOUT_STOP;
 use crate::container::Container;
 use crate::control::Request;
-use crate::{manager, supervisor};
+use crate::{ephemeral, manager, supervisor};
 
 /// `start NAME…`
 pub fn start(container: &Container) -> Result<()> {
@@ -25,6 +25,8 @@ pub fn stop(container: &Container, timeout: u64) -> Result<()> {
 
 /// `restart NAME…`
 pub fn restart(container: &Container) -> Result<()> {
+    // It is to be there after its stop.
+    ephemeral::forget_start(container)?;
     stop(container, DEFAULT_TIMEOUT_STOP)?;
     start(container)
 }
