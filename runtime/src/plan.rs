@@ -303,6 +303,25 @@ mod tests {
     }
 
     #[test]
+    fn a_covered_root_directory_shows_no_more_than_its_usr() {
+        let origins = |tree| {
+            let steps = plan(&with_root(tree, false)).steps;
+            let bound = steps.into_iter().filter_map(|step| match step {
+                Step::Bind {
+                    origin: Origin::RootDirectory,
+                    source,
+                    attributes,
+                    ..
+                } => Some((source, attributes.read_only)),
+                _ => None,
+            });
+            bound.collect::<Vec<_>>()
+        };
+        assert_eq!(origins(RootTree::Empty), []);
+        assert_eq!(origins(RootTree::Usr), [("/usr".into(), true)]);
+    }
+
+    #[test]
     fn an_empty_var_is_there_before_anything_is_made_in_it() {
         let mut spec = spec(Network::Private);
         spec.root.empty_var = true;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::fd::AsFd;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
 use runtime::rooted::{Root, remove_tree};
@@ -105,6 +105,45 @@ fn a_link_in_the_place_of_a_file_is_replaced() {
     );
     let text = fs::read_to_string(scene.outside().join("file")).expect("readable");
     assert_eq!(text, "secret");
+}
+
+#[test]
+fn a_file_behind_links_is_made_inside() {
+    let scene = Scene::new();
+    for link in scene.plant("link") {
+        let _ = scene.root.create_file_behind_links(Path::new(&link));
+        let below = format!("/{link}/made");
+        let _ = scene.root.create_file_behind_links(Path::new(&below));
+    }
+    let left = fs::read_dir(scene.outside()).expect("readable").count();
+    assert_eq!(left, 1);
+    symlink("/../made", scene.inside("inward")).expect("a link");
+    let made = scene.root.create_file_behind_links(Path::new("/inward"));
+    made.expect("made");
+    assert!(scene.inside("made").exists());
+}
+
+#[test]
+fn a_directory_of_our_own_is_nobody_elses() {
+    let scene = Scene::new();
+    for _ in 0..2 {
+        let own = scene.root.create_own_dir(Path::new("/made/own"));
+        own.expect("made, and found again");
+    }
+    let mode = fs::metadata(scene.inside("made/own")).expect("made").mode();
+    assert_eq!(mode & 0o7777, 0o700);
+    fs::create_dir(scene.inside("directory")).expect("a directory");
+    symlink("directory", scene.inside("link")).expect("a link");
+    fs::write(scene.inside("file"), "").expect("a file");
+    for planted in ["link", "file"] {
+        let refused = scene.root.create_own_dir(Path::new(planted));
+        assert!(refused.is_err(), "{planted}");
+    }
+    // Only root can give a directory to somebody else.
+    if chown(scene.inside("directory"), Some(1), None).is_ok() {
+        let refused = scene.root.create_own_dir(Path::new("/directory"));
+        assert!(refused.is_err());
+    }
 }
 
 #[test]

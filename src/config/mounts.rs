@@ -1,10 +1,14 @@
 //! What the administrator mounts inside, in the words of systemd-nspawn(1).
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use runtime::{Attributes, Origin};
 
 use super::values::Parsed;
+
+mod fields;
+
+use fields::{absolute, below_root, field, fields, words};
 
 /// A mount that the configuration asks for.
 #[derive(Debug, Clone, PartialEq)]
@@ -221,50 +225,6 @@ impl Source {
     }
 }
 
-/// What stands before the first colon, and the rest after it. A backslash takes
-/// its meaning from the character behind it; one at the end is a mistake.
-fn field(text: &str) -> Option<(String, Option<&str>)> {
-    let mut field = String::new();
-    let mut rest = text.chars();
-    while let Some(c) = rest.next() {
-        match c {
-            ':' => return Some((field, Some(rest.as_str()))),
-            '\\' => field.push(rest.next()?),
-            c => field.push(c),
-        }
-    }
-    Some((field, None))
-}
-
-/// All fields of a text that colons separate.
-fn fields(text: &str) -> Option<Vec<String>> {
-    let mut fields = Vec::new();
-    let mut rest = Some(text);
-    while let Some(text) = rest {
-        let (field, next) = field(text)?;
-        fields.push(field);
-        rest = next;
-    }
-    Some(fields)
-}
-
-fn words(options: Option<&str>) -> impl Iterator<Item = &str> {
-    let words = options.into_iter().flat_map(|options| options.split(','));
-    words.filter(|word| !word.is_empty())
-}
-
-/// Sorting mounts by their paths needs paths that say where they lead.
-fn absolute(text: &str) -> Option<PathBuf> {
-    let path = Path::new(text);
-    let plain = |component| component != Component::ParentDir;
-    (path.is_absolute() && path.components().all(plain)).then(|| path.components().collect())
-}
-
-/// The root itself is what `--volatile` and its kin are about.
-fn below_root(path: PathBuf) -> Option<PathBuf> {
-    (path != Path::new("/")).then_some(path)
-}
-
 /// Whether the word restricts a mount.
 fn restrict(attributes: &mut Attributes, word: &str) -> bool {
     match word {
@@ -356,10 +316,50 @@ mod tests {
     }
 
     #[test]
-    fn colons_behind_a_backslash_belong_to_the_path() {
-        assert_eq!(field("a:b:c"), Some(("a".to_owned(), Some("b:c"))));
-        assert_eq!(field(r"a\:b\\c:"), Some((r"a:b\c".to_owned(), Some(""))));
-        assert_eq!(field(r"a\"), None);
-        assert_eq!(field(""), Some((String::new(), None)));
+    fn an_overlay_is_layers_and_a_target() {
+        let low = at(Origin::Host, "/low");
+        let high = at(Origin::Container, "/high");
+        for (text, read_only, target, lower, upper) in [
+            (
+                "/low:+/high",
+                false,
+                "/high",
+                vec![low.clone()],
+                Some(high.clone()),
+            ),
+            (
+                "/low:+/high",
+                true,
+                "/high",
+                vec![low.clone(), high.clone()],
+                None,
+            ),
+            (
+                "/low:+/high:/t",
+                false,
+                "/t",
+                vec![low.clone()],
+                Some(high.clone()),
+            ),
+            (
+                "/low:+/high::/t",
+                false,
+                "/t",
+                vec![low.clone(), high.clone()],
+                Some(Source::Temporary),
+            ),
+            (
+                "/low::/t",
+                true,
+                "/t",
+                vec![low.clone(), Source::Temporary],
+                None,
+            ),
+        ] {
+            let mount = CustomMount::overlay(text, read_only).expect(text);
+            assert_eq!(mount.target, Path::new(target), "{text}");
+            let content = CustomContent::Overlay { lower, upper };
+            assert_eq!(mount.content, content, "{text}");
+        }
     }
 }

@@ -1,0 +1,64 @@
+//! How flags about mounts are written: fields with colons between them, words
+//! with commas.
+
+use std::path::{Component, Path, PathBuf};
+
+/// What stands before the first colon, and the rest after it. A backslash takes
+/// its meaning from the character behind it; one at the end is a mistake.
+pub(super) fn field(text: &str) -> Option<(String, Option<&str>)> {
+    let mut field = String::new();
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        match c {
+            ':' => return Some((field, Some(rest.as_str()))),
+            '\\' => field.push(rest.next()?),
+            c => field.push(c),
+        }
+    }
+    Some((field, None))
+}
+
+/// All fields of a text that colons separate.
+pub(super) fn fields(text: &str) -> Option<Vec<String>> {
+    let mut fields = Vec::new();
+    let mut rest = Some(text);
+    while let Some(text) = rest {
+        let (field, next) = field(text)?;
+        fields.push(field);
+        rest = next;
+    }
+    Some(fields)
+}
+
+/// The words of a list of options.
+pub(super) fn words(options: Option<&str>) -> impl Iterator<Item = &str> {
+    let words = options.into_iter().flat_map(|options| options.split(','));
+    words.filter(|word| !word.is_empty())
+}
+
+/// The absolute path that a text is. Mounts are sorted by their paths, which
+/// have to say where they lead: there is no `..` in them.
+pub(super) fn absolute(text: &str) -> Option<PathBuf> {
+    let path = Path::new(text);
+    let plain = |component| component != Component::ParentDir;
+    (path.is_absolute() && path.components().all(plain)).then(|| path.components().collect())
+}
+
+/// The path, unless it is the root's: that is what `--volatile` and its kin are
+/// about.
+pub(super) fn below_root(path: PathBuf) -> Option<PathBuf> {
+    (path != Path::new("/")).then_some(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colons_behind_a_backslash_belong_to_the_path() {
+        assert_eq!(field("a:b:c"), Some(("a".to_owned(), Some("b:c"))));
+        assert_eq!(field(r"a\:b\\c:"), Some((r"a:b\c".to_owned(), Some(""))));
+        assert_eq!(field(r"a\"), None);
+        assert_eq!(field(""), Some((String::new(), None)));
+    }
+}
