@@ -5,6 +5,7 @@ mod create;
 mod inside;
 mod life;
 mod look;
+mod system;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -12,6 +13,7 @@ pub use create::Create;
 pub use inside::{Enter, Run};
 pub use life::{DEFAULT_TIMEOUT_STOP, Destroy, Stop, Supervise, Terminate};
 pub use look::{Explain, Logs};
+pub use system::{NixArguments, PullConfig, SystemArguments, Update};
 
 use crate::name::ContainerName;
 
@@ -36,6 +38,9 @@ keep containers in other places, and NIXOS_CONTAINER_ADDRESS_POOL to a network s
 172.20.0.0/14, of length 22 or less, to take their addresses from it instead of 10.233.0.0/16."
 )]
 pub struct Cli {
+    /// Have Nix tell where in the configuration an error comes from
+    #[arg(long, global = true)]
+    pub show_trace: bool,
     #[command(subcommand)]
     pub command: Command,
 }
@@ -54,6 +59,14 @@ pub enum Command {
     Terminate(Terminate),
     /// Stop containers and start them again
     Restart(Names),
+    /// Build a container's system anew, and activate it if the container runs
+    Update(Update),
+    /// Go back to the system that a container had before
+    Rollback(Name),
+    /// List the systems that a container has had
+    Generations(Name),
+    /// Bring a container's configuration up to date from the file or flake on the host
+    PullConfig(PullConfig),
     /// Say whether a container is up, down, starting, stopping or gone
     Status(Name),
     /// Run a command in a container as root, with root's login environment
@@ -93,4 +106,9 @@ pub struct Names {
     /// The containers
     #[arg(required = true, value_name = "NAME")]
     pub names: Vec<ContainerName>,
+}
+
+/// What clap says of a wrong value.
+fn expected(what: &str) -> String {
+    format!("expected {what}")
 }

@@ -1,86 +1,109 @@
 //! The commands, a file for each group. Each reads as a short script.
 
+mod activation;
 mod create;
 mod destroy;
 mod inside;
 mod life;
 mod look;
+mod sources;
+mod update;
 
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
-use crate::cli::Command;
+use crate::cli::{Cli, Command};
 use crate::container::Container;
 use crate::ephemeral;
 use crate::name::ContainerName;
 use crate::paths::Places;
+use crate::replacement;
 
 /// Does what the command line asks for.
-pub fn execute(command: Command) -> Result<ExitCode> {
+pub fn execute(cli: Cli) -> Result<ExitCode> {
     let places = Places::from_environment();
-    let container = |name: ContainerName| Container::new(&places, name);
-    let containers =
-        |names: Vec<ContainerName>| names.into_iter().map(container).collect::<Vec<_>>();
+    let show_trace = cli.show_trace;
+    let container = |name: ContainerName| {
+        let container = Container::new(&places, name);
+        replacement::finish_killed(&container).map(|()| container)
+    };
+    let containers = |names: Vec<ContainerName>| {
+        let containers = names.into_iter().map(container);
+        containers.collect::<Result<Vec<_>>>()
+    };
     // Others do not even see the locks.
     if rustix::process::geteuid().is_root()
         && let Err(error) = ephemeral::destroy_left_over(&places)
     {
         crate::print_error(&error);
     }
-    match command {
+    match cli.command {
         Command::List => look::list(&places)?,
-        Command::Status(name) => return look::status(&container(name.name)),
-        Command::ShowIp(name) => look::show_ip(&container(name.name))?,
-        Command::Logs(logs) => look::logs(&container(logs.name), logs.follow)?,
-        Command::Explain(explain) => look::explain(&container(explain.name), explain.json)?,
+        Command::Status(name) => return look::status(&container(name.name)?),
+        Command::ShowIp(name) => look::show_ip(&container(name.name)?)?,
+        Command::Logs(logs) => look::logs(&container(logs.name)?, logs.follow)?,
+        Command::Explain(explain) => look::explain(&container(explain.name)?, explain.json)?,
         Command::Create(create) => {
             require_root()?;
-            create::create(&places, create)?;
+            create::create(&places, &create, show_trace)?;
         }
         Command::Start(names) => {
             require_root()?;
-            each(&containers(names.names), life::start)?;
+            each(&containers(names.names)?, life::start)?;
         }
         Command::Stop(stop) => {
             require_root()?;
-            each(&containers(stop.names.names), |c| {
+            each(&containers(stop.names.names)?, |c| {
                 life::stop(c, stop.timeout)
             })?;
         }
         Command::Restart(names) => {
             require_root()?;
-            each(&containers(names.names), life::restart)?;
+            each(&containers(names.names)?, life::restart)?;
         }
         Command::Terminate(terminate) => {
             require_root()?;
-            life::terminate(&container(terminate.name), terminate.signal)?;
+            life::terminate(&container(terminate.name)?, terminate.signal)?;
         }
         Command::Destroy(destroy) => {
             require_root()?;
-            each(&containers(destroy.names.names), |c| {
+            each(&containers(destroy.names.names)?, |c| {
                 destroy::destroy(c, destroy.force)
             })?;
         }
+        Command::Update(update) => {
+            require_root()?;
+            return update::update(&container(update.name.clone())?, &update, show_trace);
+        }
+        Command::Rollback(name) => {
+            require_root()?;
+            return update::rollback(&container(name.name)?);
+        }
+        Command::Generations(name) => update::generations(&container(name.name)?)?,
+        Command::PullConfig(pull) => {
+            require_root()?;
+            return update::pull_config(&container(pull.name.clone())?, &pull, show_trace);
+        }
         Command::Run(run) => {
             require_root()?;
-            return inside::run_as_root(&container(run.name), run.command);
+            return inside::run_as_root(&container(run.name)?, run.command);
         }
         Command::RootLogin(name) => {
             require_root()?;
-            return inside::run_as_root(&container(name.name), Vec::new());
+            return inside::run_as_root(&container(name.name)?, Vec::new());
         }
         Command::Enter(enter) => {
             require_root()?;
-            return inside::enter_as_user(&container(enter.name.clone()), enter);
+            return inside::enter_as_user(&container(enter.name.clone())?, enter);
         }
         Command::ShowHostKey(name) => {
             require_root()?;
-            inside::show_host_key(&container(name.name))?;
+            inside::show_host_key(&container(name.name)?)?;
         }
         Command::Supervise(supervise) => {
             require_root()?;
-            return life::supervise(&container(supervise.name), supervise.detached);
+            return life::supervise(&container(supervise.name)?, supervise.detached);
         }
     }
     Ok(ExitCode::SUCCESS)

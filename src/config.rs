@@ -24,11 +24,12 @@ pub mod values;
 pub use devices::{AllowedDevice, WhichDevice};
 pub use process::{Execution, Resources, Security};
 
-use environment_file::Assignment;
+use environment_file::{Assignment, SyntaxError};
 pub use mounts::{CustomContent, CustomMount, Source};
 pub use root::{RootConfig, Volatile};
 pub use users::{Ownership, PrivateUsers};
 
+use crate::flake::FlakeRef;
 use crate::nspawn_flags::{self, Flag, FlagError, MountFlag, NetworkFlag, UserFlag};
 use crate::resolv_conf;
 
@@ -39,6 +40,8 @@ pub struct ContainerConfig {
     pub system_path: Option<PathBuf>,
     /// `CONFIG_FILE`: the file that the container was created from.
     pub config_file: Option<PathBuf>,
+    /// `FLAKE`: the flake that its system is built from.
+    pub flake: Option<FlakeRef>,
     /// `AUTO_START`: it starts with the host.
     pub auto_start: bool,
     /// `PRIVATE_NETWORK`: it has a network of its own.
@@ -140,31 +143,24 @@ pub enum ConfigError {
         /// What is wrong with which flag.
         error: FlagError,
     },
-    /// A key asks for what this version cannot do. Starting without it would
-    /// be another container than the one that is configured.
-    #[error("{path}:{line}: {key} is not supported yet; remove the line to do without it")]
-    Unsupported {
-        /// The file.
-        path: String,
-        /// Its line, from 1.
-        line: usize,
-        /// The key.
-        key: String,
-    },
 }
 
-/// Keys of nixpkgs' tool, and ours, that still await their issues.
-const UNSUPPORTED: &[&str] = &["FLAKE"];
+impl ConfigError {
+    fn syntax(path: &Path, error: SyntaxError) -> Self {
+        Self::Syntax {
+            path: path.display().to_string(),
+            line: error.line,
+            problem: error.problem,
+        }
+    }
+}
 
 impl ContainerConfig {
     /// Reads the contents of a configuration file; `path` is for messages.
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        let assignments =
+            environment_file::parse(text).map_err(|error| ConfigError::syntax(path, error))?;
         let path = path.display().to_string();
-        let assignments = environment_file::parse(text).map_err(|error| ConfigError::Syntax {
-            path: path.clone(),
-            line: error.line,
-            problem: error.problem,
-        })?;
         let mut config = Self::default();
         let mut flags = Vec::new();
         for assignment in &assignments {
@@ -183,17 +179,12 @@ impl ContainerConfig {
     }
 
     fn apply(&mut self, path: &str, assignment: &Assignment) -> Result<(), ConfigError> {
-        let Assignment { line, key, value } = assignment;
+        let Assignment {
+            line, key, value, ..
+        } = assignment;
         // An empty value is how nixpkgs' unit says "not set".
         if value.is_empty() {
             return Ok(());
-        }
-        if UNSUPPORTED.contains(&key.as_str()) {
-            return Err(ConfigError::Unsupported {
-                path: path.to_owned(),
-                line: *line,
-                key: key.clone(),
-            });
         }
         self.set(key, value).map_err(|expected| ConfigError::Value {
             path: path.to_owned(),
@@ -208,6 +199,7 @@ impl ContainerConfig {
         match key {
             "SYSTEM_PATH" => self.system_path = Some(values::path(value)?),
             "CONFIG_FILE" => self.config_file = Some(values::path(value)?),
+            "FLAKE" => self.flake = Some(value.parse()?),
             "AUTO_START" => self.auto_start = values::switch(value)?,
             "COPY_RESOLV_CONF" => self.copy_resolv_conf = values::switch(value)?,
             "TIMEOUT_START_SEC" => self.timeout_start = Some(values::seconds(value)?),
@@ -285,6 +277,7 @@ impl ContainerConfig {
         let lines = [
             ("SYSTEM_PATH", path(&self.system_path)),
             ("CONFIG_FILE", path(&self.config_file)),
+            ("FLAKE", self.flake.as_ref().map(ToString::to_string)),
             ("PRIVATE_NETWORK", number(self.private_network)),
             ("HOST_ADDRESS", address4(self.host_address)),
             ("LOCAL_ADDRESS", address4(self.local_address)),
@@ -311,6 +304,21 @@ impl ContainerConfig {
                 Some(format!("{key}={}\n", environment_file::quote(&value?)))
             })
             .collect()
+    }
+
+    /// The contents of a configuration file, changed to say what the system is
+    /// made from. All else stays as it is.
+    pub fn with_source(
+        path: &Path,
+        text: &str,
+        file: Option<&Path>,
+        flake: Option<&FlakeRef>,
+    ) -> Result<String, ConfigError> {
+        let syntax = |error| ConfigError::syntax(path, error);
+        let file = file.map(|file| file.display().to_string());
+        let flake = flake.map(FlakeRef::to_string);
+        let text = environment_file::set(text, "CONFIG_FILE", file.as_deref()).map_err(syntax)?;
+        environment_file::set(&text, "FLAKE", flake.as_deref()).map_err(syntax)
     }
 
     /// How the container comes by its `/etc/resolv.conf`. nixpkgs' unit copies
@@ -387,6 +395,7 @@ mod tests {
     fn what_is_written_is_read_back() {
         let config = ContainerConfig {
             system_path: Some("/nix/store/a b".into()),
+            flake: "/my flake?dir=x#web".parse().ok(),
             private_network: true,
             host_address: values::address4("10.0.0.1").ok(),
             local_address: values::address4("10.0.0.2/24").ok(),
@@ -417,7 +426,7 @@ mod tests {
         );
         assert!(error("PRIVATE_NETWORK=yes\n").contains("PRIVATE_NETWORK is \"yes\""));
         assert!(error("LOCAL_ADDRESS6=10.0.0.1\n").contains("IPv6"));
-        assert!(error("FLAKE=/x\n").contains("FLAKE is not supported yet"));
+        assert!(error("FLAKE=--x\n").contains("FLAKE is \"--x\""));
         assert!(error("HOST_PORT=tcp:x\n").contains("HOST_PORT is \"tcp:x\""));
     }
 

@@ -1,8 +1,8 @@
 //! One container: where its things are, what it is configured to be, and
 //! whether it runs.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -13,9 +13,10 @@ use runtime::rooted::Root;
 
 use crate::config::ContainerConfig;
 use crate::control::{Connection, Event, State};
+use crate::flake::FlakeRef;
 use crate::lock::Lock;
 use crate::name::ContainerName;
-use crate::paths::{Places, RunDir};
+use crate::paths::{Places, RunDir, Trees};
 
 /// A container by its name; it need not exist.
 #[derive(Debug, Clone)]
@@ -90,6 +91,22 @@ impl Container {
         Ok(())
     }
 
+    /// Fails if it is declared in the configuration of the host, which is where
+    /// it is to be changed then.
+    pub fn require_imperative(&self) -> Result<()> {
+        let conf = self.places.conf(&self.name);
+        match rustix::fs::access(&conf, rustix::fs::Access::WRITE_OK) {
+            Ok(()) => Ok(()),
+            Err(rustix::io::Errno::NOENT) => self.require(),
+            Err(_) => bail!(
+                "container '{}' stays as it is: {} is read-only; if the container is declared in \
+                 the host's configuration, change it there and run `nixos-rebuild switch`",
+                self.name,
+                conf.display()
+            ),
+        }
+    }
+
     /// What it is configured to be. Keys that nobody knows are warned of.
     pub fn config(&self) -> Result<ContainerConfig> {
         self.require()?;
@@ -113,6 +130,34 @@ impl Container {
         Cgroup::locate(Path::new(&group)).context("cannot find the host's cgroups")
     }
 
+    /// Waits for the turn to change its system; it ends when the lock is
+    /// dropped.
+    pub fn lock_for_update(&self) -> Result<Lock> {
+        self.require()?;
+        self.create_run_dir()?;
+        Lock::wait(&self.run().update_lock())
+            .with_context(|| format!("cannot lock container '{}'", self.name))
+    }
+
+    /// Has its configuration file say what its system is made from, and leaves
+    /// the rest of the file as it is.
+    pub fn record_source(&self, file: Option<&Path>, flake: Option<&FlakeRef>) -> Result<()> {
+        let conf = self.places.conf(&self.name);
+        let cannot = || format!("cannot write {}", conf.display());
+        let old = fs::read_to_string(&conf).with_context(cannot)?;
+        let text = ContainerConfig::with_source(&conf, &old, file, flake)?;
+        if text == old {
+            return Ok(());
+        }
+        let changed = self.places.changed_conf(&self.name);
+        let mut written = File::create(&changed).with_context(cannot)?;
+        written
+            .write_all(text.as_bytes())
+            .and_then(|()| written.sync_all())
+            .and_then(|()| fs::rename(&changed, &conf))
+            .with_context(cannot)
+    }
+
     /// Makes the directory of what belongs to it while it runs. That of all
     /// containers is closed to the host's users: it holds their consoles.
     pub fn create_run_dir(&self) -> Result<()> {
@@ -120,22 +165,13 @@ impl Container {
         create_dir(self.run().path(), 0o755)
     }
 
-    /// Makes what a container has on the host: its root directory, and what
-    /// appears inside as `/nix/var/nix/profiles` and
-    /// `/nix/var/nix/gcroots`. The directories of all containers are closed to
-    /// the host's users, who may share numbers with users inside.
+    /// Makes what a container has on the host: its root directory, and what it
+    /// sees of Nix as its own.
     pub fn create_directories(&self, root: PathBuf) -> Result<()> {
-        for directory in [
+        create_trees(&Trees {
             root,
-            self.places.profiles(&self.name),
-            self.places.gcroots(&self.name),
-        ] {
-            if let Some(all) = directory.parent() {
-                create_dir(all, 0o700)?;
-            }
-            create_dir(&directory, 0o755)?;
-        }
-        Ok(())
+            ..self.places.trees(&self.name)
+        })
     }
 
     /// Makes directories that it has while it runs, closed to the host's users
@@ -228,6 +264,19 @@ pub fn name_of_conf(file_name: &str) -> Option<ContainerName> {
         return None;
     }
     name.parse().ok()
+}
+
+/// Makes the directories of a container, unless they exist. Those of all
+/// containers are closed to the host's users, who may share numbers with users
+/// inside.
+pub fn create_trees(trees: &Trees) -> Result<()> {
+    for directory in trees.all() {
+        if let Some(all) = directory.parent() {
+            create_dir(all, 0o700)?;
+        }
+        create_dir(directory, 0o755)?;
+    }
+    Ok(())
 }
 
 /// A directory with this mode, unless it exists.

@@ -1,22 +1,29 @@
 //! `nixos-container`: NixOS systems as containers.
 
+mod builder;
 mod cli;
 mod commands;
 mod config;
+mod configuration;
 mod console_log;
 mod container;
 mod control;
+mod date;
 mod ephemeral;
+mod flake;
 mod hosts_file;
 mod lock;
 mod manager;
 mod mountinfo;
 mod name;
 mod network;
+
 mod nspawn_flags;
 mod paths;
+mod profile;
 mod progress;
 mod reclaim;
+mod replacement;
 mod resolv_conf;
 mod spec;
 mod supervisor;
@@ -33,11 +40,11 @@ use nix::sys::signal::{SigHandler, Signal};
 fn main() -> ExitCode {
     // Modes of what is made are said where it is made, not by the caller.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    let command = cli::Cli::parse().command;
-    if !matches!(command, cli::Command::Supervise(_)) {
+    let cli = cli::Cli::parse();
+    if !matches!(cli.command, cli::Command::Supervise(_)) {
         end_with_the_reader();
     }
-    match commands::execute(command) {
+    match commands::execute(cli) {
         Ok(code) => code,
         Err(error) => {
             print_error(&error);

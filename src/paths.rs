@@ -71,6 +71,40 @@ impl Places {
         name.parse().ok()
     }
 
+    /// The configuration of a container that takes another's place.
+    pub fn replacement(&self, name: &ContainerName) -> PathBuf {
+        self.conf.join(format!(".{name}.replacing"))
+    }
+
+    /// A configuration that has been changed, on its way into its place.
+    pub fn changed_conf(&self, name: &ContainerName) -> PathBuf {
+        self.conf.join(format!(".{name}.changed"))
+    }
+
+    /// A link to a system that is being built.
+    pub fn building(&self, name: &ContainerName) -> PathBuf {
+        self.conf.join(format!(".{name}.building"))
+    }
+
+    /// What a container has on the host's disk.
+    pub fn trees(&self, name: &ContainerName) -> Trees {
+        Trees {
+            root: self.root(name),
+            profiles: self.profiles(name),
+            gcroots: self.gcroots(name),
+        }
+    }
+
+    /// The same of a container that is to take another's place.
+    pub fn staged_trees(&self, name: &ContainerName) -> Trees {
+        let staged = format!(".{name}.replacing");
+        Trees {
+            root: self.state.join(&staged),
+            profiles: self.profiles.join(&staged),
+            gcroots: self.gcroots.join(&staged),
+        }
+    }
+
     /// The container's root directory.
     pub fn root(&self, name: &ContainerName) -> PathBuf {
         self.state.join(name.as_str())
@@ -123,6 +157,24 @@ impl Places {
     }
 }
 
+/// The directories of one container.
+#[derive(Debug, Clone)]
+pub struct Trees {
+    /// Its root directory.
+    pub root: PathBuf,
+    /// What it sees as `/nix/var/nix/profiles`.
+    pub profiles: PathBuf,
+    /// What it sees as `/nix/var/nix/gcroots`.
+    pub gcroots: PathBuf,
+}
+
+impl Trees {
+    /// Each of them.
+    pub fn all(&self) -> [&Path; 3] {
+        [&self.root, &self.profiles, &self.gcroots]
+    }
+}
+
 /// The directory of one running container.
 #[derive(Debug, Clone)]
 pub struct RunDir(PathBuf);
@@ -131,6 +183,11 @@ impl RunDir {
     /// The directory itself.
     pub fn path(&self) -> &Path {
         &self.0
+    }
+
+    /// Locked by whoever changes the container's system.
+    pub fn update_lock(&self) -> PathBuf {
+        self.0.join("update.lock")
     }
 
     /// Locked by the supervisor for as long as it lives.

@@ -92,7 +92,7 @@ fn remove_below(root: &Path, path: &Path) -> io::Result<()> {
         return Err(io::ErrorKind::InvalidInput.into());
     };
     match Root::open(root).and_then(|root| root.resolve(parent)) {
-        Ok(parent) => runtime::rooted::remove_tree(parent.as_fd(), name),
+        Ok(parent) => runtime::rooted::remove_tree(parent.as_fd(), name).map_err(io::Error::other),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
     }

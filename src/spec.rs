@@ -90,23 +90,27 @@ pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Start>
     })
 }
 
+/// The container's system, by its path inside.
+pub fn system_inside(config: &ContainerConfig) -> PathBuf {
+    match &config.system_path {
+        Some(system) => system.clone(),
+        None => SYSTEM_PROFILE_INSIDE.into(),
+    }
+}
+
 /// The system's init, by its path inside.
 fn init(places: &Places, name: &ContainerName, config: &ContainerConfig) -> Result<Init> {
-    let inside = match &config.system_path {
+    match &config.system_path {
         Some(system) => {
             let conf = places.conf(name);
             require_init(system)
                 .with_context(|| format!("cannot use SYSTEM_PATH of {}", conf.display()))?;
-            system.clone()
         }
-        None => {
-            require_init(&places.system_profile(name))
-                .with_context(|| format!("cannot use the profile of container '{name}'"))?;
-            SYSTEM_PROFILE_INSIDE.into()
-        }
-    };
+        None => require_init(&places.system_profile(name))
+            .with_context(|| format!("cannot use the profile of container '{name}'"))?,
+    }
     Ok(Init {
-        program: inside.join("init"),
+        program: system_inside(config).join("init"),
         arguments: Vec::new(),
         environment: process::environment(config),
         working_directory: config

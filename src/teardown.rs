@@ -11,18 +11,26 @@ use rustix::mount::{UnmountFlags, unmount};
 use crate::container::Container;
 use crate::lock::Lock;
 use crate::mountinfo;
+use crate::paths::Trees;
 use crate::reclaim::{self, remove_file};
 use crate::users;
 
-/// Undoes a creation that failed or was killed, its reservation last.
+/// Undoes a creation that failed or was killed, its reservation last. If there
+/// is a container of that name, it was to be replaced and stays.
 pub fn undo_creation(container: &Container, keep_root: bool) -> Result<()> {
-    let places = container.places();
-    if !keep_root {
-        remove_tree(&places.root(container.name()))?;
+    let (places, name) = (container.places(), container.name());
+    remove_trees(&places.staged_trees(name))?;
+    if !container.exists() {
+        let trees = places.trees(name);
+        if !keep_root {
+            remove_tree(&trees.root)?;
+        }
+        remove_tree(&trees.profiles)?;
+        remove_tree(&trees.gcroots)?;
+        users::forget(container)?;
     }
-    remove_nix_directories(container)?;
-    users::forget(container)?;
-    remove_file(&places.reservation(container.name()))
+    remove_file(&places.building(name))?;
+    remove_file(&places.reservation(name))
 }
 
 /// Marks a reservation whose root directory was there before.
@@ -49,23 +57,40 @@ pub fn clear_away_killed_creation(container: &Container) -> Result<()> {
 
 /// Removes a container of which only a tombstone says that it existed. The
 /// tombstone goes last, so that a destruction that is killed is finished by
-/// the next one, or by the next creation under this name.
+/// the next one, or by the next creation under this name. What cannot be
+/// removed does not keep the rest.
 pub fn finish_destruction(container: &Container) -> Result<()> {
-    let tombstone = container.places().tombstone(container.name());
+    let (places, name) = (container.places(), container.name());
+    let tombstone = places.tombstone(name);
     if !tombstone.exists() {
         return Ok(());
     }
-    reclaim::print(&reclaim::leftovers(container)?);
-    remove_tree(&container.places().root(container.name()))?;
-    remove_nix_directories(container)?;
-    remove_tree(container.run().path())?;
-    users::forget(container)?;
+    all_of([
+        reclaim::leftovers(container).map(|notices| reclaim::print(&notices)),
+        remove_trees(&places.trees(name)),
+        remove_tree(container.run().path()),
+        users::forget(container),
+        remove_file(&places.building(name)),
+        remove_file(&places.changed_conf(name)),
+    ])?;
     remove_file(&tombstone)
 }
 
-fn remove_nix_directories(container: &Container) -> Result<()> {
-    remove_tree(&container.places().profiles(container.name()))?;
-    remove_tree(&container.places().gcroots(container.name()))
+/// Removes what a container has on the host's disk.
+fn remove_trees(trees: &Trees) -> Result<()> {
+    all_of(trees.all().map(remove_tree))
+}
+
+/// Says all errors but the last, which it returns.
+fn all_of<const N: usize>(results: [Result<()>; N]) -> Result<()> {
+    let mut errors = results.into_iter().filter_map(Result::err);
+    let Some(mut last) = errors.next() else {
+        return Ok(());
+    };
+    for error in errors {
+        crate::print_error(&std::mem::replace(&mut last, error));
+    }
+    Err(last)
 }
 
 /// Removes a directory with all that is in it. What is mounted below is

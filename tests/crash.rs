@@ -453,7 +453,7 @@ fn a_killed_creation_takes_its_build_along() {
     );
     host.shell(&script);
     await_that("the build is gone", || {
-        let left = host.shell("pgrep -x 'nix-env' || true; pgrep -fx '/bin/sleep 600' || true");
+        let left = host.shell("pgrep -x 'nix-build' || true; pgrep -fx '/bin/sleep 600' || true");
         left.is_empty()
     });
     host.run(&["destroy", "foo"]);

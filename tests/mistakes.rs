@@ -264,7 +264,7 @@ fn without_nix_the_user_is_told_how_to_get_it() {
     let stderr = refused(1, &mut create);
     assert_eq!(
         after_addresses(&stderr),
-        "error: Nix is not installed: there is no `nix-env` in $PATH; install it with \
+        "error: Nix is not installed: there is no `nix-build` in $PATH; install it with \
          `apt install nix-bin` or as your distribution has it\n"
     );
     host.await_inventory(&before);
@@ -278,8 +278,7 @@ fn a_name_that_is_taken_is_refused() {
     let before = host.inventory();
     assert_eq!(
         refuse(&host, 1, &create),
-        "error: container 'foo' exists already; choose another name, or \
-         `nixos-container destroy foo` first\n"
+        "error: container 'foo' exists already; choose another name, or replace it with --force\n"
     );
     host.await_inventory(&before);
 }
@@ -384,8 +383,8 @@ fn an_error_in_a_configuration_file_names_file_line_and_key() {
             "TIMEOUT_START_SEC is \"soon\", but must be a whole number of seconds",
         ),
         (
-            "FLAKE=/x",
-            "FLAKE is not supported yet; remove the line to do without it",
+            "FLAKE=--impure",
+            "FLAKE is \"--impure\", but must be a flake, as ./mine, github:me/mine or ./mine#name",
         ),
     ] {
         host.shell(&format!(
@@ -472,9 +471,9 @@ fn a_configuration_directory_that_cannot_be_written_changes_nothing() {
     assert_eq!(
         refuse(&host, 1, &["destroy", "foo"]),
         format!(
-            "error: container 'foo' stays: {conf_dir}/foo.conf is read-only; if the container \
-             is declared in the host's configuration, remove it there and run `nixos-rebuild \
-             switch`\n"
+            "error: container 'foo' stays as it is: {conf_dir}/foo.conf is read-only; if the \
+             container is declared in the host's configuration, change it there and run \
+             `nixos-rebuild switch`\n"
         )
     );
     host.await_inventory(&before);

@@ -12,12 +12,16 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, Dir, Gid, Mode, OFlags, RenameFlags, ResolveFlags, Uid};
 use rustix::io::Errno;
 
 /// A directory that is `/` for every path resolved in it.
 #[derive(Debug)]
-pub struct Root(OwnedFd);
+pub struct Root {
+    directory: OwnedFd,
+    /// Whose what is made here is; whoever makes it, if none.
+    owner: Option<(Uid, Gid)>,
+}
 
 const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY);
 
@@ -25,13 +29,34 @@ impl Root {
     /// Opens a directory as a root. The path to the root itself is trusted.
     pub fn open(path: &Path) -> io::Result<Self> {
         let flags = DIRECTORY | OFlags::CLOEXEC;
-        Ok(Self(rustix::fs::open(path, flags, Mode::empty())?))
+        Ok(Self {
+            directory: rustix::fs::open(path, flags, Mode::empty())?,
+            owner: None,
+        })
+    }
+
+    /// The same, where files and directories that are made belong to the user
+    /// and the group that the root itself belongs to.
+    pub fn open_for_its_owner(path: &Path) -> io::Result<Self> {
+        let root = Self::open(path)?;
+        let status = rustix::fs::fstat(&root.directory)?;
+        let owner = (Uid::from_raw(status.st_uid), Gid::from_raw(status.st_gid));
+        Ok(Self {
+            owner: Some(owner),
+            ..root
+        })
     }
 
     pub(crate) fn open_at(&self, path: &Path, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         loop {
-            match rustix::fs::openat2(&self.0, path, flags | OFlags::CLOEXEC, mode, resolve) {
+            match rustix::fs::openat2(
+                &self.directory,
+                path,
+                flags | OFlags::CLOEXEC,
+                mode,
+                resolve,
+            ) {
                 // The kernel cannot tell an escape from a rename beside it
                 // (man 2 openat2, EAGAIN) and asks to try again.
                 Err(Errno::AGAIN | Errno::INTR) => {}
@@ -62,9 +87,10 @@ impl Root {
         }
         let (parent, name) = self.parent_of(path)?;
         match rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o755)) {
+            Ok(()) => self.give_entry(parent.as_fd(), name)?,
             // Somebody was faster, or a dangling symbolic link is in the way;
             // opening it tells which.
-            Ok(()) | Err(Errno::EXIST) => {}
+            Err(Errno::EXIST) => {}
             Err(errno) => return Err(errno.into()),
         }
         Ok(self.open_at(path, DIRECTORY, Mode::empty())?)
@@ -123,10 +149,42 @@ impl Root {
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(mode);
         let mut file = std::fs::File::from(rustix::fs::openat(&parent, &temporary, flags, mode)?);
+        self.give(&file)?;
         file.write_all(contents)?;
         rustix::fs::fchmod(&file, mode)?;
         file.sync_all()?;
         Ok(rustix::fs::renameat(&parent, &temporary, &parent, name)?)
+    }
+
+    /// Renames what is at `from` to `to`, where nothing must be; whether there
+    /// was nothing.
+    pub fn rename(&self, from: &Path, to: &Path) -> io::Result<bool> {
+        match self.rename_with(from, to, RenameFlags::NOREPLACE) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Has two entries of directories change places, in one step. Both must be
+    /// there.
+    pub fn exchange(&self, one: &Path, other: &Path) -> io::Result<()> {
+        self.rename_with(one, other, RenameFlags::EXCHANGE)
+    }
+
+    fn rename_with(&self, from: &Path, to: &Path, how: RenameFlags) -> io::Result<()> {
+        let (old_parent, old) = self.parent_of(from)?;
+        let (new_parent, new) = self.parent_of(to)?;
+        Ok(rustix::fs::renameat_with(
+            old_parent, old, new_parent, new, how,
+        )?)
+    }
+
+    /// Removes the directory at `path` and all that is in it, see
+    /// [`remove_tree`].
+    pub fn remove_tree(&self, path: &Path) -> io::Result<()> {
+        let (parent, name) = self.parent_of(path)?;
+        remove_tree(parent.as_fd(), name).map_err(io::Error::other)
     }
 
     /// Removes the file at `path`, if there is one; of a symbolic link, the link
@@ -134,6 +192,24 @@ impl Root {
     pub fn remove_file(&self, path: &Path) -> io::Result<()> {
         let (parent, name) = self.parent_of(path)?;
         remove_if_present(parent.as_fd(), name, AtFlags::empty())
+    }
+
+    /// A file with these contents at `path`; whether there was nothing yet. A
+    /// symbolic link counts as something, and is not followed.
+    pub fn create_file(&self, path: &Path, contents: &[u8], mode: u32) -> io::Result<bool> {
+        let (parent, name) = self.parent_of(path)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(mode);
+        let mut file = match rustix::fs::openat(&parent, name, flags, mode) {
+            Ok(file) => std::fs::File::from(file),
+            Err(Errno::EXIST) => return Ok(false),
+            Err(errno) => return Err(errno.into()),
+        };
+        self.give(&file)?;
+        file.write_all(contents)?;
+        rustix::fs::fchmod(&file, mode)?;
+        file.sync_all()?;
+        Ok(true)
     }
 
     /// The contents of the regular file at `path`, at most `limit` bytes of
@@ -149,6 +225,27 @@ impl Root {
         Ok(contents)
     }
 
+    fn give(&self, file: &std::fs::File) -> io::Result<()> {
+        match self.owner {
+            Some((user, group)) => Ok(rustix::fs::fchown(file, Some(user), Some(group))?),
+            None => Ok(()),
+        }
+    }
+
+    fn give_entry(&self, parent: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
+        let Some((user, group)) = self.owner else {
+            return Ok(());
+        };
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        Ok(rustix::fs::chownat(
+            parent,
+            name,
+            Some(user),
+            Some(group),
+            flags,
+        )?)
+    }
+
     fn parent_of<'a>(&self, path: &'a Path) -> io::Result<(OwnedFd, &'a OsStr)> {
         match (path.parent(), path.components().next_back()) {
             (Some(parent), Some(Component::Normal(name))) => {
@@ -161,22 +258,72 @@ impl Root {
 
 impl AsFd for Root {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.directory.as_fd()
     }
+}
+
+/// What could not be removed.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", list(.0))]
+pub struct NotRemoved(pub Vec<(PathBuf, io::Error)>);
+
+/// How many entries of a directory an error names.
+const NAMED: usize = 10;
+
+fn list(left: &[(PathBuf, io::Error)]) -> String {
+    let named = left.iter().take(NAMED);
+    let mut lines: Vec<_> = named
+        .map(|(path, error)| format!("{}: {error}", path.display()))
+        .collect();
+    if left.len() > NAMED {
+        lines.push(format!("and {} more", left.len() - NAMED));
+    }
+    lines.join("; ")
 }
 
 /// Removes the directory `name` below `parent` and all that is in it, as far
 /// as its own file system reaches. Anything mounted below stays, and its mount
-/// point is reported as busy.
-pub fn remove_tree(parent: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
+/// point is reported as busy. What cannot be removed does not keep the rest.
+pub fn remove_tree(parent: BorrowedFd<'_>, name: &OsStr) -> Result<(), NotRemoved> {
+    let mut left = Vec::new();
+    remove_below(parent, name, Path::new(name), &mut left);
+    if left.is_empty() {
+        return Ok(());
+    }
+    Err(NotRemoved(left))
+}
+
+/// `path` is what `name` is called in an error.
+fn remove_below(
+    parent: BorrowedFd<'_>,
+    name: &OsStr,
+    path: &Path,
+    left: &mut Vec<(PathBuf, io::Error)>,
+) {
+    let before = left.len();
+    if let Err(error) = empty(parent, name, path, left) {
+        left.push((path.to_owned(), error));
+    }
+    // With something in it, a directory cannot go.
+    if left.len() == before
+        && let Err(error) = remove_entry(parent, name)
+    {
+        left.push((path.to_owned(), error));
+    }
+}
+
+/// Removes all that is in a directory; in anything else nothing is.
+fn empty(
+    parent: BorrowedFd<'_>,
+    name: &OsStr,
+    path: &Path,
+    left: &mut Vec<(PathBuf, io::Error)>,
+) -> io::Result<()> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let directory = match rustix::fs::openat2(parent, name, flags, Mode::empty(), resolve) {
         Ok(directory) => directory,
-        Err(Errno::NOENT) => return Ok(()),
-        Err(Errno::NOTDIR | Errno::LOOP) => {
-            return remove_if_present(parent, name, AtFlags::empty());
-        }
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(()),
         // RESOLVE_NO_XDEV met a mount point.
         Err(Errno::XDEV) => return Err(Errno::BUSY.into()),
         Err(errno) => return Err(errno.into()),
@@ -185,15 +332,20 @@ pub fn remove_tree(parent: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
     for entry in Dir::read_from(&directory)? {
         let entry = entry?;
         let name = OsStr::from_bytes(entry.file_name().to_bytes());
-        if name == "." || name == ".." {
-            continue;
-        }
-        match entry.file_type() {
-            FileType::Directory | FileType::Unknown => remove_tree(directory.as_fd(), name)?,
-            _ => remove_if_present(directory.as_fd(), name, AtFlags::empty())?,
+        if name != "." && name != ".." {
+            remove_below(directory.as_fd(), name, &path.join(name), left);
         }
     }
-    remove_if_present(parent, name, AtFlags::REMOVEDIR)
+    Ok(())
+}
+
+fn remove_entry(parent: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
+    match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        // Linux' answer for a directory (man 2 unlink).
+        Err(Errno::ISDIR) => remove_if_present(parent, name, AtFlags::REMOVEDIR),
+        Err(errno) => Err(errno.into()),
+    }
 }
 
 fn remove_if_present(parent: BorrowedFd<'_>, name: &OsStr, flags: AtFlags) -> io::Result<()> {

@@ -4,53 +4,69 @@
 //! locked by the process that creates it, which holds its name and addresses.
 //! Renamed to `NAME.conf` it is the container. A reservation that nobody has
 //! locked was left by a process that was killed, and is cleared away by the next
-//! creation, or by a `destroy` of its name.
+//! creation, or by a `destroy` of its name. With `--force` there may be a
+//! container already: see [`crate::replacement`].
 
-use std::fs::{self, Permissions};
+use std::fs;
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use netns::ipnet::{IpNet, Ipv4Net};
 
-use crate::cli::Create;
+use super::{life, sources};
+use crate::builder::Flags;
+use crate::cli::{Create, DEFAULT_TIMEOUT_STOP};
 use crate::config::{ContainerConfig, RootConfig};
+use crate::configuration::{self, Configuration};
 use crate::container::{self, Container, create_dir};
 use crate::lock::Lock;
 use crate::name::ContainerName;
-use crate::paths::Places;
-use crate::system::{self, Options, Source};
-use crate::teardown;
+use crate::paths::{Places, Trees};
+use crate::profile::Profile;
+use crate::replacement;
+use crate::system::{self, Built, Source};
+use crate::{manager, teardown};
 
 /// `create NAME`
-pub fn create(places: &Places, arguments: Create) -> Result<()> {
-    let source = source(&arguments)?;
-    system::check(&source)?;
-    let reservation = reserve(places, &arguments)?;
+pub fn create(places: &Places, arguments: &Create, show_trace: bool) -> Result<()> {
+    let wanted = wanted(arguments)?;
+    let flags = Flags::new(&arguments.nix, show_trace);
+    let reservation = reserve(places, arguments, &wanted)?;
     let container = reservation.container.clone();
-    if let Err(error) = furnish(&container, &source) {
-        reservation.give_up();
-        return Err(error);
-    }
+    let built = match furnish(&reservation, wanted, &flags) {
+        Ok(built) => built,
+        Err(error) => {
+            reservation.give_up();
+            return Err(error);
+        }
+    };
     reservation.confirm()?;
+    system::keep(&container, &built)?;
     if arguments.ensure_unique_name {
         println!("{}", container.name());
+    }
+    if arguments.auto_start {
+        life::start(&container)?;
     }
     Ok(())
 }
 
-fn source(arguments: &Create) -> Result<Source> {
+/// What the new container's system is to be made from.
+enum Wanted {
+    Chosen(sources::Chosen),
+    System(PathBuf),
+}
+
+/// Fails before anything is made, if it cannot be.
+fn wanted(arguments: &Create) -> Result<Wanted> {
     if let Some(system) = &arguments.system_path {
-        return Ok(Source::System(absolute(system)?));
+        let system = absolute(system)?;
+        system::check(&system)?;
+        return Ok(Wanted::System(system));
     }
-    let options = match (&arguments.config, &arguments.config_file) {
-        (Some(text), _) => Options::Text(text.clone()),
-        (None, Some(file)) => Options::Import(absolute(file)?),
-        (None, None) => Options::None,
-    };
-    let nixos = arguments.nixos_path.clone();
-    Ok(Source::Configuration { options, nixos })
+    sources::chosen(&arguments.system).map(Wanted::Chosen)
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {
@@ -63,9 +79,11 @@ struct Reservation {
     lock: Lock,
     /// The root directory was there before: somebody's data, to keep.
     keep_root: bool,
+    /// There is a container of this name, whose place it takes.
+    replaces: bool,
 }
 
-fn reserve(places: &Places, arguments: &Create) -> Result<Reservation> {
+fn reserve(places: &Places, arguments: &Create, wanted: &Wanted) -> Result<Reservation> {
     create_dir(places.conf_dir(), 0o755)?;
     // Two creations at once must not choose the same name or addresses.
     let _turn = container::take_turn(places)?;
@@ -75,8 +93,10 @@ fn reserve(places: &Places, arguments: &Create) -> Result<Reservation> {
     let name = choose_name(places, arguments)?;
     let container = Container::new(places, name);
     teardown::finish_destruction(&container)?;
-    let config = configure(places, arguments)?;
-    let keep_root = places.root(container.name()).exists();
+    let old = replaced(&container)?;
+    let config = configure(places, arguments, wanted, &container, old.as_ref())?;
+    let replaces = old.is_some();
+    let keep_root = !replaces && places.root(container.name()).exists();
     let path = places.reservation(container.name());
     let mut lock = Lock::try_lock(&path)
         .with_context(|| format!("cannot make {}", path.display()))?
@@ -101,18 +121,29 @@ fn reserve(places: &Places, arguments: &Create) -> Result<Reservation> {
         container,
         lock,
         keep_root,
+        replaces,
     })
+}
+
+/// What the container of this name is configured to be, if there is one and it
+/// may be replaced.
+fn replaced(container: &Container) -> Result<Option<ContainerConfig>> {
+    if !container.exists() {
+        return Ok(None);
+    }
+    container.require_imperative()?;
+    // A configuration that cannot be read is a reason to replace it.
+    Ok(Some(container.config().unwrap_or_default()))
 }
 
 fn choose_name(places: &Places, arguments: &Create) -> Result<ContainerName> {
     let wanted = &arguments.name;
-    if !taken(places, wanted) {
+    if arguments.force || !taken(places, wanted) {
         return Ok(wanted.clone());
     }
     if !arguments.ensure_unique_name {
         bail!(
-            "container '{wanted}' exists already; choose another name, or \
-             `nixos-container destroy {wanted}` first"
+            "container '{wanted}' exists already; choose another name, or replace it with --force"
         );
     }
     for number in 0.. {
@@ -130,34 +161,59 @@ fn taken(places: &Places, name: &ContainerName) -> bool {
     places.conf(name).exists() || places.reservation(name).exists()
 }
 
-fn configure(places: &Places, arguments: &Create) -> Result<ContainerConfig> {
-    let (host, local) = addresses(places, arguments)?;
-    let config_file = arguments.config_file.as_deref().map(absolute).transpose()?;
+fn configure(
+    places: &Places,
+    arguments: &Create,
+    wanted: &Wanted,
+    container: &Container,
+    old: Option<&ContainerConfig>,
+) -> Result<ContainerConfig> {
+    let others = addresses_in_use(places, container.name())?;
+    let (host, local) = addresses(arguments, old, others)?;
+    let (config_file, flake) = match wanted {
+        Wanted::Chosen(chosen) => chosen.record(),
+        Wanted::System(_) => (None, None),
+    };
     Ok(ContainerConfig {
         private_network: true,
         host_address: Some(host),
         local_address: Some(local),
+        host_address6: arguments.host_address6,
+        local_address6: arguments.local_address6,
         host_bridge: arguments.bridge.clone(),
         host_ports: arguments.port.clone(),
         // The manual page: a private network reaches the world through the host.
         nat: arguments.bridge.is_none(),
+        auto_start: arguments.auto_start,
         config_file,
         root: RootConfig {
             ephemeral: arguments.ephemeral,
             ..RootConfig::default()
         },
         destroy_on_stop: arguments.ephemeral,
+        flake,
         ..ContainerConfig::default()
     })
 }
 
-fn addresses(places: &Places, arguments: &Create) -> Result<(Ipv4Net, Ipv4Net)> {
+/// Those that were chosen, else those of the container that is replaced, else
+/// the next free pair.
+fn addresses(
+    arguments: &Create,
+    old: Option<&ContainerConfig>,
+    taken: Vec<(String, IpNet)>,
+) -> Result<(Ipv4Net, Ipv4Net)> {
     let pool = AddressPool::from_environment()?;
-    let taken = addresses_in_use(places)?;
     let mut networks = netns::host_networks()?;
-    if let (Some(host), Some(local)) = (arguments.host_address, arguments.local_address) {
-        require_free(host, local, &taken, &networks)?;
+    let kept = old.and_then(|old| old.host_address.zip(old.local_address));
+    if let Some((host, local)) = arguments.host_address.zip(arguments.local_address) {
+        if kept != Some((host, local)) {
+            require_free(host, local, &taken, &networks)?;
+        }
         return Ok((host, local));
+    }
+    if let Some(kept) = kept {
+        return Ok(kept);
     }
     networks.extend(taken.into_iter().map(|(_, address)| address));
     match pool.pairs.first_free(&networks) {
@@ -228,9 +284,9 @@ fn require_free(
     Ok(())
 }
 
-/// The addresses of all containers, those included that are being created, and
-/// whose they are.
-fn addresses_in_use(places: &Places) -> Result<Vec<(String, IpNet)>> {
+/// The addresses of all other containers, those included that are being
+/// created, and whose they are.
+fn addresses_in_use(places: &Places, besides: &ContainerName) -> Result<Vec<(String, IpNet)>> {
     let created = container::all(places)?;
     let created = created
         .iter()
@@ -241,6 +297,9 @@ fn addresses_in_use(places: &Places) -> Result<Vec<(String, IpNet)>> {
         .map(|name| (name.clone(), places.reservation(&name)));
     let mut addresses = Vec::new();
     for (owner, path) in created.chain(reserved) {
+        if owner == *besides {
+            continue;
+        }
         // A file that is broken, or went while we looked, holds no addresses
         // that could be used.
         let text = fs::read_to_string(&path).unwrap_or_default();
@@ -274,28 +333,65 @@ fn reservations(places: &Places) -> Result<Vec<ContainerName>> {
 }
 
 /// Makes the root directory and the system's profile.
-fn furnish(container: &Container, source: &Source) -> Result<()> {
-    let places = container.places();
-    let root = places.root(container.name());
-    container.create_directories(root.clone())?;
-    let profile = places.system_profile(container.name());
-    system::build(container.name(), source, &root, &profile)?;
-    system::check(&Source::System(profile))
+fn furnish(reservation: &Reservation, wanted: Wanted, flags: &Flags) -> Result<Built> {
+    let container = &reservation.container;
+    let trees = reservation.trees();
+    container::create_trees(&trees)?;
+    let source = match wanted {
+        Wanted::System(system) => Source::System(system),
+        Wanted::Chosen(sources::Chosen::Flake(flake)) => Source::Flake(flake),
+        Wanted::Chosen(sources::Chosen::Configuration { options, nixos }) => {
+            let configuration = Configuration::in_root(&trees.root)?;
+            configuration.write(&configuration::text(container.name(), &options)?)?;
+            let file = configuration.path_for_nix()?;
+            let file = file.context("the configuration has vanished")?;
+            Source::Configuration { file, nixos }
+        }
+    };
+    let built = system::build(container, &source, flags)?;
+    Profile::open(&trees.profiles)
+        .and_then(|profile| profile.set(built.system()))
+        .with_context(|| format!("cannot change the profile in {}", trees.profiles.display()))?;
+    Ok(built)
 }
 
 impl Reservation {
+    /// Where the container is made.
+    fn trees(&self) -> Trees {
+        let (places, name) = (self.container.places(), self.container.name());
+        if self.replaces {
+            places.staged_trees(name)
+        } else {
+            places.trees(name)
+        }
+    }
+
     /// Makes it a container, in one step.
     fn confirm(self) -> Result<()> {
-        let places = self.container.places();
-        let name = self.container.name();
-        let conf = places.conf(name);
-        // Whoever has the turn sees the one or the other.
-        let _turn = container::take_turn(places)?;
-        // Now that it is no lock any more, everybody may read it.
-        fs::set_permissions(places.reservation(name), Permissions::from_mode(0o644))
-            .and_then(|()| fs::rename(places.reservation(name), &conf))
-            .and_then(|()| fs::File::open(places.conf_dir())?.sync_all())
-            .with_context(|| format!("cannot make {}", conf.display()))
+        let (places, name) = (self.container.places(), self.container.name());
+        if !self.replaces {
+            // Whoever has the turn sees the one or the other.
+            let _turn = container::take_turn(places)?;
+            replacement::become_readable(&places.reservation(name))?;
+            return replacement::rename(&places.reservation(name), &places.conf(name));
+        }
+        match self.replace() {
+            // From then on there is nothing to take back.
+            Err(error) if places.reservation(name).exists() => {
+                self.give_up();
+                Err(error)
+            }
+            answer => answer,
+        }
+    }
+
+    fn replace(&self) -> Result<()> {
+        let container = &self.container;
+        let _nobody_updates_it = container.lock_for_update()?;
+        let timeout = Duration::from_secs(DEFAULT_TIMEOUT_STOP);
+        let _nobody_starts_it = manager::stop(container, timeout)?;
+        let _turn = container::take_turn(container.places())?;
+        replacement::perform(container)
     }
 
     /// Takes back all that was made.

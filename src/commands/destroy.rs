@@ -4,8 +4,7 @@ use std::fs;
 use std::io;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use rustix::fs::Access;
+use anyhow::{Context, Result};
 
 use crate::cli::DEFAULT_TIMEOUT_STOP;
 use crate::container::{self, Container};
@@ -15,23 +14,21 @@ use crate::{manager, teardown};
 pub fn destroy(container: &Container, force: bool) -> Result<()> {
     let places = container.places();
     let conf = places.conf(container.name());
-    match rustix::fs::access(&conf, Access::WRITE_OK) {
-        Ok(()) => {}
-        Err(rustix::io::Errno::NOENT) => return clear_away(container),
-        Err(_) => bail!(
-            "container '{}' stays: {} is read-only; if the container is declared in the host's \
-             configuration, remove it there and run `nixos-rebuild switch`",
-            container.name(),
-            conf.display()
-        ),
+    if !container.exists() {
+        return clear_away(container);
     }
+    container.require_imperative()?;
     let _nobody_starts_it = if force {
         manager::kill(container)?
     } else {
         manager::stop(container, Duration::from_secs(DEFAULT_TIMEOUT_STOP))?
     };
-    // In one step the container is gone; the rest can be done again.
-    match fs::rename(&conf, places.tombstone(container.name())) {
+    // In one step the container is gone; the rest can be done again. Nobody is
+    // changing it at that moment.
+    let turn = container::take_turn(places)?;
+    let renamed = fs::rename(&conf, places.tombstone(container.name()));
+    drop(turn);
+    match renamed {
         Ok(()) => teardown::finish_destruction(container),
         // Somebody else was faster, and all that is left is our lock.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {

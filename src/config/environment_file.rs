@@ -1,5 +1,7 @@
 //! The syntax of systemd's `EnvironmentFile=` (`man 5 systemd.exec`).
 
+use std::ops::Range;
+
 /// One assignment of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assignment {
@@ -9,6 +11,8 @@ pub struct Assignment {
     pub key: String,
     /// Right of it, without its quotes.
     pub value: String,
+    /// The bytes of the file that it is, with the end of its last line.
+    pub span: Range<usize>,
 }
 
 /// Why a file cannot be read.
@@ -24,6 +28,7 @@ pub struct SyntaxError {
 pub fn parse(text: &str) -> Result<Vec<Assignment>, SyntaxError> {
     let mut assignments = Vec::new();
     let mut reader = Reader {
+        whole: text.len(),
         rest: text,
         line: 1,
     };
@@ -37,6 +42,35 @@ pub fn parse(text: &str) -> Result<Vec<Assignment>, SyntaxError> {
         }
     }
     Ok(assignments)
+}
+
+/// The file with another value for a key, or with none for it, where the last
+/// assignment was, which is the one that counts; else at the end.
+pub fn set(text: &str, key: &str, value: Option<&str>) -> Result<String, SyntaxError> {
+    let old: Vec<_> = parse(text)?.into_iter().filter(|a| a.key == key).collect();
+    if let [only] = &old[..]
+        && Some(only.value.as_str()) == value
+    {
+        return Ok(text.to_owned());
+    }
+    let line = value.map_or_else(String::new, |value| format!("{key}={}\n", quote(value)));
+    let mut changed = String::new();
+    let mut end = 0;
+    for (assignment, place) in old.iter().zip(1..) {
+        changed.push_str(&text[end..assignment.span.start]);
+        if place == old.len() {
+            changed.push_str(&line);
+        }
+        end = assignment.span.end;
+    }
+    changed.push_str(&text[end..]);
+    if old.is_empty() && !line.is_empty() {
+        if !changed.is_empty() && !changed.ends_with('\n') {
+            changed.push('\n');
+        }
+        changed.push_str(&line);
+    }
+    Ok(changed)
 }
 
 /// A value as [`parse`] reads it back.
@@ -57,6 +91,8 @@ pub fn quote(value: &str) -> String {
 }
 
 struct Reader<'a> {
+    /// Bytes of the whole text.
+    whole: usize,
     rest: &'a str,
     line: usize,
 }
@@ -79,8 +115,14 @@ impl Reader<'_> {
         while self.next().is_some_and(|c| c != '\n') {}
     }
 
+    /// How many bytes have been read.
+    fn offset(&self) -> usize {
+        self.whole - self.rest.len()
+    }
+
     fn assignment(&mut self) -> Result<Assignment, SyntaxError> {
         let line = self.line;
+        let start = self.offset();
         let error = |problem: String| SyntaxError { line, problem };
         let mut key = String::new();
         loop {
@@ -95,7 +137,12 @@ impl Reader<'_> {
             return Err(error(format!("{key:?} is no name of a key")));
         }
         match self.value() {
-            Some(value) => Ok(Assignment { line, key, value }),
+            Some(value) => Ok(Assignment {
+                line,
+                key,
+                value,
+                span: start..self.offset(),
+            }),
             None => Err(error(format!("{key} has a quote that does not end"))),
         }
     }
@@ -193,6 +240,18 @@ mod tests {
         assert_eq!(parse("A=1\n\nB='x\n").expect_err("broken").line, 3);
         assert_eq!(parse("=x").expect_err("broken").line, 1);
         assert_eq!(parse("A B=x").expect_err("broken").line, 1);
+    }
+
+    #[test]
+    fn one_value_changes_and_all_else_stays() {
+        let text = "# mine\nA=1\n  B=2 \n\nA='3'\n# end";
+        let set = |key, value| set(text, key, value).expect("valid");
+        assert_eq!(set("A", Some("4")), "# mine\n  B=2 \n\nA=4\n# end");
+        assert_eq!(set("A", None), "# mine\n  B=2 \n\n# end");
+        assert_eq!(set("B", Some("2")), text);
+        assert_eq!(set("B", Some("a b")), text.replace("B=2 ", "B=\"a b\""));
+        assert_eq!(set("C", Some("5")), format!("{text}\nC=5\n"));
+        assert_eq!(set("C", None), text);
     }
 
     proptest! {

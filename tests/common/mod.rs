@@ -279,6 +279,44 @@ pub fn mini_nixpkgs() -> PathBuf {
         .collect()
 }
 
+/// Makes a flake in a directory of the host, with a system of this name in its
+/// `nixosConfigurations` that has these options.
+pub fn flake(host: &Host, directory: &str, name: &str, options: &str) {
+    host.shell(&format!(
+        "mkdir -p {directory}
+         cat >{directory}/flake.nix <<'END'
+{{
+  inputs.nixpkgs.url = \"path:{}\";
+  outputs = {{ nixpkgs, ... }}: {{
+    nixosConfigurations.{name} = nixpkgs.lib.nixosSystem {{
+      system = \"x86_64-linux\";
+      modules = [ {{ boot.isContainer = true; {options} }} ];
+    }};
+  }};
+}}
+END",
+        mini_nixpkgs().display()
+    ));
+}
+
+/// A `$PATH` on which the Nix of mini-nixpkgs' tree comes first.
+pub fn nix_of_the_tree(host: &Host) -> String {
+    let script = r#"
+        tree=$(nix-instantiate --eval "$1/tree.nix" --attr path | tr -d '"')
+        mkdir -p /run/throwaway/nix-of-the-tree
+        for program in nix nix-build nix-env nix-instantiate nix-store; do
+            # Its libraries are where a container has them.
+            printf '#!/bin/sh
+exec %s --library-path %s --argv0 %s %s "$@"
+'                 "$tree"/usr/lib64/ld-linux-*.so.* "$(echo "$tree"/usr/lib/*-linux-gnu)"                 "$program" "$tree/usr/bin/nix" >"/run/throwaway/nix-of-the-tree/$program"
+            chmod +x "/run/throwaway/nix-of-the-tree/$program"
+        done
+        echo -n "/run/throwaway/nix-of-the-tree:$PATH""#;
+    let mut command = host.command("bash");
+    command.args(["-euc", script, "bash"]).arg(mini_nixpkgs());
+    succeed(&mut command)
+}
+
 /// The system that mini-nixpkgs builds from a module, as a store path.
 pub fn system(module: &str) -> String {
     let expression = format!(

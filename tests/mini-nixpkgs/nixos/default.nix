@@ -2,7 +2,12 @@
 #
 #   nix-env -p PROFILE -I nixos-config=FILE -f '<nixpkgs/nixos>' --set -A system
 {
-  configuration ? <nixos-config>,
+  # As NixOS has it: $NIXOS_CONFIG has the last word.
+  configuration ?
+    let
+      fromEnvironment = builtins.getEnv "NIXOS_CONFIG";
+    in
+    if fromEnvironment == "" then <nixos-config> else import fromEnvironment,
   system ? builtins.currentSystem,
 }:
 let

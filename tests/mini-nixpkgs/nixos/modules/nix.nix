@@ -75,12 +75,9 @@ in
       ))
     ];
 
-    system.activationScripts.nix = ''
-      mkdir -p -m 0755 /nix/var/nix/profiles/per-user/root /nix/var/nix/gcroots/per-user
-      ${lib.optionalString (config.system.defaultChannel != null) ''
-        [ -e /root/.nix-channels ] ||
-          echo ${lib.escapeShellArg "${config.system.defaultChannel} nixos"} >/root/.nix-channels
-      ''}
+    system.activationScripts.nix = lib.mkIf (config.system.defaultChannel != null) ''
+      [ -e /root/.nix-channels ] ||
+        echo ${lib.escapeShellArg "${config.system.defaultChannel} nixos"} >/root/.nix-channels
     '';
   };
 }

@@ -1,0 +1,99 @@
+//! The words of commands that build and change systems.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::expected;
+use crate::flake::FlakeRef;
+use crate::name::ContainerName;
+
+/// What a system is built from.
+#[derive(Debug, Args)]
+pub struct SystemArguments {
+    /// NixOS options of the container, as they stand in a configuration.nix
+    #[arg(long, value_name = "OPTIONS", conflicts_with_all = ["config_file", "flake"])]
+    pub config: Option<String>,
+    /// A NixOS module that the container's configuration imports
+    #[arg(long, value_name = "PATH", conflicts_with = "flake")]
+    pub config_file: Option<PathBuf>,
+    /// A flake with the system, as ./mine or github:me/mine#web: the NAME of its
+    /// nixosConfigurations, else "container"
+    #[arg(
+        long,
+        value_name = "FLAKE[#NAME]",
+        conflicts_with = "nixos_path",
+        value_parser = flake
+    )]
+    pub flake: Option<FlakeRef>,
+    /// The NixOS expression to build with, instead of <nixpkgs/nixos>
+    #[arg(long, value_name = "PATH")]
+    pub nixos_path: Option<PathBuf>,
+}
+
+/// What is handed to Nix as it is.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Options for Nix (man nix-build, nix3-build)")]
+pub struct NixArguments {
+    /// Set an option of nix.conf
+    #[arg(long, num_args = 2, value_names = ["NAME", "VALUE"])]
+    pub option: Vec<String>,
+    /// The form of Nix' log: raw, bar, bar-with-logs, internal-json
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<String>,
+    /// Let a flake see what is outside of it
+    #[arg(long)]
+    pub impure: bool,
+    /// Refuse flakes with changes that are not committed
+    #[arg(long)]
+    pub no_allow_dirty: bool,
+    /// Take another flake for an input of the flake
+    #[arg(long, num_args = 2, value_names = ["INPUT", "FLAKE"])]
+    pub override_input: Vec<String>,
+    /// Bring an input of the flake up to date
+    #[arg(long, value_name = "INPUT")]
+    pub update_input: Vec<String>,
+    /// Bring all inputs of the flake up to date
+    #[arg(long)]
+    pub recreate_lock_file: bool,
+    /// Commit the flake's lock file if it changes
+    #[arg(long)]
+    pub commit_lock_file: bool,
+    /// Fail if the flake's lock file would have to change
+    #[arg(long)]
+    pub no_update_lock_file: bool,
+    /// Leave the flake's lock file as it is on disk
+    #[arg(long)]
+    pub no_write_lock_file: bool,
+    /// Look up no flakes in registries
+    #[arg(long)]
+    pub no_registries: bool,
+    /// Take nothing that was downloaded earlier for up to date
+    #[arg(long)]
+    pub refresh: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Update {
+    /// The container
+    pub name: ContainerName,
+    #[command(flatten)]
+    pub system: SystemArguments,
+    #[command(flatten)]
+    pub nix: NixArguments,
+}
+
+#[derive(Debug, Args)]
+pub struct PullConfig {
+    /// The container
+    pub name: ContainerName,
+    /// Build it then, and activate it in the container
+    #[arg(long)]
+    pub switch: bool,
+    #[command(flatten)]
+    pub nix: NixArguments,
+}
+
+fn flake(text: &str) -> Result<FlakeRef, String> {
+    text.parse().map_err(expected)
+}

@@ -1,0 +1,124 @@
+//! Which system of which flake.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A flake of which a container's system is built: `REFERENCE[#NAME]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FlakeRef {
+    reference: String,
+    /// Which of its `nixosConfigurations`.
+    name: String,
+}
+
+/// That of nixpkgs' tool.
+const DEFAULT_NAME: &str = "container";
+
+impl FlakeRef {
+    /// The same wherever it is read from: a path that begins where the user is
+    /// becomes one that begins at `/`.
+    pub fn absolute(self) -> std::io::Result<Self> {
+        let (scheme, rest) = match self.reference.split_once(':') {
+            Some((scheme @ ("path" | "git+file"), rest)) => (format!("{scheme}:"), rest),
+            _ => (String::new(), self.reference.as_str()),
+        };
+        // Anything else without a scheme is a name in a registry.
+        let relative = match scheme.as_str() {
+            "" => rest.starts_with('.'),
+            _ => !rest.starts_with('/'),
+        };
+        if !relative {
+            return Ok(self);
+        }
+        let (path, query) = match rest.split_once('?') {
+            Some((path, query)) => (path, format!("?{query}")),
+            None => (rest, String::new()),
+        };
+        // Nix leaves `..` in place, and so would it in a lock file.
+        let path = std::fs::canonicalize(path).or_else(|_| std::path::absolute(path))?;
+        Ok(Self {
+            reference: format!("{scheme}{}{query}", path.display()),
+            name: self.name,
+        })
+    }
+
+    /// Where it is, as Nix has it (`man 1 nix3-flake`).
+    pub fn reference(&self) -> &str {
+        &self.reference
+    }
+
+    /// What `nix build` builds: the system's toplevel.
+    pub fn toplevel(&self) -> String {
+        format!(
+            "{}#nixosConfigurations.\"{}\".config.system.build.toplevel",
+            self.reference, self.name
+        )
+    }
+}
+
+impl FromStr for FlakeRef {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (reference, name) = text.split_once('#').unwrap_or((text, ""));
+        // Nix would take the one for an option, the others for the end of a name.
+        let strange = |c: char| c == '"' || c == '\\' || c.is_control();
+        if text.starts_with('-') || text.contains(strange) {
+            return Err("a flake, as ./mine, github:me/mine or ./mine#name");
+        }
+        let or =
+            |text: &str, default: &str| if text.is_empty() { default } else { text }.to_owned();
+        Ok(Self {
+            reference: or(reference, "."),
+            name: or(name, DEFAULT_NAME),
+        })
+    }
+}
+
+impl fmt::Display for FlakeRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reference)?;
+        if self.name != DEFAULT_NAME {
+            write!(f, "#{}", self.name)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flake(text: &str) -> FlakeRef {
+        text.parse().expect("valid")
+    }
+
+    #[test]
+    fn a_flake_without_a_name_means_its_container() {
+        let toplevel = "#nixosConfigurations.\"container\".config.system.build.toplevel";
+        assert_eq!(flake("/f").toplevel(), format!("/f{toplevel}"));
+        assert_eq!(flake("/f#").toplevel(), format!("/f{toplevel}"));
+        assert_eq!(flake("#").toplevel(), format!(".{toplevel}"));
+        assert!(flake("/f#a.b").toplevel().contains(".\"a.b\"."));
+        assert_eq!(flake("/f#container").to_string(), "/f");
+        assert_eq!(flake("/f#web").to_string(), "/f#web");
+        for bad in ["/f#a\"b", "--impure", "/f\n"] {
+            assert!(bad.parse::<FlakeRef>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn paths_begin_at_the_root_and_nothing_else_changes() {
+        let here = std::env::current_dir().expect("a directory");
+        let here = here.display();
+        let absolute = |text: &str| flake(text).absolute().expect("absolute").to_string();
+        assert_eq!(absolute("."), format!("{here}"));
+        assert_eq!(absolute("./src?dir=x#web"), format!("{here}/src?dir=x#web"));
+        assert_eq!(absolute("path:./src"), format!("path:{here}/src"));
+        assert_eq!(absolute("path:src"), format!("path:{here}/src"));
+        assert_eq!(absolute("./none"), format!("{here}/none"));
+        for same in ["/f", "nixpkgs", "nixpkgs/main", "github:a/b#c", "path:/f"] {
+            assert_eq!(absolute(same), same);
+        }
+    }
+}

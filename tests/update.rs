@@ -1,0 +1,472 @@
+//! Commands that change a container's system: update, rollback, generations,
+//! pull-config.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Host, flake, mini_nixpkgs, minimal_system, nix_of_the_tree};
+
+/// A container that tells a word in `/etc/told`, not started and without NAT.
+fn create(host: &Host, name: &str, arguments: &[&str]) {
+    host.run(&[&["create", name], arguments].concat());
+    host.shell(&format!(
+        "sed -i /^NAT=/d \"$NIXOS_CONTAINER_CONF_DIR/{name}.conf\""
+    ));
+}
+
+/// Options that have the container tell this word.
+fn telling(word: &str) -> String {
+    format!("environment.etc.told.text = \"{word}\";")
+}
+
+fn told(host: &Host, name: &str) -> String {
+    host.run(&["run", name, "--", "cat", "/etc/told"])
+}
+
+/// A file of the container, by its path inside.
+fn file(host: &Host, name: &str, path: &str) -> String {
+    let root = host.place("STATE_DIR").join(name);
+    host.shell(&format!("cat '{}{path}'", root.display()))
+}
+
+const CONFIGURATION: &str = "/etc/nixos/configuration.nix";
+
+fn conf(host: &Host, name: &str) -> String {
+    host.shell(&format!("cat $NIXOS_CONTAINER_CONF_DIR/{name}.conf"))
+}
+
+/// All that an update could change, but for what runs.
+fn state(host: &Host, name: &str) -> String {
+    host.shell(&format!(
+        "cd $NIXOS_CONTAINER_CONF_DIR; ls -A; cat {name}.conf
+         cd $NIXOS_CONTAINER_PROFILE_DIR/{name}; find . -type l -printf '%p %l\\n' | sort
+         cd $NIXOS_CONTAINER_STATE_DIR/{name}/etc/nixos; ls -A; cat configuration.nix"
+    ))
+}
+
+#[test]
+fn an_update_builds_and_activates_what_the_configuration_says() {
+    let host = Host::new();
+    create(&host, "foo", &["--config", &telling("one")]);
+    host.run(&["start", "foo"]);
+    assert_eq!(told(&host, "foo"), "one");
+
+    // As the manual has it: the file is edited on the host.
+    let root = host.place("STATE_DIR").join("foo");
+    let edit = format!("sed -i s/one/two/ '{}{CONFIGURATION}'", root.display());
+    host.shell(&edit);
+    host.run(&["update", "foo"]);
+    assert_eq!(told(&host, "foo"), "two");
+
+    // Given on the command line, it overwrites the file.
+    host.run(&["update", "foo", "--config", &telling("three")]);
+    assert_eq!(told(&host, "foo"), "three");
+    let text = file(&host, "foo", CONFIGURATION);
+    assert!(text.contains(&telling("three")), "{text}");
+    assert!(text.contains("networking.hostName = mkDefault \"foo\";"));
+
+    // The same again is no other generation, and is activated all the same.
+    host.run(&["run", "foo", "--", "rm", "/etc/told"]);
+    host.run(&["update", "foo"]);
+    assert_eq!(told(&host, "foo"), "three");
+    let generations = host.run(&["generations", "foo"]);
+    let lines: Vec<_> = generations.lines().collect();
+    assert_eq!(lines.len(), 3, "{generations}");
+    for (line, number) in lines.iter().zip(1..) {
+        let words: Vec<_> = line.split_whitespace().collect();
+        assert_eq!(words[0], number.to_string(), "{generations}");
+        assert_eq!(words[1].len(), "2026-11-22".len(), "{generations}");
+        assert_eq!(words[2].len(), "00:54:50".len(), "{generations}");
+        assert_eq!(words.get(3), (number == 3).then_some(&"(current)"));
+    }
+
+    host.run(&["rollback", "foo"]);
+    assert_eq!(told(&host, "foo"), "two");
+    host.run(&["rollback", "foo"]);
+    assert_eq!(told(&host, "foo"), "one");
+    let stderr = host.fail(1, &["rollback", "foo"]);
+    assert_eq!(
+        stderr,
+        "error: container 'foo' has no earlier system to go back to\n"
+    );
+    // What comes next has a number of its own.
+    host.run(&["update", "foo", "--config", &telling("four")]);
+    let generations = host.run(&["generations", "foo"]);
+    assert!(generations.contains("\n   4   "), "{generations}");
+
+    // One that does not run boots into it.
+    host.run(&["stop", "foo"]);
+    host.run(&["update", "foo", "--config", &telling("five")]);
+    host.run(&["start", "foo"]);
+    assert_eq!(told(&host, "foo"), "five");
+}
+
+#[test]
+fn an_update_that_cannot_be_built_changes_nothing() {
+    let host = Host::new();
+    create(&host, "foo", &["--config", &telling("one")]);
+    host.run(&["start", "foo"]);
+    let before = state(&host, "foo");
+    let fails = "environment.etc.x.source = derivation { name = \"fails\"; \
+                 system = builtins.currentSystem; builder = \"/no\"; };";
+    let missing = "/run/throwaway/missing.nix";
+    host.shell("echo '{ nothing = 1; }' >/run/throwaway/unknown.nix");
+    for (arguments, why) in [
+        (
+            &["--config", "nonsense"][..],
+            "error: Nix could not build the system, and says why above\n",
+        ),
+        (
+            &["--config", fails],
+            "error: Nix could not build the system, and says why above\n",
+        ),
+        (
+            &["--config-file", "/run/throwaway/unknown.nix"],
+            "error: Nix could not build the system, and says why above\n",
+        ),
+        (
+            &["--config-file", missing],
+            "error: the configuration file /run/throwaway/missing.nix does not exist\n",
+        ),
+        (
+            &["--flake", "/run/throwaway/no-flake"],
+            "error: Nix could not build the system, and says why above\n",
+        ),
+        (
+            &["--nixos-path", "/run/throwaway/no-nixos"],
+            "error: Nix could not build the system, and says why above\n",
+        ),
+        (
+            &["--refresh"],
+            "error: --refresh is for flakes, and this system is built from a configuration; \
+             leave it out\n",
+        ),
+    ] {
+        let stderr = host.fail(1, &[&["update", "foo"], arguments].concat());
+        assert!(stderr.ends_with(why), "{arguments:?}: {stderr}");
+        assert_eq!(state(&host, "foo"), before, "{arguments:?}");
+    }
+    assert_eq!(told(&host, "foo"), "one");
+    let stderr = host.fail(1, &["update", "bar"]);
+    assert!(stderr.contains("container 'bar' does not exist"));
+}
+
+#[test]
+fn a_unit_that_fails_is_reported_and_the_exit_code_says_so() {
+    let host = Host::new();
+    create(&host, "foo", &["--config", &telling("one")]);
+    host.run(&["start", "foo"]);
+    let bad = "systemd.services.bad = { wantedBy = [ \"multi-user.target\" ]; \
+               serviceConfig = { Type = \"oneshot\"; ExecStart = \"/usr/bin/false\"; }; };";
+    let output = host.try_run(&["update", "foo", "--config", bad]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    // NixOS' own code for that.
+    assert_eq!(output.status.code(), Some(4), "{stderr}");
+    assert!(
+        stderr.contains("warning: the following units failed: bad.service"),
+        "{stderr}"
+    );
+    let why = "error: container 'foo' has its new system, but could not activate all of it; \
+               `nixos-container run foo -- systemctl --failed` shows units that failed, \
+               `nixos-container rollback foo` goes back\n";
+    assert!(stderr.ends_with(why), "{stderr}");
+    host.run(&["rollback", "foo"]);
+    assert_eq!(told(&host, "foo"), "one");
+}
+
+#[test]
+fn what_an_update_is_made_from_is_recorded() {
+    let host = Host::new();
+    host.shell(&format!(
+        "cat >/run/throwaway/one.nix <<'END'\n{{ {} }}\nEND",
+        telling("file")
+    ));
+    flake(
+        &host,
+        "/run/throwaway/flake",
+        "container",
+        &telling("flake"),
+    );
+    let recorded = |host: &Host| {
+        let conf = conf(host, "foo");
+        let lines = conf
+            .lines()
+            .filter(|line| line.starts_with("CONFIG_FILE=") || line.starts_with("FLAKE="));
+        lines.collect::<Vec<_>>().join(" ")
+    };
+    create(&host, "foo", &["--config-file", "/run/throwaway/one.nix"]);
+    host.shell("echo '# mine' >>$NIXOS_CONTAINER_CONF_DIR/foo.conf");
+    assert_eq!(recorded(&host), "CONFIG_FILE=/run/throwaway/one.nix");
+    host.run(&["update", "foo", "--flake", "/run/throwaway/flake"]);
+    assert_eq!(recorded(&host), "FLAKE=/run/throwaway/flake");
+    host.run(&["update", "foo", "--config", &telling("text")]);
+    assert_eq!(recorded(&host), "");
+    host.run(&["update", "foo", "--config-file", "/run/throwaway/one.nix"]);
+    assert_eq!(recorded(&host), "CONFIG_FILE=/run/throwaway/one.nix");
+    assert!(conf(&host, "foo").contains("\n# mine\n"));
+    host.run(&["start", "foo"]);
+    assert_eq!(told(&host, "foo"), "file");
+}
+
+/// A flake's story, with the Nix that the host has and with that of Debian 13.
+fn follows_its_flake(host: &Host, path: Option<&str>) {
+    let run = |arguments: &[&str]| {
+        let mut command = host.nixos_container(arguments);
+        if let Some(path) = path {
+            // Where the command is found is not where it looks.
+            command = host.command("env");
+            command.arg(format!("PATH={path}"));
+            command.arg(env!("CARGO_BIN_EXE_nixos-container"));
+            command.args(arguments);
+        }
+        command.current_dir("/");
+        common::succeed(&mut command)
+    };
+    flake(host, "/run/throwaway/flake", "container", &telling("one"));
+    flake(host, "/run/throwaway/other", "web", &telling("web"));
+    run(&["create", "foo", "--flake", "/run/throwaway/flake"]);
+    host.shell("sed -i /^NAT=/d $NIXOS_CONTAINER_CONF_DIR/foo.conf");
+    host.run(&["start", "foo"]);
+    assert_eq!(told(host, "foo"), "one");
+
+    flake(host, "/run/throwaway/flake", "container", &telling("two"));
+    run(&["update", "foo"]);
+    assert_eq!(told(host, "foo"), "two");
+
+    run(&["update", "foo", "--flake", "path:/run/throwaway/other#web"]);
+    assert_eq!(told(host, "foo"), "web");
+    run(&["update", "foo"]);
+    assert_eq!(told(host, "foo"), "web");
+
+    // Words for Nix, all at once.
+    run(&[
+        "update",
+        "foo",
+        "--impure",
+        "--refresh",
+        "--no-registries",
+        "--no-write-lock-file",
+        "--recreate-lock-file",
+        "--no-allow-dirty",
+        "--show-trace",
+        "--log-format",
+        "raw",
+        "--option",
+        "cores",
+        "1",
+        "--option",
+        "max-jobs",
+        "1",
+        "--update-input",
+        "nixpkgs",
+        "--override-input",
+        "nixpkgs",
+        &format!("path:{}", mini_nixpkgs().display()),
+    ]);
+    host.run(&["destroy", "foo"]);
+}
+
+#[test]
+fn a_container_follows_its_flake() {
+    follows_its_flake(&Host::new(), None);
+}
+
+#[test]
+fn a_container_follows_its_flake_with_the_nix_of_debian_13() {
+    let host = Host::new();
+    let path = nix_of_the_tree(&host);
+    follows_its_flake(&host, Some(&path));
+}
+
+#[test]
+fn pull_config_brings_what_is_on_the_host_today() {
+    let host = Host::new();
+    let write = |word: &str| {
+        host.shell(&format!(
+            "cat >/run/throwaway/web.nix <<'END'\n{{ {} }} # {word}\nEND",
+            telling(word)
+        ));
+    };
+    write("one");
+    create(&host, "foo", &["--config-file", "/run/throwaway/web.nix"]);
+    host.run(&["start", "foo"]);
+    let first = file(&host, "foo", CONFIGURATION);
+
+    write("two");
+    let output = host.try_run(&["pull-config", "foo"]);
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "the configuration that was there is kept as /etc/nixos/configuration.nix.~1~\n"
+    );
+    assert_eq!(told(&host, "foo"), "one");
+    // Whole, for a container that does not see the host's files.
+    let pulled = file(&host, "foo", CONFIGURATION);
+    assert!(pulled.contains(&telling("two")), "{pulled}");
+    assert!(!pulled.contains("/run/throwaway"), "{pulled}");
+    let kept = file(&host, "foo", "/etc/nixos/configuration.nix.~1~");
+    assert_eq!(kept, first);
+    let output = host.try_run(&["pull-config", "foo"]);
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "the configuration is up to date\n"
+    );
+    host.run(&["update", "foo"]);
+    assert_eq!(told(&host, "foo"), "two");
+
+    write("three");
+    host.run(&["pull-config", "foo", "--switch"]);
+    assert_eq!(told(&host, "foo"), "three");
+    assert!(file(&host, "foo", CONFIGURATION).contains(&telling("three")));
+    assert!(file(&host, "foo", "/etc/nixos/configuration.nix.~2~").contains(&telling("two")));
+
+    // What cannot be built is not pulled either, if it was to be activated.
+    let before = state(&host, "foo");
+    host.shell("echo nonsense >/run/throwaway/web.nix");
+    host.fail(1, &["pull-config", "foo", "--switch"]);
+    assert_eq!(state(&host, "foo"), before);
+}
+
+#[test]
+fn pull_config_brings_a_flake_or_says_that_there_is_nothing() {
+    let host = Host::new();
+    flake(&host, "/run/throwaway/flake", "container", &telling("one"));
+    create(&host, "foo", &["--flake", "/run/throwaway/flake"]);
+    host.run(&["start", "foo"]);
+    host.run(&["run", "foo", "--", "touch", "/etc/nixos/mine"]);
+    flake(&host, "/run/throwaway/flake", "container", &telling("two"));
+    let output = host.try_run(&["pull-config", "foo", "--switch"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    assert!(
+        stderr.contains("the configuration that was there is kept as /etc/nixos.~1~\n"),
+        "{stderr}"
+    );
+    assert_eq!(told(&host, "foo"), "two");
+    assert!(file(&host, "foo", "/etc/nixos/flake.nix").contains("two"));
+    let kept = host.run(&["run", "foo", "--", "ls", "/etc/nixos.~1~"]);
+    assert_eq!(kept, "mine\n");
+
+    create(&host, "bar", &["--config", &telling("one")]);
+    assert_eq!(
+        host.fail(1, &["pull-config", "bar"]),
+        "error: container 'bar' was created from no file or flake of the host, so there is \
+         nothing to pull; give one with `nixos-container update bar --config-file PATH`\n"
+    );
+}
+
+#[test]
+fn a_system_that_the_host_sets_is_the_hosts_to_change() {
+    let host = Host::new();
+    let told_one = common::system(&format!("{{ {} }}", telling("one")));
+    let told_two = common::system(&format!("{{ {} }}", telling("two")));
+    let declare = |system: &str| {
+        host.shell(&format!(
+            "mkdir -p $NIXOS_CONTAINER_CONF_DIR
+             echo SYSTEM_PATH={system} >$NIXOS_CONTAINER_CONF_DIR/foo.conf"
+        ));
+    };
+    declare(&told_one);
+    host.run(&["start", "foo"]);
+    let conf = host.place("CONF_DIR").join("foo.conf");
+    for command in [&["update", "foo"][..], &["rollback", "foo"]] {
+        assert_eq!(
+            host.fail(1, command),
+            format!(
+                "error: the system of container 'foo' is {told_one}, set by SYSTEM_PATH in {}; \
+                 change or remove that line\n",
+                conf.display()
+            )
+        );
+    }
+    // What nixos-rebuild on the host has brought.
+    declare(&told_two);
+    host.run(&["pull-config", "foo"]);
+    assert_eq!(told(&host, "foo"), "one");
+    host.run(&["pull-config", "foo", "--switch"]);
+    assert_eq!(told(&host, "foo"), "two");
+    // Nor may it be changed where the file cannot.
+    host.shell(&format!("mount --bind -o ro {0} {0}", conf.display()));
+    assert_eq!(
+        host.fail(1, &["update", "foo", "--config", ""]),
+        format!(
+            "error: container 'foo' stays as it is: {} is read-only; if the container is declared \
+             in the host's configuration, change it there and run `nixos-rebuild switch`\n",
+            conf.display()
+        )
+    );
+}
+
+#[test]
+fn without_a_configuration_an_update_asks_for_one() {
+    let host = Host::new();
+    create(&host, "foo", &["--system-path", minimal_system()]);
+    assert_eq!(
+        host.fail(1, &["update", "foo"]),
+        "error: container 'foo' has no /etc/nixos/configuration.nix to build its system from; \
+         give one with --config, --config-file or --flake\n"
+    );
+    host.run(&["update", "foo", "--config", &telling("one")]);
+    host.run(&["start", "foo"]);
+    assert_eq!(told(&host, "foo"), "one");
+}
+
+#[test]
+fn an_update_that_is_killed_leaves_the_old_system_or_the_new_one() {
+    let host = Host::new();
+    create(&host, "foo", &["--config", &telling("0")]);
+    let mut words: Vec<String> = vec![telling("0")];
+    // Built once, a system takes a third of a second to be found again.
+    for moment in 0..12 {
+        let word = telling(&moment.to_string());
+        let mut update = host.nixos_container(&["update", "foo", "--config", &word]);
+        let mut update = update
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("it runs");
+        std::thread::sleep(Duration::from_millis(100 * moment));
+        update.kill().expect("killed");
+        update.wait().expect("waited for");
+        words.push(word);
+        // Whole, and the system never newer than the file.
+        let text = file(&host, "foo", CONFIGURATION);
+        let in_file = words.iter().rposition(|word| text.contains(word.as_str()));
+        let system = host.shell("cat $NIXOS_CONTAINER_PROFILE_DIR/foo/system/etc/told");
+        let in_profile = words
+            .iter()
+            .rposition(|word| *word == telling(&system))
+            .expect("one of them");
+        assert!(
+            in_file.is_some_and(|in_file| in_file >= in_profile),
+            "{text}"
+        );
+    }
+    host.run(&["update", "foo", "--config", &telling("last")]);
+    host.run(&["start", "foo"]);
+    assert_eq!(told(&host, "foo"), "last");
+    let left = host.shell("ls -A $NIXOS_CONTAINER_CONF_DIR");
+    assert_eq!(left, "foo.conf\n");
+    let left = host.run(&["run", "foo", "--", "ls", "-A", "/etc/nixos"]);
+    assert_eq!(left, "configuration.nix\n");
+}
+
+#[test]
+fn what_a_container_plants_leads_no_update_out_of_it() {
+    let host = Host::new();
+    create(&host, "foo", &["--config", &telling("one")]);
+    host.run(&["start", "foo"]);
+    // The same path outside and inside.
+    host.shell(
+        "mkdir /run/throwaway/outside; echo secret >/run/throwaway/outside/configuration.nix
+         mkdir -p $NIXOS_CONTAINER_STATE_DIR/foo/run/throwaway/outside",
+    );
+    let outside = || host.shell("cd /run/throwaway/outside; find . | sort; cat configuration.nix");
+    let before = outside();
+    let plant = "cd /nix/var/nix/profiles; ln -s /run/throwaway/outside/lock system.lock
+                 ln -sfn /run/throwaway/outside system
+                 rm -r /etc/nixos; ln -s /run/throwaway/outside /etc/nixos";
+    host.run(&["run", "foo", "--", "sh", "-euc", plant]);
+    host.run(&["update", "foo", "--config", &telling("two")]);
+    assert_eq!(told(&host, "foo"), "two");
+    assert_eq!(outside(), before);
+}
