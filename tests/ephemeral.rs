@@ -3,7 +3,10 @@
 
 mod common;
 
-use common::{Host, minimal_system};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::{Host, PATIENCE, minimal_system};
 
 /// A container that is destroyed when it stops, and what there was without it.
 fn ephemeral(host: &Host, system: &str) -> Vec<String> {
@@ -33,9 +36,16 @@ fn an_ephemeral_container_starts_empty_and_leaves_nothing() {
     let data = "/var/lib/data";
     host.run(&["run", "foo", "--", "touch", data]);
     // A new root, and the same container.
+    let gone = || host.try_run(&["run", "foo", "--", "test", "!", "-e", data]);
     host.run(&["restart", "foo"]);
-    let found = host.try_run(&["run", "foo", "--", "test", "-e", data]);
-    assert_eq!(found.status.code(), Some(1));
+    assert!(gone().status.success());
+    host.run(&["run", "foo", "--", "touch", data]);
+    host.try_run(&["run", "foo", "--", "systemctl", "reboot"]);
+    let start = Instant::now();
+    while !gone().status.success() {
+        assert!(start.elapsed() < PATIENCE, "it did not come back");
+        thread::sleep(Duration::from_millis(20));
+    }
     host.run(&["stop", "foo"]);
     assert_eq!(host.run(&["list"]), "");
     host.await_inventory(&before);
@@ -81,6 +91,8 @@ fn a_supervisor_killed_while_it_destroys_is_finished_by_the_next_command() {
     let host = Host::new();
     for delay in ["0", "0.05", "0.1", "0.15", "0.2"] {
         let before = ephemeral(&host, minimal_system());
+        // There is more to take back of one with users of its own.
+        host.shell(&format!("echo PRIVATE_USERS=pick >>{}", conf(&host)));
         host.run(&["start", "foo"]);
         let listed = host.shell(&format!(
             "nixos-container() {{ {} \"$@\"; }}
