@@ -138,6 +138,23 @@ Read-only file system
     }
 }
 
+/// Options that systemd-nspawn has not.
+#[test]
+fn a_bind_can_be_restricted_with_all_that_is_mounted_below() {
+    let host = Host::new();
+    host.shell(
+        "mkdir -p /run/throwaway/data/below; mount -t tmpfs tmpfs /run/throwaway/data/below
+         cd /run/throwaway/data/below; printf '#!/init\n' >program; chmod +x program",
+    );
+    let flags = "--bind=/run/throwaway/data:/t/data:nosuid,nodev,noexec,ro";
+    let script = format!("{MOUNTS} mounts /t; /t/data/below/program 2>&1 | sed 's/.*: //'");
+    assert_eq!(
+        shown(&host, "true", flags, &script),
+        "/t/data tmpfs /throwaway/data ro,nosuid,nodev,noexec\n\
+         /t/data/below tmpfs / ro,nosuid,nodev,noexec rw\nPermission denied\n"
+    );
+}
+
 /// Defines `look`, which prints for each directory what there is and whether
 /// it can be changed. /var/lib is made at each start as by nixpkgs' unit,
 /// /var/log by systemd-nspawn.

@@ -7,8 +7,9 @@ use runtime::{Attributes, Origin};
 use super::values::Parsed;
 
 mod fields;
+mod tmpfs;
 
-use fields::{absolute, below_root, field, fields, words};
+use fields::{absolute, below_root, field, fields, restrict, words};
 
 /// A mount that the configuration asks for.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,9 +71,6 @@ const TMPFS: &str =
 const OVERLAY: &str = "LOWER[:LOWER…]:UPPER:TARGET or LOWER:TARGET with absolute paths of at \
                        most 12 lower directories, as +/srv::/srv";
 const INACCESSIBLE: &str = "an absolute path below the root directory, as /etc/ssh";
-const TMPFS_OPTIONS: &str = "options of size=, nr_blocks=, nr_inodes=, mode=, uid=, gid=, huge=, \
-                             mpol=, noswap, inode32, inode64, ro, nosuid, nodev, noexec behind \
-                             its first colon";
 
 impl CustomMount {
     /// `--bind=SOURCE[:TARGET[:OPTIONS]]`, or `--bind-ro=`.
@@ -109,29 +107,11 @@ impl CustomMount {
         })
     }
 
-    /// `--tmpfs=PATH[:OPTIONS]`. Device nodes have no effect there, and without
-    /// options only root may write.
+    /// `--tmpfs=PATH[:OPTIONS]`
     pub fn tmpfs(text: &str) -> Parsed<Self> {
         let (target, rest) = field(text).ok_or(TMPFS)?;
-        let mut attributes = Attributes::NONE;
-        attributes.no_devices = true;
-        let mut options = Vec::new();
-        for word in words(rest) {
-            match word.split_once('=') {
-                _ if restrict(&mut attributes, word) => {}
-                Some((key, value)) if TMPFS_KEYS.contains(&key) && !value.is_empty() => {
-                    options.push((key.to_owned(), value.to_owned()));
-                }
-                None if TMPFS_SWITCHES.contains(&word) => {
-                    options.push((word.to_owned(), String::new()));
-                }
-                _ => return Err(TMPFS_OPTIONS),
-            }
-        }
-        if rest.is_none_or(str::is_empty) {
-            options.push(("mode".to_owned(), "0755".to_owned()));
-        }
         let target = absolute(&target).and_then(below_root).ok_or(TMPFS)?;
+        let (attributes, options) = tmpfs::options(rest)?;
         Ok(Self {
             flag: format!("--tmpfs={text}"),
             target,
@@ -192,19 +172,6 @@ impl CustomMount {
 /// parameter of a file system (`man 2 fsconfig`), however they are called.
 const MOST_LOWER_LAYERS: usize = 12;
 
-/// Parameters of `man 5 tmpfs`.
-const TMPFS_KEYS: [&str; 8] = [
-    "size",
-    "nr_blocks",
-    "nr_inodes",
-    "mode",
-    "uid",
-    "gid",
-    "huge",
-    "mpol",
-];
-const TMPFS_SWITCHES: [&str; 3] = ["noswap", "inode32", "inode64"];
-
 /// Several of [`CustomMount::tmpfs`], separated by blanks.
 pub fn tmpfs_list(text: &str) -> Parsed<Vec<CustomMount>> {
     text.split_whitespace().map(CustomMount::tmpfs).collect()
@@ -223,18 +190,6 @@ impl Source {
         };
         Some(Self::At(origin, absolute(path)?))
     }
-}
-
-/// Whether the word restricts a mount.
-fn restrict(attributes: &mut Attributes, word: &str) -> bool {
-    match word {
-        "ro" => attributes.read_only = true,
-        "nosuid" => attributes.no_suid = true,
-        "nodev" => attributes.no_devices = true,
-        "noexec" => attributes.no_exec = true,
-        _ => return false,
-    }
-    true
 }
 
 #[cfg(test)]
@@ -291,27 +246,10 @@ mod tests {
 
     #[test]
     fn a_tmpfs_is_a_path_and_options() {
-        let options = |text| match CustomMount::tmpfs(text).expect("valid").content {
-            CustomContent::Tmpfs {
-                attributes,
-                options,
-            } => (attributes, options),
-            other => panic!("{other:?}"),
-        };
-        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-        let no_devices = Attributes {
-            no_devices: true,
-            ..Attributes::NONE
-        };
-        for text in ["/x", "/x:"] {
-            assert_eq!(options(text), (no_devices, vec![pair("mode", "0755")]));
+        for text in ["/x", "/x:", "//x/:size=1m"] {
+            let mount = CustomMount::tmpfs(text).expect(text);
+            assert_eq!(mount.target, Path::new("/x"), "{text}");
         }
-        let read_only = Attributes {
-            read_only: true,
-            ..no_devices
-        };
-        let size = vec![pair("size", "10%"), pair("noswap", "")];
-        assert_eq!(options("/x:size=10%,ro,noswap"), (read_only, size));
         assert_eq!(tmpfs_list(" /a /b:size=1m\n").map(|all| all.len()), Ok(2));
     }
 

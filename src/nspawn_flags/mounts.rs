@@ -75,9 +75,10 @@ mod tests {
         let inaccessible = "an absolute path below the root directory, as /etc/ssh";
         let volatile = "yes, no, state or overlay";
         let many = "/x:".repeat(14) + "/y";
-        let tmpfs_options = "options of size=, nr_blocks=, nr_inodes=, mode=, uid=, gid=, huge=, \
-                             mpol=, noswap, inode32, inode64, ro, nosuid, nodev, noexec behind \
-                             its first colon";
+        let tmpfs_options = "options of size=SIZE, nr_blocks=NUMBER, nr_inodes=NUMBER, \
+                             mode=OCTAL, uid=NUMBER, gid=NUMBER, huge=never, always, within_size \
+                             or advise, noswap, inode32, inode64, ro, nosuid, nodev, noexec \
+                             behind its first colon, as size=100m,mode=0700";
         for (flag, value, expected) in [
             ("--bind", "", bind),
             ("--bind", "data", bind),

@@ -3,6 +3,8 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use runtime::Attributes;
+
 /// What stands before the first colon, and the rest after it. A backslash takes
 /// its meaning from the character behind it; one at the end is a mistake.
 pub(super) fn field(text: &str) -> Option<(String, Option<&str>)> {
@@ -48,6 +50,18 @@ pub(super) fn absolute(text: &str) -> Option<PathBuf> {
 /// about.
 pub(super) fn below_root(path: PathBuf) -> Option<PathBuf> {
     (path != Path::new("/")).then_some(path)
+}
+
+/// Whether the word restricts a mount.
+pub(super) fn restrict(attributes: &mut Attributes, word: &str) -> bool {
+    match word {
+        "ro" => attributes.read_only = true,
+        "nosuid" => attributes.no_suid = true,
+        "nodev" => attributes.no_devices = true,
+        "noexec" => attributes.no_exec = true,
+        _ => return false,
+    }
+    true
 }
 
 #[cfg(test)]
