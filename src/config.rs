@@ -22,7 +22,7 @@ mod users;
 pub mod values;
 
 pub use devices::{AllowedDevice, WhichDevice};
-pub use process::{Execution, Resources, Security};
+pub use process::{Console, Execution, Resources, Security};
 
 use environment_file::{Assignment, SyntaxError};
 pub use mounts::{CustomContent, CustomMount, Source};

@@ -2,12 +2,14 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer};
 
+use crate::config::Console as Kind;
 use crate::paths::RunDir;
 
 /// What is kept of the console, in bytes; then the log starts over.
@@ -15,18 +17,19 @@ const LONGEST_LOG: u64 = 1 << 20;
 
 /// The supervisor's end of `/dev/console`.
 pub struct Console {
-    main: OwnedFd,
+    output: OwnedFd,
     /// Held open so that the console does not hang up whenever nobody inside
     /// happens to have it open.
-    _terminal: OwnedFd,
+    _input: OwnedFd,
     log: File,
     logged: u64,
     echo: bool,
+    ignored: bool,
 }
 
 impl AsFd for Console {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.main.as_fd()
+        self.output.as_fd()
     }
 }
 
@@ -37,18 +40,30 @@ impl Console {
         File::create(&path).with_context(|| format!("cannot make {}", path.display()))
     }
 
-    /// The console whose other end is `main`; copied to standard output too if
-    /// `echo`.
-    pub fn new(main: OwnedFd, log: File, echo: bool) -> Result<Self> {
-        rustix::io::ioctl_fionbio(&main, true).context("cannot set up the console")?;
-        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-        let terminal = ioctl_tiocgptpeer(&main, flags).context("cannot set up the console")?;
+    /// The console whose output comes from here; copied to standard output too
+    /// if `echo`.
+    pub fn new(kind: Kind, output: OwnedFd, log: File, echo: bool) -> Result<Self> {
+        let cannot = "cannot set up the console";
+        rustix::io::ioctl_fionbio(&output, true).context(cannot)?;
+        let input = match kind {
+            Kind::Logged | Kind::Ignored => {
+                let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+                ioctl_tiocgptpeer(&output, flags)
+            }
+            // A pipe's other end is had by opening it again (man 7 pipe).
+            Kind::Pipe => rustix::fs::open(
+                format!("/proc/self/fd/{}", output.as_raw_fd()),
+                OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC,
+                Mode::empty(),
+            ),
+        };
         Ok(Self {
-            main,
-            _terminal: terminal,
+            output,
+            _input: input.context(cannot)?,
             log,
             logged: 0,
             echo,
+            ignored: kind == Kind::Ignored,
         })
     }
 
@@ -56,7 +71,10 @@ impl Console {
     /// logged is lost: a full disk of the host must not stop the container.
     pub fn copy(&mut self) -> usize {
         let mut buffer = [0; 4096];
-        let length = rustix::io::read(&self.main, &mut buffer).unwrap_or(0);
+        let length = rustix::io::read(&self.output, &mut buffer).unwrap_or(0);
+        if self.ignored {
+            return length;
+        }
         let bytes = &buffer[..length];
         if self.logged > LONGEST_LOG {
             let _ = self.log.set_len(0);

@@ -8,6 +8,7 @@ mod configuration;
 mod console_log;
 mod container;
 mod control;
+mod daemon;
 mod date;
 mod ephemeral;
 mod flake;
@@ -17,7 +18,6 @@ mod manager;
 mod mountinfo;
 mod name;
 mod network;
-
 mod nspawn_flags;
 mod paths;
 mod profile;

@@ -69,19 +69,12 @@ pub enum FlagError {
 
 /// systemd-nspawn's other flags that containers of NixOS are configured with.
 const UNSUPPORTED: &[&str] = &[
-    "--as-pid2",
     "--bind-user",
-    "--console",
-    "--kill-signal",
     "--link-journal",
     "--load-credential",
-    "--notify-ready",
     "--property",
     "--set-credential",
     "--timezone",
-    "--user",
-    "-a",
-    "-u",
 ];
 
 /// What a flag says.
@@ -256,7 +249,6 @@ mod tests {
                 "--bind-user=a",
                 "--bind-user is not supported yet; remove it to do without it",
             ),
-            ("-na", "-a is not supported yet; remove it to do without it"),
             (
                 "--network-bridges=br0",
                 "--network-bridges is not known; the flags are those of systemd-nspawn(1)",

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use runtime::rooted::Root;
-use runtime::{Directory, Id128, Init, Network, ResolvConf, RootTree};
+use runtime::{Directory, Id128, Init, Network, ResolvConf, RootTree, Streams};
 use rustix::fs::{AtFlags, FileType};
 use rustix::io::Errno;
 
-use crate::config::ContainerConfig;
+use crate::config::{Console, ContainerConfig};
 use crate::container::Container;
 use crate::name::ContainerName;
 use crate::network::{self, PrivateNetwork};
@@ -118,6 +118,12 @@ fn init(places: &Places, name: &ContainerName, config: &ContainerConfig) -> Resu
             .working_directory
             .clone()
             .unwrap_or_else(|| "/".into()),
+        user: config.execution.user.clone(),
+        streams: match config.execution.console {
+            Console::Logged | Console::Ignored => Streams::Terminal,
+            Console::Pipe => Streams::Pipe,
+        },
+        below_stub: config.execution.as_pid2,
     })
 }
 

@@ -16,7 +16,7 @@ use runtime::notify::NotifySocket;
 use runtime::process::{self, Exit, Process};
 use rustix::event::{PollFd, PollFlags, Timespec};
 
-use crate::config::ContainerConfig;
+use crate::config::{ContainerConfig, Execution};
 use crate::console_log::{self, Console};
 use crate::container::Container;
 use crate::control::{Connection, Event, Listener, Request, State};
@@ -170,22 +170,30 @@ fn live_as(
     let cgroup = container.cgroup()?;
     let (started, notices) = launch(&start, &cgroup)?;
     tell(notices, report, &mut log);
+    let notifies = config.execution.notify_ready.unwrap_or(true);
+    let state = if notifies { State::Starting } else { State::Up };
     let mut supervision = Supervision {
         init: &started.init,
-        console: Console::new(started.console, log, report.is_none())?,
+        console: Console::new(
+            config.execution.console,
+            started.console,
+            log,
+            report.is_none(),
+        )?,
         notify,
         listener,
         signals,
         clients,
         report,
-        state: State::Starting,
+        state,
+        execution: &config.execution,
         status: None,
         deadline: None,
         boot_timed_out: false,
         halt_pending: false,
     };
     let timeout_start = config.timeout_start.unwrap_or(DEFAULT_TIMEOUT_START);
-    supervision.set_deadline(Some(timeout_start));
+    supervision.set_deadline(notifies.then_some(timeout_start));
     supervision.announce();
     let exit = supervision.run();
     if exit.is_err() {
@@ -312,6 +320,7 @@ struct Supervision<'a> {
     clients: &'a mut Vec<Connection>,
     report: Option<&'a Connection>,
     state: State,
+    execution: &'a Execution,
     status: Option<String>,
     /// When init is killed.
     deadline: Option<Instant>,
@@ -399,7 +408,7 @@ impl Supervision<'_> {
     fn read_notification(&mut self) -> Result<()> {
         let notification = self
             .notify
-            .receive(self.init.pid)
+            .receive(|pid| self.is_init(pid))
             .context("cannot read what init reports")?;
         let Some(notification) = notification else {
             return Ok(());
@@ -413,6 +422,16 @@ impl Supervision<'_> {
         }
         self.announce();
         Ok(())
+    }
+
+    /// Whether a process speaks for the container: its process 1, or below a
+    /// stub its process 2.
+    fn is_init(&self, pid: i32) -> bool {
+        if self.execution.as_pid2 {
+            process::number_inside(pid) == Some(2)
+        } else {
+            pid == self.init.pid
+        }
     }
 
     fn read_signals(&mut self) -> Result<()> {
@@ -475,7 +494,8 @@ impl Supervision<'_> {
     /// Before init has taken over signals, the kernel would drop one without a
     /// word (`man 7 pid_namespaces`); then it is sent again later.
     fn halt(&mut self) {
-        let signal = process::halt_signal();
+        let signal = self.execution.kill_signal;
+        let signal = signal.unwrap_or_else(process::halt_signal);
         self.halt_pending = !takes(self.init.pid, signal);
         if !self.halt_pending {
             self.kill(signal);
@@ -545,10 +565,13 @@ struct Ready {
     clients: Vec<usize>,
 }
 
-/// Whether the process handles the signal, or blocks it to read it from a
-/// descriptor as systemd does (`SigCgt` and `SigBlk` of `man 5
+/// Whether the process handles the signal (as everybody does whom one cannot be
+/// kept from), or blocks it to read it from a descriptor as systemd does (`SigCgt` and `SigBlk` of `man 5
 /// proc_pid_status`).
 fn takes(pid: i32, signal: i32) -> bool {
+    if matches!(signal, libc::SIGKILL | libc::SIGSTOP) {
+        return true;
+    }
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     status
         .lines()

@@ -4,7 +4,9 @@
 
 mod common;
 
-use common::{Host, minimal_system};
+use std::time::{Duration, Instant};
+
+use common::{Host, PATIENCE, minimal_system};
 
 /// Flags, what init does under them, and what it prints.
 struct Case {
@@ -74,6 +76,47 @@ const CASES: &[Case] = &[
                   the log can be read\n\
                   nothing was written\n",
     },
+    Case {
+        flags: "--as-pid2",
+        script: "echo $$
+                 echo a terminal of its own >/dev/tty
+                 mkfifo /ended; sh -c 'sh -c \"exec 3>/ended\" &'; cat /ended
+                 while grep -sq ^State:.Z /proc/[0-9]*/status; do sleep 0.01; done
+                 echo an orphan was reaped",
+        printed: "2\na terminal of its own\nan orphan was reaped\n",
+    },
+    Case {
+        flags: "--user=alice --ambient-capability=CAP_NET_RAW -E USER=u --chdir=/usr",
+        script: "grep -E '^(Uid|Gid|CapPrm|CapEff|CapBnd|CapAmb):' /proc/1/status
+                 echo $HOME $USER $LOGNAME
+                 pwd
+                 stat -L -c %u:%g /proc/self/fd/0",
+        printed: "Uid:\t1000\t1000\t1000\t1000\n\
+                  Gid:\t100\t100\t100\t100\n\
+                  CapPrm:\t0000000000002000\n\
+                  CapEff:\t0000000000002000\n\
+                  CapBnd:\t00000000fcecafff\n\
+                  CapAmb:\t0000000000002000\n\
+                  /home/alice u alice\n\
+                  /usr\n\
+                  1000:100\n",
+    },
+    Case {
+        flags: "-u 1000",
+        script: "id -u
+                 grep ^CapPrm: /proc/1/status
+                 echo $HOME
+                 pwd",
+        printed: "1000\nCapPrm:\t0000000000000000\n/home/alice\n/\n",
+    },
+    Case {
+        flags: "--console=pipe",
+        script: "[ -e /dev/console ] || echo no console
+                 [ -p /proc/self/fd/1 ] && echo a pipe
+                 echo to the other >&2
+                 cat",
+        printed: "no console\na pipe\nto the other\n",
+    },
 ];
 
 /// What init cannot do without flags.
@@ -94,10 +137,26 @@ const WITHOUT_FLAGS: Case = Case {
               nothing that could be written\n",
 };
 
+/// Makes a root directory of nothing but a user.
+const ROOT: &str = "
+    mkdir -p $root/usr/bin $root/etc
+    touch $root/etc/os-release
+    echo alice:x:1000:100::/home/alice:/bin/sh >$root/etc/passwd
+    printf '%s\\n' users:x:100: extra:x:7:alice >$root/etc/group";
+
+/// `man 1 getent`, as far as systemd-nspawn calls it.
+const GETENT: &str = "
+    case $1 in
+        passwd) grep -E \"^$2:|:x:$2:\" /etc/passwd ;;
+        initgroups) echo $2 100 7 ;;
+    esac";
+
 /// Runs a container whose init this is, to its end; what it printed.
 fn run_here(host: &Host, system: &str, flags: &str) -> String {
     host.shell(&format!(
-        "mkdir -p $NIXOS_CONTAINER_CONF_DIR $NIXOS_CONTAINER_STATE_DIR/foo/usr
+        "mkdir -p $NIXOS_CONTAINER_CONF_DIR $NIXOS_CONTAINER_STATE_DIR
+         root=$NIXOS_CONTAINER_STATE_DIR/foo
+         {ROOT}
          cat >$NIXOS_CONTAINER_CONF_DIR/foo.conf <<'END'
 SYSTEM_PATH={system}\nEXTRA_NSPAWN_FLAGS={flags}\nEND
          GIVEN=outside {} supervise foo </dev/null | tr -d '\\r'
@@ -109,8 +168,12 @@ SYSTEM_PATH={system}\nEXTRA_NSPAWN_FLAGS={flags}\nEND
 /// The same, run by systemd-nspawn.
 fn run_by_nspawn(host: &Host, system: &str, flags: &str) -> String {
     host.shell(&format!(
-        "root=$(mktemp -d)
-         mkdir $root/usr $root/etc; touch $root/etc/os-release
+        "root=$(mktemp -d)/root
+         {ROOT}
+         # It asks a program inside for users.
+         head -n 1 {system}/init >$root/usr/bin/getent
+         cat >>$root/usr/bin/getent <<'END'\n{GETENT}\nEND
+         chmod +x $root/usr/bin/getent
          GIVEN=outside SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 \
              systemd-nspawn --quiet --keep-unit --register=no -M peer -D $root --bind-ro=/nix/store \
              {flags} {system}/init </dev/null 2>&1 | tr -d '\\r'
@@ -186,6 +249,109 @@ fn devices_can_be_used_as_far_as_they_are_allowed() {
     assert_eq!(missing, nothing);
 }
 
+/// Waits for what a container's init prints.
+fn await_log(host: &Host, words: &str) {
+    let start = Instant::now();
+    loop {
+        let logs = host.try_run(&["logs", "foo"]);
+        if String::from_utf8_lossy(&logs.stdout).contains(words) {
+            return;
+        }
+        assert!(start.elapsed() < PATIENCE, "{words} is not in {logs:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A container that runs this program under these flags.
+fn start_program(host: &Host, flags: &str, script: &str) {
+    let system = host.system_with_init(script);
+    host.shell(&format!(
+        "mkdir -p $NIXOS_CONTAINER_CONF_DIR $NIXOS_CONTAINER_STATE_DIR
+         root=$NIXOS_CONTAINER_STATE_DIR/foo
+         rm -rf $root
+         {ROOT}
+         cat >$NIXOS_CONTAINER_CONF_DIR/foo.conf <<'END'
+SYSTEM_PATH={system}\nEXTRA_NSPAWN_FLAGS={flags}\nEND"
+    ));
+    host.run(&["start", "foo"]);
+}
+
+#[test]
+fn a_program_that_says_nothing_is_up_when_it_runs_and_stopped_by_its_signal() {
+    let host = Host::new();
+    start_program(
+        &host,
+        "--notify-ready=no --kill-signal=SIGUSR1 --console=pipe",
+        "trap 'echo stopped by USR1; exit' USR1
+         echo it runs
+         while true; do sleep 1 & wait; done",
+    );
+    assert_eq!(host.run(&["status", "foo"]), "up\n");
+    await_log(&host, "it runs");
+    host.run(&["stop", "foo"]);
+    let log = host.run(&["logs", "foo"]);
+    assert!(log.contains("stopped by USR1"), "{log}");
+}
+
+/// The systemd-nspawn of Debian 12 copies it all the same.
+#[test]
+fn nobody_looks_at_a_passive_console() {
+    let host = Host::new();
+    let system = host.system_with_init("tty && seq 100000");
+    assert_eq!(run_here(&host, &system, "--console=passive"), "");
+    assert_eq!(host.run(&["logs", "foo"]), "");
+}
+
+#[test]
+fn a_program_below_the_stub_says_that_it_is_ready_and_is_asked_to_end() {
+    let host = Host::new();
+    let program = "trap 'echo asked to end; exit' TERM
+         tree=$(readlink /proc/$$/exe); tree=${tree%/usr/bin/busybox}
+         libraries=$(echo $tree/usr/lib/*-linux-gnu)
+         notify() {
+             $tree/usr/bin/ld.so --library-path $libraries:$libraries/systemd \\
+                 $tree/usr/bin/systemd-notify \"$@\"
+         }
+         notify STATUS='not heard, for it is no init'
+         echo of the caller: $(tr -d '\\0' </proc/1/environ)
+         [ -e /go ] || mkfifo /go; cat /go
+         notify --pid=parent --ready
+         while true; do sleep 1 & wait; done";
+    let system = host.system_with_init(program);
+    host.shell(&format!(
+        "mkdir -p $NIXOS_CONTAINER_CONF_DIR
+         cat >$NIXOS_CONTAINER_CONF_DIR/foo.conf <<'END'
+SYSTEM_PATH={system}\nEXTRA_NSPAWN_FLAGS=-a\nEND"
+    ));
+    let mut starting = host
+        .nixos_container(&["start", "foo"])
+        .env("SECRET", "1")
+        .spawn()
+        .expect("it runs");
+    await_log(&host, "of the caller:\r\n");
+    assert_eq!(host.run(&["status", "foo"]), "starting\n");
+    host.shell("echo >$NIXOS_CONTAINER_STATE_DIR/foo/go");
+    assert!(starting.wait().expect("waitable").success());
+    assert_eq!(host.run(&["status", "foo"]), "up\n");
+    host.run(&["stop", "foo"]);
+    let log = host.run(&["logs", "foo"]);
+    assert!(log.contains("asked to end"), "{log}");
+}
+
+#[test]
+fn a_program_of_another_user_ends_with_its_supervisor() {
+    let host = Host::new();
+    let before = host.inventory();
+    start_program(&host, "--user=alice --notify-ready=no", "exec sleep 1000");
+    host.shell(
+        "init=$(pgrep -x sleep); supervisor=$(ps -o ppid= $init)
+         kill -KILL $supervisor
+         timeout 60 tail --pid=$init -f /dev/null",
+    );
+    host.run(&["destroy", "foo"]);
+    host.await_inventory(&before);
+}
+
 #[test]
 fn init_has_the_limits_of_a_first_process_whatever_the_callers_are() {
     let host = Host::new();
@@ -207,6 +373,39 @@ fn init_has_the_limits_of_a_first_process_whatever_the_callers_are() {
         env!("CARGO_BIN_EXE_nixos-container")
     ));
     assert_eq!(limited, plain);
+}
+
+#[test]
+fn init_has_nothing_of_the_session_that_it_was_started_from() {
+    let host = Host::new();
+    let facts = "cat /proc/1/oom_score_adj
+         # Priority, nice value and policy (man 5 proc_pid_stat).
+         cut -d ' ' -f 18,19,41 /proc/1/stat
+         ionice -p 1
+         grep -E '^(Cpus_allowed_list|SigIgn):' /proc/1/status";
+    let system = host.system_with_init(&format!(
+        "{facts}
+         trap exit TERM; while true; do sleep 1 & wait; done"
+    ));
+    let conf = format!("SYSTEM_PATH={system}\nEXTRA_NSPAWN_FLAGS='--notify-ready=no'");
+    host.shell(&format!(
+        "mkdir -p $NIXOS_CONTAINER_CONF_DIR; echo \"{conf}\" >$NIXOS_CONTAINER_CONF_DIR/foo.conf"
+    ));
+    let command = env!("CARGO_BIN_EXE_nixos-container");
+    let log_from = |caller: &str| {
+        host.shell(&format!("{caller} {command} start foo"));
+        await_log(&host, "Cpus_allowed_list");
+        host.run(&["terminate", "foo"]);
+        host.run(&["logs", "foo"])
+    };
+    let plain = log_from("");
+    assert!(
+        plain.starts_with("0\r\n20 0 0\r\nnone: prio 0\r\n"),
+        "{plain}"
+    );
+    let busy = "echo 500 >/proc/self/oom_score_adj; trap '' PIPE USR1
+         nice -n 7 ionice -c 3 taskset -c 0 chrt --batch 0";
+    assert_eq!(log_from(busy), plain);
 }
 
 #[test]

@@ -5,8 +5,11 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use serde::Serialize;
+
 /// A user as people name one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
 pub enum User {
     /// By name.
     Name(String),
@@ -90,6 +93,14 @@ impl Account {
             home: "/root".into(),
             shell: DEFAULT_SHELL.into(),
         }
+    }
+
+    /// The variables by which programs know whose they are.
+    pub(crate) fn environment(&self) -> [(String, String); 3] {
+        let name = || self.name.clone();
+        let home = self.home.to_string_lossy().into_owned();
+        [("HOME", home), ("USER", name()), ("LOGNAME", name())]
+            .map(|(key, value)| (key.to_owned(), value))
     }
 
     fn parse(line: &str) -> Option<Self> {

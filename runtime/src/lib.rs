@@ -33,6 +33,7 @@ pub mod rooted;
 pub mod seccomp;
 mod spec;
 mod step;
+mod stub_init;
 mod user_namespace;
 
 pub use host_step::HostStep;
@@ -40,6 +41,6 @@ pub use idmap::{DEFAULT_COUNT, IdMap};
 pub use plan::{CONTAINER_MANAGER, Plan, plan};
 pub use spec::{
     Bind, Content, Device, DeviceAccess, DeviceKind, Directory, Id128, Init, Mount, Network,
-    Privileges, ResolvConf, Resources, Root, RootTree, Spec,
+    Privileges, ResolvConf, Resources, Root, RootTree, Spec, Streams,
 };
 pub use step::{Attributes, Layer, Namespace, Origin, ProcessStep, Propagation, Step, Upper};

@@ -36,11 +36,11 @@ impl NotifySocket {
         Ok(Self(socket))
     }
 
-    /// The message that is waiting, if it is one of the process `init` (a pid
-    /// of the caller's namespace). Any process inside can write to the socket,
-    /// and only init speaks for the system. One at a time, so that nobody who
-    /// writes without end keeps the caller from all else.
-    pub fn receive(&self, init: i32) -> io::Result<Option<Notification>> {
+    /// The message that is waiting, if its sender is init, by a pid of the
+    /// caller's namespace. Any process inside can write to the socket, and only
+    /// init speaks for the system. One at a time, so that nobody who writes
+    /// without end keeps the caller from all else.
+    pub fn receive(&self, is_init: impl Fn(i32) -> bool) -> io::Result<Option<Notification>> {
         let mut message = [0; LONGEST_MESSAGE];
         // Descriptors that come along are taken out and closed.
         let mut space =
@@ -62,7 +62,7 @@ impl NotifySocket {
         let messages: Vec<_> = ancillary.drain().collect();
         let from_init = messages.iter().any(|message| match message {
             RecvAncillaryMessage::ScmCredentials(sender) => {
-                sender.pid.as_raw_nonzero().get() == init
+                is_init(sender.pid.as_raw_nonzero().get())
             }
             _ => false,
         });
@@ -140,7 +140,7 @@ mod tests {
             for init in [own_pid(), own_pid() + 1] {
                 let message = [IoSlice::new(b"READY=1")];
                 sendmsg(&sender, &message, &mut ancillary, SendFlags::empty()).expect("it is sent");
-                let heard = socket.receive(init).expect("readable");
+                let heard = socket.receive(|pid| pid == init).expect("readable");
                 assert_eq!(heard.is_some_and(|heard| heard.ready), init == own_pid());
             }
         }
@@ -152,8 +152,13 @@ mod tests {
         for _ in 0..2 {
             rustix::net::send(&sender, b"READY=1", SendFlags::empty()).expect("it is sent");
         }
-        assert_eq!(socket.receive(own_pid() + 1).expect("readable"), None);
-        let second = socket.receive(own_pid()).expect("readable");
+        assert_eq!(
+            socket
+                .receive(|pid| pid == own_pid() + 1)
+                .expect("readable"),
+            None
+        );
+        let second = socket.receive(|pid| pid == own_pid()).expect("readable");
         assert!(second.is_some(), "it was left for the next turn");
     }
 

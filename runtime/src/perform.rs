@@ -10,7 +10,7 @@ use rustix::fs::{FileType, Mode, OFlags};
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::thread::UnshareFlags;
 
-use crate::console::Pty;
+use crate::accounts::Account;
 use crate::handshake::ChildEnd;
 use crate::process::die_with_parent;
 use crate::rooted::Root;
@@ -18,15 +18,19 @@ use crate::step::{
     Attributes, INACCESSIBLE_DIRECTORY, INACCESSIBLE_FILE, Layer, Namespace, Origin, Step, Upper,
 };
 use crate::user_namespace::{self, Cloned, Waiting};
-use crate::{mount, root};
+use crate::{mount, root, stub_init};
 
 mod process;
+mod streams;
+mod user;
 
-pub(crate) use process::{join_session_keyring, reset_signals};
+pub(crate) use process::reset_signals;
 
 /// What the child holds on to between steps.
 pub(crate) struct Child<'a> {
     supervisor: &'a ChildEnd,
+    /// Whose it is, if not root's.
+    account: Option<Account>,
     /// The host's `/`, until it is detached.
     host: Option<Root>,
     /// The container's `/`, once there is one.
@@ -50,6 +54,7 @@ impl<'a> Child<'a> {
     pub(crate) fn new(supervisor: &'a ChildEnd) -> io::Result<Self> {
         Ok(Self {
             supervisor,
+            account: None,
             host: Some(Root::open(Path::new("/"))?),
             container: None,
             root_directory: None,
@@ -165,7 +170,7 @@ impl<'a> Child<'a> {
                     mount::map_owners(tree.as_fd(), *recursive, owners)?;
                 }
                 mount::restrict(tree.as_fd(), *attributes, *recursive)?;
-                let target = self.mount_point(source.as_fd(), target)?;
+                let target = mount_point(self.container()?, source.as_fd(), target)?;
                 mount::attach(tree.as_fd(), target.as_fd())?;
             }
             Step::Overlay {
@@ -181,8 +186,11 @@ impl<'a> Child<'a> {
                 let target = self.container()?.resolve(target)?;
                 mount::restrict(target.as_fd(), *attributes, false)?;
             }
-            Step::Console => self.make_console()?,
-            Step::StandardStreams => self.open_standard_streams()?,
+            Step::Console => {
+                let main = streams::make_console(self.container()?)?;
+                self.supervisor.send_terminal(main.as_fd())?;
+            }
+            Step::StandardStreams => streams::open_console(self.container()?)?,
             Step::DetachHost => {
                 let host = self.host()?;
                 rustix::process::fchdir(host)?;
@@ -191,13 +199,22 @@ impl<'a> Child<'a> {
                 self.host = None;
             }
             Step::AwaitSupervisor => self.supervisor.await_go()?,
+            Step::User { user } => self.account = Some(user::become_user(self.container()?, user)?),
+            Step::Pipe => {
+                let output = streams::open_pipe(self.container()?)?;
+                self.supervisor.send_terminal(output.as_fd())?;
+            }
+            Step::StubInit => stub_init::leave_behind()?,
             Step::WorkingDirectory { path } => rustix::process::chdir(path)?,
             Step::Process(step) => process::perform(step)?,
             Step::Exec {
                 program,
                 arguments,
                 environment,
-            } => return Err(exec(program, arguments, environment)),
+            } => {
+                let environment = self.with_account(environment);
+                return Err(exec(program, arguments, &environment));
+            }
         }
         Ok(())
     }
@@ -226,20 +243,6 @@ impl<'a> Child<'a> {
         rustix::process::fchdir(root)?;
         self.container = Some(Root::open(Path::new("."))?);
         Ok(())
-    }
-
-    /// Something at `target` of the kind that can be mounted over by `source`.
-    fn mount_point(&self, source: BorrowedFd<'_>, target: &Path) -> io::Result<OwnedFd> {
-        let container = self.container()?;
-        if is_directory(source)? {
-            return container.create_dir_all(target);
-        }
-        match container.create_file_if_missing(target) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                container.create_file_behind_links(target)
-            }
-            answer => answer,
-        }
     }
 
     fn overlay(&self, lower: &[Layer], upper: Option<&Upper>, target: &Path) -> io::Result<()> {
@@ -275,22 +278,15 @@ impl<'a> Child<'a> {
         Ok(mount::attach(cover.as_fd(), target.as_fd())?)
     }
 
-    fn make_console(&self) -> io::Result<()> {
-        let pty = Pty::open(self.container()?)?;
-        let console = self.mount_point(pty.terminal.as_fd(), Path::new(CONSOLE))?;
-        let terminal = mount::clone_tree(pty.terminal.as_fd(), false)?;
-        mount::attach(terminal.as_fd(), console.as_fd())?;
-        self.supervisor.send_terminal(pty.main.as_fd())
-    }
-
-    fn open_standard_streams(&self) -> io::Result<()> {
-        let flags = OFlags::RDWR | OFlags::NOCTTY;
-        let console = Path::new(CONSOLE);
-        let terminal = self.container()?.open_at(console, flags, Mode::empty())?;
-        rustix::process::setsid()?;
-        rustix::stdio::dup2_stdin(&terminal)?;
-        rustix::stdio::dup2_stdout(&terminal)?;
-        Ok(rustix::stdio::dup2_stderr(&terminal)?)
+    /// A variable that is set already stays.
+    fn with_account(&self, environment: &[(String, String)]) -> Vec<(String, String)> {
+        let mut environment = environment.to_vec();
+        for (key, value) in self.account.iter().flat_map(Account::environment) {
+            if environment.iter().all(|(known, _)| *known != key) {
+                environment.push((key, value));
+            }
+        }
+        environment
     }
 
     /// What shows files of the host with other owners, if they shall be.
@@ -319,8 +315,18 @@ impl<'a> Child<'a> {
     }
 }
 
-/// The terminal that a system writes to and may log in at (Container Interface).
-const CONSOLE: &str = "/dev/console";
+/// Something at `target` of the kind that can be mounted over by `source`.
+fn mount_point(container: &Root, source: BorrowedFd<'_>, target: &Path) -> io::Result<OwnedFd> {
+    if is_directory(source)? {
+        return container.create_dir_all(target);
+    }
+    match container.create_file_if_missing(target) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            container.create_file_behind_links(target)
+        }
+        answer => answer,
+    }
+}
 
 fn join_network(path: &Path) -> io::Result<()> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;

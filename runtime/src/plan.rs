@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::device_filter;
 use crate::host_step::HostStep;
-use crate::spec::{Network, ResolvConf, Spec};
+use crate::spec::{Network, ResolvConf, Spec, Streams};
 use crate::step::{Attributes, Namespace, Propagation, Step};
 
 mod api_file_systems;
@@ -97,7 +97,10 @@ pub fn plan(spec: &Spec) -> Plan {
         vec![Step::PivotRoot, Step::DetachHost],
         spec.ids.map(|_| Step::HandOver).into_iter().collect(),
         vec![
-            Step::StandardStreams,
+            match spec.init.streams {
+                Streams::Terminal => Step::StandardStreams,
+                Streams::Pipe => Step::Pipe,
+            },
             Step::SetPropagation {
                 propagation: Propagation::Shared,
             },
@@ -181,7 +184,9 @@ mod tests {
     use crate::capabilities::CapabilitySet;
     use crate::idmap::IdMap;
     use crate::seccomp::SystemCallFilter;
-    use crate::spec::{Bind, Content, Id128, Init, Mount, Privileges, Resources, Root, RootTree};
+    use crate::spec::{
+        Bind, Content, Id128, Init, Mount, Privileges, Resources, Root, RootTree, Streams,
+    };
     use crate::step::{Origin, ProcessStep};
     use std::path::Path;
 
@@ -212,6 +217,9 @@ mod tests {
                 arguments: Vec::new(),
                 environment: Vec::new(),
                 working_directory: "/".into(),
+                user: None,
+                streams: Streams::Terminal,
+                below_stub: false,
             },
             hostname: "foo".to_owned(),
             machine_id: Id128::from_random_bytes([1; 16]),

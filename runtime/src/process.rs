@@ -133,6 +133,40 @@ pub fn open(pid: i32) -> io::Result<OwnedFd> {
     )?)
 }
 
+/// The number that a process has in the pid namespace right below the caller's
+/// (`NSpid` of `man 5 proc_pid_status`); `None` for processes of others, and
+/// for those that are gone.
+pub fn number_inside(pid: i32) -> Option<i32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let numbers = status
+        .lines()
+        .find_map(|line| line.strip_prefix("NSpid:"))?;
+    match numbers.split_whitespace().collect::<Vec<_>>()[..] {
+        [_, inside] => inside.parse().ok(),
+        _ => None,
+    }
+}
+
+/// `KEYCTL_JOIN_SESSION_KEYRING` of `linux/keyctl.h`.
+const JOIN_SESSION_KEYRING: libc::c_ulong = 1;
+
+/// Gives the calling process an empty session keyring that nobody else can join
+/// by its name (`man 7 session-keyring`).
+pub fn join_session_keyring() -> io::Result<()> {
+    let nameless = std::ptr::null::<libc::c_char>();
+    // SAFETY: without a name, no memory is passed.
+    let answer = unsafe { libc::syscall(libc::SYS_keyctl, JOIN_SESSION_KEYRING, nameless) };
+    if answer >= 0 {
+        return Ok(());
+    }
+    match io::Error::last_os_error() {
+        // A kernel without keyrings has none to part from; and in a container
+        // of another manager, its filter has seen to that.
+        error if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => Ok(()),
+        error => Err(error),
+    }
+}
+
 /// Asks a booted system for a clean halt (Container Interface, and
 /// `man 1 systemd`, SIGNALS).
 pub fn halt_signal() -> i32 {
@@ -209,5 +243,33 @@ mod tests {
             assert_eq!(flags(&stat(name)), Some(4_194_316), "{name}");
         }
         assert_eq!(flags("7 (sh) Z 1"), None);
+    }
+
+    /// `KEYCTL_GET_KEYRING_ID` and `KEY_SPEC_SESSION_KEYRING` of
+    /// `linux/keyctl.h`: the serial number of the session keyring.
+    fn session_keyring() -> libc::c_long {
+        const GET_KEYRING_ID: libc::c_ulong = 0;
+        const SESSION_KEYRING: libc::c_long = -3;
+        // SAFETY: takes numbers only.
+        unsafe { libc::syscall(libc::SYS_keyctl, GET_KEYRING_ID, SESSION_KEYRING, 1) }
+    }
+
+    #[test]
+    fn a_session_keyring_is_left() {
+        let before = session_keyring();
+        if before < 0 {
+            println!("skipped: {}", io::Error::last_os_error());
+            return;
+        }
+        // Keyrings are a thread's.
+        let thread = std::thread::spawn(|| join_session_keyring().map(|()| session_keyring()));
+        let joined = thread.join().expect("no panic").expect("a keyring");
+        assert!(joined > 0 && joined != before, "{before}, {joined}");
+    }
+
+    #[test]
+    fn a_process_has_a_number_inside_only_if_it_is_inside() {
+        assert_eq!(number_inside(std::process::id().cast_signed()), None);
+        assert_eq!(number_inside(i32::MAX), None);
     }
 }

@@ -14,7 +14,7 @@ mod root;
 
 pub use devices::{Device, DeviceAccess, DeviceKind};
 pub use mounts::{Bind, Content, Mount};
-pub use process::{Init, Privileges, Resources};
+pub use process::{Init, Privileges, Resources, Streams};
 pub use root::{Root, RootTree};
 
 /// Everything the runtime needs to know to start one container.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::accounts::User;
 use crate::idmap::IdMap;
 
 mod process;
@@ -219,6 +220,17 @@ pub enum Step {
     DetachHost,
     /// Until the supervisor has confined the devices and furnished the network.
     AwaitSupervisor,
+    /// A user of the container's, and the streams given to that user. It keeps
+    /// all capabilities until [`Step::Exec`].
+    User {
+        /// By name or number.
+        user: User,
+    },
+    /// Standard input is empty; what comes out of the others goes to the
+    /// supervisor. There is no terminal and no `/dev/console`.
+    Pipe,
+    /// A stub remains as process 1; process 2 goes on.
+    StubInit,
     /// The directory that init starts in.
     WorkingDirectory {
         /// Path inside.
@@ -364,6 +376,9 @@ impl Step {
             Self::StandardStreams => "setsid(2), dup(2)",
             Self::DetachHost => "umount2(2), MNT_DETACH",
             Self::AwaitSupervisor => "read(2)",
+            Self::User { .. } => "setuid(2), setgroups(2)",
+            Self::Pipe => "pipe(2)",
+            Self::StubInit => "clone(2), wait(2)",
             Self::WorkingDirectory { .. } => "chdir(2)",
             Self::Exec { .. } => "execve(2)",
             Self::Process(step) => step.manual(),
@@ -487,6 +502,9 @@ impl fmt::Display for Step {
                 f,
                 "wait until the supervisor has furnished network and cgroup"
             ),
+            Self::User { user } => write!(f, "become user {user}"),
+            Self::Pipe => write!(f, "write to a pipe as standard streams"),
+            Self::StubInit => write!(f, "leave a stub as process 1, go on as process 2"),
             Self::WorkingDirectory { path } => write!(f, "go to {}", path.display()),
             Self::Exec {
                 program, arguments, ..

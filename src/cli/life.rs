@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::Names;
+use crate::config::values;
 use crate::name::ContainerName;
 
 /// Seconds that a halt may take: systemd's `DefaultTimeoutStopSec=`, which
@@ -46,18 +47,5 @@ pub struct Supervise {
 }
 
 fn signal(text: &str) -> Result<i32, String> {
-    if let Ok(number) = text.parse::<i32>() {
-        return Some(number)
-            .filter(|number| (1..=libc::SIGRTMAX()).contains(number))
-            .ok_or_else(|| format!("signals have numbers from 1 to {}", libc::SIGRTMAX()));
-    }
-    let name = text.to_ascii_uppercase();
-    let name = if name.starts_with("SIG") {
-        name
-    } else {
-        format!("SIG{name}")
-    };
-    name.parse::<nix::sys::signal::Signal>()
-        .map(|signal| signal as i32)
-        .map_err(|_| "expected the name or number of a signal, as TERM or 15".to_owned())
+    values::signal(text).map_err(|expected| format!("expected {expected}"))
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use crate::cli::DEFAULT_TIMEOUT_STOP;
 use crate::container::Container;
 use crate::control::Request;
-use crate::{ephemeral, manager, supervisor};
+use crate::{daemon, ephemeral, manager, supervisor};
 
 /// `start NAME…`
 pub fn start(container: &Container) -> Result<()> {
@@ -47,7 +47,7 @@ pub fn terminate(container: &Container, signal: i32) -> Result<()> {
 /// `supervise NAME`
 pub fn supervise(container: &Container, detached: bool) -> Result<ExitCode> {
     let report = if detached {
-        rustix::process::setsid().context("cannot make a session")?;
+        daemon::leave_session()?;
         let stdin = std::io::stdin();
         let report = rustix::io::fcntl_dupfd_cloexec(stdin.as_fd(), 3);
         Some(report.context("cannot take over standard input")?)

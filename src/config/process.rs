@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use runtime::Id128;
+use runtime::accounts::User;
 use runtime::capabilities::CapabilitySet;
 use runtime::cpus::Cpus;
 use runtime::limits::Limit;
@@ -24,6 +25,29 @@ pub struct Execution {
     pub hostname: Option<String>,
     /// `--uuid`: for a container that has given itself no id yet.
     pub machine_id: Option<Id128>,
+    /// `--user`: who init runs as, if not root.
+    pub user: Option<User>,
+    /// `--as-pid2`: it runs below a stub that is process 1.
+    pub as_pid2: bool,
+    /// `--kill-signal`: asks init for a halt.
+    pub kill_signal: Option<i32>,
+    /// `--notify-ready`: whether init says that it is ready, which it does if
+    /// nothing is said; else it is when it runs.
+    pub notify_ready: Option<bool>,
+    /// `--console`
+    pub console: Console,
+}
+
+/// What becomes of what init writes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Console {
+    /// It goes to a terminal, and from there to the log.
+    #[default]
+    Logged,
+    /// It goes to a terminal that nobody looks at.
+    Ignored,
+    /// It goes to a pipe, and from there to the log; there is no terminal.
+    Pipe,
 }
 
 impl Execution {
@@ -33,6 +57,11 @@ impl Execution {
             ExecutionFlag::WorkingDirectory(path) => self.working_directory = Some(path),
             ExecutionFlag::Hostname(name) => self.hostname = Some(name),
             ExecutionFlag::MachineId(id) => self.machine_id = Some(id),
+            ExecutionFlag::User(user) => self.user = Some(user),
+            ExecutionFlag::AsPid2 => self.as_pid2 = true,
+            ExecutionFlag::KillSignal(signal) => self.kill_signal = Some(signal),
+            ExecutionFlag::NotifyReady(notifies) => self.notify_ready = Some(notifies),
+            ExecutionFlag::Console(console) => self.console = console,
         }
     }
 }

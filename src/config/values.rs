@@ -7,6 +7,7 @@ use std::time::Duration;
 use netns::firewall::{Forward, Protocol};
 use netns::ipnet::{Ipv4Net, Ipv6Net};
 use netns::{Bridge, ExtraVeth, HostInterface, InterfaceName, MacAddress, Veth};
+use nix::sys::signal::Signal;
 use runtime::capabilities::CapabilitySet;
 
 /// A value, or what would have been one.
@@ -36,6 +37,35 @@ pub fn boolean(text: &str) -> Parsed<bool> {
         "0" | "no" | "n" | "false" | "f" | "off" => Ok(false),
         _ => Err("yes or no"),
     }
+}
+
+/// By name, with or without `SIG` before it, or by number; realtime signals as
+/// `RTMIN+3` and `RTMAX-3` (`man 7 signal`).
+pub fn signal(text: &str) -> Parsed<i32> {
+    let name = text.to_ascii_uppercase();
+    let name = name.strip_prefix("SIG").unwrap_or(&name);
+    let (first, last) = (libc::SIGRTMIN(), libc::SIGRTMAX());
+    // The distance from the signal that is named to the one that is meant.
+    let distance = |text: &str, sign| match text.strip_prefix(sign) {
+        Some(digits) => digits_only(digits).filter(|distance| *distance <= last - first),
+        None => text.is_empty().then_some(0),
+    };
+    let number = if let Some(above) = name.strip_prefix("RTMIN") {
+        distance(above, '+').map(|distance| first + distance)
+    } else if let Some(below) = name.strip_prefix("RTMAX") {
+        distance(below, '-').map(|distance| last - distance)
+    } else if let Ok(signal) = format!("SIG{name}").parse::<Signal>() {
+        Some(signal as i32)
+    } else {
+        digits_only(name).filter(|number| (1..=last).contains(number))
+    };
+    number.ok_or("the name or number of a signal, as TERM or 15")
+}
+
+/// A number without a sign.
+fn digits_only(text: &str) -> Option<i32> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| digits)
 }
 
 /// Separated by commas.
@@ -173,6 +203,39 @@ fn extra_veth(text: &str) -> Parsed<ExtraVeth> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn signals_have_names_and_numbers() {
+        for (text, number) in [
+            ("TERM", libc::SIGTERM),
+            ("sigterm", libc::SIGTERM),
+            ("15", 15),
+            ("SIGRTMIN", libc::SIGRTMIN()),
+            ("RTMIN+3", libc::SIGRTMIN() + 3),
+            ("SIGRTMAX-3", libc::SIGRTMAX() - 3),
+            ("64", 64),
+        ] {
+            assert_eq!(signal(text), Ok(number), "{text}");
+        }
+        for bad in [
+            "",
+            "SIG",
+            "0",
+            "65",
+            "-9",
+            "+9",
+            "FLY",
+            "RTMIN+31",
+            "RTMIN-1",
+            "RTMIN+-1",
+            "RTMAX-31",
+            "RTMAX+1",
+            "RTMIN+99999999999",
+            "RTMAX-2147483648",
+        ] {
+            assert!(signal(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn ports_are_those_of_nspawn() {

@@ -4,9 +4,10 @@
 use std::path::PathBuf;
 
 use runtime::Id128;
+use runtime::accounts::User;
 
 use super::{Flag, Meaning};
-use crate::config::values;
+use crate::config::{Console, values};
 
 /// A flag about init.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +21,16 @@ pub enum ExecutionFlag {
     Hostname(String),
     /// `--uuid=`
     MachineId(Id128),
+    /// `--user=`, `-u`
+    User(User),
+    /// `--as-pid2`, `-a`
+    AsPid2,
+    /// `--kill-signal=`
+    KillSignal(i32),
+    /// `--notify-ready=`
+    NotifyReady(bool),
+    /// `--console=`, `--pipe`, `-P`
+    Console(Console),
 }
 
 /// What one of these flags says; none if it is none of them.
@@ -31,6 +42,16 @@ pub(super) fn meaning(flag: &str) -> Option<Meaning> {
             Meaning::With(|value| execution(values::path(value).map(Is::WorkingDirectory)))
         }
         "--hostname" => Meaning::With(|value| execution(hostname(value).map(Is::Hostname))),
+        "--user" | "-u" => Meaning::With(|value| execution(user(value).map(Is::User))),
+        "--as-pid2" | "-a" => Meaning::Alone(Flag::Execution(Is::AsPid2)),
+        "--kill-signal" => {
+            Meaning::With(|value| execution(values::signal(value).map(Is::KillSignal)))
+        }
+        "--notify-ready" => {
+            Meaning::With(|value| execution(values::boolean(value).map(Is::NotifyReady)))
+        }
+        "--console" => Meaning::With(|value| execution(console(value).map(Is::Console))),
+        "--pipe" | "-P" => Meaning::Alone(Flag::Execution(Is::Console(Console::Pipe))),
         "--uuid" => Meaning::With(|value| execution(machine_id(value).map(Is::MachineId))),
         _ => return None,
     })
@@ -74,6 +95,27 @@ fn hostname(text: &str) -> Result<String, &'static str> {
         Ok(text.to_owned())
     } else {
         Err("a host name of at most 64 letters, digits, dashes and dots")
+    }
+}
+
+/// Neither the names of `man 5 passwd` nor numbers hold these.
+fn user(text: &str) -> Result<User, &'static str> {
+    if text.is_empty() || text.contains([':', '/', ',']) {
+        return Err("a user's name or number");
+    }
+    Ok(text.parse().unwrap_or_else(|never| match never {}))
+}
+
+fn console(text: &str) -> Result<Console, &'static str> {
+    match text {
+        "read-only" => Ok(Console::Logged),
+        "passive" => Ok(Console::Ignored),
+        // There is no terminal that a supervisor would be called from.
+        "pipe" | "autopipe" => Ok(Console::Pipe),
+        _ => Err(
+            "read-only, passive, pipe or autopipe; nobody sits at the console of a \
+                  container in the background, for which there are `login` and `run`",
+        ),
     }
 }
 

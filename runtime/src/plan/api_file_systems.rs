@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::steps::{bind, bind_if_present, file, hide, mount};
 use super::{CONTAINER_MANAGER, RUN_HOST};
-use crate::spec::{Network, Spec};
+use crate::spec::{Network, Spec, Streams};
 use crate::step::{Attributes, INACCESSIBLE_DIRECTORY, INACCESSIBLE_FILE, Origin, Step};
 
 /// Device nodes that any process may use and that carry nothing of the host
@@ -216,6 +216,8 @@ pub(super) fn dev(spec: &Spec) -> Vec<Step> {
         &[("mode", "1777"), ("size", "10%"), ("nr_inodes", "400k")],
     ));
     steps.push(mount("mqueue", "/dev/mqueue", Attributes::KERNEL, &[]));
-    steps.push(Step::Console);
+    if spec.init.streams == Streams::Terminal {
+        steps.push(Step::Console);
+    }
     steps
 }

@@ -1,74 +1,81 @@
 //! From the child to init: what it may do, what it may use, what it is told.
 
 use super::{CONTAINER_MANAGER, RUN_HOST};
+use crate::accounts::Account;
 use crate::spec::Spec;
 use crate::step::{ProcessStep, Step};
 
+/// What holds for init and for all that it starts. The supervisor's part is
+/// done by then: a child that has become somebody else is none of its own any
+/// more to set limits for. The user comes after what takes root's privileges to
+/// do; the filter is last, for it takes them too and may forbid the rest.
 pub(super) fn restrict(spec: &Spec) -> Vec<Step> {
     let (privileges, resources) = (&spec.privileges, &spec.resources);
     let mut steps = vec![
-        ProcessStep::Hostname {
+        Step::Process(ProcessStep::Hostname {
             name: spec.hostname.clone(),
-        },
-        ProcessStep::SessionKeyring,
+        }),
+        Step::Process(ProcessStep::SessionKeyring),
     ];
-    steps.extend(
-        resources
-            .cpus
-            .iter()
-            .map(|cpus| ProcessStep::Affinity { cpus: cpus.clone() }),
-    );
-    steps.extend(
-        resources
-            .personality
-            .map(|machine| ProcessStep::Personality { machine }),
-    );
-    steps.push(ProcessStep::BoundingSet {
+    if let Some(cpus) = resources.cpus.clone() {
+        steps.push(Step::Process(ProcessStep::Affinity { cpus }));
+    }
+    if let Some(machine) = resources.personality {
+        steps.push(Step::Process(ProcessStep::Personality { machine }));
+    }
+    steps.push(Step::AwaitSupervisor);
+    steps.push(Step::Process(ProcessStep::BoundingSet {
         keep: privileges.bounding,
-    });
+    }));
+    if let Some(user) = spec.init.user.clone() {
+        steps.push(Step::User { user });
+    }
     if !privileges.ambient.is_empty() {
-        steps.push(ProcessStep::AmbientSet {
+        steps.push(Step::Process(ProcessStep::AmbientSet {
             capabilities: privileges.ambient,
-        });
+        }));
     }
     if privileges.no_new_privileges {
-        steps.push(ProcessStep::NoNewPrivileges);
+        steps.push(Step::Process(ProcessStep::NoNewPrivileges));
     }
-    steps.push(ProcessStep::Seccomp {
+    steps.push(Step::Process(ProcessStep::Seccomp {
         filter: privileges.system_calls.clone(),
-    });
-    steps.into_iter().map(Step::Process).collect()
+    }));
+    steps
 }
 
 pub(super) fn start_init(spec: &Spec) -> Vec<Step> {
     let init = &spec.init;
-    vec![
-        Step::AwaitSupervisor,
+    let mut steps = vec![
         Step::Process(ProcessStep::ResetSignals),
         Step::WorkingDirectory {
             path: init.working_directory.clone(),
         },
-        Step::Exec {
-            program: init.program.clone(),
-            arguments: init.arguments.clone(),
-            environment: environment(spec),
-        },
-    ]
+    ];
+    if init.below_stub {
+        steps.push(Step::StubInit);
+    }
+    steps.push(Step::Exec {
+        program: init.program.clone(),
+        arguments: init.arguments.clone(),
+        environment: environment(spec),
+    });
+    steps
 }
 
 /// What the Container Interface demands and the kernel gives a first process,
 /// with what the container is configured to have besides or instead.
 fn environment(spec: &Spec) -> Vec<(String, String)> {
-    let interface = [
-        ("container", CONTAINER_MANAGER.to_owned()),
-        ("container_uuid", spec.machine_id.hyphenated()),
-        ("NOTIFY_SOCKET", format!("{RUN_HOST}/notify")),
-        ("TERM", "linux".to_owned()),
-        ("HOME", "/root".to_owned()),
-        ("USER", "root".to_owned()),
-        ("LOGNAME", "root".to_owned()),
+    let mut environment = vec![
+        ("container".to_owned(), CONTAINER_MANAGER.to_owned()),
+        ("container_uuid".to_owned(), spec.machine_id.hyphenated()),
+        ("NOTIFY_SOCKET".to_owned(), format!("{RUN_HOST}/notify")),
+        ("TERM".to_owned(), "linux".to_owned()),
     ];
-    let mut environment: Vec<_> = interface.map(|(key, value)| (key.to_owned(), value)).into();
+    // Another user's are known when the user is found.
+    if spec.init.user.is_none() {
+        environment.extend(Account::bare_root().environment());
+    }
     for (key, value) in &spec.init.environment {
         match environment.iter_mut().find(|(known, _)| known == key) {
             Some((_, old)) => value.clone_into(old),

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::accounts::User;
 use crate::capabilities::CapabilitySet;
 use crate::cpus::Cpus;
 use crate::limits::Limit;
@@ -20,6 +21,21 @@ pub struct Init {
     pub environment: Vec<(String, String)>,
     /// Absolute path inside of the directory that it starts in.
     pub working_directory: PathBuf,
+    /// Who it runs as; `None` is root, who need not be in `/etc/passwd`.
+    pub user: Option<User>,
+    /// What its standard streams are.
+    pub streams: Streams,
+    /// It is process 2, below a stub that does what process 1 must.
+    pub below_stub: bool,
+}
+
+/// What init's standard streams are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Streams {
+    /// A terminal of the container's own, `/dev/console`.
+    Terminal,
+    /// Nothing to read, and a pipe to write to; there is no `/dev/console`.
+    Pipe,
 }
 
 /// What init, and all that it starts, may do.
