@@ -38,7 +38,7 @@ pub enum Error {
     },
 
     /// A change of our table that the kernel did not make.
-    #[error("cannot {operation}: the kernel refuses to {change}: {source}")]
+    #[error("cannot {operation}: the kernel refuses to {change}")]
     Refused {
         /// What was being done.
         operation: &'static str,
@@ -49,7 +49,7 @@ pub enum Error {
     },
 
     /// The kernel's answer to a question about its rules or connections.
-    #[error("cannot {operation}: {source}")]
+    #[error("cannot {operation}")]
     Netlink {
         /// What was being done.
         operation: &'static str,
@@ -58,7 +58,7 @@ pub enum Error {
     },
 
     /// A sysctl, or the record of what it was.
-    #[error("cannot {operation} {path}: {source}", path = .path.display())]
+    #[error("cannot {operation} {path}", path = .path.display())]
     File {
         /// What was being done, as a verb.
         operation: &'static str,
@@ -69,7 +69,7 @@ pub enum Error {
     },
 
     /// The host's loopback address on a link.
-    #[error("cannot {operation} the route to ::1 through {link}: {source}")]
+    #[error("cannot {operation} the route to ::1 through {link}")]
     LoopbackRoute {
         /// What was being done, as a verb.
         operation: &'static str,
