@@ -59,6 +59,8 @@ pub enum Command {
     Terminate(Terminate),
     /// Stop containers and start them again
     Restart(Names),
+    /// Have a running container activate its system again
+    Reload(Name),
     /// Build a container's system anew, and activate it if the container runs
     Update(Update),
     /// Go back to the system that a container had before
@@ -90,6 +92,9 @@ pub enum Command {
     Explain(Explain),
     /// Stop containers and remove them with all their files
     Destroy(Destroy),
+    /// Have the container of a unit activate its system: what reloads the unit
+    #[command(hide = true)]
+    Activate(Name),
     /// Run a container in the foreground: what `start` starts
     #[command(hide = true)]
     Supervise(Supervise),

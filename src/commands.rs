@@ -72,6 +72,14 @@ pub fn execute(cli: Cli) -> Result<ExitCode> {
                 destroy::destroy(c, destroy.force)
             })?;
         }
+        Command::Reload(name) => {
+            require_root()?;
+            return activation::reload(&container(name.name)?);
+        }
+        Command::Activate(name) => {
+            require_root()?;
+            return activation::activate(&container(name.name)?);
+        }
         Command::Update(update) => {
             require_root()?;
             return update::update(&container(update.name.clone())?, &update, show_trace);

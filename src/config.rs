@@ -202,7 +202,7 @@ impl ContainerConfig {
             "FLAKE" => self.flake = Some(value.parse()?),
             "AUTO_START" => self.auto_start = values::switch(value)?,
             "COPY_RESOLV_CONF" => self.copy_resolv_conf = values::switch(value)?,
-            "TIMEOUT_START_SEC" => self.timeout_start = Some(values::seconds(value)?),
+            "TIMEOUT_START_SEC" => self.timeout_start = Some(values::time_span(value)?),
             "PRIVATE_NETWORK" => self.private_network = values::switch(value)?,
             "HOST_ADDRESS" => self.host_address = Some(values::address4(value)?),
             "LOCAL_ADDRESS" => self.local_address = Some(values::address4(value)?),

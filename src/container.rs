@@ -8,13 +8,14 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use runtime::cgroup::Cgroup;
+use runtime::cgroup::{Cgroup, Owner};
 use runtime::rooted::Root;
 
 use crate::config::ContainerConfig;
 use crate::control::{Connection, Event, State};
 use crate::flake::FlakeRef;
 use crate::lock::Lock;
+use crate::manager::unit;
 use crate::name::ContainerName;
 use crate::paths::{Places, RunDir, Trees};
 
@@ -126,8 +127,23 @@ impl Container {
 
     /// Its control group.
     pub fn cgroup(&self) -> Result<Cgroup> {
-        let group = format!("nixos-container-{}", self.name);
-        Cgroup::locate(Path::new(&group)).context("cannot find the host's cgroups")
+        self.cgroup_below(unit::own_cgroup(&self.name))
+    }
+
+    /// The control group of the container as it runs.
+    pub fn cgroup_of(&self, running: &Running) -> Result<Cgroup> {
+        self.cgroup_below(unit::cgroup_of(&self.name, running.leader))
+    }
+
+    fn cgroup_below(&self, unit: Option<PathBuf>) -> Result<Cgroup> {
+        let (group, owner) = match unit {
+            Some(unit) => (unit, Owner::Manager),
+            None => (
+                format!("nixos-container-{}", self.name).into(),
+                Owner::Container,
+            ),
+        };
+        Cgroup::locate(&group, owner).context("cannot find the host's cgroups")
     }
 
     /// Waits for the turn to change its system; it ends when the lock is

@@ -12,6 +12,7 @@ mod daemon;
 mod date;
 mod ephemeral;
 mod flake;
+mod generator;
 mod hosts_file;
 mod lock;
 mod manager;
@@ -32,6 +33,7 @@ mod teardown;
 mod terminal;
 mod users;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -40,11 +42,32 @@ use nix::sys::signal::{SigHandler, Signal};
 fn main() -> ExitCode {
     // Modes of what is made are said where it is made, not by the caller.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    if let Some(directory) = generator_directory() {
+        return finish(
+            generator::generate(&paths::Places::from_environment(), &directory)
+                .map(|()| ExitCode::SUCCESS),
+        );
+    }
     let cli = cli::Cli::parse();
     if !matches!(cli.command, cli::Command::Supervise(_)) {
         end_with_the_reader();
     }
-    match commands::execute(cli) {
+    finish(commands::execute(cli))
+}
+
+/// Where systemd wants units to be written, if it is systemd who runs us as a
+/// generator: by that name, with three directories.
+fn generator_directory() -> Option<PathBuf> {
+    let mut arguments = std::env::args_os();
+    let program = PathBuf::from(arguments.next()?);
+    if program.file_name()? != generator::PROGRAM {
+        return None;
+    }
+    arguments.next().map(PathBuf::from)
+}
+
+fn finish(result: anyhow::Result<ExitCode>) -> ExitCode {
+    match result {
         Ok(code) => code,
         Err(error) => {
             print_error(&error);

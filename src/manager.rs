@@ -1,141 +1,67 @@
-//! Who keeps a container running: its supervisor, by itself.
+//! Who keeps containers running: the host's systemd where it knows their unit,
+//! else each supervisor by itself.
 
-use std::os::fd::OwnedFd;
-use std::process::{Command, Stdio};
+mod direct;
+pub mod machined;
+mod systemd;
+pub mod unit;
+
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::container::Container;
-use crate::control::{Connection, Event, Request, State};
+use crate::control::Request;
 use crate::lock::Lock;
-use crate::network::PrivateNetwork;
-use crate::progress::Progress;
-use crate::{console_log, reclaim, spec, teardown};
+use crate::{reclaim, teardown};
+use systemd::Unit;
+
+/// How often a lock is tried that the supervisor is about to release.
+const LOCK_RETRY: Duration = Duration::from_millis(10);
 
 /// Starts a container, and returns when it has booted.
 pub fn start(container: &Container) -> Result<()> {
-    let config = container.config()?;
-    let start = spec::resolve(container, &config)?;
-    if container.running()?.is_some() {
-        bail!("container '{}' is running already", container.name());
-    }
-    if let Some(network) = &start.network {
-        check(container, network)?;
-    }
-    let (connection, theirs) = Connection::pair().context("cannot make a socket")?;
-    spawn_supervisor(container, theirs)?;
-    await_boot(container, &connection)
-}
-
-/// Looks whether the host has what the network needs. The supervisor does this
-/// again; here it fails before anything is made.
-fn check(container: &Container, network: &PrivateNetwork) -> Result<()> {
-    let lock = container.run().lock();
-    let found = network.check();
-    if found.is_ok() || !lock.exists() {
-        return found;
-    }
-    // A killed predecessor may still have the interfaces that had moved in.
-    if let Some(_lock) = Lock::try_lock(&lock).context("cannot lock the container")? {
-        reclaim::print(&reclaim::leftovers(container)?);
-    }
-    network.check()
-}
-
-/// The supervisor, as a session of its own that outlives this process.
-fn spawn_supervisor(container: &Container, report: OwnedFd) -> Result<()> {
-    let program = std::env::current_exe().context("cannot find this program")?;
-    Command::new(program)
-        .args(["supervise", "--detached", container.name().as_str()])
-        .stdin(report)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .current_dir("/")
-        .spawn()
-        .context("cannot start the supervisor")?;
-    Ok(())
-}
-
-fn await_boot(container: &Container, connection: &Connection) -> Result<()> {
-    let progress = Progress::new(format!("starting {}", container.name()));
-    loop {
-        match connection
-            .next_event()
-            .context("cannot hear from the supervisor")?
-        {
-            Some((
-                Event::State {
-                    state: State::Up, ..
-                },
-                _,
-            )) => return Ok(()),
-            Some((
-                Event::State {
-                    state: State::Stopping,
-                    ..
-                },
-                _,
-            )) => {
-                bail!(
-                    "container '{}' was stopped while it started",
-                    container.name()
-                )
-            }
-            Some((Event::State { status, .. }, _)) => progress.say(status.as_deref()),
-            Some((Event::Notice(text), _)) => progress.print(&format!("note: {text}")),
-            Some((Event::Busy, _)) => bail!(
-                "container '{0}' is starting or stopping already; try again when \
-                 `nixos-container status {0}` says up or down",
-                container.name()
-            ),
-            Some((Event::Failed { why, console }, _)) => {
-                drop(progress);
-                return Err(failure(container, &why, &console));
-            }
-            None => {
-                let console = console_log::tail(&container.run().console_log());
-                return Err(failure(container, "its supervisor was killed", &console));
-            }
-        }
+    container.require()?;
+    match Unit::find(container)? {
+        Some(unit) => unit.start(container),
+        None => direct::start(container),
     }
 }
 
-fn failure(container: &Container, why: &str, console: &str) -> anyhow::Error {
-    let name = container.name();
-    if console.is_empty() {
-        return anyhow::anyhow!("cannot start container '{name}': {why}");
-    }
-    let all = match container.exists() {
-        true => format!(" (all of it: `nixos-container logs {name}`)"),
-        false => String::new(),
-    };
-    anyhow::anyhow!(
-        "cannot start container '{name}': {why}\nThe end of its console{all}:\n{console}"
-    )
-}
-
-/// How often a command looks again for a supervisor that holds the lock and
-/// does not listen: for a moment before and after the container's life.
-const LOCK_RETRY: Duration = Duration::from_millis(10);
-
-/// Halts a container cleanly, and returns when it is gone. What still runs
-/// after `timeout` is killed. It cannot be started while the lock is held.
+/// Halts a container and waits until it is gone, and all it had; what is left
+/// after `timeout` is killed. As long as the lock is held, nobody starts it.
 pub fn stop(container: &Container, timeout: Duration) -> Result<Lock> {
-    let timeout = timeout.as_secs();
-    end(container, &Request::Stop { timeout })
+    let seconds = timeout.as_secs();
+    let ask = || direct::end(container, &Request::Stop { timeout: seconds });
+    end(container, |unit| unit.stop(container, timeout), ask)
 }
 
-/// Kills a container, and returns when it is gone. It cannot be started while
-/// the lock is held.
+/// Kills a container and waits until it is gone, and all it had. As long as the
+/// lock is held, nobody starts it.
 pub fn kill(container: &Container) -> Result<Lock> {
-    end(container, &Request::Signal(libc::SIGKILL))
+    let ask = || direct::end(container, &Request::Signal(libc::SIGKILL));
+    end(container, |unit| unit.kill(container), ask)
 }
 
-fn end(container: &Container, request: &Request) -> Result<Lock> {
+/// Has the unit of a running container reload it; `false` if it has none.
+pub fn reload(container: &Container) -> Result<bool> {
+    match managing(container)? {
+        Some(unit) => unit.reload(container).map(|()| true),
+        None => Ok(false),
+    }
+}
+
+/// Has the container ended by its unit or by its supervisor. Whoever starts it
+/// in between is asked anew.
+fn end(
+    container: &Container,
+    by_unit: impl Fn(&Unit) -> Result<()>,
+    by_supervisor: impl Fn() -> Result<()>,
+) -> Result<Lock> {
     loop {
-        if let Some(running) = container.running()? {
-            ask_to_end(container, &running.connection, request)?;
+        match managing(container)? {
+            Some(unit) => by_unit(&unit)?,
+            None => by_supervisor()?,
         }
         container.create_run_dir()?;
         let lock = Lock::try_lock(&container.run().lock())
@@ -153,19 +79,12 @@ fn end(container: &Container, request: &Request) -> Result<Lock> {
     }
 }
 
-fn ask_to_end(container: &Container, supervisor: &Connection, request: &Request) -> Result<()> {
-    let progress = Progress::new(format!("stopping {}", container.name()));
-    // If it went in between, the next event says so.
-    let _ = supervisor.send_request(request);
-    while let Some((event, _)) = supervisor
-        .next_event()
-        .context("cannot hear from the supervisor")?
+/// The unit that the container's supervisor runs in, or would be restarted by.
+fn managing(container: &Container) -> Result<Option<Unit>> {
+    if let Some(running) = container.running()?
+        && unit::cgroup_of(container.name(), running.leader).is_none()
     {
-        match event {
-            Event::State { status, .. } => progress.say(status.as_deref()),
-            Event::Notice(text) => progress.print(&format!("note: {text}")),
-            Event::Busy | Event::Failed { .. } => {}
-        }
+        return Ok(None);
     }
-    Ok(())
+    Unit::find(container)
 }

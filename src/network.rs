@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use netns::firewall;
 use netns::{Bridge, ContainerName, HostLink};
 use runtime::Id128;
@@ -205,6 +205,18 @@ impl PrivateNetwork {
         Ok(netns::apply(&netns::plan(&self.links), container)?)
     }
 
+    /// The host's ends of the container's links, by the indices that the kernel
+    /// gave them.
+    pub fn link_indices(&self) -> Vec<i32> {
+        let name = &self.firewall.container;
+        let links = [HostLink::veth(name), HostLink::bridge_port(name)];
+        links
+            .iter()
+            .filter_map(|link| nix::net::if_::if_nametoindex(link.interface()).ok())
+            .filter_map(|index| index.try_into().ok())
+            .collect()
+    }
+
     /// Forwards ports, masquerades and makes the container known by its name.
     /// Returns what the user has to know: the settings of the host that it
     /// changed, what of the host's is in the way of packets, and names that
@@ -280,6 +292,6 @@ fn take_back(container: &Container, links: Reclaim) -> Result<Vec<String>> {
     }
     let lost = links(&name, run_directory)?;
     notices.extend(lost.iter().map(ToString::to_string));
-    firewall::remove(&name, run_directory).context("cannot remove forwarded ports and NAT")?;
+    firewall::remove(&name, run_directory)?;
     Ok(notices)
 }

@@ -19,10 +19,15 @@ pub struct Places {
 impl Places {
     /// The host's places, or those that the environment names.
     pub fn from_environment() -> Self {
+        Self::named_by(|variable| std::env::var_os(variable).map(PathBuf::from))
+    }
+
+    /// The host's places, or those that variables name.
+    pub fn named_by(value: impl Fn(&str) -> Option<PathBuf>) -> Self {
         let place = |variable: &str, default: &str| {
-            std::env::var_os(variable)
-                .filter(|value| !value.is_empty())
-                .map_or_else(|| PathBuf::from(default), PathBuf::from)
+            value(variable)
+                .filter(|value| !value.as_os_str().is_empty())
+                .unwrap_or_else(|| PathBuf::from(default))
         };
         Self {
             conf: place("NIXOS_CONTAINER_CONF_DIR", "/etc/nixos-containers"),

@@ -21,6 +21,9 @@ use crate::console_log::{self, Console};
 use crate::container::Container;
 use crate::control::{Connection, Event, Listener, Request, State};
 use crate::lock::Lock;
+use crate::manager::machined::{self, Machine};
+use crate::manager::unit;
+use crate::network::PrivateNetwork;
 use crate::paths::RunDir;
 use crate::spec::{self, Start};
 use crate::{ephemeral, reclaim, users};
@@ -47,11 +50,14 @@ pub fn supervise(container: &Container, report: Option<OwnedFd>) -> Result<u8> {
     let mut last_words = String::new();
     match supervise_reporting(container, report.as_ref(), &mut last_words) {
         Err(error) => {
-            if let Some(report) = &report {
-                let hint = crate::hint(&error).map(|hint| format!("; {hint}"));
-                let why = format!("{error:#}{}", hint.unwrap_or_default());
-                let console = last_words;
-                let _ = report.send_event(&Event::Failed { why, console }, None);
+            let hint = crate::hint(&error).map(|hint| format!("; {hint}"));
+            let why = format!("{error:#}{}", hint.unwrap_or_default());
+            match &report {
+                Some(report) => {
+                    let console = last_words;
+                    let _ = report.send_event(&Event::Failed { why, console }, None);
+                }
+                None => unit::tell_failure(&why),
             }
             Err(error)
         }
@@ -108,6 +114,11 @@ fn live_until_end(
         tell(reclaim::leftovers(container)?, report, &mut log);
         let console_log = log.try_clone().context("cannot write the console's log")?;
         let ended = live(container, run, console_log, &signals, report, clients);
+        if unit::own_cgroup(container.name()).is_some()
+            && let Err(error) = machined::unregister(container)
+        {
+            tell(vec![format!("{error:#}")], report, &mut log);
+        }
         let cleaned = reclaim::after_end(container);
         // If both failed, the first is the one to know of.
         let ended = ended?;
@@ -168,7 +179,17 @@ fn live_as(
     }
     let listener = Listener::bind(&run.control()).context("cannot make the control socket")?;
     let cgroup = container.cgroup()?;
-    let (started, notices) = launch(&start, &cgroup)?;
+    let in_unit = unit::own_cgroup(container.name()).is_some();
+    if in_unit {
+        cgroup
+            .enter_supervisor()
+            .with_context(|| format!("cannot set up the cgroup {}", cgroup.path().display()))?;
+    }
+    let (started, mut notices) = launch(&start, &cgroup)?;
+    if in_unit && let Err(error) = register(container, &start, &started) {
+        // A container goes on without being listed.
+        notices.push(format!("{error:#}"));
+    }
     tell(notices, report, &mut log);
     let notifies = config.execution.notify_ready.unwrap_or(true);
     let state = if notifies { State::Starting } else { State::Up };
@@ -193,7 +214,8 @@ fn live_as(
         halt_pending: false,
     };
     let timeout_start = config.timeout_start.unwrap_or(DEFAULT_TIMEOUT_START);
-    supervision.set_deadline(notifies.then_some(timeout_start));
+    // A unit's own TimeoutStartSec= has the same effect.
+    supervision.set_deadline((notifies && !in_unit).then_some(timeout_start));
     supervision.announce();
     let exit = supervision.run();
     if exit.is_err() {
@@ -258,6 +280,20 @@ fn furnish(
         Some(network) => network.open(),
         None => Ok(Vec::new()),
     }
+}
+
+fn register(container: &Container, start: &Start, started: &Started) -> Result<()> {
+    let machine = Machine {
+        id: start.container.machine_id,
+        leader: started.init.pid,
+        root: &container.places().root(container.name()),
+        links: start
+            .network
+            .as_ref()
+            .map(PrivateNetwork::link_indices)
+            .unwrap_or_default(),
+    };
+    machined::register(container, &machine)
 }
 
 /// Nothing that holds for the whole host is changed silently: whoever starts
@@ -525,8 +561,9 @@ impl Supervision<'_> {
         // Who does not listen any more, or not fast enough, is left alone.
         self.clients
             .retain(|client| client.send_event(&event, Some(leader)).is_ok());
-        if let Some(report) = self.report {
-            let _ = report.send_event(&event, Some(leader));
+        match self.report {
+            Some(report) => drop(report.send_event(&event, Some(leader))),
+            None => unit::tell_state(self.state, self.status.as_deref()),
         }
     }
 

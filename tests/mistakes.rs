@@ -380,7 +380,7 @@ fn an_error_in_a_configuration_file_names_file_line_and_key() {
         ),
         (
             "TIMEOUT_START_SEC=soon",
-            "TIMEOUT_START_SEC is \"soon\", but must be a whole number of seconds",
+            "TIMEOUT_START_SEC is \"soon\", but must be a time span, as 90, 5min or infinity",
         ),
         (
             "FLAKE=--impure",

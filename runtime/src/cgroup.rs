@@ -16,16 +16,32 @@ const CGROUP2_MAGIC: i64 = 0x6367_7270;
 /// The group of one container, with the container's own processes in the
 /// group `payload` below it.
 #[derive(Debug, Clone)]
-pub struct Cgroup(PathBuf);
+pub struct Cgroup {
+    path: PathBuf,
+    owner: Owner,
+}
+
+/// Whose the group of a container is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// Ours: it comes and goes with the container.
+    Container,
+    /// A manager's, who has delegated what is below it (systemd's
+    /// `Delegate=`). Its supervisor is in there, too.
+    Manager,
+}
 
 impl Cgroup {
     /// The group `path` of the host's cgroup2 tree; makes nothing yet.
-    pub fn locate(path: &Path) -> io::Result<Self> {
+    pub fn locate(path: &Path, owner: Owner) -> io::Result<Self> {
         let is_cgroup2 = |mount_point: &&str| {
             rustix::fs::statfs(*mount_point).is_ok_and(|fs| fs.f_type == CGROUP2_MAGIC)
         };
         match MOUNT_POINTS.into_iter().find(is_cgroup2) {
-            Some(mount_point) => Ok(Self(Path::new(mount_point).join(path))),
+            Some(mount_point) => Ok(Self {
+                path: Path::new(mount_point).join(path),
+                owner,
+            }),
             None => Err(io::Error::other(format!(
                 "no cgroup2 at {} or {}; mount it with `mount -t cgroup2 none /sys/fs/cgroup`",
                 MOUNT_POINTS[0], MOUNT_POINTS[1]
@@ -35,34 +51,51 @@ impl Cgroup {
 
     /// The group itself, in the file system.
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
+    }
+
+    fn payload(&self) -> PathBuf {
+        self.path.join("payload")
+    }
+
+    /// Moves the calling process into a group beside the payload's, unless its
+    /// manager has put it there (`DelegateSubgroup=` of systemd 254): a group
+    /// with processes of its own has no controllers to give.
+    pub fn enter_supervisor(&self) -> io::Result<()> {
+        let here = std::fs::read_to_string(self.path.join("cgroup.procs"))?;
+        if here.is_empty() {
+            return Ok(());
+        }
+        let supervisor = self.path.join("supervisor");
+        std::fs::create_dir_all(&supervisor)?;
+        std::fs::write(supervisor.join("cgroup.procs"), "0")
     }
 
     /// Makes the payload's group, to be born into. The container's systemd
     /// does the rest below it.
     pub fn create_payload(&self) -> io::Result<OwnedFd> {
-        let payload = self.0.join("payload");
+        let payload = self.payload();
         std::fs::create_dir_all(&payload)?;
         // Hosts differ in what they have and in what they let go of; a
         // container runs without limits all the same.
-        if let Some(parent) = self.0.parent() {
+        if let (Owner::Container, Some(parent)) = (self.owner, self.path.parent()) {
             let _ = delegate_controllers(parent);
         }
-        let _ = delegate_controllers(&self.0);
+        let _ = delegate_controllers(&self.path);
         open_directory(&payload)
     }
 
     /// Leaves the payload's group to the root of a user namespace, who is this
     /// user and group of the host.
     pub fn delegate_payload(&self, root: u32) -> io::Result<()> {
-        delegate(&self.0.join("payload"), root)
+        delegate(&self.payload(), root)
     }
 
     /// The group for processes that enter the running container from outside.
     /// It is below the payload's, so that the container's limits hold for
     /// them, and a leaf, because groups with groups below have no processes.
     pub fn create_entered(&self) -> io::Result<OwnedFd> {
-        let payload = self.0.join("payload");
+        let payload = self.payload();
         let entered = payload.join("entered");
         match std::fs::create_dir(&entered) {
             // Whoever the payload's is, this is.
@@ -76,38 +109,42 @@ impl Cgroup {
     /// Removes the group with all below it, and kills what is still in there.
     /// Nothing there is as good as done.
     pub fn remove(&self) -> io::Result<()> {
-        match remove_groups(&self.0) {
+        let group = match self.owner {
+            Owner::Container => self.path.clone(),
+            Owner::Manager => self.payload(),
+        };
+        match remove_groups(&group) {
             Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {}
             answer => return answer,
         }
-        std::fs::write(self.0.join("cgroup.kill"), "1")?;
-        self.await_empty()?;
-        remove_groups(&self.0)
+        std::fs::write(group.join("cgroup.kill"), "1")?;
+        await_empty(&group)?;
+        remove_groups(&group)
     }
+}
 
-    /// Returns when the last process of the group is gone. `cgroup.events`
-    /// signals a change of `populated` as an exceptional condition.
-    fn await_empty(&self) -> io::Result<()> {
-        let path = self.0.join("cgroup.events");
-        loop {
-            let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-            let events = rustix::fs::open(&path, flags, Mode::empty())?;
-            let mut text = [0; 256];
-            let length = rustix::io::read(&events, &mut text)?;
-            if !text[..length]
-                .windows(11)
-                .any(|field| field == b"populated 1")
-            {
-                return Ok(());
-            }
-            let mut wait = [rustix::event::PollFd::new(
-                &events,
-                rustix::event::PollFlags::PRI,
-            )];
-            match rustix::event::poll(&mut wait, None) {
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(errno) => return Err(errno.into()),
-            }
+/// Returns when the last process of the group is gone. `cgroup.events`
+/// signals a change of `populated` as an exceptional condition.
+fn await_empty(group: &Path) -> io::Result<()> {
+    let path = group.join("cgroup.events");
+    loop {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let events = rustix::fs::open(&path, flags, Mode::empty())?;
+        let mut text = [0; 256];
+        let length = rustix::io::read(&events, &mut text)?;
+        if !text[..length]
+            .windows(11)
+            .any(|field| field == b"populated 1")
+        {
+            return Ok(());
+        }
+        let mut wait = [rustix::event::PollFd::new(
+            &events,
+            rustix::event::PollFlags::PRI,
+        )];
+        match rustix::event::poll(&mut wait, None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
         }
     }
 }

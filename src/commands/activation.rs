@@ -9,7 +9,17 @@ use anyhow::{Context, Result, anyhow};
 use super::inside;
 use crate::container::{Container, Running};
 use crate::control::{Event, State};
+use crate::manager;
 use crate::spec::system_inside;
+
+/// `reload NAME`
+pub fn reload(container: &Container) -> Result<ExitCode> {
+    container.require_running()?;
+    if manager::reload(container)? {
+        return Ok(ExitCode::SUCCESS);
+    }
+    activate(container)
+}
 
 /// Has a container that runs activate its system, as nixpkgs' unit does when it
 /// is reloaded. The exit code is that of NixOS' `switch-to-configuration`: 4 if

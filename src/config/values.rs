@@ -76,10 +76,19 @@ pub fn capabilities(text: &str) -> Parsed<CapabilitySet> {
         .ok_or("capabilities separated by commas, as CAP_SYS_TIME")
 }
 
-pub fn seconds(text: &str) -> Parsed<Duration> {
-    text.parse()
-        .map(Duration::from_secs)
-        .map_err(|_| "a whole number of seconds")
+/// A time span as units have it (`man 7 systemd.time`): a number alone counts
+/// seconds.
+pub fn time_span(text: &str) -> Parsed<Duration> {
+    if text == "infinity" {
+        // As good as that: 136 years.
+        return Ok(Duration::from_secs(u32::MAX.into()));
+    }
+    let seconds = text.parse().map(Duration::from_secs);
+    seconds
+        .or_else(|_| humantime::parse_duration(text))
+        .ok()
+        .filter(|span| *span <= Duration::from_secs(u32::MAX.into()))
+        .ok_or("a time span, as 90, 5min or infinity")
 }
 
 /// Without a prefix length, the address stands alone.
@@ -256,6 +265,24 @@ mod tests {
             "", "0", "65536", "icmp:1", "1:2:3", "tcp:", "80:", "a", "80,,81",
         ] {
             assert!(ports(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn time_spans_are_those_of_units() {
+        for (text, seconds) in [("90", 90), ("1min", 60), ("5min 20s", 320), ("1h", 3600)] {
+            assert_eq!(time_span(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        assert!(time_span("infinity").is_ok());
+        for bad in [
+            "",
+            "soon",
+            "-1",
+            "1 fortnight",
+            "99999999999999999999",
+            "9999999999",
+        ] {
+            assert!(time_span(bad).is_err(), "{bad:?}");
         }
     }
 

@@ -1,0 +1,152 @@
+//! What systemd has to know of containers before it starts any (`man 7
+//! systemd.generator`): which start with the host, and what their units need.
+
+use std::fmt::Write;
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use runtime::Origin;
+
+use crate::config::{ContainerConfig, CustomContent, Source};
+use crate::container::{self, Container};
+use crate::manager::unit;
+use crate::paths::Places;
+
+/// As systemd runs it, by this name.
+pub const PROGRAM: &str = "nixos-container-generator";
+
+/// The target of all that start with the host, as in nixpkgs.
+const MACHINES: &str = "machines.target.wants";
+
+/// The template that every container's unit is made of.
+const TEMPLATE: &str = "container@.service";
+
+/// Where systemd finds the template (`man 5 systemd.unit`).
+const UNIT_DIRECTORIES: [&str; 4] = [
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+];
+
+/// Writes into `directory` what all containers' units need. A container whose
+/// configuration is broken keeps no other from starting.
+pub fn generate(places: &Places, directory: &Path) -> Result<()> {
+    for container in container::all(places)? {
+        if let Err(error) = generate_for(&container, directory) {
+            eprintln!("{PROGRAM}: {error:#}");
+        }
+    }
+    Ok(())
+}
+
+fn generate_for(container: &Container, directory: &Path) -> Result<()> {
+    let config = container.config()?;
+    let unit = unit::name(container.name());
+    if let Some(text) = drop_in(&config) {
+        let place = directory.join(format!("{unit}.d"));
+        let file = place.join("50-conf.conf");
+        fs::create_dir_all(&place)
+            .and_then(|()| fs::write(&file, text))
+            .with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    if config.auto_start {
+        want(&unit, directory).with_context(|| format!("cannot have {unit} started"))?;
+    }
+    Ok(())
+}
+
+fn want(unit: &str, directory: &Path) -> io::Result<()> {
+    let wants = directory.join(MACHINES);
+    fs::create_dir_all(&wants)?;
+    let template = UNIT_DIRECTORIES
+        .map(|directory| Path::new(directory).join(TEMPLATE))
+        .into_iter()
+        .find(|template| template.exists())
+        .unwrap_or_else(|| TEMPLATE.into());
+    symlink(template, wants.join(unit))
+}
+
+/// What the container's unit has besides the template's settings.
+fn drop_in(config: &ContainerConfig) -> Option<String> {
+    let sources = config
+        .mounts
+        .iter()
+        .filter_map(|mount| match &mount.content {
+            CustomContent::Bind {
+                source: Source::At(Origin::Host, path),
+                ..
+            } => Some(path),
+            _ => None,
+        });
+    let mut text = String::new();
+    let mut section = "";
+    let mut say = |of: &'static str, key: &str, value: String| {
+        if section != of {
+            section = of;
+            let _ = writeln!(text, "[{of}]");
+        }
+        let _ = writeln!(text, "{key}={value}");
+    };
+    for source in sources {
+        say(
+            "Unit",
+            "RequiresMountsFor",
+            escape(&source.to_string_lossy()),
+        );
+    }
+    if let Some(timeout) = config.timeout_start {
+        say("Service", "TimeoutStartSec", timeout.as_secs().to_string());
+    }
+    (!text.is_empty()).then_some(text)
+}
+
+/// A path as a unit file quotes it (`man 5 systemd.unit`, specifiers, and `man 7
+/// systemd.syntax`, QUOTING).
+fn escape(path: &str) -> String {
+    let mut escaped = String::from("\"");
+    for character in path.chars() {
+        match character {
+            '%' => escaped.push_str("%%"),
+            '"' | '\\' => escaped.extend(['\\', character]),
+            character if character.is_control() => {
+                let _ = write!(escaped, "\\x{:02x}", u32::from(character));
+            }
+            character => escaped.push(character),
+        }
+    }
+    escaped.push('"');
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drop_in_of(conf: &str) -> Option<String> {
+        let config = ContainerConfig::parse(Path::new("foo.conf"), conf).expect("valid");
+        drop_in(&config)
+    }
+
+    #[test]
+    fn a_unit_waits_for_what_is_bound_and_as_long_as_it_may() {
+        let conf = "TIMEOUT_START_SEC=300\n\
+                    EXTRA_NSPAWN_FLAGS=\"--bind=/srv/a:/b --bind-ro=/srv/100% --tmpfs=/var\"\n";
+        assert_eq!(
+            drop_in_of(conf).as_deref(),
+            Some(
+                "[Unit]\nRequiresMountsFor=\"/srv/a\"\nRequiresMountsFor=\"/srv/100%%\"\n\
+                 [Service]\nTimeoutStartSec=300\n"
+            )
+        );
+        assert_eq!(drop_in_of("PRIVATE_NETWORK=1\n"), None);
+    }
+
+    #[test]
+    fn paths_stay_whole_in_a_unit_file() {
+        assert_eq!(escape("/a \"b\"\\\n"), "\"/a \\\"b\\\"\\\\\\x0a\"");
+    }
+}

@@ -1,0 +1,142 @@
+//! Supervisors that nobody looks after: on hosts without systemd, and for
+//! containers in places that the host's unit does not know.
+
+use std::os::fd::OwnedFd;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::container::Container;
+use crate::control::{Connection, Event, Request, State};
+use crate::lock::Lock;
+use crate::network::PrivateNetwork;
+use crate::progress::Progress;
+use crate::{console_log, reclaim, spec};
+
+/// Starts a container, and returns when it has booted.
+pub fn start(container: &Container) -> Result<()> {
+    let config = container.config()?;
+    let start = spec::resolve(container, &config)?;
+    if container.running()?.is_some() {
+        bail!("container '{}' is running already", container.name());
+    }
+    if let Some(network) = &start.network {
+        check(container, network)?;
+    }
+    let (connection, theirs) = Connection::pair().context("cannot make a socket")?;
+    spawn_supervisor(container, theirs)?;
+    await_boot(container, &connection)
+}
+
+/// Looks whether the host has what the network needs. The supervisor does this
+/// again; here it fails before anything is made.
+fn check(container: &Container, network: &PrivateNetwork) -> Result<()> {
+    let lock = container.run().lock();
+    let found = network.check();
+    if found.is_ok() || !lock.exists() {
+        return found;
+    }
+    // A killed predecessor may still have the interfaces that had moved in.
+    if let Some(_lock) = Lock::try_lock(&lock).context("cannot lock the container")? {
+        reclaim::print(&reclaim::leftovers(container)?);
+    }
+    network.check()
+}
+
+/// The supervisor, as a session of its own that outlives this process.
+fn spawn_supervisor(container: &Container, report: OwnedFd) -> Result<()> {
+    let program = std::env::current_exe().context("cannot find this program")?;
+    Command::new(program)
+        .args(["supervise", "--detached", container.name().as_str()])
+        .stdin(report)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .current_dir("/")
+        .spawn()
+        .context("cannot start the supervisor")?;
+    Ok(())
+}
+
+fn await_boot(container: &Container, connection: &Connection) -> Result<()> {
+    let progress = Progress::new(format!("starting {}", container.name()));
+    loop {
+        match connection
+            .next_event()
+            .context("cannot hear from the supervisor")?
+        {
+            Some((
+                Event::State {
+                    state: State::Up, ..
+                },
+                _,
+            )) => return Ok(()),
+            Some((
+                Event::State {
+                    state: State::Stopping,
+                    ..
+                },
+                _,
+            )) => {
+                bail!(
+                    "container '{}' was stopped while it started",
+                    container.name()
+                )
+            }
+            Some((Event::State { status, .. }, _)) => progress.say(status.as_deref()),
+            Some((Event::Notice(text), _)) => progress.print(&format!("note: {text}")),
+            Some((Event::Busy, _)) => bail!(
+                "container '{0}' is starting or stopping already; try again when \
+                 `nixos-container status {0}` says up or down",
+                container.name()
+            ),
+            Some((Event::Failed { why, console }, _)) => {
+                drop(progress);
+                return Err(failure(container, &why, &console));
+            }
+            None => {
+                let console = console_log::tail(&container.run().console_log());
+                return Err(failure(container, "its supervisor was killed", &console));
+            }
+        }
+    }
+}
+
+fn failure(container: &Container, why: &str, console: &str) -> anyhow::Error {
+    let name = container.name();
+    if console.is_empty() {
+        return anyhow::anyhow!("cannot start container '{name}': {why}");
+    }
+    let all = match container.exists() {
+        true => format!(" (all of it: `nixos-container logs {name}`)"),
+        false => String::new(),
+    };
+    anyhow::anyhow!(
+        "cannot start container '{name}': {why}\nThe end of its console{all}:\n{console}"
+    )
+}
+
+/// Asks the supervisor, if there is one, to end its container, and waits until
+/// both are gone.
+pub fn end(container: &Container, request: &Request) -> Result<()> {
+    match container.running()? {
+        Some(running) => ask_to_end(container, &running.connection, request),
+        None => Ok(()),
+    }
+}
+
+fn ask_to_end(container: &Container, supervisor: &Connection, request: &Request) -> Result<()> {
+    let progress = Progress::new(format!("stopping {}", container.name()));
+    // If it went in between, the next event says so.
+    let _ = supervisor.send_request(request);
+    while let Some((event, _)) = supervisor
+        .next_event()
+        .context("cannot hear from the supervisor")?
+    {
+        match event {
+            Event::State { status, .. } => progress.say(status.as_deref()),
+            Event::Notice(text) => progress.print(&format!("note: {text}")),
+            Event::Busy | Event::Failed { .. } => {}
+        }
+    }
+    Ok(())
+}

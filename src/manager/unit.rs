@@ -1,0 +1,91 @@
+//! A supervisor as the main process of its container's unit: what it tells the
+//! host's systemd, and the unit's cgroup.
+
+use std::path::{Path, PathBuf};
+
+use sd_notify::NotifyState;
+
+use crate::control::State;
+use crate::name::ContainerName;
+
+/// The unit of a container, as nixpkgs names it.
+pub fn name(container: &ContainerName) -> String {
+    format!("container@{container}.service")
+}
+
+/// The cgroup of the container's unit, relative to the root of all, if this
+/// process is in it.
+pub fn own_cgroup(container: &ContainerName) -> Option<PathBuf> {
+    cgroup_of(container, std::process::id() as i32)
+}
+
+/// The cgroup of the container's unit, relative to the root of all, if a
+/// process is in it.
+pub fn cgroup_of(container: &ContainerName, pid: i32) -> Option<PathBuf> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    unit_cgroup(&text, &name(container))
+}
+
+/// Finds the unit in what `man 7 cgroups` calls `/proc/pid/cgroup`.
+fn unit_cgroup(text: &str, unit: &str) -> Option<PathBuf> {
+    let path = text.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    let group = Path::new(path).ancestors().find(|group| {
+        group
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy() == unit)
+    })?;
+    Some(group.to_owned())
+}
+
+/// Tells the host's systemd how far the container has come; nothing where
+/// there is none (`man 3 sd_notify`).
+pub fn tell_state(state: State, status: Option<&str>) {
+    let mut words = Vec::new();
+    match state {
+        State::Starting => {}
+        State::Up => words.push(NotifyState::Ready),
+        State::Stopping => words.push(NotifyState::Stopping),
+    }
+    let status = status.unwrap_or(match state {
+        State::Starting => "starting",
+        State::Up => "up",
+        State::Stopping => "stopping",
+    });
+    words.push(NotifyState::Status(status));
+    tell(&words);
+}
+
+/// Tells the host's systemd why the container cannot go on, for `systemctl
+/// status` to show.
+pub fn tell_failure(why: &str) {
+    tell(&[NotifyState::Status(why)]);
+}
+
+fn tell(words: &[NotifyState<'_>]) {
+    // Who does not listen has no use for it.
+    let _ = sd_notify::notify(words);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_units_cgroup_is_found_from_below() {
+        let unit = "container@foo.service";
+        let found = |path: &str| unit_cgroup(&format!("4:memory:/x\n0::/{path}\n"), unit);
+        let group = PathBuf::from("machine.slice/container@foo.service");
+        for below in ["", "/supervisor", "/payload/init.scope"] {
+            let path = format!("{}{below}", group.display());
+            assert_eq!(found(&path).as_ref(), Some(&group), "{path}");
+        }
+        for other in [
+            "",
+            "nixos-container-foo/payload",
+            "container@food.service",
+            "user.slice",
+        ] {
+            assert_eq!(found(other), None, "{other}");
+        }
+    }
+}
