@@ -16,3 +16,6 @@ import ./pkgs {
     else
       throw "${toString file} is missing or not by this make-tree; run ${toString ./make-tree} once";
 }
+// {
+  path = ./.;
+}

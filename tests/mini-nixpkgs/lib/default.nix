@@ -6,6 +6,9 @@ let
   options = import ./options.nix { lib = trivial; };
   types = import ./types.nix { inherit lib; };
   modules = import ./modules.nix { inherit lib; };
-  lib = trivial // options // modules // { inherit lib types modules options; };
+  lib = trivial // options // modules // {
+    inherit lib types modules options;
+    inherit (types) mkOptionType;
+  };
 in
 lib

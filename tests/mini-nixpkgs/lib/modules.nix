@@ -184,11 +184,9 @@ let
         in
         if leaves == [ ] then
           matchTree here nameDecls nameDefs
-        else if length nameDecls > 1 then
-          throw "The option `${showOption here}' in `${(lib.last nameDecls).file}' is already declared in `${(head nameDecls).file}'."
         else
           rec {
-            options = evalOption here (head leaves) (
+            options = evalOption here (foldl' (mergeDeclarations here) (head leaves) (builtins.tail nameDecls)) (
               map (def: {
                 inherit (def) file;
                 value = def.config;
@@ -215,6 +213,24 @@ let
     };
 
   # ---- merge --------------------------------------------------------------
+
+  # Whoever declares an option once more can only add to its type.
+  mergeDeclarations =
+    loc: decl: other:
+    let
+      type = (decl.options.type or lib.types.unspecified).typeMerge (
+        other.options.type or lib.types.unspecified
+      );
+    in
+    if type == null || !isOption other.options then
+      throw "The option `${showOption loc}' in `${other.file}' is already declared in `${decl.file}'."
+    else
+      decl
+      // {
+        options = decl.options // {
+          inherit type;
+        };
+      };
 
   evalOption =
     loc: decl: givenDefs:

@@ -196,6 +196,8 @@ let
     getBin = p: p;
     getExe = p: "${p}/bin/${p.meta.mainProgram or p.pname or (builtins.parseDrvName p.name).name}";
     getExe' = p: name: "${p}/bin/${name}";
+    # Packages do not get in each other's way here.
+    hiPrio = package: package;
     makeBinPath = self.concatMapStringsSep ":" (p: "${p}/bin");
 
     # Strings

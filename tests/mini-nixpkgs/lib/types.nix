@@ -33,6 +33,9 @@ let
       # For documentation and for options inside of submodules.
       getSubOptions ? _prefix: { },
       nestedTypes ? { },
+      # For an option that is declared twice: the type that has what both have,
+      # or null.
+      typeMerge ? _other: null,
     }:
     {
       _type = "option-type";
@@ -44,6 +47,7 @@ let
         emptyValue
         getSubOptions
         nestedTypes
+        typeMerge
         ;
     };
 
@@ -104,6 +108,12 @@ let
     elemType:
     mkType {
       name = if lazy then "lazyAttrsOf" else "attrsOf";
+      typeMerge =
+        other:
+        let
+          merged = elemType.typeMerge (other.nestedTypes.elemType or types.unspecified);
+        in
+        if merged == null then null else attrsOfWith { inherit lazy; } merged;
       description = "attribute set of ${elemType.description}";
       check = isAttrs;
       emptyValue.value = { };
@@ -136,6 +146,16 @@ let
     in
     mkType {
       name = "submodule";
+      nestedTypes.modules = modules;
+      typeMerge =
+        other:
+        if other.name != "submodule" then
+          null
+        else
+          submoduleWith {
+            modules = modules ++ other.nestedTypes.modules;
+            inherit specialArgs shorthandOnlyDefinesConfig;
+          };
       description = "submodule";
       check = x: isAttrs x || isFunction x || builtins.isPath x;
       emptyValue.value = { };

@@ -10,4 +10,5 @@
   ./system/etc.nix
   ./system/systemd.nix
   ./system/toplevel.nix
+  ./virtualisation/nixos-containers.nix
 ]

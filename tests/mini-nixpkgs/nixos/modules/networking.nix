@@ -4,6 +4,35 @@
 let
   inherit (lib) mkOption types;
   cfg = config.networking;
+
+  addresses = mkOption {
+    default = [ ];
+    description = "Addresses of the interface.";
+    type = types.listOf (
+      types.submodule {
+        options = {
+          address = mkOption {
+            type = types.str;
+            description = "The address.";
+          };
+          prefixLength = mkOption {
+            type = types.int;
+            description = "How much of it names the network.";
+          };
+        };
+      }
+    );
+  };
+  addAddresses =
+    name: interface:
+    lib.concatMapStrings (
+      a: "ip address replace ${a.address}/${toString a.prefixLength} dev ${name} nodad\n"
+    ) (interface.ipv4.addresses ++ interface.ipv6.addresses)
+    + "ip link set ${name} up\n";
+  addBridge =
+    name: bridge:
+    "ip link add ${name} type bridge\n"
+    + lib.concatMapStrings (port: "ip link set ${port} master ${name}\n") bridge.interfaces;
 in
 {
   options.networking = {
@@ -26,6 +55,28 @@ in
       type = types.lines;
       default = "";
       description = "More lines of /etc/hosts.";
+    };
+    bridges = mkOption {
+      default = { };
+      description = "Bridges to make.";
+      type = types.attrsOf (
+        types.submodule {
+          options.interfaces = mkOption {
+            type = types.listOf types.str;
+            description = "Interfaces to put into the bridge.";
+          };
+        }
+      );
+    };
+    interfaces = mkOption {
+      default = { };
+      description = "Interfaces to set up.";
+      type = types.attrsOf (
+        types.submodule {
+          options.ipv4 = { inherit addresses; };
+          options.ipv6 = { inherit addresses; };
+        }
+      );
     };
     nameservers = mkOption {
       type = types.listOf types.str;
@@ -75,6 +126,20 @@ in
       "127.0.0.2" = lib.mkIf (cfg.hostName != "") (
         lib.optional (cfg.domain != null) "${cfg.hostName}.${cfg.domain}" ++ [ cfg.hostName ]
       );
+    };
+
+    systemd.services.network-setup = lib.mkIf (cfg.bridges != { } || cfg.interfaces != { }) {
+      description = "Bridges and addresses";
+      wantedBy = [ "multi-user.target" ];
+      before = [ "network.target" ];
+      wants = [ "network.target" ];
+      serviceConfig = {
+        Type = "oneshot";
+        RemainAfterExit = true;
+      };
+      script =
+        lib.concatStrings (lib.mapAttrsToList addBridge cfg.bridges)
+        + lib.concatStrings (lib.mapAttrsToList addAddresses cfg.interfaces);
     };
 
     environment.etc = {

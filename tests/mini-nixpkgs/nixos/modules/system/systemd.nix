@@ -273,6 +273,11 @@ in
       default = { };
       description = "Environment variables of all services.";
     };
+    generators = mkOption {
+      type = types.attrsOf types.path;
+      default = { };
+      description = "Programs that make units at boot.";
+    };
     tmpfiles.rules = mkOption {
       type = types.listOf types.str;
       default = [ ];
@@ -295,6 +300,9 @@ in
         }
       );
       "tmpfiles.d/00-nixos.conf".text = lib.concatLines cfg.tmpfiles.rules;
-    };
+    }
+    // lib.mapAttrs' (
+      name: source: lib.nameValuePair "systemd/system-generators/${name}" { inherit source; }
+    ) cfg.generators;
   };
 }
