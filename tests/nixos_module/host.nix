@@ -1,0 +1,73 @@
+# A host with one container for each thing that the module adds or changes.
+{ pkgs, ... }:
+let
+  # What makes a path a system; it is never started.
+  system = pkgs.runCommand "container-system" { } "mkdir $out; touch $out/init; chmod +x $out/init";
+in
+{
+  imports = [ ../../nixos/module.nix ];
+
+  boot.isContainer = true;
+  system.stateVersion = "25.05";
+  virtualisation.nixos-container.package = {
+    type = "derivation";
+    outPath = "/nixos-container";
+    meta.mainProgram = "nixos-container";
+  };
+
+  containers = {
+    plain.path = system;
+
+    words = {
+      path = system;
+      autoStart = true;
+      privateNetwork = true;
+      hostAddress = "10.231.136.1";
+      containerAddress = "10.231.136.2";
+      bindHost = "192.0.2.1";
+      forwardPorts = [ { hostPort = 8080; } ];
+      extraHostPaths = [
+        "/srv/films"
+        "/srv/music"
+      ];
+      bindMounts."/srv/films".isReadOnly = false;
+      stateDir = "/srv/containers";
+      timeoutStartSec = "5min";
+    };
+
+    bridged = {
+      path = system;
+      privateNetwork = true;
+      network = "br0";
+      localAddress = "192.0.2.7/24";
+      extraVeths = {
+        lan = {
+          hostName = "lan-bridged";
+          hostBridge = "br1";
+        };
+        wan = {
+          hostAddress = "10.1.0.1";
+          localAddress = "10.1.0.2";
+        };
+      };
+    };
+
+    devices = {
+      path = system;
+      ephemeral = true;
+      enableTun = true;
+      additionalCapabilities = [ "CAP_SYS_TIME" ];
+      allowedDevices = [
+        {
+          node = "/dev/dri/card0";
+          modifier = "rw";
+        }
+      ];
+      tmpfs = [
+        "/var"
+        "/srv:size=10m"
+      ];
+      extraFlags = [ "--drop-capability=CAP_SYS_CHROOT" ];
+    };
+  };
+}
