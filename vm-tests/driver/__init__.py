@@ -1,0 +1,1 @@
+"""Runs scenarios written in the vocabulary of the NixOS test driver."""

@@ -1,0 +1,55 @@
+"""A host that is a container itself: everything but a kernel of its own."""
+
+import subprocess
+from pathlib import Path
+
+from .bed import Answer, Bed
+from .script import strict
+
+# Of the container that is the host.
+NAME = "host"
+
+
+class Nested(Bed):
+    """A host that `nixos-container` runs, on a throwaway host."""
+
+    def __init__(self, system: Path):
+        """The host with a system that is built already."""
+        call("create", NAME, "--system-path", str(system))
+
+    def start(self) -> None:
+        call("start", NAME)
+
+    def execute(self, command: str, timeout: float) -> Answer:
+        try:
+            done = subprocess.run(
+                ["nixos-container", "run", NAME, "--", "bash", "-c", strict(command)],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                timeout=timeout,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise TimeoutError from error
+        return Answer(done.returncode, done.stdout, done.stderr)
+
+    def shutdown(self, timeout: float) -> None:
+        call("stop", NAME, "--timeout", str(int(timeout)))
+
+    def crash(self) -> None:
+        call("terminate", NAME)
+
+    def console(self) -> str:
+        return call("logs", NAME)
+
+    def remove(self) -> None:
+        call("destroy", NAME)
+
+
+def call(*arguments: str) -> str:
+    """Runs the command, which must succeed; what it printed."""
+    done = subprocess.run(["nixos-container", *arguments], capture_output=True, encoding="utf-8", errors="replace")
+    if done.returncode != 0:
+        raise RuntimeError(f"`nixos-container {' '.join(arguments)}` failed: {done.stderr.strip()}")
+    return done.stdout

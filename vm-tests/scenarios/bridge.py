@@ -1,0 +1,12 @@
+machine.wait_for_unit("container@one.service")
+machine.wait_for_unit("container@two.service")
+
+with subtest("The host and the containers on its bridge reach each other"):
+    machine.succeed("ping -n -c 1 192.168.0.100")
+    machine.wait_until_succeeds("ping -n -c 1 fc00::2", timeout=30)
+    machine.succeed("nixos-container run one -- ping -n -c 1 192.168.0.1")
+    machine.succeed("nixos-container run one -- ping -n -c 1 192.168.0.101")
+
+with subtest("A container that is down does not answer"):
+    machine.succeed("nixos-container stop one")
+    machine.fail("ping -n -c 1 -W 1 192.168.0.100")

@@ -1,0 +1,24 @@
+{
+  containers.web4 = {
+    autoStart = true;
+    privateNetwork = true;
+    hostAddress = "192.168.0.1";
+    localAddress = "192.168.0.100";
+    config = {
+      services.httpd.enable = true;
+      services.httpd.adminAddr = "foo@example.org";
+      networking.firewall.allowedTCPPorts = [ 80 ];
+    };
+  };
+  containers.web6 = {
+    autoStart = true;
+    privateNetwork = true;
+    hostAddress6 = "fc00::1";
+    localAddress6 = "fc00::2";
+    config = {
+      services.httpd.enable = true;
+      services.httpd.adminAddr = "foo@example.org";
+      networking.firewall.allowedTCPPorts = [ 80 ];
+    };
+  };
+}

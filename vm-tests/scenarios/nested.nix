@@ -1,0 +1,18 @@
+{ config, ... }:
+let
+  inherit (config.virtualisation.nixos-container) package;
+in
+{
+  containers.outer = {
+    autoStart = true;
+    config = {
+      imports = [ ../../nixos/module.nix ];
+      virtualisation.nixos-container = { inherit package; };
+      containers.inner = {
+        autoStart = true;
+        copyResolvConf = false;
+        config = { };
+      };
+    };
+  };
+}

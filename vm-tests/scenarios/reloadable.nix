@@ -1,0 +1,6 @@
+{
+  containers.test = {
+    autoStart = true;
+    config.environment.etc."version".text = "1";
+  };
+}

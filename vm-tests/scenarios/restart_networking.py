@@ -1,0 +1,8 @@
+machine.wait_for_unit("container@web.service")
+machine.succeed("ping -n -c 1 192.168.1.122")
+
+with subtest("A bridge that goes down and up takes the container along"):
+    machine.succeed("ip link set br0 down")
+    machine.fail("ping -n -c 1 -W 1 192.168.1.122")
+    machine.succeed("ip link set br0 up")
+    machine.wait_until_succeeds("ping -n -c 1 -W 1 192.168.1.122", timeout=30)

@@ -1,0 +1,10 @@
+{
+  containers.scratch = {
+    autoStart = true;
+    tmpfs = [
+      "/var"
+      "/some/random/path:size=1m"
+    ];
+    config = { };
+  };
+}
