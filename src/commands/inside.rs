@@ -74,7 +74,7 @@ fn run(
         confinement: Confinement::of(running.leader)
             .context("cannot read what the container is confined to")?,
     };
-    let cgroup = container.cgroup_of(&running)?;
+    let cgroup = container.cgroup_of(running)?;
     let cgroup = cgroup
         .create_entered()
         .context("cannot make a cgroup in the container's")?;
