@@ -7,6 +7,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -89,22 +90,25 @@ fn record(container: &Container, ids: IdMap) -> Result<()> {
     write().with_context(cannot)
 }
 
-/// A range that nobody has. That which the container's files have already, if
-/// they have, and else the same for the same name, if that is possible.
 fn pick(container: &Container, owner: Owner) -> Result<IdMap> {
-    let taken = taken(container)?;
-    let slots = (LAST - FIRST) / DEFAULT_COUNT + 1;
-    let start = hash(container.name().as_str()) % slots;
+    choose(container.name().as_str(), owner, &taken(container)?)
+        .context("no range of 65536 users is free; say which with --private-users=NUMBER")
+}
+
+/// A range that nobody has: that which the container's files have already, if
+/// they have, and else the same for the same name, if that is possible.
+fn choose(name: &str, owner: Owner, taken: &[IdMap]) -> Option<IdMap> {
     let of_files = owner
         .ids()
         .filter(|ids| (FIRST..=LAST).contains(&ids.root()));
-    let hashed = (0..slots).map(|step| FIRST + (start + step) % slots * DEFAULT_COUNT);
-    let hashed = hashed.filter_map(|first| IdMap::new(first, DEFAULT_COUNT));
-    let found = of_files
+    let slots = (LAST - FIRST) / DEFAULT_COUNT + 1;
+    let start = hash(name) % slots;
+    let others = (0..slots).map(|step| FIRST + (start + step) % slots * DEFAULT_COUNT);
+    let others = others.filter_map(|first| IdMap::new(first, DEFAULT_COUNT));
+    of_files
         .into_iter()
-        .chain(hashed)
-        .find(|ids| !taken.iter().any(|other| other.overlaps(*ids)));
-    found.context("no range of 65536 users is free; say which with --private-users=NUMBER")
+        .chain(others)
+        .find(|ids| !taken.iter().any(|other| other.overlaps(*ids)))
 }
 
 /// FNV-1a, 32 bits (RFC 9923): the same in every build.
@@ -114,7 +118,8 @@ fn hash(text: &str) -> u32 {
 }
 
 /// Ranges that are somebody else's: other containers', users' and groups' of the
-/// host, and those that users may take (`man 5 subuid`).
+/// host, those that users may take (`man 5 subuid`), and, for containers of
+/// other managers, who runs processes.
 fn taken(container: &Container) -> Result<Vec<IdMap>> {
     let mut taken = Vec::new();
     for file in ["/etc/passwd", "/etc/group"] {
@@ -123,6 +128,7 @@ fn taken(container: &Container) -> Result<Vec<IdMap>> {
     for file in ["/etc/subuid", "/etc/subgid"] {
         taken.extend(lines(file)?.iter().filter_map(|line| subordinate(line)));
     }
+    taken.extend(with_processes()?);
     let places = container.places();
     for other in container::all(places)? {
         if other.name() != container.name() {
@@ -154,6 +160,19 @@ fn subordinate(line: &str) -> Option<IdMap> {
         .skip(1)
         .map(|field| field.trim().parse().ok());
     IdMap::new(numbers.next()??, numbers.next()??)
+}
+
+/// Whose processes there are.
+fn with_processes() -> Result<Vec<IdMap>> {
+    let mut users = Vec::new();
+    for entry in fs::read_dir("/proc").context("cannot read /proc")? {
+        let entry = entry.context("cannot read /proc")?;
+        // Whatever went meanwhile has nobody any more; what is no process, root.
+        if let Ok(metadata) = entry.metadata() {
+            users.extend(IdMap::new(metadata.uid(), 1));
+        }
+    }
+    Ok(users)
 }
 
 /// What another container's configuration says by number. A file that is
@@ -203,6 +222,23 @@ mod tests {
             assert_eq!(account(line), None, "{line}");
             assert_eq!(subordinate(line), None, "{line}");
         }
+    }
+
+    #[test]
+    fn a_range_is_the_same_for_the_same_name_and_never_somebody_elses() {
+        let first = choose("foo", Owner::HOST, &[]).expect("free");
+        assert_eq!(choose("foo", Owner::HOST, &[]), Some(first));
+        assert_ne!(choose("bar", Owner::HOST, &[]), Some(first));
+        let one_of_them = IdMap::new(first.root() + 65535, 1).expect("valid");
+        let second = choose("foo", Owner::HOST, &[one_of_them]).expect("free");
+        assert!(!second.overlaps(first));
+        for ids in [first, second] {
+            assert!((FIRST..=LAST).contains(&ids.root()) && ids.root() % DEFAULT_COUNT == 0);
+        }
+        let last = IdMap::new(LAST, DEFAULT_COUNT).expect("valid");
+        let all_but_the_last = IdMap::new(0, LAST).expect("valid");
+        assert_eq!(choose("foo", Owner::HOST, &[all_but_the_last]), Some(last));
+        assert_eq!(choose("foo", Owner::HOST, &[all_but_the_last, last]), None);
     }
 
     #[test]
