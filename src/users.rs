@@ -109,12 +109,13 @@ fn mapping(ids: IdMap) -> Result<Option<Mapping>> {
 
 impl Users {
     /// Whether files that are the host's root's can be shown as those of root
-    /// inside. What does not exist yet will be on the disk of what is above it.
-    pub fn can_map(&self, path: &Path) -> Result<bool> {
+    /// inside; if `recursive`, those of all that is mounted there. What does not
+    /// exist yet will be on the disk of what is above it.
+    pub fn can_map(&self, path: &Path, recursive: bool) -> Result<bool> {
         let existing = path.ancestors().find(|path| path.exists());
         match (&self.mapping, existing) {
             (Some(mapping), Some(existing)) => mapping
-                .can_show(existing, existing == path)
+                .can_show(existing, recursive && existing == path)
                 .with_context(|| format!("cannot look at {}", path.display())),
             _ => Ok(false),
         }
@@ -130,7 +131,7 @@ impl Users {
                 self.require_mappable(owner, root)?;
                 Ownership::Map
             }
-            Ownership::Auto if owner.is_among(IdMap::IDENTITY) && self.can_map(root)? => {
+            Ownership::Auto if owner.is_among(IdMap::IDENTITY) && self.can_map(root, true)? => {
                 Ownership::Map
             }
             Ownership::Auto => Ownership::Chown,
@@ -146,7 +147,7 @@ impl Users {
                  container's, but {path} belongs to none of the host's; {TAKE_BACK}"
             );
         }
-        if !self.can_map(root)? {
+        if !self.can_map(root, true)? {
             bail!(
                 "--private-users-ownership=map does not work on {path}: {} cannot show files \
                  with other owners; use --private-users-ownership=chown",

@@ -43,4 +43,6 @@ pub use spec::{
     Bind, Content, Device, DeviceAccess, DeviceKind, Directory, Id128, Init, Mount, Network,
     Privileges, ResolvConf, Resources, Root, RootTree, Spec, Streams,
 };
-pub use step::{Attributes, Layer, Namespace, Origin, ProcessStep, Propagation, Step, Upper};
+pub use step::{
+    Attributes, Layer, Namespace, Origin, Owners, ProcessStep, Propagation, Step, Upper,
+};

@@ -14,7 +14,6 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use crate::idmap::IdMap;
-use crate::process::{self, Side};
 use crate::{acl, mount, user_namespace};
 
 /// A user namespace without a process, to show files through.
@@ -29,18 +28,7 @@ impl Mapping {
     /// The calling process has one thread.
     pub unsafe fn new(ids: IdMap) -> io::Result<Self> {
         // SAFETY: the caller has one thread.
-        let holder = match unsafe { process::clone(libc::CLONE_NEWUSER, None) }? {
-            Side::Parent(holder) => holder,
-            Side::Child => loop {
-                // SAFETY: sleeps; nothing but a signal, and that kills, ends it.
-                unsafe { libc::pause() };
-            },
-        };
-        let namespace = user_namespace::write_id_maps(holder.pid, ids)
-            .and_then(|()| user_namespace::open(holder.pid));
-        holder.signal(libc::SIGKILL)?;
-        holder.wait()?;
-        Ok(Self(namespace?))
+        unsafe { user_namespace::without_process(&ids.line()) }.map(Self)
     }
 
     /// Whether the kernel can show the tree at `path` with other owners; if

@@ -15,7 +15,8 @@ use crate::handshake::ChildEnd;
 use crate::process::die_with_parent;
 use crate::rooted::Root;
 use crate::step::{
-    Attributes, INACCESSIBLE_DIRECTORY, INACCESSIBLE_FILE, Layer, Namespace, Origin, Step, Upper,
+    Attributes, INACCESSIBLE_DIRECTORY, INACCESSIBLE_FILE, Layer, Namespace, Origin, Owners, Step,
+    Upper,
 };
 use crate::user_namespace::{self, Cloned, Waiting};
 use crate::{mount, root, stub_init};
@@ -97,7 +98,7 @@ impl<'a> Child<'a> {
                 map_owners,
                 read_only_below,
             } => {
-                let owners = self.owners(*map_owners);
+                let owners = self.mapped_owners(*map_owners);
                 self.enter(&root::bind(source, owners, *read_only_below)?)?;
             }
             Step::EmptyRoot { directory, options } => {
@@ -109,7 +110,7 @@ impl<'a> Child<'a> {
                 map_owners,
                 options,
             } => {
-                let owners = self.owners(*map_owners);
+                let owners = self.mapped_owners(*map_owners);
                 self.enter(&root::overlay(lower, owners, options)?)?;
             }
             // Both paths the same: no directory inside is needed for the host's
@@ -156,7 +157,7 @@ impl<'a> Child<'a> {
                 target,
                 recursive,
                 attributes,
-                map_owners,
+                owners,
                 optional,
             } => {
                 let source = match self.origin(*origin)?.resolve(source) {
@@ -166,9 +167,7 @@ impl<'a> Child<'a> {
                     answer => answer?,
                 };
                 let tree = mount::clone_tree(source.as_fd(), *recursive)?;
-                if let Some(owners) = self.owners(*map_owners) {
-                    mount::map_owners(tree.as_fd(), *recursive, owners)?;
-                }
+                self.show_owners(tree.as_fd(), *recursive, *owners)?;
                 mount::restrict(tree.as_fd(), *attributes, *recursive)?;
                 let target = mount_point(self.container()?, source.as_fd(), target)?;
                 mount::attach(tree.as_fd(), target.as_fd())?;
@@ -289,12 +288,28 @@ impl<'a> Child<'a> {
         environment
     }
 
-    /// What shows files of the host with other owners, if they shall be.
-    fn owners(&self, mapped: bool) -> Option<BorrowedFd<'_>> {
+    /// What shows files of the host as init's user namespace maps their owners,
+    /// if that shall be.
+    fn mapped_owners(&self, mapped: bool) -> Option<BorrowedFd<'_>> {
         match &self.role {
             Role::Mounter(init) if mapped => Some(init.user_namespace.as_fd()),
             _ => None,
         }
+    }
+
+    fn show_owners(&self, tree: BorrowedFd<'_>, recursive: bool, owners: Owners) -> io::Result<()> {
+        match (&self.role, owners) {
+            (Role::Mounter(init), Owners::Mapped) => {
+                mount::map_owners(tree, recursive, init.user_namespace.as_fd())?;
+            }
+            (Role::Mounter(init), Owners::RootIsOwner) => {
+                let owner = rustix::fs::fstat(tree)?.st_uid;
+                let mapping = init.with_owner_as_root(owner)?;
+                mount::map_owners(tree, recursive, mapping.as_fd())?;
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     fn hand_over(&mut self) -> io::Result<()> {

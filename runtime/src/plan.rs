@@ -187,7 +187,7 @@ mod tests {
     use crate::spec::{
         Bind, Content, Id128, Init, Mount, Privileges, Resources, Root, RootTree, Streams,
     };
-    use crate::step::{Origin, ProcessStep};
+    use crate::step::{Origin, Owners, ProcessStep};
     use std::path::Path;
 
     fn spec(network: Network) -> Spec {
@@ -209,7 +209,7 @@ mod tests {
                     source: "/nix/store".into(),
                     recursive: true,
                     attributes: Attributes::READ_ONLY,
-                    map_owners: true,
+                    owners: Owners::Mapped,
                 }),
             }],
             init: Init {

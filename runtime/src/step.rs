@@ -183,8 +183,8 @@ pub enum Step {
         recursive: bool,
         /// Attributes that the mount gets besides those of its origin.
         attributes: Attributes,
-        /// As with [`Step::BindRoot`].
-        map_owners: bool,
+        /// Whose its files are in a user namespace.
+        owners: Owners,
         /// Nothing at `source`, nothing to do.
         optional: bool,
     },
@@ -279,6 +279,36 @@ pub struct Upper {
     /// A directory at the same origin and of the same mount, for the kernel to
     /// work in; made if missing.
     pub work: PathBuf,
+}
+
+/// Whose the files of a tree of the host's are in a user namespace. Whoever is
+/// none of its users is nobody there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Owners {
+    /// As the disk has it.
+    OnDisk,
+    /// What is the host's root's is that of root inside, and so on.
+    Mapped,
+    /// What is that of the tree's owner is that of root inside; all else is
+    /// nobody's.
+    RootIsOwner,
+}
+
+impl Owners {
+    pub(crate) fn mapped(mapped: bool) -> Self {
+        if mapped { Self::Mapped } else { Self::OnDisk }
+    }
+
+    /// For people.
+    fn words(self) -> impl Iterator<Item = String> {
+        let words = match self {
+            Self::OnDisk => None,
+            Self::Mapped => Some("owners mapped"),
+            Self::RootIsOwner => Some("its owner is root"),
+        };
+        words.map(str::to_owned).into_iter()
+    }
 }
 
 /// Where mount events go (`man 7 mount_namespaces`).
@@ -418,7 +448,7 @@ impl fmt::Display for Step {
                 if *read_only_below {
                     write!(f, ", and those below it read-only")?;
                 }
-                parenthesised(f, owners(*map_owners))
+                parenthesised(f, Owners::mapped(*map_owners).words())
             }
             Self::EmptyRoot { directory, options } => {
                 write!(f, "cover {} with a tmpfs", directory.display())?;
@@ -430,7 +460,8 @@ impl fmt::Display for Step {
                 options,
             } => {
                 write!(f, "overlay {} with a tmpfs", lower.display())?;
-                parenthesised(f, owners(*map_owners).chain(parameters(options)))
+                let owners = Owners::mapped(*map_owners).words();
+                parenthesised(f, owners.chain(parameters(options)))
             }
             Self::PivotRoot => write!(f, "make it /"),
             Self::Directory { path, mode } => {
@@ -464,7 +495,7 @@ impl fmt::Display for Step {
                 source,
                 target,
                 attributes,
-                map_owners,
+                owners,
                 optional,
                 ..
             } => {
@@ -475,7 +506,7 @@ impl fmt::Display for Step {
                     write!(f, " on itself")?;
                 }
                 let attributes = attributes.words().map(str::to_owned);
-                parenthesised(f, attributes.chain(owners(*map_owners)))?;
+                parenthesised(f, attributes.chain(owners.words()))?;
                 if *optional {
                     write!(f, " if there is one")?;
                 }
@@ -539,10 +570,6 @@ fn parameters(options: &[(String, String)]) -> impl Iterator<Item = String> {
         "" => key.clone(),
         value => format!("{key}={value}"),
     })
-}
-
-fn owners(mapped: bool) -> impl Iterator<Item = String> {
-    mapped.then(|| "owners mapped".to_owned()).into_iter()
 }
 
 fn parenthesised(f: &mut fmt::Formatter<'_>, words: impl Iterator<Item = String>) -> fmt::Result {

@@ -34,6 +34,7 @@ pub(crate) struct Waiting {
     talk: ParentEnd,
     /// Its user namespace.
     pub user_namespace: OwnedFd,
+    ids: IdMap,
     process: Process,
 }
 
@@ -58,7 +59,7 @@ pub(crate) unsafe fn clone_init(namespaces: i32, ids: IdMap) -> io::Result<Clone
         Side::Child => return Ok(Cloned::Init(theirs)),
         Side::Parent(init) => init,
     };
-    write_id_maps(init.pid, ids)?;
+    write_id_maps(init.pid, &ids.line())?;
     let user_namespace = open(init.pid)?;
     rustix::thread::move_into_thread_name_spaces(init.as_fd(), joined(namespaces))?;
     act_for_root_of(ids)?;
@@ -66,6 +67,7 @@ pub(crate) unsafe fn clone_init(namespaces: i32, ids: IdMap) -> io::Result<Clone
     Ok(Cloned::Child(Waiting {
         talk: ours,
         user_namespace,
+        ids,
         process: init,
     }))
 }
@@ -77,8 +79,28 @@ fn joined(namespaces: i32) -> ThreadNameSpaceType {
     ThreadNameSpaceType::from_bits_retain(joined.cast_unsigned())
 }
 
+/// A user namespace without a process, of which only the id map is of use.
+///
+/// # Safety
+///
+/// The caller has one thread.
+pub(crate) unsafe fn without_process(id_map: &str) -> io::Result<OwnedFd> {
+    // SAFETY: the caller has one thread.
+    let holder = match unsafe { process::clone(libc::CLONE_NEWUSER, None) }? {
+        Side::Parent(holder) => holder,
+        Side::Child => loop {
+            // SAFETY: sleeps; nothing but a signal, and that kills, ends it.
+            unsafe { libc::pause() };
+        },
+    };
+    let namespace = write_id_maps(holder.pid, id_map).and_then(|()| open(holder.pid));
+    holder.signal(libc::SIGKILL)?;
+    holder.wait()?;
+    namespace
+}
+
 /// The user namespace of a process that the caller has cloned and not reaped.
-pub(crate) fn open(pid: i32) -> io::Result<OwnedFd> {
+fn open(pid: i32) -> io::Result<OwnedFd> {
     let path = format!("/proc/{pid}/ns/user");
     Ok(rustix::fs::open(
         path,
@@ -88,9 +110,9 @@ pub(crate) fn open(pid: i32) -> io::Result<OwnedFd> {
 }
 
 /// Gives the fresh user namespace of a process its ids, once and for all.
-pub(crate) fn write_id_maps(pid: i32, ids: IdMap) -> io::Result<()> {
+fn write_id_maps(pid: i32, id_map: &str) -> io::Result<()> {
     for map in ["uid_map", "gid_map"] {
-        std::fs::write(format!("/proc/{pid}/{map}"), ids.line())?;
+        std::fs::write(format!("/proc/{pid}/{map}"), id_map)?;
     }
     Ok(())
 }
@@ -110,6 +132,13 @@ impl Waiting {
     /// Init, for who supervises it.
     pub(crate) fn process(&self) -> &Process {
         &self.process
+    }
+
+    /// A user namespace to show files through, in which what is that of `owner`
+    /// on the disk is that of root inside.
+    pub(crate) fn with_owner_as_root(&self, owner: u32) -> io::Result<OwnedFd> {
+        // SAFETY: the child of the supervisor has one thread, as that had.
+        unsafe { without_process(&format!("{owner} {} 1", self.ids.root())) }
     }
 
     /// All that the host's root has to do is done.

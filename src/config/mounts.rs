@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use runtime::{Attributes, Origin};
+use runtime::{Attributes, Origin, Owners};
 
 use super::values::Parsed;
 
@@ -33,6 +33,8 @@ pub enum CustomContent {
         recursive: bool,
         /// Attributes that the mount gets besides those of its source.
         attributes: Attributes,
+        /// Whose its files are in a user namespace.
+        owners: Owners,
     },
     /// A file system in memory.
     Tmpfs {
@@ -64,8 +66,8 @@ pub enum Source {
 
 const BIND: &str = "SOURCE[:TARGET[:OPTIONS]] with absolute paths and a target below the root \
                     directory, as /srv/data:/data";
-const BIND_OPTIONS: &str =
-    "options of rbind, norbind, noidmap, ro, nosuid, nodev, noexec behind its second colon";
+const BIND_OPTIONS: &str = "options of rbind, norbind, noidmap, idmap, rootidmap, ro, nosuid, \
+                            nodev, noexec behind its second colon";
 const TMPFS: &str =
     "PATH[:OPTIONS] with an absolute path below the root directory, as /var/cache:size=100m";
 const OVERLAY: &str = "LOWER[:LOWER…]:UPPER:TARGET or LOWER:TARGET with absolute paths of at \
@@ -86,12 +88,15 @@ impl CustomMount {
             (None, Source::Temporary) => return Err(BIND),
         };
         let (mut attributes, mut recursive) = (Attributes::NONE, true);
+        let mut owners = Owners::OnDisk;
         attributes.read_only = read_only;
         for word in words(options) {
             match word {
                 "rbind" => recursive = true,
                 "norbind" => recursive = false,
-                "noidmap" => {}
+                "noidmap" => owners = Owners::OnDisk,
+                "idmap" => owners = Owners::Mapped,
+                "rootidmap" => owners = Owners::RootIsOwner,
                 _ if restrict(&mut attributes, word) => {}
                 _ => return Err(BIND_OPTIONS),
             }
@@ -103,6 +108,7 @@ impl CustomMount {
                 source,
                 recursive,
                 attributes,
+                owners,
             },
         })
     }
@@ -206,6 +212,7 @@ mod tests {
             source,
             recursive: true,
             attributes: Attributes::NONE,
+            owners: Owners::OnDisk,
         };
         (target.into(), content)
     }
@@ -230,7 +237,7 @@ mod tests {
                 "{text}"
             );
         }
-        let restricted = CustomMount::bind("/a:/b:norbind,nosuid,nodev,noexec", true);
+        let restricted = CustomMount::bind("/a:/b:norbind,idmap,nosuid,nodev,noexec", true);
         let content = CustomContent::Bind {
             source: at(Origin::Host, "/a"),
             recursive: false,
@@ -240,6 +247,7 @@ mod tests {
                 no_devices: true,
                 no_exec: true,
             },
+            owners: Owners::Mapped,
         };
         assert_eq!(restricted.map(|mount| mount.content), Ok(content));
     }

@@ -66,8 +66,8 @@ mod tests {
     fn a_bad_value_is_answered_with_what_is_expected() {
         let bind = "SOURCE[:TARGET[:OPTIONS]] with absolute paths and a target below the root \
                     directory, as /srv/data:/data";
-        let bind_options = "options of rbind, norbind, noidmap, ro, nosuid, nodev, noexec behind \
-                            its second colon";
+        let bind_options = "options of rbind, norbind, noidmap, idmap, rootidmap, ro, nosuid, \
+                            nodev, noexec behind its second colon";
         let tmpfs = "PATH[:OPTIONS] with an absolute path below the root directory, as \
                      /var/cache:size=100m";
         let overlay = "LOWER[:LOWER…]:UPPER:TARGET or LOWER:TARGET with absolute paths of at most \

@@ -5,11 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use runtime::{Attributes, Bind, Content, Layer, Mount, Origin, Upper};
+use runtime::{Attributes, Bind, Content, Layer, Mount, Origin, Owners, Upper};
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
 
 use crate::config::{ContainerConfig, CustomContent, CustomMount, Source};
 use crate::container::Container;
+use crate::mountinfo;
 use crate::name::ContainerName;
 use crate::paths::Places;
 use crate::users::Users;
@@ -27,11 +28,11 @@ pub struct Mounts {
 pub fn resolve(
     container: &Container,
     config: &ContainerConfig,
-    users: Option<&mut Users>,
+    mut users: Option<&mut Users>,
 ) -> Result<Mounts> {
     let (places, name) = (container.places(), container.name());
     let mut mounts = nix_binds(places, name);
-    if let Some(users) = users {
+    if let Some(users) = users.as_deref_mut() {
         show_owners(&mut mounts, users)?;
     }
     let mut temporary = Vec::new();
@@ -41,10 +42,14 @@ pub fn resolve(
             work: work_name(name, number),
             used: false,
         };
-        let content = own.content(mount).with_context(|| {
+        let cannot = || {
             let conf = places.conf(name);
             format!("cannot use {} of {}", mount.flag, conf.display())
-        })?;
+        };
+        let mut content = own.content(mount).with_context(cannot)?;
+        if let Content::Bind(bind) = &mut content {
+            require_owners(bind, users.as_deref()).with_context(cannot)?;
+        }
         mounts.push(Mount {
             target: mount.target.clone(),
             content,
@@ -105,6 +110,7 @@ impl Own {
                 source,
                 recursive,
                 attributes,
+                owners,
             } => {
                 let Layer { origin, path } = self.source(source)?;
                 Content::Bind(Bind {
@@ -112,7 +118,7 @@ impl Own {
                     source: path,
                     recursive: *recursive,
                     attributes: *attributes,
-                    map_owners: false,
+                    owners: *owners,
                 })
             }
             CustomContent::Tmpfs {
@@ -203,10 +209,33 @@ fn show_owners(nix: &mut [Mount], users: &mut Users) -> Result<()> {
         let Content::Bind(bind) = &mut mount.content else {
             continue;
         };
-        bind.map_owners = users.can_map(&bind.source)?;
-        if !bind.map_owners && !bind.attributes.read_only {
+        if users.can_map(&bind.source, bind.recursive)? {
+            bind.owners = Owners::Mapped;
+        } else if !bind.attributes.read_only {
             users.give(bind.source.clone())?;
         }
+    }
+    Ok(())
+}
+
+/// `idmap` and `rootidmap` are about trees of the host's: what the container has
+/// itself is shown to it as it should be.
+fn require_owners(bind: &mut Bind, users: Option<&Users>) -> Result<()> {
+    let Some(users) = users.filter(|_| bind.origin == Origin::Host) else {
+        bind.owners = Owners::OnDisk;
+        return Ok(());
+    };
+    if bind.owners == Owners::Mapped && users.ids.is_identity() {
+        bind.owners = Owners::OnDisk;
+    }
+    if bind.owners == Owners::OnDisk || users.ids.is_identity() {
+        return Ok(());
+    }
+    if !users.can_map(&bind.source, bind.recursive)? {
+        bail!(
+            "{} cannot show files with other owners; bind without `idmap` and `rootidmap`",
+            mountinfo::file_system_of(&bind.source)
+        );
     }
     Ok(())
 }
@@ -221,7 +250,7 @@ fn nix_binds(places: &Places, name: &ContainerName) -> Vec<Mount> {
             source,
             recursive: true,
             attributes,
-            map_owners: false,
+            owners: Owners::OnDisk,
         }),
     };
     let read_only = |path: &str| bind(path.into(), path, Attributes::READ_ONLY);
@@ -260,7 +289,7 @@ mod tests {
                 source: source.into(),
                 recursive: true,
                 attributes: Attributes::NONE,
-                map_owners: false,
+                owners: Owners::OnDisk,
             }),
         }
     }

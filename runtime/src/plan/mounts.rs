@@ -50,7 +50,7 @@ fn bound(bind: &Bind, target: PathBuf) -> Step {
         target,
         recursive: bind.recursive,
         attributes: bind.attributes,
-        map_owners: bind.map_owners,
+        owners: bind.owners,
         optional: false,
     }
 }

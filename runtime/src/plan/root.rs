@@ -2,7 +2,7 @@
 
 use super::steps::mount;
 use crate::spec::{Root, RootTree};
-use crate::step::{Attributes, Origin, Step};
+use crate::step::{Attributes, Origin, Owners, Step};
 
 /// As much of the machine's memory as systemd-nspawn gives a root or a `/var`,
 /// and NixOS a host's `/run`.
@@ -37,7 +37,7 @@ pub(super) fn root(root: &Root) -> Vec<Step> {
                 target: "/usr".into(),
                 recursive: true,
                 attributes: Attributes::READ_ONLY,
-                map_owners: root.map_owners,
+                owners: Owners::mapped(root.map_owners),
                 optional: true,
             },
         ],

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::step::{Attributes, Origin, Step};
+use crate::step::{Attributes, Origin, Owners, Step};
 
 pub(super) fn mount(
     fstype: &str,
@@ -31,7 +31,7 @@ pub(super) fn bind(
         target: target.as_ref().into(),
         recursive: false,
         attributes,
-        map_owners: false,
+        owners: Owners::OnDisk,
         optional: false,
     }
 }
@@ -48,7 +48,7 @@ pub(super) fn bind_if_present(
         target: target.as_ref().into(),
         recursive: false,
         attributes,
-        map_owners: false,
+        owners: Owners::OnDisk,
         optional: true,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::step::{Attributes, Layer, Origin, Upper};
+use crate::step::{Attributes, Layer, Origin, Owners, Upper};
 
 /// Something that is mounted inside.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,6 +50,6 @@ pub struct Bind {
     pub recursive: bool,
     /// Attributes that the mount gets besides those of its origin.
     pub attributes: Attributes,
-    /// As [`Root::map_owners`](crate::Root::map_owners), for this tree.
-    pub map_owners: bool,
+    /// Whose its files are in a user namespace.
+    pub owners: Owners,
 }
