@@ -183,7 +183,7 @@ pub(crate) fn take_over(child: &ChildEnd) -> io::Result<()> {
 
 /// Who enters a user namespace is still who it was outside, mostly nobody.
 pub(crate) fn become_root() -> io::Result<()> {
-    rustix::thread::set_thread_groups(&[Gid::ROOT])?;
+    rustix::thread::set_thread_groups(&[])?;
     rustix::thread::set_thread_gid(Gid::ROOT)?;
     Ok(rustix::thread::set_thread_uid(Uid::ROOT)?)
 }
