@@ -58,7 +58,7 @@ fn ids(container: &Container, config: &ContainerConfig, owner: Owner) -> Result<
     match (config.private_users, unavailable) {
         (PrivateUsers::No, _) | (PrivateUsers::PickIfPossible, Some(_)) => Ok(None),
         (_, Some(why)) => {
-            bail!("user namespaces (PRIVATE_USERS, --private-users) are not to be had: {why}")
+            bail!("PRIVATE_USERS and --private-users need user namespaces, but {why}")
         }
         (PrivateUsers::These(ids), None) => Ok(Some(ids)),
         (PrivateUsers::OfRoot, None) => of_root(owner).map(Some),

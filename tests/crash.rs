@@ -50,13 +50,15 @@ impl Moments {
     }
 }
 
-/// What there is on a host, but for the files in root directories: those are
-/// the container's own, which a boot that is cut off leaves as it pleases.
+/// What there is on a host, but for the files in root directories, and those
+/// that appear inside as Nix' profiles and roots: they are the container's own,
+/// which a boot that is cut off leaves as it pleases.
 fn inventory(host: &Host) -> Vec<String> {
-    let roots = "file /run/throwaway/state/";
     let own = |line: &String| {
-        line.strip_prefix(roots)
-            .is_some_and(|rest| rest.contains('/'))
+        ["state", "profiles", "gcroots"].iter().any(|place| {
+            line.strip_prefix(&format!("file /run/throwaway/{place}/"))
+                .is_some_and(|rest| rest.contains('/'))
+        })
     };
     host.inventory()
         .into_iter()
@@ -109,15 +111,22 @@ fn await_status(host: &Host, name: &str, expected: &str) {
 /// it and with it.
 struct Foo {
     host: Host,
+    /// Lines of its configuration.
+    lines: &'static str,
     without: Vec<String>,
     stopped: Vec<String>,
 }
 
 impl Foo {
     fn new() -> Self {
+        Self::with("")
+    }
+
+    fn with(lines: &'static str) -> Self {
         let host = Host::new();
         let without = inventory(&host);
-        host.create_and_start("foo");
+        create(&host, lines);
+        host.run(&["start", "foo"]);
         host.run(&["stop", "foo"]);
         let mut stopped = without.clone();
         await_that("the links are gone", || {
@@ -126,6 +135,7 @@ impl Foo {
         });
         Self {
             host,
+            lines,
             without,
             stopped,
         }
@@ -159,19 +169,37 @@ impl Foo {
         } else {
             host.run(&["destroy", "foo"]);
             await_inventory(host, &self.without);
-            host.create("foo");
+            create(host, self.lines);
         }
     }
 }
+
+fn create(host: &Host, lines: &str) {
+    host.create("foo");
+    host.shell(&format!(
+        "echo '{lines}' >>$NIXOS_CONTAINER_CONF_DIR/foo.conf"
+    ));
+}
+
+/// Two processes mount and wait for each other before there is an init.
+const OWN_USERS: &str = "PRIVATE_USERS=pick";
 
 const SUPERVISOR: &str = "pgrep -fx '.*nixos-container supervise --detached foo'";
 const INIT: &str = "pgrep -P $(pgrep -fx '.*nixos-container supervise --detached foo')";
 
 #[test]
 fn a_supervisor_killed_during_a_start_leaves_nothing_after_the_next_command() {
+    kill_supervisors(&Foo::new(), 20);
+}
+
+#[test]
+fn with_users_of_its_own_a_killed_supervisor_leaves_nothing_either() {
+    kill_supervisors(&Foo::with(OWN_USERS), 10);
+}
+
+fn kill_supervisors(foo: &Foo, rounds: u32) {
     let mut moments = Moments::new();
-    let foo = Foo::new();
-    for round in 0..20 {
+    for round in 0..rounds {
         let moment = moments.early_in(START);
         println!("killed after {moment:?}");
         foo.start_and_signal(moment, "KILL", SUPERVISOR);
@@ -212,9 +240,17 @@ fn a_link_that_outlives_its_container_is_in_nobodys_way() {
 
 #[test]
 fn an_init_killed_during_a_start_leaves_nothing() {
+    kill_inits(&Foo::new(), 20);
+}
+
+#[test]
+fn with_users_of_its_own_a_killed_init_leaves_nothing_either() {
+    kill_inits(&Foo::with(OWN_USERS), 10);
+}
+
+fn kill_inits(foo: &Foo, rounds: u32) {
     let mut moments = Moments::new();
-    let foo = Foo::new();
-    for round in 0..20 {
+    for round in 0..rounds {
         let moment = moments.early_in(START);
         println!("killed after {moment:?}");
         let start = foo.start_and_signal(moment, "KILL", INIT);
@@ -537,7 +573,12 @@ fn two_destructions_at_once_are_as_good_as_one() {
 
 #[test]
 fn a_reboot_inside_starts_the_container_over() {
-    let foo = Foo::new();
+    reboot(&Foo::new());
+    // Only who administers the PID namespace may (man 2 reboot).
+    reboot(&Foo::with(OWN_USERS));
+}
+
+fn reboot(foo: &Foo) {
     let host = &foo.host;
     host.run(&["start", "foo"]);
     let boot_id = || host.try_run(&["run", "foo", "--", "cat", "/proc/sys/kernel/random/boot_id"]);

@@ -143,14 +143,28 @@ fn what_root_inside_cannot_do(host: &Host) {
     ] {
         refused(script);
     }
-    // What the host's root has mounted nothing over is to be seen whole, so that
-    // another user namespace can have its own.
+    // What is covered there is to be seen whole elsewhere, so that another user
+    // namespace can have its own: Nix builds in its sandbox.
     inside(
         host,
         "foo",
         "unshare --user --map-root-user --pid --fork --mount-proc ps -e | grep -c ps
          unshare --user --map-root-user --net --mount mount -t sysfs sysfs /sys",
     );
+    let built = inside(
+        host,
+        "foo",
+        r#"cd /root; shell=$(readlink -f /run/current-system/sw/bin/busybox)
+        echo 'derivation {
+            name = "built"; system = builtins.currentSystem;
+            builder = "/bin/sh"; args = [ "-c" "echo by process $$ >$out" ];
+        }' >built.nix
+        NIX_REMOTE= nix-build --no-out-link built.nix --store /root/store \
+            --option sandbox true --option sandbox-fallback false \
+            --option sandbox-paths "/bin/sh=$shell" --option build-users-group '' 2>/dev/null |
+            sed s:^:/root/store: | xargs cat"#,
+    );
+    assert_eq!(built, "by process 1\n");
 }
 
 #[test]
@@ -202,6 +216,109 @@ fn each_value_is_understood() {
         }
         host.run(&["stop", "foo"]);
     }
+}
+
+#[test]
+fn where_files_cannot_be_shown_as_theirs_they_are_given_to_them() {
+    let host = Host::new();
+    let before = host.inventory();
+    // No mount of an overlay maps owners.
+    host.shell(
+        "cd /run/throwaway; mkdir -p layers/lower layers/upper layers/work state
+         mount -t overlay overlay state \
+             -o lowerdir=layers/lower,upperdir=layers/upper,workdir=layers/work",
+    );
+    let flags = |ownership| {
+        let flag = "EXTRA_NSPAWN_FLAGS=--private-users-ownership";
+        configure(
+            &host,
+            "foo",
+            &format!("PRIVATE_USERS=pick\n{flag}={ownership}"),
+        );
+    };
+    host.create("foo");
+    flags("map");
+    assert_eq!(
+        host.fail(1, &["start", "foo"]),
+        "error: --private-users-ownership=map does not work on /run/throwaway/state/foo: overlay \
+         cannot show files with other owners; use --private-users-ownership=chown\n"
+    );
+
+    // Killed in the midst of it.
+    flags("chown");
+    host.shell(&format!(
+        "cd $NIXOS_CONTAINER_STATE_DIR/foo; mkdir many; cd many; seq 40000 | xargs touch; cd ..
+         {NIXOS_CONTAINER} start foo 2>/dev/null & client=$!
+         SECONDS=0
+         until [ $SECONDS -gt 20 ] || [ $(stat -c %u .) -ge {BUSY} ]; do :; done
+         kill -KILL $(pgrep -fx '.*nixos-container supervise --detached foo'); wait $client || true",
+        BUSY = 0xfffe_0000_u32,
+        NIXOS_CONTAINER = env!("CARGO_BIN_EXE_nixos-container"),
+    ));
+    flags("map");
+    let said = host.fail(1, &["start", "foo"]);
+    assert!(
+        said.starts_with(
+            "error: the files in /run/throwaway/state/foo were about to change owners when that \
+             was cut short; finish it with "
+        ),
+        "{said}"
+    );
+    flags("auto");
+    host.run(&["start", "foo"]);
+    assert_eq!(inside(&host, "foo", BOOTED), "running\n");
+    let first = first_user(&host, "foo");
+    let others = format!(
+        "find $NIXOS_CONTAINER_STATE_DIR/foo -xdev \\( -uid -{first} -o -gid -{first} \\) | wc -l"
+    );
+    assert_eq!(host.shell(&others), "0\n");
+    assert_eq!(owner_on_disk(&host, "foo", "/"), format!("{first}:{first}"));
+    assert_eq!(
+        inside(&host, "foo", "stat -c %u:%g / /many/1 /root"),
+        "0:0\n0:0\n0:0\n"
+    );
+    host.run(&["stop", "foo"]);
+
+    // Whose they are is told by the files themselves, too.
+    host.shell("rm $NIXOS_CONTAINER_STATE_DIR/.foo.users");
+    host.run(&["start", "foo"]);
+    assert_eq!(first_user(&host, "foo"), first);
+    host.run(&["destroy", "foo"]);
+    host.shell("umount /run/throwaway/state; rm -r /run/throwaway/layers");
+    host.await_inventory(&before);
+}
+
+#[test]
+fn a_kernel_without_user_namespaces_is_named() {
+    let host = Host::new();
+    create(&host, "foo", "PRIVATE_USERS=pick");
+    host.shell(
+        "echo 0 >/run/throwaway/none
+         mount --bind /run/throwaway/none /proc/sys/user/max_user_namespaces",
+    );
+    assert_eq!(
+        host.fail(1, &["start", "foo"]),
+        "error: PRIVATE_USERS and --private-users need user namespaces, but \
+         /proc/sys/user/max_user_namespaces is 0; allow some with \
+         `sysctl user.max_user_namespaces=65536`\n"
+    );
+    configure(&host, "foo", "PRIVATE_USERS=no\nEXTRA_NSPAWN_FLAGS=-U");
+    host.run(&["start", "foo"]);
+    assert_eq!(owner_of_init(&host, "foo"), "0:0");
+    host.run(&["stop", "foo"]);
+    host.shell("umount /proc/sys/user/max_user_namespaces");
+    host.run(&["start", "foo"]);
+    assert!(first_user(&host, "foo") >= 524_288);
+}
+
+#[test]
+fn a_system_with_users_of_its_own_boots_beside_cgroups_of_version_1() {
+    let Some(host) = Host::hybrid() else {
+        return;
+    };
+    create(&host, "foo", "PRIVATE_USERS=pick");
+    host.run(&["start", "foo"]);
+    assert_eq!(inside(&host, "foo", BOOTED), "running\n");
 }
 
 #[test]
