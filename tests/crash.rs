@@ -197,13 +197,13 @@ fn with_users_of_its_own_a_killed_supervisor_leaves_nothing_either() {
     kill_supervisors(&Foo::with(OWN_USERS), 10);
 }
 
-fn kill_supervisors(foo: &Foo, rounds: u32) {
+fn kill_supervisors(container: &Foo, rounds: u32) {
     let mut moments = Moments::new();
     for round in 0..rounds {
         let moment = moments.early_in(START);
         println!("killed after {moment:?}");
-        foo.start_and_signal(moment, "KILL", SUPERVISOR);
-        foo.put_in_order(round);
+        container.start_and_signal(moment, "KILL", SUPERVISOR);
+        container.put_in_order(round);
     }
 }
 
@@ -248,12 +248,12 @@ fn with_users_of_its_own_a_killed_init_leaves_nothing_either() {
     kill_inits(&Foo::with(OWN_USERS), 10);
 }
 
-fn kill_inits(foo: &Foo, rounds: u32) {
+fn kill_inits(container: &Foo, rounds: u32) {
     let mut moments = Moments::new();
     for round in 0..rounds {
         let moment = moments.early_in(START);
         println!("killed after {moment:?}");
-        let start = foo.start_and_signal(moment, "KILL", INIT);
+        let start = container.start_and_signal(moment, "KILL", INIT);
         let stderr = String::from_utf8_lossy(&start.stderr);
         if !start.status.success() {
             assert_eq!(start.status.code(), Some(1), "{stderr}");
@@ -264,11 +264,13 @@ fn kill_inits(foo: &Foo, rounds: u32) {
         }
         // Its supervisor needs no further command, unless there was no init
         // yet to be killed.
-        await_that("it settles", || status(&foo.host, "foo") != "starting");
-        if status(&foo.host, "foo") == "down" {
-            await_inventory(&foo.host, &foo.stopped);
+        await_that("it settles", || {
+            status(&container.host, "foo") != "starting"
+        });
+        if status(&container.host, "foo") == "down" {
+            await_inventory(&container.host, &container.stopped);
         }
-        foo.put_in_order(round);
+        container.put_in_order(round);
     }
 }
 
@@ -578,8 +580,8 @@ fn a_reboot_inside_starts_the_container_over() {
     reboot(&Foo::with(OWN_USERS));
 }
 
-fn reboot(foo: &Foo) {
-    let host = &foo.host;
+fn reboot(container: &Foo) {
+    let host = &container.host;
     host.run(&["start", "foo"]);
     let boot_id = || host.try_run(&["run", "foo", "--", "cat", "/proc/sys/kernel/random/boot_id"]);
     let first = boot_id().stdout;
@@ -590,7 +592,7 @@ fn reboot(foo: &Foo) {
     });
     await_status(host, "foo", "up");
     host.run(&["stop", "foo"]);
-    await_inventory(host, &foo.stopped);
+    await_inventory(host, &container.stopped);
 }
 
 #[test]

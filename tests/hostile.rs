@@ -50,6 +50,11 @@ fn try_in_time(host: &Host, arguments: &[&str]) -> Output {
 /// Every command on a container `foo` whose root directory a script has laid
 /// out before; the root is the script's working directory.
 fn every_command_on(host: &Host, plant: &str) {
+    every_command_with("", host, plant);
+}
+
+/// The same with further lines of configuration.
+fn every_command_with(lines: &str, host: &Host, plant: &str) {
     let before = precious(host);
     host.shell(&format!("mkdir -p {ROOT}; cd {ROOT}; {plant}"));
     let conf = host.place("CONF_DIR").join("foo.conf");
@@ -57,7 +62,7 @@ fn every_command_on(host: &Host, plant: &str) {
     let created = try_in_time(host, &create);
     assert!(created.status.success(), "{plant}: {created:?}");
     host.shell(&format!(
-        "printf 'COPY_RESOLV_CONF=1\nTIMEOUT_START_SEC=3\nNAT=0\n' >>{}",
+        "printf 'COPY_RESOLV_CONF=1\nTIMEOUT_START_SEC=3\nNAT=0\n{lines}\n' >>{}",
         conf.display()
     ));
     for arguments in [
@@ -133,6 +138,27 @@ fn planted_links_in_the_place_of_mount_points_are_not_followed_out() {
     every_command_on(&host, "ln -s /run/throwaway/victim run");
     for target in ["/etc", "../../../../../../../etc", "/../../../etc"] {
         every_command_on(&host, &format!("mkdir nix; ln -s {target} nix/store"));
+    }
+}
+
+#[test]
+fn planted_links_lead_nowhere_where_the_container_has_users_of_its_own() {
+    let host = guarded_host();
+    for plant in [
+        "ln -s ../../../victim etc",
+        "mkdir etc; ln -s /run/throwaway/victim/resolv.conf etc/resolv.conf",
+        "ln -s ../../victim run",
+        "mkdir nix; ln -s ../../../../../../../etc nix/store",
+    ] {
+        every_command_with("PRIVATE_USERS=pick", &host, plant);
+    }
+    // Every file is given to them, one after the other.
+    let given = "PRIVATE_USERS=pick\\nEXTRA_NSPAWN_FLAGS=--private-users-ownership=chown";
+    for plant in [
+        "mkdir -p a/b; ln -s ../../../../victim a/b/c; ln -s ../../victim/passwd a/d",
+        "ln -s /proc/1/root/run/throwaway/victim etc",
+    ] {
+        every_command_with(given, &host, plant);
     }
 }
 
