@@ -8,11 +8,15 @@ use rtnetlink::Handle;
 use crate::{Cause, Error, link, netlink, route};
 
 /// Addresses that no network has a route of its own to, so that the kernel
-/// shows the default route when asked for them: TEST-NET-1 (RFC 5737) and the
-/// documentation prefix (RFC 3849). Nothing is sent to them.
-const OUTSIDE: [IpAddr; 2] = [
+/// shows the default route when asked for them: those for documentation
+/// (RFC 5737, RFC 3849, RFC 9637). Nothing is sent to them. A host that has one
+/// of them itself, as examples have it, is asked for the next.
+const OUTSIDE: [IpAddr; 5] = [
     IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+    IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1)),
+    IpAddr::V4(Ipv4Addr::new(203, 0, 113, 1)),
     IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
+    IpAddr::V6(Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 1)),
 ];
 
 /// The least MTU, in bytes, that IPv6 works with (RFC 8200, 5): the kernel takes
@@ -40,11 +44,13 @@ pub fn uplink_mtu() -> Result<Option<u32>, Error> {
 
 async fn find(netlink: &Handle) -> Result<Option<u32>, Cause> {
     for address in OUTSIDE {
-        if let Some(index) = route::link_towards(netlink, address).await? {
-            let link = link::find_by_index(netlink, index).await?;
-            let uplink = link.filter(|link| !link.header.flags.contains(LinkFlags::Loopback));
-            let mtu = uplink.as_ref().and_then(link::mtu_of);
-            return Ok(mtu.map(|mtu| mtu.max(LEAST)));
+        let Some(index) = route::link_towards(netlink, address).await? else {
+            continue;
+        };
+        let link = link::find_by_index(netlink, index).await?;
+        let uplink = link.filter(|link| !link.header.flags.contains(LinkFlags::Loopback));
+        if let Some(mtu) = uplink.as_ref().and_then(link::mtu_of) {
+            return Ok(Some(mtu.max(LEAST)));
         }
     }
     Ok(None)

@@ -239,6 +239,28 @@ fn both_ends_have_the_mtu_of_the_uplink() {
     }
 }
 
+/// What the host is asked about, it may itself be.
+#[test]
+fn the_uplink_is_found_by_a_host_with_an_address_for_documentation() {
+    for (address, gateway) in [
+        ("192.0.2.1/32", "192.168.7.1"),
+        ("2001:db8::1/128", "fd07::1"),
+    ] {
+        let world = World::new();
+        let found = world.host.run(|| {
+            ip("link set lo up");
+            ip("link add uplink mtu 1380 up type veth peer name in");
+            ip("link set in up");
+            ip("address add 192.168.7.2/24 dev uplink");
+            ip("address add fd07::2/64 dev uplink nodad");
+            ip(&format!("address add {address} dev uplink"));
+            ip(&format!("route add default via {gateway}"));
+            netns::uplink_mtu().expect("a default route")
+        });
+        assert_eq!(found, Some(1380), "with {address}");
+    }
+}
+
 /// The container may have IPv6 addresses all the same.
 #[test]
 fn a_slow_uplink_leaves_ipv6_possible() {
