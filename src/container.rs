@@ -1,13 +1,16 @@
 //! One container: where its things are, what it is configured to be, and
 //! whether it runs.
 
+use std::cell::OnceCell;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use anyhow::{Context, Result, bail};
+use netns::firewall::Firewall;
 use runtime::cgroup::{Cgroup, Owner};
 use runtime::rooted::Root;
 
@@ -24,6 +27,7 @@ use crate::paths::{Places, RunDir, Trees};
 pub struct Container {
     places: Places,
     name: ContainerName,
+    firewall: Rc<OnceCell<Firewall>>,
 }
 
 /// A container that runs.
@@ -58,6 +62,7 @@ impl Container {
         Self {
             places: places.clone(),
             name,
+            firewall: Rc::default(),
         }
     }
 
@@ -123,6 +128,16 @@ impl Container {
             );
         }
         Ok(config)
+    }
+
+    /// The way to the host's firewall. Opened once and closed with the last
+    /// clone of this, when nobody waits any more.
+    pub fn firewall(&self) -> Result<&Firewall> {
+        if let Some(open) = self.firewall.get() {
+            return Ok(open);
+        }
+        let opened = Firewall::open()?;
+        Ok(self.firewall.get_or_init(|| opened))
     }
 
     /// Its control group.

@@ -57,6 +57,8 @@ pub enum Event {
     Notice(String),
     /// Somebody else starts, runs or stops the container.
     Busy,
+    /// The container has ended, and nothing is left of it on the host.
+    Gone,
     /// The container did not start.
     Failed {
         /// Why not.

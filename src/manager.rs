@@ -51,23 +51,25 @@ pub fn reload(container: &Container) -> Result<bool> {
     }
 }
 
-/// Has the container ended by its unit or by its supervisor. Whoever starts it
-/// in between is asked anew.
+/// Has the container ended by its unit or by its supervisor, which says whether
+/// it left nothing behind. Whoever starts it in between is asked anew.
 fn end(
     container: &Container,
     by_unit: impl Fn(&Unit) -> Result<()>,
-    by_supervisor: impl Fn() -> Result<()>,
+    by_supervisor: impl Fn() -> Result<bool>,
 ) -> Result<Lock> {
     loop {
-        match managing(container)? {
-            Some(unit) => by_unit(&unit)?,
+        let gone = match managing(container)? {
+            Some(unit) => by_unit(&unit).map(|()| false)?,
             None => by_supervisor()?,
-        }
+        };
         container.create_run_dir()?;
         let lock = Lock::try_lock(&container.run().lock())
             .with_context(|| format!("cannot lock container '{}'", container.name()))?;
         if let Some(lock) = lock {
-            reclaim::print(&reclaim::after_end(container)?);
+            if !gone {
+                reclaim::print(&reclaim::after_end(container)?);
+            }
             if !container.exists() {
                 // It was destroyed when it stopped, and all that is left is our
                 // lock.

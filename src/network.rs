@@ -186,7 +186,7 @@ impl PrivateNetwork {
     /// Looks whether the host has what the network needs. Changes nothing.
     pub fn check(&self) -> Result<()> {
         netns::check(&self.links)?;
-        Ok(firewall::conflict(&self.firewall)?)
+        Ok(self.container.firewall()?.conflict(&self.firewall)?)
     }
 
     /// What [`PrivateNetwork::connect`] and [`PrivateNetwork::open`] will do, in
@@ -233,9 +233,10 @@ impl PrivateNetwork {
             return Ok(Vec::new());
         }
         let name = &self.firewall.container;
-        let changes = firewall::apply(name, &rules, &self.run_directory)?;
+        let firewall = self.container.firewall()?;
+        let changes = firewall.apply(name, &rules, &self.run_directory)?;
         let mut notices: Vec<_> = changes.iter().map(ToString::to_string).collect();
-        notices.extend(firewall::obstacles(&self.firewall));
+        notices.extend(firewall.obstacles(&self.firewall));
         Ok(notices)
     }
 
@@ -292,6 +293,6 @@ fn take_back(container: &Container, links: Reclaim) -> Result<Vec<String>> {
     }
     let lost = links(&name, run_directory)?;
     notices.extend(lost.iter().map(ToString::to_string));
-    firewall::remove(&name, run_directory)?;
+    container.firewall()?.remove(&name, run_directory)?;
     Ok(notices)
 }

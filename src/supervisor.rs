@@ -96,6 +96,9 @@ fn supervise_reporting(
     // If both failed, the first is the one to know of.
     let ended = ended?;
     finished?;
+    for client in &clients {
+        let _ = client.send_event(&Event::Gone, None);
+    }
     Ok(ended)
 }
 

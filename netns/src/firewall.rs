@@ -1,12 +1,13 @@
 //! Forwarded ports and NAT of containers, through nftables(8).
 //!
 //! A [`Spec`] says what shall be reachable, [`plan`] turns it into [`Step`]s
-//! without touching anything, [`apply()`] performs them, and [`remove`] finds by
-//! the container's name alone what is to be undone:
+//! without touching anything, [`Firewall::apply`] performs them, and
+//! [`Firewall::remove`] finds by the container's name alone what is to be
+//! undone:
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! use netns::firewall::{self, Forward, Protocol};
+//! use netns::firewall::{self, Firewall, Forward, Protocol};
 //!
 //! let spec = firewall::Spec {
 //!     container: netns::ContainerName::new("web")?,
@@ -22,18 +23,18 @@
 //!     nat: true,
 //! };
 //! let directory = std::path::Path::new("/run/nixos-containers/.firewall");
-//! firewall::remove(&spec.container, directory)?;
-//! firewall::conflict(&spec)?;
-//! // Once the link is there. nft works while the container is being made.
-//! let pending = firewall::begin(&spec.container, &firewall::plan(&spec), directory)?;
-//! for change in pending.finish()? {
+//! let firewall = Firewall::open()?;
+//! firewall.remove(&spec.container, directory)?;
+//! firewall.conflict(&spec)?;
+//! // Once the link is there.
+//! for change in firewall.apply(&spec.container, &firewall::plan(&spec), directory)? {
 //!     println!("{change}");
 //! }
-//! for sentence in firewall::obstacles(&spec)? {
+//! for sentence in firewall.obstacles(&spec) {
 //!     println!("{sentence}");
 //! }
 //! // After the container's end:
-//! firewall::remove(&spec.container, directory)?;
+//! firewall.remove(&spec.container, directory)?;
 //! # Ok(())
 //! # }
 //! ```
@@ -76,7 +77,8 @@
 //!   anything. So they appear with the link's address. Everyone else appears as
 //!   who he is.
 //! - **Others' chains.** A packet has to be accepted by every chain at a hook,
-//!   so ours accept nothing for anybody else; [`obstacles`] finds out who drops.
+//!   so ours accept nothing for anybody else; [`Firewall::obstacles`] finds out who
+//!   drops.
 //! - **Forwarding.** The host has to be a router: it is made one, if it was not,
 //!   and is none any more when the last container has gone. In IPv6 a router
 //!   stops listening to router advertisements, and so `accept_ra` becomes 2
@@ -86,7 +88,12 @@
 //!   container was before are forgotten, and so are datagrams that went to the
 //!   host itself (`conntrack.rs`).
 //!
-//! All functions act on the network namespace of the calling thread, and block.
+//! All functions block.
+
+use std::path::Path;
+
+use self::nfnetlink::Netfilter;
+use crate::ContainerName;
 
 mod apply;
 mod claims;
@@ -108,11 +115,100 @@ mod sysctl;
 mod table;
 mod transaction;
 
-pub use apply::{apply, remove};
-pub use claims::conflict;
 pub use error::Error;
-pub use obstacles::obstacles;
 pub use plan::plan;
 pub use spec::{Family, Forward, Protocol, Spec};
 pub use step::Step;
 pub use sysctl::SysctlChange;
+
+/// The way to a host's firewall: that of the network namespace in which the
+/// calling thread is when it opens it.
+///
+/// It should be closed when nobody waits any more. The kernel frees what was
+/// removed a little later, and a socket that is closed meanwhile, anybody's,
+/// waits for that, for up to a few tens of milliseconds (`nft_rcv_nl_event` in
+/// net/netfilter/nf_tables_api.c).
+#[derive(Debug)]
+pub struct Firewall(Netfilter);
+
+impl Firewall {
+    /// Opens a socket.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Netlink`]
+    pub fn open() -> Result<Self, Error> {
+        let netfilter = Netfilter::open().map_err(|source| Error::Netlink {
+            operation: "ask netfilter",
+            source,
+        })?;
+        Ok(Self(netfilter))
+    }
+
+    /// Fails if another container has one of the ports that `spec` asks for, or
+    /// its address.
+    ///
+    /// [`Firewall::apply`] checks the same, when a container has already been
+    /// made; this is for saying so before.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Taken`] with the other container's name: it may be one that was
+    /// killed and whose rules nobody has removed. [`Error::Twice`] if one port
+    /// leads to two. [`Error::SameAddress`]. [`Error::Netlink`] if the kernel
+    /// cannot be asked.
+    pub fn conflict(&self, spec: &Spec) -> Result<(), Error> {
+        claims::conflict(&self.0, spec)
+    }
+
+    /// Performs `plan` on the host, in place of what the container had, and
+    /// says which sysctls of the host it set.
+    ///
+    /// The links that the plan names have to be there. `directory` is where a
+    /// record is kept of what [`Firewall::remove`] has to put back; it is made
+    /// if need be, and has to be one and the same for all containers of a host,
+    /// and empty after its boot (such as one below `/run`).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Taken`], [`Error::Twice`] and [`Error::SameAddress`], and any
+    /// other of [`Error`]. The rules are there as a whole or not at all; when
+    /// it is not they that failed, some of the other steps may have been done,
+    /// which [`Firewall::remove`] undoes.
+    pub fn apply(
+        &self,
+        container: &ContainerName,
+        plan: &[Step],
+        directory: &Path,
+    ) -> Result<Vec<SysctlChange>, Error> {
+        apply::apply(&self.0, container, plan, directory)
+    }
+
+    /// Says, in a sentence for each, what keeps the forwarded ports and the NAT
+    /// of `spec` from working: chains of others that would drop the packets,
+    /// ports that a process on the host has, addresses that are not there. None
+    /// of it is an error, nor is it one if that cannot be found out.
+    ///
+    /// nft is only asked where anybody but us has a chain that could drop.
+    /// Rules of the kernel's old iptables, which nft does not show, are not
+    /// looked at.
+    #[must_use]
+    pub fn obstacles(&self, spec: &Spec) -> Vec<String> {
+        obstacles::obstacles(&self.0, spec)
+    }
+
+    /// Removes all forwarded ports and NAT of a container, and with those of
+    /// the last one our table, and puts back what was set for all. `false` if
+    /// there was nothing.
+    ///
+    /// It takes some microseconds where there is nothing. Twice is as good as
+    /// once, and it does not matter which process set it all up.
+    ///
+    /// # Errors
+    ///
+    /// Any of [`Error`] but [`Error::Taken`], [`Error::Twice`] and
+    /// [`Error::SameAddress`].
+    pub fn remove(&self, container: &ContainerName, directory: &Path) -> Result<bool, Error> {
+        apply::remove(&self.0, container, directory)
+    }
+}

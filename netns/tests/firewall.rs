@@ -9,9 +9,9 @@ use std::{net::SocketAddr, net::UdpSocket};
 
 use firewall_world::{
     HOST, HOST6, OUTSIDE, OUTSIDE6, Service, World, add_address, assert_refused, datagram_socket,
-    ip, nft, read_sysctl, remove_address, remove_link, sysctl_exists, write_sysctl,
+    ip, nft, opened, read_sysctl, remove_address, remove_link, sysctl_exists, write_sysctl,
 };
-use netns::firewall::{self, Error, Forward, Protocol, Spec};
+use netns::firewall::{Error, Forward, Protocol, Spec};
 
 #[test]
 fn a_port_is_reachable_from_everywhere() {
@@ -241,7 +241,7 @@ fn the_second_to_ask_for_a_port_fails() {
 
     let late = other.forwarding(8080, 80);
     for refused in [
-        world.host.run(|| firewall::conflict(&late)),
+        world.host.run(|| opened().conflict(&late)),
         world.apply(&late).map(drop),
     ] {
         let error = refused.expect_err("the port is taken");
@@ -548,7 +548,7 @@ fn the_second_to_have_an_address_fails() {
         ..other.with_nat()
     };
     for refused in [
-        world.host.run(|| firewall::conflict(&late)),
+        world.host.run(|| opened().conflict(&late)),
         world.apply(&late).map(drop),
     ] {
         assert_eq!(
@@ -611,7 +611,7 @@ fn a_chain_that_drops_is_named() {
     let web = world.container("web", 1);
     let mut spec = web.forwarding(8080, 80);
     spec.nat = true;
-    let obstacles = || world.host.run(|| firewall::obstacles(&spec));
+    let obstacles = || world.host.run(|| opened().obstacles(&spec));
     let rules = |text: &str| world.host.run(|| firewall_world::nft_script(text));
     assert_eq!(obstacles(), [""; 0]);
 
@@ -692,7 +692,7 @@ fn a_process_on_the_port_and_missing_addresses_are_named() {
     let _service = world
         .host
         .run(|| UdpSocket::bind("127.0.0.1:8080").expect("bind"));
-    let said = world.host.run(|| firewall::obstacles(&spec));
+    let said = world.host.run(|| opened().obstacles(&spec));
     assert_eq!(
         said,
         [

@@ -14,7 +14,7 @@ use std::{
 };
 
 use common::name;
-use firewall_world::World;
+use firewall_world::{World, opened};
 use netns::firewall;
 
 /// What the child is to do; without it, it is nobody's child.
@@ -46,15 +46,17 @@ fn as_child() {
     match task.as_str() {
         "apply" => {
             println!("{BEGINS}");
-            firewall::apply(&spec.container, &firewall::plan(&spec), directory).expect("apply");
+            opened()
+                .apply(&spec.container, &firewall::plan(&spec), directory)
+                .expect("apply");
         }
         "remove nothing" => {
-            assert!(!firewall::remove(&name("web"), directory).expect("remove"));
-            assert!(!firewall::remove(&name("other"), directory).expect("remove"));
-            firewall::conflict(&spec).expect("no conflict");
-            assert_eq!(firewall::obstacles(&spec), [""; 0]);
+            assert!(!opened().remove(&name("web"), directory).expect("remove"));
+            assert!(!opened().remove(&name("other"), directory).expect("remove"));
+            opened().conflict(&spec).expect("no conflict");
+            assert_eq!(opened().obstacles(&spec), [""; 0]);
         }
-        "obstacles" => println!("{:?}", firewall::obstacles(&spec)),
+        "obstacles" => println!("{:?}", opened().obstacles(&spec)),
         other => panic!("unknown task {other}"),
     }
 }

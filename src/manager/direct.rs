@@ -84,6 +84,7 @@ fn await_boot(container: &Container, connection: &Connection) -> Result<()> {
             }
             Some((Event::State { status, .. }, _)) => progress.say(status.as_deref()),
             Some((Event::Notice(text), _)) => progress.print(&format!("note: {text}")),
+            Some((Event::Gone, _)) => {}
             Some((Event::Busy, _)) => bail!(
                 "container '{0}' is starting or stopping already; try again when \
                  `nixos-container status {0}` says up or down",
@@ -116,15 +117,16 @@ fn failure(container: &Container, why: &str, console: &str) -> anyhow::Error {
 }
 
 /// Asks the supervisor, if there is one, to end its container, and waits until
-/// both are gone.
-pub fn end(container: &Container, request: &Request) -> Result<()> {
+/// both are gone. Returns whether it has said that it left nothing behind.
+pub fn end(container: &Container, request: &Request) -> Result<bool> {
     match container.running()? {
         Some(running) => ask_to_end(container, &running.connection, request),
-        None => Ok(()),
+        None => Ok(false),
     }
 }
 
-fn ask_to_end(container: &Container, supervisor: &Connection, request: &Request) -> Result<()> {
+fn ask_to_end(container: &Container, supervisor: &Connection, request: &Request) -> Result<bool> {
+    let mut gone = false;
     let progress = Progress::new(format!("stopping {}", container.name()));
     // If it went in between, the next event says so.
     let _ = supervisor.send_request(request);
@@ -135,8 +137,9 @@ fn ask_to_end(container: &Container, supervisor: &Connection, request: &Request)
         match event {
             Event::State { status, .. } => progress.say(status.as_deref()),
             Event::Notice(text) => progress.print(&format!("note: {text}")),
+            Event::Gone => gone = true,
             Event::Busy | Event::Failed { .. } => {}
         }
     }
-    Ok(())
+    Ok(gone)
 }

@@ -17,60 +17,40 @@ use crate::{ContainerName, HostLink};
 const ADD: &str = "set up forwarded ports and NAT";
 const REMOVE: &str = "remove forwarded ports and NAT";
 
-/// Performs `plan` on the host, in place of what the container had, and says
-/// which sysctls of the host it set.
-///
-/// The links that the plan names have to be there. `directory` is where a
-/// record is kept of what [`remove`] has to put back; it is made if need be,
-/// and has to be one and the same for all containers of a host, and empty after
-/// its boot (such as one below `/run`).
-///
-/// # Errors
-///
-/// [`Error::Taken`], [`Error::Twice`] and [`Error::SameAddress`], and any other
-/// of [`Error`]. The rules are there as a whole or not at all; when it is not
-/// they that failed, some of the other steps may have been done, which
-/// [`remove`] undoes.
+/// As [`Firewall::apply`](super::Firewall::apply).
 pub fn apply(
+    netfilter: &Netfilter,
     container: &ContainerName,
     plan: &[Step],
     directory: &Path,
 ) -> Result<Vec<SysctlChange>, Error> {
     if plan.is_empty() {
-        remove(container, directory)?;
+        remove(netfilter, container, directory)?;
         return Ok(Vec::new());
     }
     let _lock = Lock::take(directory)?;
-    let netfilter = open(ADD)?;
-    let existing = elements(&netfilter, ADD)?;
+    let existing = elements(netfilter, ADD)?;
     claims::check(container, plan, existing.as_deref().unwrap_or_default())?;
     let wanted: Vec<_> = plan
         .iter()
         .filter_map(|step| Element::of(step, container))
         .collect();
     let changes = transaction::replace(container, existing.as_deref(), &wanted);
-    transaction::perform(&changes, ADD)?;
+    transaction::perform(netfilter, &changes, ADD)?;
     let changes = set_sysctls(container, plan, directory)?;
     add_loopback_routes(plan)?;
     let replaced = addresses(&own(container, &existing.unwrap_or_default()));
-    forget_outdated(&netfilter, plan, &replaced)?;
+    forget_outdated(netfilter, plan, &replaced)?;
     Ok(changes)
 }
 
-/// Removes all forwarded ports and NAT of a container, and with those of the
-/// last one our table, and puts back what was set for all. `false` if there was
-/// nothing.
-///
-/// It takes some microseconds where there is nothing. Twice is as good as once,
-/// and it does not matter which process set it all up.
-///
-/// # Errors
-///
-/// Any of [`Error`] but [`Error::Taken`], [`Error::Twice`] and
-/// [`Error::SameAddress`].
-pub fn remove(container: &ContainerName, directory: &Path) -> Result<bool, Error> {
-    let netfilter = open(REMOVE)?;
-    let found = match elements(&netfilter, REMOVE) {
+/// As [`Firewall::remove`](super::Firewall::remove).
+pub fn remove(
+    netfilter: &Netfilter,
+    container: &ContainerName,
+    directory: &Path,
+) -> Result<bool, Error> {
+    let found = match elements(netfilter, REMOVE) {
         // Who may not even ask has never set up anything.
         Err(Error::Netlink { source, .. })
             if source.kind() == io::ErrorKind::PermissionDenied && !Record::exists(directory) =>
@@ -88,7 +68,7 @@ pub fn remove(container: &ContainerName, directory: &Path) -> Result<bool, Error
     }
     let _lock = Lock::take(directory)?;
     // Others may have come or gone before the lock was had.
-    let found = elements(&netfilter, REMOVE)?;
+    let found = elements(netfilter, REMOVE)?;
     let has_table = found.is_some();
     let found = found.unwrap_or_default();
     let own = own(container, &found);
@@ -98,9 +78,9 @@ pub fn remove(container: &ContainerName, directory: &Path) -> Result<bool, Error
         (true, false) => Vec::new(),
         (false, _) => transaction::remove(&own),
     };
-    transaction::perform(&changes, REMOVE)?;
+    transaction::perform(netfilter, &changes, REMOVE)?;
     let addresses = addresses(&own);
-    forget_outdated(&netfilter, &[], &addresses)?;
+    forget_outdated(netfilter, &[], &addresses)?;
     if !addresses.is_empty() {
         close_loopback(HostLink::veth(container).interface())?;
     }
@@ -218,10 +198,6 @@ fn own(container: &ContainerName, elements: &[Element]) -> Vec<Element> {
 fn is_last(container: &ContainerName, elements: &[Element]) -> bool {
     let mut owned = elements.iter().filter(|element| element.owner.is_some());
     owned.all(|element| element.is_of(container))
-}
-
-pub fn open(operation: &'static str) -> Result<Netfilter, Error> {
-    Netfilter::open().map_err(|source| Error::Netlink { operation, source })
 }
 
 pub fn elements(

@@ -2,29 +2,18 @@
 
 use std::net::SocketAddr;
 
-use super::{Error, Protocol, Spec, Step, apply, element::Element, plan};
+use super::{Error, Protocol, Spec, Step, apply, element::Element, nfnetlink::Netfilter, plan};
 use crate::ContainerName;
 
 const LOOK: &str = "look for the forwarded ports of other containers";
 
-/// Fails if another container has one of the ports that `spec` asks for, or its
-/// address.
-///
-/// [`apply`](super::apply()) checks the same, when a container has already been
-/// made; this is for saying so before.
-///
-/// # Errors
-///
-/// [`Error::Taken`] with the other container's name: it may be one that was
-/// killed and whose rules nobody has removed. [`Error::Twice`] if one port
-/// leads to two. [`Error::SameAddress`]. [`Error::Netlink`] if the kernel cannot
-/// be asked.
-pub fn conflict(spec: &Spec) -> Result<(), Error> {
+/// As [`Firewall::conflict`](super::Firewall::conflict).
+pub fn conflict(netfilter: &Netfilter, spec: &Spec) -> Result<(), Error> {
     let plan = plan(spec);
     if plan.is_empty() {
         return Ok(());
     }
-    let existing = apply::elements(&apply::open(LOOK)?, LOOK)?;
+    let existing = apply::elements(netfilter, LOOK)?;
     check(&spec.container, &plan, &existing.unwrap_or_default())
 }
 

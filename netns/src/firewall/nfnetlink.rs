@@ -3,7 +3,7 @@
 //! Starting nft takes milliseconds, a question to the kernel or a transaction
 //! microseconds. The messages are those of `linux/netfilter/nfnetlink.h`.
 
-use std::io;
+use std::{cell::Cell, io};
 
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
 use rustix::{io::Errno, net::sockopt};
@@ -69,13 +69,21 @@ const DATAGRAM_MAX: usize = 32 * 1024;
 const ATTEMPTS: usize = 20;
 
 /// One way to netfilter, in the network namespace of the thread that opened it.
-pub struct Netfilter(Socket);
+#[derive(Debug)]
+pub struct Netfilter {
+    socket: Socket,
+    /// The number of the next message, which its answers repeat.
+    sequence: Cell<u32>,
+}
 
 impl Netfilter {
     pub fn open() -> io::Result<Self> {
         let socket = Socket::new(NETLINK_NETFILTER)?;
         socket.connect(&SocketAddr::new(0, 0))?;
-        Ok(Self(socket))
+        Ok(Self {
+            socket,
+            sequence: Cell::new(0),
+        })
     }
 
     /// Sends a request and returns the attributes of each answer.
@@ -87,39 +95,42 @@ impl Netfilter {
         ask: Ask,
         attributes: &[u8],
     ) -> io::Result<Vec<Vec<u8>>> {
-        let request = encode(
-            &Header {
+        for _ in 0..ATTEMPTS {
+            let header = Header {
                 kind: kind(subsystem, message),
                 flags: match ask {
                     Ask::Dump => NLM_F_DUMP,
                     Ask::Do => NLM_F_ACK,
                 },
-                sequence: 0,
+                sequence: self.number(1),
                 family,
                 resource: 0,
-            },
-            attributes,
-        );
-        for _ in 0..ATTEMPTS {
-            self.0.send(&request, 0)?;
-            if let Some(answers) = self.answers()? {
+            };
+            self.socket.send(&encode(&header, attributes), 0)?;
+            if let Some(answers) = self.answers(header.sequence)? {
                 return Ok(answers);
             }
         }
         Err(io::ErrorKind::ResourceBusy.into())
     }
 
-    /// All answers to one request; `None` if they do not fit together.
-    fn answers(&self) -> io::Result<Option<Vec<Vec<u8>>>> {
+    /// Numbers for some messages, of which this is the first.
+    fn number(&self, messages: usize) -> u32 {
+        let first = self.sequence.get();
+        self.sequence.set(first.wrapping_add(messages as u32));
+        first
+    }
+
+    /// All answers to the message of this number; `None` if they do not fit
+    /// together.
+    fn answers(&self, sequence: u32) -> io::Result<Option<Vec<Vec<u8>>>> {
         let mut answers = Vec::new();
         let mut consistent = true;
         let mut buffer = Vec::with_capacity(DATAGRAM_MAX);
         loop {
             buffer.clear();
-            self.0.recv(&mut buffer, 0)?;
-            let mut rest = buffer.as_slice();
-            while let Some((message, following)) = Message::split_from(rest) {
-                rest = following;
+            self.socket.recv(&mut buffer, 0)?;
+            for message in messages(&buffer).filter(|message| message.sequence == sequence) {
                 consistent &= message.flags & NLM_F_DUMP_INTR == 0;
                 match message.kind {
                     NLMSG_DONE => {
@@ -135,54 +146,60 @@ impl Netfilter {
             }
         }
     }
-}
 
-/// Has the kernel change its tables of the family inet: all of it, or nothing.
-/// Whoever looks sees what was before or what is after it.
-pub fn transact(changes: &[Change]) -> Result<(), Refusal> {
-    // A socket of its own, since several of the changes may be answered.
-    let answer = Netfilter::open().and_then(|netfilter| netfilter.transact(changes));
-    let refused = |change, source| Err(Refusal { change, source });
-    match answer {
-        Ok((_, Ok(()))) => Ok(()),
-        Ok((sequence, Err(source))) => {
-            let change = usize::try_from(sequence).ok();
-            refused(change.filter(|change| *change < changes.len()), source)
+    /// Has the kernel change its tables of the family inet: all of it, or
+    /// nothing. Whoever looks sees what was before or what is after it.
+    pub fn transact(&self, changes: &[Change]) -> Result<(), Refusal> {
+        match self.send_batch(changes) {
+            Ok((_, Ok(()))) => Ok(()),
+            Ok((number, Err(source))) => Err(Refusal {
+                change: Some(number).filter(|number| *number < changes.len()),
+                source,
+            }),
+            Err(source) => Err(Refusal {
+                change: None,
+                source,
+            }),
         }
-        Err(source) => refused(None, source),
     }
-}
 
-impl Netfilter {
     /// Whether it was done; otherwise the number of the change that was not.
-    fn transact(&self, changes: &[Change]) -> io::Result<(u32, io::Result<()>)> {
-        let batch = encode_batch(changes);
-        match self.0.send(&batch, 0) {
+    fn send_batch(&self, changes: &[Change]) -> io::Result<(usize, io::Result<()>)> {
+        // Beyond the changes, one for the frame around them.
+        let first = self.number(changes.len() + 1);
+        let batch = encode_batch(first, changes);
+        match self.socket.send(&batch, 0) {
             // It has to fit into the buffer at once (netlink(7)).
             Err(error) if Errno::from_io_error(&error) == Some(Errno::MSGSIZE) => {
-                sockopt::set_socket_send_buffer_size_force(&self.0, 2 * batch.len())?;
-                self.0.send(&batch, 0)?
+                sockopt::set_socket_send_buffer_size_force(&self.socket, 2 * batch.len())?;
+                self.socket.send(&batch, 0)?
             }
             other => other?,
         };
         let mut buffer = Vec::with_capacity(DATAGRAM_MAX);
-        self.0.recv(&mut buffer, 0)?;
-        // Refusals come in the order of the changes, and before the one
-        // acknowledgement that was asked for.
-        match Message::split_from(&buffer) {
-            Some((message, _)) if message.kind == NLMSG_ERROR => {
-                Ok((message.sequence, message.result()))
+        loop {
+            buffer.clear();
+            self.socket.recv(&mut buffer, 0)?;
+            // Refusals come in the order of the changes, and before the one
+            // acknowledgement that was asked for.
+            let answer = messages(&buffer).find_map(|message| {
+                let number = message.sequence.wrapping_sub(first) as usize;
+                let answers = message.kind == NLMSG_ERROR && number <= changes.len();
+                answers.then(|| (number, message.result()))
+            });
+            if let Some(answer) = answer {
+                return Ok(answer);
             }
-            _ => Err(io::ErrorKind::InvalidData.into()),
         }
     }
 }
 
-fn encode_batch(changes: &[Change]) -> Vec<u8> {
+/// The changes are numbered from `first` on.
+fn encode_batch(first: u32, changes: &[Change]) -> Vec<u8> {
     let frame = |kind| Header {
         kind,
         flags: 0,
-        sequence: u32::MAX,
+        sequence: first.wrapping_add(changes.len() as u32),
         family: 0,
         resource: NFTABLES.into(),
     };
@@ -192,7 +209,7 @@ fn encode_batch(changes: &[Change]) -> Vec<u8> {
         let header = Header {
             kind: kind(NFTABLES, change.message),
             flags: change.flags | if is_last { NLM_F_ACK } else { 0 },
-            sequence: number as u32,
+            sequence: first.wrapping_add(number as u32),
             family: INET,
             resource: 0,
         };
@@ -237,6 +254,15 @@ struct Message<'a> {
     flags: u16,
     sequence: u32,
     body: &'a [u8],
+}
+
+/// Several messages, one after the other.
+fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
+    std::iter::from_fn(move || {
+        let (message, following) = Message::split_from(bytes)?;
+        bytes = following;
+        Some(message)
+    })
 }
 
 impl<'a> Message<'a> {
@@ -357,20 +383,17 @@ mod tests {
             flags: 0x400,
             attributes: Vec::new(),
         };
-        let batch = encode_batch(&[change(0), change(3)]);
-        let mut rest = batch.as_slice();
-        let mut seen = Vec::new();
-        while let Some((message, following)) = Message::split_from(rest) {
-            seen.push((message.kind, message.flags, message.sequence));
-            rest = following;
-        }
+        let batch = encode_batch(7, &[change(0), change(3)]);
+        let seen: Vec<_> = messages(&batch)
+            .map(|message| (message.kind, message.flags, message.sequence))
+            .collect();
         assert_eq!(
             seen,
             [
-                (0x10, 0x1, u32::MAX),
-                (0xa00, 0x401, 0),
-                (0xa03, 0x405, 1),
-                (0x11, 0x1, u32::MAX),
+                (0x10, 0x1, 9),
+                (0xa00, 0x401, 7),
+                (0xa03, 0x405, 8),
+                (0x11, 0x1, 9),
             ]
         );
     }

@@ -18,21 +18,14 @@ use self::{
 };
 use super::{Family, Spec, Step, nfnetlink::Netfilter, nft, plan, table};
 
-/// Says, in a sentence for each, what keeps the forwarded ports and the NAT of
-/// `spec` from working: chains of others that would drop the packets, ports
-/// that a process on the host has, addresses that are not there. None of it is
-/// an error, nor is it one if that cannot be found out.
-///
-/// nft is only asked where anybody but us has a chain that could drop. Rules of
-/// the kernel's old iptables, which nft does not show, are not looked at.
-#[must_use]
-pub fn obstacles(spec: &Spec) -> Vec<String> {
+/// As [`Firewall::obstacles`](super::Firewall::obstacles).
+pub fn obstacles(netfilter: &Netfilter, spec: &Spec) -> Vec<String> {
     let mut sentences = addresses::sentences(spec);
     let questions = questions(spec);
     if questions.is_empty() {
         return sentences;
     }
-    match others_ruleset() {
+    match others_ruleset(netfilter) {
         Ok(None) => {}
         Ok(Some(ruleset)) => sentences.extend(blocked(spec, &ruleset, &questions)),
         Err(why) => sentences.push(format!(
@@ -44,9 +37,8 @@ pub fn obstacles(spec: &Spec) -> Vec<String> {
 }
 
 /// None if there is nobody but us who could drop packets.
-fn others_ruleset() -> Result<Option<Ruleset>, String> {
-    let asked = Netfilter::open().and_then(|netfilter| table::others_filter(&netfilter));
-    if !asked.map_err(|error| error.to_string())? {
+fn others_ruleset(netfilter: &Netfilter) -> Result<Option<Ruleset>, String> {
+    if !table::others_filter(netfilter).map_err(|error| error.to_string())? {
         return Ok(None);
     }
     let listing = nft::list_ruleset()?;

@@ -5,7 +5,7 @@ use std::fmt;
 use super::{
     Error,
     element::Element,
-    nfnetlink::{self, text_attribute as text},
+    nfnetlink::{self, Netfilter, text_attribute as text},
     rules::{self, Chain, Rule, TABLE},
     set::Set,
 };
@@ -60,12 +60,16 @@ fn add_table() -> Vec<Change> {
 }
 
 /// Has the kernel make the changes, all of them or none.
-pub fn perform(changes: &[Change], operation: &'static str) -> Result<(), Error> {
+pub fn perform(
+    netfilter: &Netfilter,
+    changes: &[Change],
+    operation: &'static str,
+) -> Result<(), Error> {
     if changes.is_empty() {
         return Ok(());
     }
     let messages: Vec<_> = changes.iter().map(Change::message).collect();
-    nfnetlink::transact(&messages).map_err(|refusal| {
+    netfilter.transact(&messages).map_err(|refusal| {
         let source = refusal.source;
         match refusal.change.and_then(|number| changes.get(number)) {
             Some(change) => Error::Refused {

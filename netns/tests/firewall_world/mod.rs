@@ -31,7 +31,7 @@ use netlink_packet_route::{
 };
 use netns::{
     ContainerName, HostLink,
-    firewall::{self, Forward, Protocol, Spec, SysctlChange},
+    firewall::{self, Firewall, Forward, Protocol, Spec, SysctlChange},
 };
 use rtnetlink::{Handle, LinkBridge, LinkUnspec, LinkVeth, RouteMessageBuilder};
 use rustix::{
@@ -198,12 +198,12 @@ impl World {
     pub fn apply(&self, spec: &Spec) -> Result<Vec<SysctlChange>, firewall::Error> {
         let plan = firewall::plan(spec);
         self.host
-            .run(|| firewall::apply(&spec.container, &plan, &self.directory))
+            .run(|| opened().apply(&spec.container, &plan, &self.directory))
     }
 
     pub fn remove(&self, container: &str) -> bool {
         self.host
-            .run(|| firewall::remove(&name(container), &self.directory))
+            .run(|| opened().remove(&name(container), &self.directory))
             .expect("remove")
     }
 
@@ -420,6 +420,11 @@ pub fn assert_refused(client: &Namespace, address: &str, port: u16) {
         let udp = socket.recv(&mut [0; 16]).expect_err("nobody listens");
         assert_eq!(udp.kind(), ErrorKind::ConnectionRefused, "udp {target}");
     });
+}
+
+/// The firewall of the calling thread's namespace.
+pub fn opened() -> Firewall {
+    Firewall::open().expect("a socket")
 }
 
 #[derive(Debug, PartialEq, Eq)]
