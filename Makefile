@@ -13,7 +13,11 @@ build_command := cargo rustc --release --bin nixos-container -- -C target-featur
 
 on_throwaway_host := PATH="$(programs):$$PATH" tests/throwaway-host
 
-.PHONY: help demo test bench build clean
+# Where `make install` puts things; DESTDIR comes before it, for packages.
+PREFIX ?= /usr/local
+share := $(DESTDIR)$(PREFIX)/share
+
+.PHONY: help demo test bench build install clean
 
 help:
 	@echo 'make demo    installs what is missing, builds the command and shows containers'
@@ -24,6 +28,9 @@ help:
 	@echo '             bubblewrap and systemd-nspawn; prints Markdown tables'
 	@echo 'make build   builds the command'
 	@echo '             ($(programs)/nixos-container)'
+	@echo 'make install'
+	@echo '             builds and installs the command, its manual pages and completions'
+	@echo '             for bash, zsh and fish to $(DESTDIR)$(PREFIX) (DESTDIR, PREFIX)'
 	@echo 'make clean   removes what was built here'
 	@echo '             (installed packages and the tree in the Nix store stay)'
 
@@ -54,6 +61,20 @@ bench:
 build:
 	@echo 'Build: the command, with optimisation'
 	$(build_command)
+
+# The command writes its manual pages and completions itself.
+install: build
+	@echo 'Install: the command, its manual pages and completions to $(DESTDIR)$(PREFIX)'
+	install -D --mode=755 $(programs)/nixos-container $(DESTDIR)$(PREFIX)/bin/nixos-container
+	$(programs)/nixos-container man $(share)/man/man1
+	mkdir -p $(share)/bash-completion/completions $(share)/zsh/site-functions \
+	    $(share)/fish/vendor_completions.d
+	NIXOS_CONTAINER_COMPLETE=bash $(programs)/nixos-container \
+	    >$(share)/bash-completion/completions/nixos-container
+	NIXOS_CONTAINER_COMPLETE=zsh $(programs)/nixos-container \
+	    >$(share)/zsh/site-functions/_nixos-container
+	NIXOS_CONTAINER_COMPLETE=fish $(programs)/nixos-container \
+	    >$(share)/fish/vendor_completions.d/nixos-container.fish
 
 clean:
 	@echo 'Clean: removing what cargo built and tests/mini-nixpkgs/tree.nix'

@@ -7,12 +7,15 @@ mod life;
 mod look;
 mod system;
 
-use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::{ArgValueCandidates, CompletionCandidate};
 
 pub use create::Create;
 pub use inside::{Enter, Run};
 pub use life::{DEFAULT_TIMEOUT_STOP, Destroy, Stop, Supervise, Terminate};
-pub use look::{Explain, Logs};
+pub use look::{Explain, List, Logs};
 pub use system::{NixArguments, PullConfig, SystemArguments, Update};
 
 use crate::name::ContainerName;
@@ -48,33 +51,50 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// List the names of all containers
-    List,
+    #[command(after_help = look::LIST)]
+    List(List),
     /// Create a container and build its system; `start` starts it
+    #[command(after_help = create::EXAMPLES)]
     Create(Create),
     /// Start containers; returns when they have reached multi-user.target
+    #[command(after_help = "Example: nixos-container start foo")]
     Start(Names),
     /// Halt containers cleanly
+    #[command(after_help = "Example: nixos-container stop --timeout 10 foo bar")]
     Stop(Stop),
     /// Kill a container at once
+    #[command(after_help = "Example: nixos-container terminate foo")]
     Terminate(Terminate),
     /// Stop containers and start them again
+    #[command(after_help = "Example: nixos-container restart foo")]
     Restart(Names),
     /// Have a running container activate its system again
+    #[command(after_help = "Example: nixos-container reload foo")]
     Reload(Name),
     /// Build a container's system anew, and activate it if the container runs
+    #[command(after_help = system::UPDATE)]
     Update(Update),
     /// Go back to the system that a container had before
+    #[command(after_help = "Example: nixos-container rollback foo
+
+If the container runs, the system is activated at once.")]
     Rollback(Name),
     /// List the systems that a container has had
+    #[command(after_help = "Example: nixos-container generations foo")]
     Generations(Name),
     /// Bring a container's configuration up to date from the file or flake on the host
+    #[command(after_help = system::PULL_CONFIG)]
     PullConfig(PullConfig),
     /// Say whether a container is up, down, starting, stopping or gone
+    #[command(after_help = "Example: [ $(nixos-container status foo) = up ]
+
+Exits with 1 if there is no such container.")]
     Status(Name),
     /// Run a command in a container as root, with root's login environment
     #[command(after_help = "Example: nixos-container run foo -- systemctl status sshd")]
     Run(Run),
     /// Log in to a container as root, without a password
+    #[command(after_help = "Example: nixos-container root-login foo")]
     RootLogin(Name),
     /// Get a shell in a container, or run a command, as the user who calls
     #[command(after_help = "Examples:
@@ -83,21 +103,59 @@ pub enum Command {
   nixos-container enter foo --user git --set-env LANG=C -- git gc")]
     Enter(Enter),
     /// Print a container's address
+    #[command(after_help = "Example: curl http://$(nixos-container show-ip foo)/")]
     ShowIp(Name),
     /// Print the public key by which a container's SSH server is known
+    #[command(
+        after_help = "Example: echo foo $(nixos-container show-host-key foo) >>~/.ssh/known_hosts"
+    )]
     ShowHostKey(Name),
     /// Print what a container has written to its console since it was started
+    #[command(after_help = "Example: nixos-container logs --follow foo")]
     Logs(Logs),
     /// Show, step by step, how a container is started, and the man page of each step
+    #[command(after_help = look::EXPLAIN)]
     Explain(Explain),
     /// Stop containers and remove them with all their files
+    #[command(after_help = "Example: nixos-container destroy foo
+
+Data of the host that is mounted below a container's root directory stays.")]
     Destroy(Destroy),
+    /// Prepare the host for containers of the calling user
+    #[command(after_help = "Example: nixos-container rootless-install")]
+    RootlessInstall,
     /// Have the container of a unit activate its system: what reloads the unit
-    #[command(hide = true)]
+    #[command(hide = true, after_help = "Example: nixos-container activate foo")]
     Activate(Name),
     /// Run a container in the foreground: what `start` starts
-    #[command(hide = true)]
+    #[command(hide = true, after_help = "Example: nixos-container supervise foo")]
     Supervise(Supervise),
+    /// Write the manual pages
+    #[command(
+        hide = true,
+        after_help = "Example: nixos-container man /usr/share/man/man1"
+    )]
+    Man(Man),
+}
+
+/// The command line, where words that name containers can be completed.
+pub fn with_completion(containers: fn() -> Vec<CompletionCandidate>) -> clap::Command {
+    let is_new = |command: &clap::Command| command.get_name() == "create";
+    Cli::command().mut_subcommands(|command| {
+        if is_new(&command) {
+            return command;
+        }
+        command.mut_args(|argument| match argument.get_id().as_str() {
+            "name" | "names" => argument.add(ArgValueCandidates::new(containers)),
+            _ => argument,
+        })
+    })
+}
+
+#[derive(Debug, Args)]
+pub struct Man {
+    /// The directory to write them to
+    pub directory: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -116,4 +174,72 @@ pub struct Names {
 /// What clap says of a wrong value.
 fn expected(what: &str) -> String {
     format!("expected {what}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn commands() -> Vec<clap::Command> {
+        let all = Cli::command();
+        all.get_subcommands().cloned().collect()
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_help_and_an_example_that_is_valid() {
+        for command in commands() {
+            let name = command.get_name();
+            assert!(command.get_about().is_some(), "{name}");
+            let help = command.get_after_help().unwrap_or_else(|| panic!("{name}"));
+            let help = help.to_string();
+            let start = format!("nixos-container {name}");
+            assert!(
+                help.starts_with("Example") && help.contains(&start),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_word_of_the_command_line_has_help() {
+        for command in commands().into_iter().chain([Cli::command()]) {
+            for argument in command.get_arguments() {
+                let what = format!("{} {}", command.get_name(), argument.get_id());
+                let help = argument.get_help().map(ToString::to_string);
+                let help = help.unwrap_or_else(|| panic!("{what}"));
+                assert!(!help.is_empty() && !help.ends_with('.'), "{what}: {help}");
+            }
+        }
+    }
+
+    /// Each form in which the manual chapter, the manual page and nixpkgs' tool
+    /// have the commands.
+    #[test]
+    fn every_documented_form_is_understood() {
+        for line in include_str!("cli/documented.txt").lines() {
+            let words = line.split(' ').filter(|word| !word.is_empty());
+            if let Err(error) = Cli::try_parse_from(words) {
+                panic!("{line}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn containers_are_completed_where_one_is_named() {
+        let command = with_completion(|| vec![CompletionCandidate::new("foo")]);
+        for command in command.get_subcommands() {
+            let named = command.get_arguments().any(|argument| {
+                matches!(argument.get_id().as_str(), "name" | "names")
+                    && argument.get::<ArgValueCandidates>().is_some()
+            });
+            let takes_none = ["create", "list", "man", "rootless-install"];
+            let expected = !takes_none.contains(&command.get_name());
+            assert_eq!(named, expected, "{}", command.get_name());
+        }
+    }
 }

@@ -1,11 +1,14 @@
 //! The commands, a file for each group. Each reads as a short script.
 
 mod activation;
+pub mod complete;
 mod create;
 mod destroy;
 mod inside;
 mod life;
+mod list;
 mod look;
+mod man;
 mod sources;
 mod update;
 
@@ -39,7 +42,7 @@ pub fn execute(cli: Cli) -> Result<ExitCode> {
         crate::print_error(&error);
     }
     match cli.command {
-        Command::List => look::list(&places)?,
+        Command::List(arguments) => list::list(&places, &arguments)?,
         Command::Status(name) => return look::status(&container(name.name)?),
         Command::ShowIp(name) => look::show_ip(&container(name.name)?)?,
         Command::Logs(logs) => look::logs(&container(logs.name)?, logs.follow)?,
@@ -93,6 +96,11 @@ pub fn execute(cli: Cli) -> Result<ExitCode> {
             require_root()?;
             return update::pull_config(&container(pull.name.clone())?, &pull, show_trace);
         }
+        Command::RootlessInstall => bail!(
+            "containers of users who are not root are not there yet; run containers as root, as \
+             with `sudo nixos-container …`"
+        ),
+        Command::Man(man) => man::write(&man.directory)?,
         Command::Run(run) => {
             require_root()?;
             return inside::run_as_root(&container(run.name)?, run.command);

@@ -37,6 +37,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap_complete::CompleteEnv;
 use nix::sys::signal::{SigHandler, Signal};
 
 fn main() -> ExitCode {
@@ -48,6 +49,11 @@ fn main() -> ExitCode {
                 .map(|()| ExitCode::SUCCESS),
         );
     }
+    // Ends here if a shell asks for completion.
+    CompleteEnv::with_factory(|| cli::with_completion(commands::complete::containers))
+        .var("NIXOS_CONTAINER_COMPLETE")
+        .completer("nixos-container")
+        .complete();
     let cli = cli::Cli::parse();
     if !matches!(cli.command, cli::Command::Supervise(_)) {
         end_with_the_reader();

@@ -33,3 +33,31 @@ fn a_container_that_was_only_configured_gets_its_directories() {
     host.run(&["start", "foo"]);
     assert_eq!(host.run(&["run", "foo", "--", "id", "-un"]), "root\n");
 }
+
+#[test]
+fn what_cannot_be_removed_is_named_and_does_not_keep_the_rest() {
+    let host = Host::new();
+    let before = host.inventory();
+    host.create_and_start("foo");
+    let root = host.place("STATE_DIR").join("foo");
+    let held = root.join("var/held");
+    host.shell(&format!(
+        "mkdir -p {0}/var; touch {1}; chattr +i {1}",
+        root.display(),
+        held.display()
+    ));
+    let stderr = host.fail(1, &["destroy", "--force", "foo"]);
+    assert_eq!(
+        stderr,
+        format!(
+            "error: cannot remove {}: foo/var/held: Operation not permitted (os error 1)\n",
+            root.display()
+        )
+    );
+    let left = host.shell(&format!("find {}", root.display()));
+    assert_eq!(left.lines().count(), 3, "{left}");
+    assert_eq!(host.run(&["list"]), "");
+    host.shell(&format!("chattr -i {}", held.display()));
+    host.run(&["destroy", "foo"]);
+    host.await_inventory(&before);
+}

@@ -570,3 +570,12 @@ fn an_init_that_cannot_be_executed_is_named() {
     );
     host.await_inventory(&before);
 }
+
+#[test]
+fn containers_of_ordinary_users_are_not_there_yet() {
+    assert_eq!(
+        refuse(&Host::new(), 1, &["rootless-install"]),
+        "error: containers of users who are not root are not there yet; run containers as root, \
+         as with `sudo nixos-container …`\n"
+    );
+}

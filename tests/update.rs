@@ -385,6 +385,10 @@ fn a_system_that_the_host_sets_is_the_hosts_to_change() {
     assert_eq!(told(&host, "foo"), "one");
     host.run(&["pull-config", "foo", "--switch"]);
     assert_eq!(told(&host, "foo"), "two");
+    // As the host's unit does it.
+    declare(&told_one);
+    host.run(&["reload", "foo"]);
+    assert_eq!(told(&host, "foo"), "one");
     // Nor may it be changed where the file cannot.
     host.shell(&format!("mount --bind -o ro {0} {0}", conf.display()));
     assert_eq!(

@@ -106,6 +106,18 @@ impl Cgroup {
         open_directory(&entered)
     }
 
+    /// The memory that the container's processes have, in bytes; `None` if there
+    /// are none. The kernel's own account where the host has a controller for
+    /// it; else the sum of each process's share, as `Pss` of `man 5 proc_pid_smaps`.
+    pub fn memory(&self) -> io::Result<Option<u64>> {
+        let payload = self.payload();
+        match std::fs::read_to_string(payload.join("memory.current")) {
+            Ok(bytes) => Ok(bytes.trim().parse().ok()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => memory_shares(&payload),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Removes the group with all below it, and kills what is still in there.
     /// Nothing there is as good as done.
     pub fn remove(&self) -> io::Result<()> {
@@ -180,6 +192,34 @@ fn delegate_controllers(group: &Path) -> io::Result<()> {
         return Ok(());
     }
     std::fs::write(group.join("cgroup.subtree_control"), enable.join(" "))
+}
+
+fn memory_shares(group: &Path) -> io::Result<Option<u64>> {
+    let mut sum = None;
+    let processes = std::fs::read_to_string(group.join("cgroup.procs"))?;
+    for pid in processes.lines() {
+        // It may end at any moment.
+        let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"));
+        let share = rollup.ok().as_deref().and_then(proportional_share);
+        if let Some(share) = share {
+            *sum.get_or_insert(0) += share;
+        }
+    }
+    for entry in std::fs::read_dir(group)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir()
+            && let Some(below) = memory_shares(&entry.path())?
+        {
+            *sum.get_or_insert(0) += below;
+        }
+    }
+    Ok(sum)
+}
+
+fn proportional_share(rollup: &str) -> Option<u64> {
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kibibytes * 1024)
 }
 
 /// Groups are directories whose files cannot be removed and need not be.

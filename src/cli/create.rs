@@ -11,6 +11,12 @@ use super::{NixArguments, SystemArguments, expected};
 use crate::config::values;
 use crate::name::ContainerName;
 
+pub const EXAMPLES: &str = "Examples:
+  nixos-container create foo --config 'services.openssh.enable = true;'
+  nixos-container create web --config-file ./web.nix --port 8080:80 --auto-start
+  nixos-container create web --flake .#web --force
+  nixos-container create test --local-address 10.235.1.2 --host-address 10.235.1.1";
+
 #[derive(Debug, Args)]
 pub struct Create {
     /// The container: letters, digits, - and _, at most 64 of them

@@ -8,6 +8,23 @@ use super::expected;
 use crate::flake::FlakeRef;
 use crate::name::ContainerName;
 
+pub const UPDATE: &str = "Examples:
+  nixos-container update foo
+  nixos-container update foo --config 'services.httpd.enable = true;'
+  nixos-container update foo --flake ./mine#web
+
+Without --config, --config-file or --flake, the system is built from the container's own
+/etc/nixos/configuration.nix, or from the flake that it was built from before; with them, that
+file is overwritten, or the flake remembered. The host's Nix evaluates it: whoever may change the
+file decides what it reads of the host. Nothing changes before the build has succeeded. Exits with
+4 if a unit of the container failed when the system was activated.";
+
+pub const PULL_CONFIG: &str = "Example: nixos-container pull-config foo --switch
+
+A container that was created from a file of the host gets a copy of it as its
+/etc/nixos/configuration.nix, one that was created from a flake gets that as its /etc/nixos, so
+that it can rebuild itself. What was there is kept beside it, with a number.";
+
 /// What a system is built from.
 #[derive(Debug, Args)]
 pub struct SystemArguments {

@@ -7,18 +7,9 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use rustix::fs::inotify;
 
-use crate::container::{self, Container};
+use crate::container::Container;
 use crate::network;
-use crate::paths::Places;
 use crate::spec;
-
-/// `list`
-pub fn list(places: &Places) -> Result<()> {
-    for container in container::all(places)? {
-        println!("{}", container.name());
-    }
-    Ok(())
-}
 
 /// `status NAME`
 pub fn status(container: &Container) -> Result<ExitCode> {

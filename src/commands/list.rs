@@ -1,0 +1,191 @@
+//! `list`: which containers there are, and how they are.
+
+use std::fs;
+use std::io::{self, Write};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+use crate::cli::List;
+use crate::config::ContainerConfig;
+use crate::container::{self, Container};
+use crate::date;
+use crate::paths::Places;
+
+/// `list [--long | --json] [--running]`
+pub fn list(places: &Places, arguments: &List) -> Result<()> {
+    let containers = container::all(places)?;
+    let mut stdout = io::stdout().lock();
+    if !(arguments.long || arguments.json || arguments.running) {
+        return names(containers.iter(), &mut stdout).context("cannot print");
+    }
+    let mut rows = Vec::new();
+    for container in containers {
+        let row = Row::of(&container)?;
+        if !arguments.running || row.state != DOWN {
+            rows.push((container, row));
+        }
+    }
+    if arguments.json {
+        let rows: Vec<_> = rows.iter().map(|(_, row)| row).collect();
+        serde_json::to_writer_pretty(&mut stdout, &rows).context("cannot print")?;
+        return writeln!(stdout).context("cannot print");
+    }
+    if arguments.long {
+        return table(rows.iter().map(|(_, row)| row), &mut stdout).context("cannot print");
+    }
+    names(rows.iter().map(|(container, _)| container), &mut stdout).context("cannot print")
+}
+
+/// What is said of one container; in JSON, these are the keys.
+#[derive(Debug, Serialize)]
+struct Row {
+    name: String,
+    /// As `status` says it.
+    state: &'static str,
+    address: Option<String>,
+    address6: Option<String>,
+    /// When its init was started.
+    #[serde(serialize_with = "as_rfc3339")]
+    since: Option<SystemTime>,
+    /// Bytes.
+    memory: Option<u64>,
+    auto_start: bool,
+}
+
+const DOWN: &str = "down";
+
+impl Row {
+    fn of(container: &Container) -> Result<Self> {
+        let config = config(container);
+        let running = container.running()?;
+        let leader = running.as_ref().map(|running| running.leader);
+        Ok(Self {
+            name: container.name().to_string(),
+            state: running.map_or(DOWN, |running| running.state.as_str()),
+            address: config.local_address.map(|a| a.addr().to_string()),
+            address6: config.local_address6.map(|a| a.addr().to_string()),
+            since: leader.and_then(started),
+            // Gone, or never there.
+            memory: match leader {
+                Some(_) => container.cgroup()?.memory().unwrap_or(None),
+                None => None,
+            },
+            auto_start: config.auto_start,
+        })
+    }
+}
+
+/// A broken configuration is no reason to keep silent about the others.
+fn config(container: &Container) -> ContainerConfig {
+    let path = container.places().conf(container.name());
+    let text = fs::read_to_string(&path).unwrap_or_default();
+    ContainerConfig::parse(&path, &text).unwrap_or_else(|error| {
+        eprintln!("warning: {error}");
+        ContainerConfig::default()
+    })
+}
+
+/// When a process was started; `None` if it is gone.
+fn started(pid: i32) -> Option<SystemTime> {
+    // After the name, which may contain anything, field 22 is the third and so
+    // on; it counts clock ticks since the boot (`man 5 proc_pid_stat`).
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let ticks: u64 = fields.split(' ').nth(22 - 3)?.parse().ok()?;
+    let uptime = rustix::time::clock_gettime(rustix::time::ClockId::Boottime).tv_sec;
+    let age = u64::try_from(uptime).ok()? - ticks / rustix::param::clock_ticks_per_second();
+    SystemTime::now().checked_sub(Duration::from_secs(age))
+}
+
+fn as_rfc3339<S: serde::Serializer>(
+    since: &Option<SystemTime>,
+    serializer: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    let text = since.map(|since| humantime::format_rfc3339_seconds(since).to_string());
+    text.serialize(serializer)
+}
+
+fn names<'a>(
+    containers: impl Iterator<Item = &'a Container>,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    for container in containers {
+        writeln!(out, "{}", container.name())?;
+    }
+    Ok(())
+}
+
+fn table<'a>(rows: impl Iterator<Item = &'a Row>, out: &mut impl Write) -> io::Result<()> {
+    let mut lines = vec![["NAME", "STATE", "ADDRESS", "SINCE", "MEMORY"].map(str::to_owned)];
+    lines.extend(rows.map(|row| {
+        let address = row.address.clone().or(row.address6.clone());
+        [
+            Some(row.name.clone()),
+            Some(row.state.to_owned()),
+            address,
+            row.since.map(seconds_since_1970).map(date::local),
+            row.memory.map(mebibytes),
+        ]
+        .map(|cell| cell.unwrap_or_else(|| "-".to_owned()))
+    }));
+    let mut widths = [0; 5];
+    for line in &lines {
+        for (width, cell) in widths.iter_mut().zip(line) {
+            *width = cell.len().max(*width);
+        }
+    }
+    for line in &lines {
+        let cells = line.iter().zip(widths);
+        let padded: Vec<_> = cells
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
+        writeln!(out, "{}", padded.join("  ").trim_end())?;
+    }
+    Ok(())
+}
+
+fn seconds_since_1970(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_was_started_before_now_and_not_long_ago() {
+        let own = i32::try_from(std::process::id()).expect("a pid");
+        let age = started(own).expect("it runs").elapsed().expect("before");
+        assert!(age < Duration::from_secs(3600), "{age:?}");
+        assert_eq!(started(0), None);
+    }
+
+    #[test]
+    fn a_table_is_lined_up_and_says_what_is_not_there() {
+        let row = |name: &str, memory| Row {
+            name: name.to_owned(),
+            state: DOWN,
+            address: None,
+            address6: Some("fc00::2".to_owned()),
+            since: None,
+            memory,
+            auto_start: false,
+        };
+        let rows = [row("a-long-name", None), row("b", Some(1 << 21))];
+        let mut text = Vec::new();
+        table(rows.iter(), &mut text).expect("writable");
+        assert_eq!(
+            String::from_utf8_lossy(&text),
+            "NAME         STATE  ADDRESS  SINCE  MEMORY\n\
+             a-long-name  down   fc00::2  -      -\n\
+             b            down   fc00::2  -      2.0 MiB\n"
+        );
+    }
+}
