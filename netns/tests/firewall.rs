@@ -529,8 +529,10 @@ fn what_the_kernel_refuses_is_named_and_nothing_is_done() {
     assert_eq!(
         error.to_string(),
         "cannot set up forwarded ports and NAT: the kernel refuses to add table inet \
-         nixos-containers: File exists (os error 17)"
+         nixos-containers"
     );
+    let cause = std::error::Error::source(&error).expect("a cause");
+    assert_eq!(cause.to_string(), "File exists (os error 17)");
     let hint = error.hint().expect("a hint");
     assert!(hint.contains("nft delete table"), "{hint}");
     assert_eq!(world.state(), before);
