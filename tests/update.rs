@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::process::Stdio;
 use std::time::Duration;
 
 use common::{Host, flake, mini_nixpkgs, minimal_system, nix_of_the_tree};
@@ -94,6 +95,10 @@ fn an_update_builds_and_activates_what_the_configuration_says() {
     host.run(&["update", "foo", "--config", &telling("four")]);
     let generations = host.run(&["generations", "foo"]);
     assert!(generations.contains("\n   4   "), "{generations}");
+
+    // No options are no change.
+    host.run(&["update", "foo", "--config", ""]);
+    assert_eq!(told(&host, "foo"), "four");
 
     // One that does not run boots into it.
     host.run(&["stop", "foo"]);
@@ -424,10 +429,7 @@ fn an_update_that_is_killed_leaves_the_old_system_or_the_new_one() {
     for moment in 0..12 {
         let word = telling(&moment.to_string());
         let mut update = host.nixos_container(&["update", "foo", "--config", &word]);
-        let mut update = update
-            .stderr(std::process::Stdio::null())
-            .spawn()
-            .expect("it runs");
+        let mut update = update.stderr(Stdio::null()).spawn().expect("it runs");
         std::thread::sleep(Duration::from_millis(100 * moment));
         update.kill().expect("killed");
         update.wait().expect("waited for");
@@ -473,4 +475,38 @@ fn what_a_container_plants_leads_no_update_out_of_it() {
     host.run(&["update", "foo", "--config", &telling("two")]);
     assert_eq!(told(&host, "foo"), "two");
     assert_eq!(outside(), before);
+}
+
+#[test]
+fn ten_updates_at_once_come_one_after_the_other() {
+    let host = Host::new();
+    create(&host, "foo", &["--config", &telling("none")]);
+    host.run(&["start", "foo"]);
+    let updates: Vec<_> = (0..10)
+        .map(|number| {
+            // Nobody may get to see another's word.
+            let options = format!("warnings = [ \"word-{number}\" ]; {}", telling("all"));
+            host.nixos_container(&["update", "foo", "--config", &options])
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .expect("it runs")
+        })
+        .collect();
+    for (number, update) in updates.into_iter().enumerate() {
+        let output = update.wait_with_output().expect("waited for");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{stderr}");
+        for other in 0..10 {
+            let said = stderr.contains(&format!("word-{other}"));
+            assert_eq!(said, other == number, "{number} {other}: {stderr}");
+        }
+    }
+    assert_eq!(told(&host, "foo"), "all");
+    let held = host.shell("cat /proc/locks; stat -c %i /run/nixos-containers/foo/update.lock");
+    let inode = held.lines().last().expect("a line");
+    let locks = held
+        .lines()
+        .filter(|line| line.contains(&format!(":{inode} ")));
+    assert_eq!(locks.count(), 0, "{held}");
 }

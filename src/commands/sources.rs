@@ -43,6 +43,8 @@ pub fn chosen(arguments: &SystemArguments) -> Result<Chosen> {
         return Ok(Chosen::Flake(flake.context("cannot resolve the flake")?));
     }
     let options = match (&arguments.config, &arguments.config_file) {
+        // No change, as nixpkgs' tool has it: a script's empty variable.
+        (Some(text), _) if text.is_empty() => Options::None,
         (Some(text), _) => Options::Text(text.clone()),
         (None, Some(file)) => {
             let file = std::path::absolute(file)
