@@ -104,3 +104,40 @@ fn a_container_rebuilds_itself_from_a_flake() {
     inside(&host, "foo", "nixos-rebuild switch");
     assert_eq!(inside(&host, "foo", "cat /etc/told"), "by a flake");
 }
+
+/// Its files are the host's root's on the disk, or its own root's: what the
+/// host writes is root's inside either way.
+#[test]
+fn a_container_with_users_of_its_own_is_updated_and_rebuilds_itself() {
+    let host = Host::with_nix_daemon();
+    let nixpkgs = succeed(host.command("nix-store").arg("--add").arg(mini_nixpkgs()));
+    for ownership in ["map", "chown"] {
+        host.run(&[
+            "create",
+            "foo",
+            "--config",
+            "environment.etc.told.text = \"one\";",
+        ]);
+        host.shell(&format!(
+            "cd $NIXOS_CONTAINER_CONF_DIR; sed -i /^NAT=/d foo.conf; echo PRIVATE_USERS=pick >>foo.conf
+             echo EXTRA_NSPAWN_FLAGS=--private-users-ownership={ownership} >>foo.conf"
+        ));
+        host.run(&["start", "foo"]);
+        host.run(&[
+            "update",
+            "foo",
+            "--config",
+            "environment.etc.told.text = \"two\";",
+        ]);
+        assert_eq!(inside(&host, "foo", "cat /etc/told"), "two");
+        let owners = "stat -c %u:%g /etc/nixos/configuration.nix /nix/var/nix/profiles/system";
+        assert_eq!(inside(&host, "foo", owners), "0:0\n0:0\n", "{ownership}");
+        define(&host, "foo", "environment.etc.also.text = \"rebuilt\";");
+        let rebuild = format!("nixos-rebuild switch -I nixpkgs={}", nixpkgs.trim());
+        inside(&host, "foo", &rebuild);
+        assert_eq!(inside(&host, "foo", "cat /etc/also"), "rebuilt");
+        host.run(&["rollback", "foo"]);
+        inside(&host, "foo", "test ! -e /etc/also");
+        host.run(&["destroy", "foo"]);
+    }
+}
