@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each test program uses its part")]
 
+pub mod nested;
 pub mod packets;
 pub mod talk;
 pub mod world;

@@ -1,17 +1,19 @@
 //! Programs that a test talks with, at a terminal or without.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{Read, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 
 use super::{Host, PATIENCE};
 
-/// A program that one talks with line by line.
+/// A program that one talks with.
 pub struct Talk {
     child: Child,
     pub input: ChildStdin,
-    lines: Receiver<String>,
+    output: Receiver<Vec<u8>>,
+    /// What it said that nobody has listened to.
+    said: Vec<u8>,
 }
 
 impl Talk {
@@ -26,18 +28,20 @@ impl Talk {
             .stdout(Stdio::piped())
             .spawn()
             .expect("it runs");
-        let output = BufReader::new(child.stdout.take().expect("piped"));
+        let mut stdout = child.stdout.take().expect("piped");
         // What runs inside may keep the output open when the command is gone.
-        let (sender, lines) = mpsc::channel();
+        let (sender, output) = mpsc::channel();
         thread::spawn(move || {
-            for line in output.lines().map_while(Result::ok) {
-                let _ = sender.send(line.trim_end_matches('\r').to_owned());
+            let mut buffer = [0; 4096];
+            while let Ok(length @ 1..) = stdout.read(&mut buffer) {
+                let _ = sender.send(buffer[..length].to_vec());
             }
         });
         Self {
             input: child.stdin.take().expect("piped"),
             child,
-            lines,
+            output,
+            said: Vec::new(),
         }
     }
 
@@ -45,14 +49,45 @@ impl Talk {
     pub fn hear(&mut self, words: &str) -> String {
         let mut heard = Vec::new();
         loop {
-            let line = match self.lines.recv_timeout(PATIENCE) {
-                Ok(line) => line,
-                Err(error) => panic!("no {words:?}, {error}, in: {heard:#?}"),
+            let Some(line) = self.line() else {
+                self.listen(words, &heard);
+                continue;
             };
             if let Some((_, rest)) = line.split_once(words) {
                 return rest.to_owned();
             }
             heard.push(line);
+        }
+    }
+
+    /// Waits for these words, as a prompt has them: no end of a line need
+    /// follow.
+    pub fn await_words(&mut self, words: &str) {
+        loop {
+            let said = String::from_utf8_lossy(&self.said).into_owned();
+            if let Some((_, rest)) = said.split_once(words) {
+                self.said = rest.as_bytes().to_vec();
+                return;
+            }
+            self.listen(words, &[said]);
+        }
+    }
+
+    /// The next whole line that was said.
+    fn line(&mut self) -> Option<String> {
+        let end = self.said.iter().position(|byte| *byte == b'\n')?;
+        let line: Vec<_> = self.said.drain(..=end).collect();
+        let line = String::from_utf8_lossy(&line[..end]);
+        Some(line.trim_end_matches('\r').to_owned())
+    }
+
+    fn listen(&mut self, words: &str, heard: &[String]) {
+        match self.output.recv_timeout(PATIENCE) {
+            Ok(said) => self.said.extend(said),
+            Err(error) => {
+                let said = String::from_utf8_lossy(&self.said);
+                panic!("no {words:?}, {error}, in: {heard:#?} {said:?}")
+            }
         }
     }
 
@@ -65,14 +100,22 @@ impl Talk {
     pub fn end(mut self) -> (Option<i32>, Vec<String>) {
         drop(self.input);
         let code = self.child.wait().expect("waitable").code();
-        let mut rest = Vec::new();
         loop {
-            match self.lines.recv_timeout(PATIENCE) {
-                Ok(line) => rest.push(line),
-                Err(RecvTimeoutError::Disconnected) => return (code, rest),
-                Err(error) => panic!("{error} after {rest:#?}"),
+            match self.output.recv_timeout(PATIENCE) {
+                Ok(said) => self.said.extend(said),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(error) => panic!("{error} after {:?}", self.said),
             }
         }
+        let said = String::from_utf8_lossy(&self.said);
+        let lines = said.lines().map(str::to_owned);
+        (code, lines.collect())
+    }
+
+    /// Leaves a container by the keys for that, and hears it out.
+    pub fn leave(mut self) -> (Option<i32>, Vec<String>) {
+        self.input.write_all(b"\x1d\x1d\x1d").expect("it listens");
+        self.end()
     }
 }
 
