@@ -205,6 +205,24 @@ fn addresses_of_both_families_can_be_chosen() {
 }
 
 #[test]
+fn a_bridge_and_ports_can_be_chosen() {
+    let host = Host::new();
+    host.shell("ip link add br0 type bridge");
+    let system = ["--system-path", minimal_system()];
+    let network = ["--bridge", "br0", "--port", "8080:80,udp:53"];
+    host.run(&[&["create", "foo"], &system[..], &network].concat());
+    let text = conf(&host, "foo");
+    for line in ["HOST_BRIDGE=br0\n", "HOST_PORT=tcp:8080:80,udp:53:53\n"] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+    host.run(&["start", "foo"]);
+    let links = host.shell("ip -oneline link show master br0");
+    assert!(links.contains("vb-foo"), "{links}");
+    let rules = host.shell("nft list ruleset");
+    assert!(rules.contains("8080") && rules.contains("53"), "{rules}");
+}
+
+#[test]
 fn what_a_container_runs_is_kept_from_the_garbage_collector() {
     let host = Host::new();
     // One that nobody else keeps.

@@ -3,6 +3,7 @@
 mod common;
 
 use common::Host;
+use common::talk::Talk;
 
 #[test]
 fn a_container_lives_and_leaves_nothing() {
@@ -60,4 +61,16 @@ fn what_cannot_be_removed_is_named_and_does_not_keep_the_rest() {
     host.shell(&format!("chattr -i {}", held.display()));
     host.run(&["destroy", "foo"]);
     host.await_inventory(&before);
+}
+
+#[test]
+fn terminate_sends_the_signal_that_is_asked_for() {
+    let host = Host::new();
+    host.create_and_start("foo");
+    let mut logs = Talk::begin(&host.nixos_container(&["logs", "--follow", "foo"]));
+    // systemd(1): halts the machine.
+    host.run(&["terminate", "foo", "--signal", "RTMIN+3"]);
+    logs.hear("Halting system.");
+    logs.end();
+    host.run(&["start", "foo"]);
 }

@@ -207,6 +207,8 @@ fn what_an_update_is_made_from_is_recorded() {
     assert_eq!(recorded(&host), "FLAKE=/run/throwaway/flake");
     host.run(&["update", "foo", "--config", &telling("text")]);
     assert_eq!(recorded(&host), "");
+    let nixos = mini_nixpkgs().join("nixos").display().to_string();
+    host.run(&["update", "foo", "--nixos-path", &nixos]);
     host.run(&["update", "foo", "--config-file", "/run/throwaway/one.nix"]);
     assert_eq!(recorded(&host), "CONFIG_FILE=/run/throwaway/one.nix");
     assert!(conf(&host, "foo").contains("\n# mine\n"));
