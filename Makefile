@@ -16,6 +16,7 @@ on_throwaway_host := PATH="$(programs):$$PATH" tests/throwaway-host
 # Where `make install` puts things; DESTDIR comes before it, for packages.
 PREFIX ?= /usr/local
 share := $(DESTDIR)$(PREFIX)/share
+units := $(DESTDIR)$(PREFIX)/lib/systemd
 
 .PHONY: help demo test bench build install clean
 
@@ -64,7 +65,7 @@ build:
 
 # The command writes its manual pages and completions itself.
 install: build
-	@echo 'Install: the command, its manual pages and completions to $(DESTDIR)$(PREFIX)'
+	@echo 'Install: the command, its manual pages, completions and unit to $(DESTDIR)$(PREFIX)'
 	install -D --mode=755 $(programs)/nixos-container $(DESTDIR)$(PREFIX)/bin/nixos-container
 	$(programs)/nixos-container man $(share)/man/man1
 	mkdir -p $(share)/bash-completion/completions $(share)/zsh/site-functions \
@@ -75,6 +76,9 @@ install: build
 	    >$(share)/zsh/site-functions/_nixos-container
 	NIXOS_CONTAINER_COMPLETE=fish $(programs)/nixos-container \
 	    >$(share)/fish/vendor_completions.d/nixos-container.fish
+	mkdir -p $(units)/system $(units)/system-generators
+	sed 's|@bindir@|$(PREFIX)/bin|' systemd/container@.service >$(units)/system/container@.service
+	ln -sf $(PREFIX)/bin/nixos-container $(units)/system-generators/nixos-container-generator
 
 clean:
 	@echo 'Clean: removing what cargo built and tests/mini-nixpkgs/tree.nix'

@@ -6,8 +6,7 @@
 }:
 rustPlatform.buildRustPackage {
   pname = "nixos-container";
-  inherit (lib.importTOML ../Cargo.toml) package;
-  version = (lib.importTOML ../Cargo.toml).package.version;
+  inherit (lib.importTOML ../Cargo.toml).workspace.package version;
 
   src = lib.fileset.toSource {
     root = ../.;
@@ -23,6 +22,16 @@ rustPlatform.buildRustPackage {
   cargoLock.lockFile = ../Cargo.lock;
 
   nativeBuildInputs = [ installShellFiles ];
+
+  postInstall = ''
+    $out/bin/nixos-container man $out/share/man/man1
+    for shell in bash zsh fish; do
+      NIXOS_CONTAINER_COMPLETE=$shell $out/bin/nixos-container >nixos-container.$shell
+    done
+    installShellCompletion nixos-container.{bash,zsh,fish}
+    mkdir -p $out/lib/systemd/system-generators
+    ln -s $out/bin/nixos-container $out/lib/systemd/system-generators/nixos-container-generator
+  '';
 
   # They make namespaces, links and mounts, which takes root.
   doCheck = false;

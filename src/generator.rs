@@ -18,8 +18,9 @@ use crate::paths::Places;
 /// As systemd runs it, by this name.
 pub const PROGRAM: &str = "nixos-container-generator";
 
-/// The target of all that start with the host, as in nixpkgs.
-const MACHINES: &str = "machines.target.wants";
+/// What starts with the host. The target of machines, which nixpkgs has for
+/// them, is not on every host.
+const STARTED: &str = "multi-user.target.wants";
 
 /// The template that every container's unit is made of.
 const TEMPLATE: &str = "container@.service";
@@ -60,7 +61,7 @@ fn generate_for(container: &Container, directory: &Path) -> Result<()> {
 }
 
 fn want(unit: &str, directory: &Path) -> io::Result<()> {
-    let wants = directory.join(MACHINES);
+    let wants = directory.join(STARTED);
     fs::create_dir_all(&wants)?;
     let template = UNIT_DIRECTORIES
         .map(|directory| Path::new(directory).join(TEMPLATE))

@@ -66,6 +66,14 @@ fn the_program_its_manual_and_its_completions_are_installed_and_work() {
     let mut version = Command::new(installed.0.join("bin/nixos-container"));
     assert!(succeed(version.arg("--version")).starts_with("nixos-container "));
 
+    let unit = installed.read("lib/systemd/system/container@.service");
+    assert!(unit.contains("\nExecStart=/usr/bin/nixos-container supervise %i\n"));
+    let generator = installed
+        .0
+        .join("lib/systemd/system-generators/nixos-container-generator");
+    let target = std::fs::read_link(generator).expect("a link");
+    assert_eq!(target, Path::new("/usr/bin/nixos-container"));
+
     let page = installed.read("share/man/man1/nixos-container.1");
     for section in ["NAME", "SYNOPSIS", "OPTIONS", "SUBCOMMANDS"] {
         assert!(
