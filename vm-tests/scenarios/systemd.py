@@ -1,0 +1,41 @@
+machine.wait_for_unit("container@good.service")
+
+with subtest("machined, and all that asks it, know the container"):
+    assert "good" in machine.succeed("machinectl list --no-legend")
+    machine.succeed("machinectl status good | grep -q container@good.service")
+    assert machine.succeed("systemctl -M good is-system-running --wait").strip() == "running"
+    machine.succeed("loginctl -M good")
+    machine.succeed("journalctl -M good -n 1 --no-pager")
+
+with subtest("The console is in the journal of the unit"):
+    machine.succeed("journalctl -u container@good -t 'container good' --no-pager | grep -q 'multi-user.target'")
+
+with subtest("It goes on when the host's systemd and bus are exchanged"):
+    leader = machine.succeed("machinectl show good -p Leader")
+    machine.succeed("systemctl daemon-reexec")
+    machine.succeed("systemctl kill -s KILL systemd-machined.service")
+    machine.wait_until_succeeds("machinectl list --no-legend | grep -q good", timeout=30)
+    assert machine.succeed("machinectl show good -p Leader") == leader
+    assert machine.succeed("nixos-container status good").strip() == "up"
+    machine.succeed("nixos-container restart good")
+    machine.succeed("nixos-container run good -- true")
+
+with subtest("A reboot inside starts it again"):
+    before = machine.succeed("machinectl show good -p Leader")
+    machine.execute("nixos-container run good -- systemctl reboot")
+    machine.wait_until_succeeds(f"[ \"$(machinectl show good -p Leader)\" != '{before.strip()}' ]", timeout=60)
+    machine.wait_until_succeeds("nixos-container status good | grep -q up", timeout=60)
+
+with subtest("It is off the list when it ends, and machinectl can end it"):
+    machine.succeed("machinectl poweroff good")
+    machine.wait_until_fails("machinectl status good", timeout=60)
+    machine.wait_until_succeeds("nixos-container status good | grep -q down", timeout=30)
+
+with subtest("A container that does not boot says why"):
+    said = machine.fail("nixos-container start broken 2>&1")
+    assert "exited with status 3" in said, said
+    assert "no such luck" in said, said
+    # systemd tries a few times.
+    machine.wait_until_succeeds("systemctl is-failed container@broken", timeout=60)
+    status = machine.execute("systemctl status container@broken 2>&1")[1]
+    assert "exited with status 3" in status, status
