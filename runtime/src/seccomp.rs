@@ -117,6 +117,7 @@ impl SystemCallFilter {
             refuse(self.absent.clone(), libc::ENOSYS),
             audit_socket(),
         ];
+        rules.extend(typing());
         if self.suppress_sync {
             rules.extend(no_sync());
         }
@@ -127,7 +128,11 @@ impl SystemCallFilter {
 impl fmt::Display for SystemCallFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let words = |calls: &BTreeSet<&str>| calls.iter().copied().collect::<Vec<_>>().join(" ");
-        write!(f, "lack {} and audit sockets", words(&self.absent))?;
+        write!(
+            f,
+            "lack {} and audit sockets; type into no terminal",
+            words(&self.absent)
+        )?;
         if !self.prohibited.is_empty() {
             write!(f, "; refuse {}", words(&self.prohibited))?;
         }
@@ -149,15 +154,32 @@ fn refuse(calls: BTreeSet<&'static str>, errno: libc::c_int) -> Rule {
 /// Audit has no namespace; refused its socket, `libaudit` takes the kernel for
 /// one without audit, and dbus, PAM and systemd go on quietly.
 fn audit_socket() -> Rule {
-    let is = |argument, value: libc::c_int| Condition {
-        argument,
-        mask: u32::MAX,
-        value: value.cast_unsigned(),
-    };
+    let is = |argument, value: libc::c_int| is(argument, value.cast_unsigned());
     Rule {
         calls: BTreeSet::from(["socket"]),
         conditions: vec![is(0, libc::AF_NETLINK), is(2, libc::NETLINK_AUDIT)],
         errno: libc::EAFNOSUPPORT,
+    }
+}
+
+/// What a program puts into a terminal's input (TIOCSTI), or selects and pastes
+/// (TIOCLINUX), the shell there runs as its own user's (`man 2 ioctl_tty`,
+/// `man 2 ioctl_console`): whoever ran `su` or `enter` at it, for one.
+fn typing() -> impl Iterator<Item = Rule> {
+    [libc::TIOCSTI, libc::TIOCLINUX]
+        .into_iter()
+        .map(|request| Rule {
+            calls: BTreeSet::from(["ioctl"]),
+            conditions: vec![is(1, request as u32)],
+            errno: libc::EPERM,
+        })
+}
+
+fn is(argument: usize, value: u32) -> Condition {
+    Condition {
+        argument,
+        mask: u32::MAX,
+        value,
     }
 }
 
@@ -304,6 +326,23 @@ mod tests {
         };
         assert_eq!(socket(libc::NETLINK_AUDIT), Some(libc::EAFNOSUPPORT));
         assert_eq!(socket(libc::NETLINK_ROUTE), None);
+    }
+
+    #[test]
+    fn a_program_types_into_no_terminal() {
+        let ioctl = |request: libc::c_ulong| {
+            filtered(move || {
+                // SAFETY: there is no such descriptor to act on.
+                unsafe { libc::syscall(libc::SYS_ioctl, -1, request, 0) };
+                io::Error::last_os_error().raw_os_error()
+            })
+        };
+        for request in [libc::TIOCSTI, libc::TIOCLINUX] {
+            assert_eq!(ioctl(request), Some(libc::EPERM));
+            // The kernel looks at the lower half alone.
+            assert_eq!(ioctl(request | 1 << 32), Some(libc::EPERM));
+        }
+        assert_eq!(ioctl(libc::TCGETS), Some(libc::EBADF));
     }
 
     #[test]
