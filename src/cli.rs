@@ -93,6 +93,11 @@ Exits with 1 if there is no such container.")]
     /// Run a command in a container as root, with root's login environment
     #[command(after_help = "Example: nixos-container run foo -- systemctl status sshd")]
     Run(Run),
+    /// Get a login prompt of a container; every user of the host may
+    #[command(after_help = "Example: nixos-container login foo
+
+It goes on after a logout; to leave, press ^] three times within a second.")]
+    Login(Name),
     /// Log in to a container as root, without a password
     #[command(after_help = "Example: nixos-container root-login foo")]
     RootLogin(Name),
@@ -127,6 +132,9 @@ Data of the host that is mounted below a container's root directory stays.")]
     /// Have the container of a unit activate its system: what reloads the unit
     #[command(hide = true, after_help = "Example: nixos-container activate foo")]
     Activate(Name),
+    /// Look after a login prompt: what a supervisor starts for `login`
+    #[command(hide = true, after_help = "Example: nixos-container serve-login foo")]
+    ServeLogin(Name),
     /// Run a container in the foreground: what `start` starts
     #[command(hide = true, after_help = "Example: nixos-container supervise foo")]
     Supervise(Supervise),

@@ -7,6 +7,7 @@ mod destroy;
 mod inside;
 mod life;
 mod list;
+mod login;
 mod look;
 mod man;
 mod sources;
@@ -105,17 +106,27 @@ pub fn execute(cli: Cli) -> Result<ExitCode> {
             require_root()?;
             return inside::run_as_root(&container(run.name)?, run.command);
         }
+        Command::Login(name) => return login::login(&container(name.name)?),
         Command::RootLogin(name) => {
             require_root()?;
             return inside::run_as_root(&container(name.name)?, Vec::new());
         }
         Command::Enter(enter) => {
-            require_root()?;
+            if !rustix::process::geteuid().is_root() {
+                bail!(
+                    "{NEEDS_ROOT}, or log in with a password: `nixos-container login {}`",
+                    enter.name
+                );
+            }
             return inside::enter_as_user(&container(enter.name.clone())?, enter);
         }
         Command::ShowHostKey(name) => {
             require_root()?;
             inside::show_host_key(&container(name.name)?)?;
+        }
+        Command::ServeLogin(name) => {
+            require_root()?;
+            return login::serve(&container(name.name)?);
         }
         Command::Supervise(supervise) => {
             require_root()?;
@@ -125,10 +136,12 @@ pub fn execute(cli: Cli) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+const NEEDS_ROOT: &str = "this needs root; try again with `sudo nixos-container …`";
+
 /// Namespaces, mounts and links of the host are root's to make.
 fn require_root() -> Result<()> {
     if !rustix::process::geteuid().is_root() {
-        bail!("this needs root; try again with `sudo nixos-container …`");
+        bail!(NEEDS_ROOT);
     }
     Ok(())
 }

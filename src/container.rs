@@ -4,15 +4,16 @@
 use std::cell::OnceCell;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use netns::firewall::Firewall;
 use runtime::cgroup::{Cgroup, Owner};
 use runtime::rooted::Root;
+use rustix::fs::{Gid, Uid};
 
 use crate::config::ContainerConfig;
 use crate::control::{Connection, Event, State};
@@ -28,6 +29,15 @@ pub struct Container {
     places: Places,
     name: ContainerName,
     firewall: Rc<OnceCell<Firewall>>,
+}
+
+/// What everybody may know of a container that runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Life {
+    /// Where it is in its life.
+    pub state: State,
+    /// Pid of its init.
+    pub leader: i32,
 }
 
 /// A container that runs.
@@ -53,6 +63,22 @@ impl Running {
         runtime::process::send_signal(self.leader_fd.as_fd(), 0)
             .context("the container has just stopped")?;
         Ok(opened)
+    }
+
+    /// Makes a file of the host's one of the container's root.
+    pub fn give_to_root(&self, file: BorrowedFd<'_>) -> Result<()> {
+        let path = format!("/proc/{}/status", self.leader);
+        let status = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+        // Real, effective, saved and file system's (man 5 proc_pid_status).
+        let id = |name| {
+            let ids = status.lines().find_map(|line| line.strip_prefix(name))?;
+            ids.split_whitespace().nth(1)?.parse().ok()
+        };
+        let (Some(uid), Some(gid)) = (id("Uid:"), id("Gid:")) else {
+            bail!("{path} does not say who init runs as");
+        };
+        rustix::fs::fchown(file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
+            .context("cannot change its owner")
     }
 }
 
@@ -193,6 +219,7 @@ impl Container {
     /// containers is closed to the host's users: it holds their consoles.
     pub fn create_run_dir(&self) -> Result<()> {
         create_dir(self.places.run_dir(), 0o700)?;
+        create_dir(&self.places.public_dir(), 0o755)?;
         create_dir(self.run().path(), 0o755)
     }
 
@@ -221,19 +248,58 @@ impl Container {
         Root::open(&path).with_context(|| format!("cannot open {}", path.display()))
     }
 
-    /// The running container; `None` if it does not run.
-    pub fn running(&self) -> Result<Option<Running>> {
-        let cannot = || {
-            format!(
-                "cannot talk with the supervisor of container '{}'",
-                self.name
-            )
-        };
-        let connection = Connection::open(&self.run().control()).with_context(cannot)?;
-        let Some(connection) = connection else {
+    /// A talk with its supervisor, as everybody on the host may have it.
+    pub fn visit(&self) -> Result<Connection> {
+        self.require()?;
+        match self.connect(&self.places.public(&self.name))? {
+            Some(connection) => Ok(connection),
+            None => Err(self.is_not_running()),
+        }
+    }
+
+    /// What everybody may know of it while it runs; `None` if it does not.
+    pub fn life(&self) -> Result<Option<Life>> {
+        let Some(connection) = self.connect(&self.places.public(&self.name))? else {
             return Ok(None);
         };
-        match connection.next_event().with_context(cannot)? {
+        match connection
+            .next_event()
+            .with_context(|| self.cannot_talk())?
+        {
+            Some((Event::State { state, leader, .. }, _)) => Ok(Some(Life { state, leader })),
+            Some((Event::Failed { why, .. }, _)) => Err(anyhow!(why)).context(self.cannot_talk()),
+            // It went while we asked.
+            _ => Ok(None),
+        }
+    }
+
+    fn connect(&self, path: &Path) -> Result<Option<Connection>> {
+        Connection::open(path).with_context(|| self.cannot_talk())
+    }
+
+    fn cannot_talk(&self) -> String {
+        format!(
+            "cannot talk with the supervisor of container '{}'",
+            self.name
+        )
+    }
+
+    fn is_not_running(&self) -> anyhow::Error {
+        anyhow!(
+            "container '{0}' is not running; start it with `nixos-container start {0}`",
+            self.name
+        )
+    }
+
+    /// The running container; `None` if it does not run. Only root can reach it.
+    pub fn running(&self) -> Result<Option<Running>> {
+        let Some(connection) = self.connect(&self.run().control())? else {
+            return Ok(None);
+        };
+        match connection
+            .next_event()
+            .with_context(|| self.cannot_talk())?
+        {
             Some((Event::State { state, leader, .. }, Some(leader_fd))) => Ok(Some(Running {
                 connection,
                 state,
@@ -250,10 +316,7 @@ impl Container {
         self.require()?;
         match self.running()? {
             Some(running) => Ok(running),
-            None => bail!(
-                "container '{0}' is not running; start it with `nixos-container start {0}`",
-                self.name
-            ),
+            None => Err(self.is_not_running()),
         }
     }
 }

@@ -1,19 +1,23 @@
 //! How a supervisor and the commands talk: a socket of messages, JSON each.
 //!
 //! Whoever connects is told the container's state, at once and whenever it
-//! changes, until the container is gone and the socket closes. The first
-//! message of a running container carries the pidfd of its init, so that no
+//! changes, until the container is gone and the socket closes. To root, the
+//! messages of a running container carry the pidfd of its init, so that no
 //! command ever acts on a recycled pid.
 
+use std::fs::Permissions;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use nix::sys::socket::sockopt::PeerCredentials;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
 };
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// Where a container is in its life.
@@ -59,7 +63,9 @@ pub enum Event {
     Busy,
     /// The container has ended, and nothing is left of it on the host.
     Gone,
-    /// The container did not start.
+    /// The other end of a terminal with a login prompt, which comes along.
+    Terminal,
+    /// The container did not start, or what was asked for cannot be done.
     Failed {
         /// Why not.
         why: String,
@@ -68,7 +74,15 @@ pub enum Event {
     },
 }
 
-/// What a command asks of a supervisor.
+impl Event {
+    /// What was asked for cannot be done, and why.
+    pub fn failed(why: String) -> Self {
+        let console = String::new();
+        Self::Failed { why, console }
+    }
+}
+
+/// What root's commands ask of a supervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Request {
@@ -79,6 +93,14 @@ pub enum Request {
     },
     /// A signal to init.
     Signal(i32),
+}
+
+/// What everybody may ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PublicRequest {
+    /// A login prompt.
+    Login,
 }
 
 /// Longest message in bytes. A failure with the words of several programs fits.
@@ -108,6 +130,13 @@ impl Connection {
             None,
         )?;
         Ok((Self(ours), theirs))
+    }
+
+    /// The user at the other end, when it connected.
+    pub fn peer(&self) -> io::Result<u32> {
+        // Not rustix's, which cannot hold the pid 0 of who is in another pid
+        // namespace.
+        Ok(nix::sys::socket::getsockopt(&self.0, PeerCredentials)?.uid())
     }
 
     /// The end that a supervisor was started with.
@@ -144,8 +173,9 @@ impl Connection {
             );
             match received {
                 Ok(received) => break received.bytes,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(rustix::io::Errno::CONNRESET) => return Ok(None),
+                // Reset: the other end has closed without reading all that it
+                // was told. What it said before is still to be read.
+                Err(rustix::io::Errno::INTR | rustix::io::Errno::CONNRESET) => {}
                 Err(errno) => return Err(errno.into()),
             }
         };
@@ -159,15 +189,15 @@ impl Connection {
         Ok(Some((serde_json::from_slice(&message[..length])?, leader)))
     }
 
-    /// Asks for something.
-    pub fn send_request(&self, request: &Request) -> io::Result<()> {
+    /// Asks for something: a [`Request`], or a [`PublicRequest`].
+    pub fn send_request(&self, request: &impl Serialize) -> io::Result<()> {
         let message = serde_json::to_vec(request)?;
         rustix::net::send(&self.0, &message, SendFlags::NOSIGNAL)?;
         Ok(())
     }
 
     /// A request that is waiting; `None` when the other end is closed.
-    pub fn next_request(&self) -> io::Result<Option<Request>> {
+    pub fn next_request<T: DeserializeOwned>(&self) -> io::Result<Option<T>> {
         let mut message = [0; 256];
         let (length, _) = rustix::net::recv(&self.0, &mut message[..], RecvFlags::DONTWAIT)?;
         if length == 0 {
@@ -197,6 +227,13 @@ impl Listener {
         rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
         rustix::net::listen(&socket, BACKLOG)?;
         Ok(Self(socket))
+    }
+
+    /// Like [`Listener::bind`], and everybody can connect.
+    pub fn bind_for_all(path: &Path) -> io::Result<Self> {
+        let listener = Self::bind(path)?;
+        std::fs::set_permissions(path, Permissions::from_mode(0o666))?;
+        Ok(listener)
     }
 
     /// Somebody who has connected; `None` if nobody is waiting.

@@ -156,6 +156,19 @@ impl Places {
         self.run.join(".hosts.lock")
     }
 
+    /// The directory of what everybody on the host can reach of running
+    /// containers; nothing else of theirs is open to the host's users.
+    pub fn public_dir(&self) -> PathBuf {
+        let mut directory = self.run.clone().into_os_string();
+        directory.push("-public");
+        directory.into()
+    }
+
+    /// Where the supervisor answers everybody.
+    pub fn public(&self, name: &ContainerName) -> PathBuf {
+        self.public_dir().join(name.as_str())
+    }
+
     /// What belongs to one running container.
     pub fn run(&self, name: &ContainerName) -> RunDir {
         RunDir(self.run.join(name.as_str()))
@@ -205,7 +218,7 @@ impl RunDir {
         self.0.join("root")
     }
 
-    /// Where the supervisor answers.
+    /// Where the supervisor answers root.
     pub fn control(&self) -> PathBuf {
         self.0.join("control")
     }

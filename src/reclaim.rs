@@ -50,7 +50,11 @@ fn remove_cgroup_and_files(container: &Container) -> Result<()> {
         .remove()
         .with_context(|| format!("cannot remove the cgroup {}", cgroup.path().display()))?;
     let run = container.run();
-    for socket in [run.control(), run.notify()] {
+    for socket in [
+        run.control(),
+        run.notify(),
+        container.places().public(container.name()),
+    ] {
         remove_file(&socket)?;
     }
     remove_tree(&run.root())?;

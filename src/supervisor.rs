@@ -23,10 +23,15 @@ use crate::control::{Connection, Event, Listener, Request, State};
 use crate::lock::Lock;
 use crate::manager::machined::{self, Machine};
 use crate::manager::unit;
+use crate::name::ContainerName;
 use crate::network::PrivateNetwork;
 use crate::paths::RunDir;
 use crate::spec::{self, Start};
 use crate::{ephemeral, reclaim, users};
+
+mod clients;
+
+use clients::Clients;
 
 /// How long a boot may take unless `TIMEOUT_START_SEC` says otherwise: the
 /// default of nixpkgs' `timeoutStartSec`.
@@ -73,7 +78,7 @@ fn supervise_reporting(
 ) -> Result<u8> {
     // Closed last, after the lock is released: to whoever waits for the end it
     // means that nothing is left of the container, and that it can be started.
-    let mut clients = Vec::new();
+    let mut clients = Clients::default();
     let run = container.run();
     container.create_run_dir()?;
     let lock = Lock::try_lock(&run.lock()).context("cannot lock the container")?;
@@ -96,9 +101,7 @@ fn supervise_reporting(
     // If both failed, the first is the one to know of.
     let ended = ended?;
     finished?;
-    for client in &clients {
-        let _ = client.send_event(&Event::Gone, None);
-    }
+    clients.announce(&Event::Gone, None);
     Ok(ended)
 }
 
@@ -107,7 +110,7 @@ fn live_until_end(
     container: &Container,
     run: &RunDir,
     report: Option<&Connection>,
-    clients: &mut Vec<Connection>,
+    clients: &mut Clients,
 ) -> Result<u8> {
     let signals = signals()?;
     loop {
@@ -146,7 +149,7 @@ fn live(
     log: File,
     signals: &SignalFd,
     report: Option<&Connection>,
-    clients: &mut Vec<Connection>,
+    clients: &mut Clients,
 ) -> Result<Ended> {
     let config = container.config()?;
     let ended = live_as(&config, container, run, log, signals, report, clients);
@@ -164,7 +167,7 @@ fn live_as(
     mut log: File,
     signals: &SignalFd,
     report: Option<&Connection>,
-    clients: &mut Vec<Connection>,
+    clients: &mut Clients,
 ) -> Result<Ended> {
     users::keep(container, config)?;
     let start = spec::resolve(container, config)?;
@@ -180,7 +183,9 @@ fn live_as(
         // Who may write to a socket may send to it (man 7 unix).
         users.own(&run.notify())?;
     }
-    let listener = Listener::bind(&run.control()).context("cannot make the control socket")?;
+    let control = Listener::bind(&run.control()).context("cannot make the control socket")?;
+    let public = Listener::bind_for_all(&container.places().public(container.name()))
+        .context("cannot make the public socket")?;
     let cgroup = container.cgroup()?;
     let in_unit = unit::own_cgroup(container.name()).is_some();
     if in_unit {
@@ -197,6 +202,7 @@ fn live_as(
     let notifies = config.execution.notify_ready.unwrap_or(true);
     let state = if notifies { State::Starting } else { State::Up };
     let mut supervision = Supervision {
+        name: container.name(),
         init: &started.init,
         console: Console::new(
             config.execution.console,
@@ -205,7 +211,8 @@ fn live_as(
             report.is_none(),
         )?,
         notify,
-        listener,
+        control,
+        public,
         signals,
         clients,
         report,
@@ -319,7 +326,7 @@ fn tell(notices: Vec<String>, report: Option<&Connection>, log: &mut File) {
 fn tell_of_the_end(
     notices: Vec<String>,
     report: Option<&Connection>,
-    clients: &[Connection],
+    clients: &mut Clients,
     log: &mut File,
 ) {
     for notice in notices {
@@ -328,9 +335,10 @@ fn tell_of_the_end(
             eprintln!("note: {notice}");
         }
         let event = Event::Notice(notice);
-        for listener in report.into_iter().chain(clients) {
-            let _ = listener.send_event(&event, None);
+        if let Some(report) = report {
+            let _ = report.send_event(&event, None);
         }
+        clients.announce(&event, None);
     }
 }
 
@@ -351,12 +359,14 @@ fn signals() -> Result<SignalFd> {
 }
 
 struct Supervision<'a> {
+    name: &'a ContainerName,
     init: &'a Process,
     console: Console,
     notify: NotifySocket,
-    listener: Listener,
+    control: Listener,
+    public: Listener,
     signals: &'a SignalFd,
-    clients: &'a mut Vec<Connection>,
+    clients: &'a mut Clients,
     report: Option<&'a Connection>,
     state: State,
     execution: &'a Execution,
@@ -375,7 +385,7 @@ impl Supervision<'_> {
         loop {
             let ready = self.wait().context("cannot wait for the container")?;
             // First, because whatever is announced can change who is connected.
-            let requests = self.read_requests(ready.clients);
+            let requests = self.clients.read(ready.clients, self.name);
             if ready.console {
                 self.console.copy();
             }
@@ -388,8 +398,12 @@ impl Supervision<'_> {
             for request in requests {
                 self.obey(request);
             }
-            if ready.listener {
-                self.accept()?;
+            if ready.control {
+                let (event, leader) = (self.event(), self.init.as_fd());
+                self.clients.accept(&self.control, &event, leader)?;
+            }
+            if ready.public {
+                self.clients.accept_visitors(&self.public, &self.event())?;
             }
             if ready.init {
                 return self.init.wait().context("cannot wait for init");
@@ -415,9 +429,11 @@ impl Supervision<'_> {
             input(self.console.as_fd()),
             input(self.notify.as_fd()),
             input(self.signals.as_fd()),
-            input(self.listener.as_fd()),
+            input(self.control.as_fd()),
+            input(self.public.as_fd()),
         ];
-        fds.extend(self.clients.iter().map(|client| input(client.as_fd())));
+        let own = fds.len();
+        fds.extend(self.clients.wishes());
         match rustix::event::poll(&mut fds, self.timeout().as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(errno) => return Err(errno.into()),
@@ -428,10 +444,9 @@ impl Supervision<'_> {
             console: ready(1),
             notify: ready(2),
             signals: ready(3),
-            listener: ready(4),
-            clients: (0..self.clients.len())
-                .filter(|client| ready(5 + client))
-                .collect(),
+            control: ready(4),
+            public: ready(5),
+            clients: self.clients.ready(&fds[own..]),
         })
     }
 
@@ -485,37 +500,6 @@ impl Supervision<'_> {
         Ok(())
     }
 
-    fn accept(&mut self) -> Result<()> {
-        while let Some(client) = self
-            .listener
-            .accept()
-            .context("cannot accept a connection")?
-        {
-            if client
-                .send_event(&self.event(), Some(self.init.as_fd()))
-                .is_ok()
-            {
-                self.clients.push(client);
-            }
-        }
-        Ok(())
-    }
-
-    fn read_requests(&mut self, ready: Vec<usize>) -> Vec<Request> {
-        let mut requests = Vec::new();
-        // From the end: what takes a removed one's place has been read.
-        for index in ready.into_iter().rev() {
-            match self.clients[index].next_request() {
-                Ok(Some(request)) => requests.push(request),
-                // It hung up, or does not speak our language.
-                Ok(None) | Err(_) => {
-                    self.clients.swap_remove(index);
-                }
-            }
-        }
-        requests
-    }
-
     fn obey(&mut self, request: Request) {
         match request {
             Request::Stop { timeout } => self.stop(Some(Duration::from_secs(timeout))),
@@ -561,9 +545,7 @@ impl Supervision<'_> {
     fn announce(&mut self) {
         let event = self.event();
         let leader = self.init.as_fd();
-        // Who does not listen any more, or not fast enough, is left alone.
-        self.clients
-            .retain(|client| client.send_event(&event, Some(leader)).is_ok());
+        self.clients.announce(&event, Some(leader));
         match self.report {
             Some(report) => drop(report.send_event(&event, Some(leader))),
             None => unit::tell_state(self.state, self.status.as_deref()),
@@ -601,8 +583,9 @@ struct Ready {
     console: bool,
     notify: bool,
     signals: bool,
-    listener: bool,
-    clients: Vec<usize>,
+    control: bool,
+    public: bool,
+    clients: clients::Ready,
 }
 
 /// Whether the process handles the signal (as everybody does whom one cannot be

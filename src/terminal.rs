@@ -16,6 +16,8 @@ use nix::sys::signalfd::SignalFd;
 use runtime::process::{Exit, Process};
 use rustix::event::{PollFd, PollFlags, Timespec};
 
+use crate::control::Connection;
+
 use channel::{Channel, Moved};
 use leave::Leave;
 use window::Window;
@@ -31,11 +33,22 @@ pub enum End {
     Exited(Exit),
     /// The caller left it by keys, or has gone with the terminal.
     Left,
+    /// The container ended.
+    Stopped,
+}
+
+/// Who is at the other side.
+enum Inside<'a> {
+    /// A program that this process has started.
+    Program(&'a Process),
+    /// A login prompt, and whoever logs in there; its supervisor tells when the
+    /// container ends.
+    Prompt(&'a Connection),
 }
 
 /// Everything between the caller and a program inside.
 pub struct Relay<'a> {
-    process: &'a Process,
+    inside: Inside<'a>,
     signals: &'a SignalFd,
     window: Option<Window>,
     leave: Leave,
@@ -45,9 +58,9 @@ pub struct Relay<'a> {
 
 impl<'a> Relay<'a> {
     /// To a program that has pipes where the caller has terminals, if at all.
-    pub fn through_pipes(process: &'a Process, signals: &'a SignalFd, streams: Streams) -> Self {
+    pub fn to_pipes(process: &'a Process, signals: &'a SignalFd, streams: Streams) -> Self {
         Self {
-            process,
+            inside: Inside::Program(process),
             signals,
             window: None,
             leave: Leave::default(),
@@ -57,14 +70,23 @@ impl<'a> Relay<'a> {
     }
 
     /// To a program whose terminal has `main` as its other end.
-    pub fn through_terminal(
-        process: &'a Process,
+    pub fn to_terminal(process: &'a Process, signals: &'a SignalFd, main: OwnedFd) -> Result<Self> {
+        Self::to_window(Inside::Program(process), signals, main)
+    }
+
+    /// To a login prompt at the terminal whose other end is `main`.
+    pub fn to_prompt(
+        supervisor: &'a Connection,
         signals: &'a SignalFd,
         main: OwnedFd,
     ) -> Result<Self> {
+        Self::to_window(Inside::Prompt(supervisor), signals, main)
+    }
+
+    fn to_window(inside: Inside<'a>, signals: &'a SignalFd, main: OwnedFd) -> Result<Self> {
         let (window, keys, shown) = Window::open(main).context("cannot set up the terminal")?;
         Ok(Self {
-            process,
+            inside,
             signals,
             window: Some(window),
             leave: Leave::default(),
@@ -77,8 +99,8 @@ impl<'a> Relay<'a> {
     pub fn run(mut self) -> Result<End> {
         loop {
             let ready = self.wait()?;
-            if ready.signals {
-                self.read_signals()?;
+            if ready.signals && self.read_signals()? {
+                return Ok(End::Left);
             }
             for output in ready.outputs {
                 self.show(output);
@@ -86,10 +108,11 @@ impl<'a> Relay<'a> {
             if ready.input && self.type_in() {
                 return Ok(End::Left);
             }
-            if ready.process {
-                let exit = self.reap()?;
+            if ready.inside
+                && let Some(end) = self.look_inside()?
+            {
                 self.show_the_rest();
-                return Ok(End::Exited(exit));
+                return Ok(end);
             }
         }
     }
@@ -106,7 +129,7 @@ impl<'a> Relay<'a> {
             .filter(|_| awake)
             .and_then(Channel::wish);
         let timeout = (self.input.is_some() && !awake).then_some(FOREGROUND_RETRY);
-        let mut fds = vec![input_of(self.process), input_of(self.signals)];
+        let mut fds = vec![self.wish_for_inside(), input_of(self.signals)];
         fds.extend(outputs.iter().map(|(_, wish)| wish.clone()));
         fds.extend(input.clone());
         match rustix::event::poll(&mut fds, timeout.as_ref()) {
@@ -116,7 +139,7 @@ impl<'a> Relay<'a> {
         let mut ready = fds.iter().map(|fd| !fd.revents().is_empty());
         let mut next = || ready.next().unwrap_or(false);
         Ok(Ready {
-            process: next(),
+            inside: next(),
             signals: next(),
             outputs: outputs
                 .iter()
@@ -126,7 +149,8 @@ impl<'a> Relay<'a> {
         })
     }
 
-    fn read_signals(&mut self) -> Result<()> {
+    /// Does what signals ask for; whether the caller leaves by one.
+    fn read_signals(&mut self) -> Result<bool> {
         while let Some(caught) = self.signals.read_signal().context("cannot read signals")? {
             match caught.ssi_signo as i32 {
                 libc::SIGWINCH => {
@@ -141,16 +165,40 @@ impl<'a> Relay<'a> {
                     self.stop()?;
                     self.hand_on(libc::SIGCONT);
                 }
-                signal => self.hand_on(signal),
+                libc::SIGCONT => self.hand_on(libc::SIGCONT),
+                signal => match self.inside {
+                    Inside::Program(_) => self.hand_on(signal),
+                    Inside::Prompt(_) => return Ok(true),
+                },
             }
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Sends a signal to the program's process group. If nobody is left there
     /// to take it, that is seen next.
     fn hand_on(&self, signal: i32) {
-        let _ = self.process.signal_group(signal);
+        if let Inside::Program(process) = self.inside {
+            let _ = process.signal_group(signal);
+        }
+    }
+
+    fn wish_for_inside(&self) -> PollFd<'_> {
+        match self.inside {
+            Inside::Program(process) => input_of(process),
+            Inside::Prompt(supervisor) => input_of(supervisor),
+        }
+    }
+
+    /// Whether it has ended there, and how.
+    fn look_inside(&self) -> Result<Option<End>> {
+        match self.inside {
+            Inside::Program(process) => Ok(Some(End::Exited(reap(process)?))),
+            Inside::Prompt(supervisor) => match supervisor.next_event() {
+                Ok(Some(_)) => Ok(None),
+                Ok(None) | Err(_) => Ok(Some(End::Stopped)),
+            },
+        }
     }
 
     /// Stops, as the program inside has, until somebody continues both.
@@ -170,20 +218,12 @@ impl<'a> Relay<'a> {
     }
 
     fn has_ended(&self) -> Result<bool> {
-        let mut ended = [input_of(self.process)];
+        let Inside::Program(process) = self.inside else {
+            return Ok(false);
+        };
+        let mut ended = [input_of(process)];
         let count = rustix::event::poll(&mut ended, Some(&Timespec::default()));
         Ok(count.context("cannot look for the command")? > 0)
-    }
-
-    fn reap(&self) -> Result<Exit> {
-        match self.process.wait() {
-            // It ended while this process was stopped, as far as can be known
-            // because its container did.
-            Err(error) if error.raw_os_error() == Some(libc::ECHILD) => {
-                Ok(Exit::Signal(libc::SIGKILL))
-            }
-            answer => answer.context("cannot wait for the command"),
-        }
     }
 
     /// Hands on what is typed; whether the caller leaves by it.
@@ -242,9 +282,18 @@ impl<'a> Relay<'a> {
     }
 }
 
+fn reap(process: &Process) -> Result<Exit> {
+    match process.wait() {
+        // It ended while this process was stopped, as far as can be known
+        // because its container did.
+        Err(error) if error.raw_os_error() == Some(libc::ECHILD) => Ok(Exit::Signal(libc::SIGKILL)),
+        answer => answer.context("cannot wait for the command"),
+    }
+}
+
 /// What there is something to do for.
 struct Ready {
-    process: bool,
+    inside: bool,
     signals: bool,
     outputs: Vec<usize>,
     input: bool,

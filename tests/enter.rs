@@ -76,7 +76,6 @@ fn a_user_enters_as_that_user_of_the_container() {
 
     environment_can_be_set(&host);
     who_is_not_there_is_told(&host);
-    ordinary_users_are_told_what_they_may(&host);
     nothing_of_the_callers_is_inherited(&host);
     what_confines_init_confines_whoever_enters(&host);
 }
@@ -115,20 +114,6 @@ fn who_is_not_there_is_told(host: &Host) {
         );
     }
     host.fail(2, &["enter", "foo", "--user", "alice", "--root"]);
-}
-
-fn ordinary_users_are_told_what_they_may(host: &Host) {
-    let copy = host.shell(&format!(
-        "install -m 0755 {NIXOS_CONTAINER} /run/throwaway/command
-         echo -n /run/throwaway/command"
-    ));
-    let script = format!(
-        "setpriv --reuid 1000 --regid 1000 --clear-groups {copy} enter foo 2>&1 || echo code $?"
-    );
-    assert_eq!(
-        host.shell(&script),
-        "error: this needs root; try again with `sudo nixos-container …`\ncode 1\n"
-    );
 }
 
 fn nothing_of_the_callers_is_inherited(host: &Host) {

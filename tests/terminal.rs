@@ -283,7 +283,7 @@ fn stopping_a_command_stops_the_program_inside() {
             &format!(
                 "{command}
                  echo stopped
-                 echo inside: $({run} sh -c 'ps -o stat= -p $(cat /tmp/pid)' </dev/null)
+                 echo inside: $({run} sh -c 'until ps -o stat= -p $(cat /tmp/pid) | grep T; do :; done' </dev/null)
                  fg %+
                  echo code $?"
             ),

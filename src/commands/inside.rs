@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, anyhow, bail};
 use runtime::accounts::{Account, User};
-use runtime::enter::{Confinement, Entry, enter, find_account};
+use runtime::enter::{Confinement, Entered, Entry, Stream, enter, find_account};
 
 use crate::cli;
 use crate::container::{Container, Running};
@@ -51,7 +51,8 @@ fn caller() -> User {
         .map_or_else(User::root, User::Name)
 }
 
-fn account(running: &Running, user: &User) -> Result<Option<Account>> {
+/// The user's account in the container; `None` if there is no such user.
+pub fn account(running: &Running, user: &User) -> Result<Option<Account>> {
     let root = running.root()?;
     Ok(find_account(&root, user))
 }
@@ -65,12 +66,53 @@ fn run(
 ) -> Result<ExitCode> {
     let mut streams = Streams::of_caller()?;
     let is_shell = command.is_empty();
+    let signals = terminal::catch_signals()?;
+    let theirs = streams.take_inside();
+    let entered = start(
+        container,
+        running,
+        account,
+        command,
+        set_environment,
+        theirs,
+    )?;
+    let relay = match entered.terminal {
+        Some(main) => {
+            if is_shell {
+                eprintln!("In container '{}'; {LEAVE_HINT}.", container.name());
+            }
+            Relay::to_terminal(&entered.process, &signals, main)?
+        }
+        None => Relay::to_pipes(&entered.process, &signals, streams),
+    };
+    Ok(match relay.run()? {
+        // A wait status has eight bits (man 2 wait).
+        End::Exited(exit) => ExitCode::from((exit.status() & 0xff) as u8),
+        End::Stopped => ExitCode::FAILURE,
+        End::Left => {
+            eprintln!("\nLeft container '{}'.", container.name());
+            // How a command went on is unknown; a shell is there to be left.
+            ExitCode::from(u8::from(!is_shell))
+        }
+    })
+}
+
+/// Starts a process inside. What it is given of streams is closed here, so that
+/// pipes end with it.
+pub fn start(
+    container: &Container,
+    running: &Running,
+    account: Account,
+    command: Vec<OsString>,
+    set_environment: Vec<(String, String)>,
+    streams: [Stream; 3],
+) -> Result<Entered> {
     let entry = Entry {
         account,
         command,
         environment: environment(),
         set_environment,
-        streams: streams.take_inside(),
+        streams,
         confinement: Confinement::of(running.leader)
             .context("cannot read what the container is confined to")?,
     };
@@ -78,30 +120,9 @@ fn run(
     let cgroup = cgroup
         .create_entered()
         .context("cannot make a cgroup in the container's")?;
-    let signals = terminal::catch_signals()?;
-    // SAFETY: this process has one thread, and makes no other child.
-    let entered = unsafe { enter(running.leader_fd.as_fd(), cgroup.as_fd(), &entry) }
-        .with_context(|| format!("cannot enter container '{}'", container.name()))?;
-    // Closed here, pipes end with the process inside.
-    drop(entry);
-    let relay = match entered.terminal {
-        Some(main) => {
-            if is_shell {
-                eprintln!("In container '{}'; {LEAVE_HINT}.", container.name());
-            }
-            Relay::through_terminal(&entered.process, &signals, main)?
-        }
-        None => Relay::through_pipes(&entered.process, &signals, streams),
-    };
-    Ok(match relay.run()? {
-        // A wait status has eight bits (man 2 wait).
-        End::Exited(exit) => ExitCode::from((exit.status() & 0xff) as u8),
-        End::Left => {
-            eprintln!("\nLeft container '{}'.", container.name());
-            // How a command went on is unknown; a shell is there to be left.
-            ExitCode::from(u8::from(!is_shell))
-        }
-    })
+    // SAFETY: this process has one thread, and its children are all for inside.
+    unsafe { enter(running.leader_fd.as_fd(), cgroup.as_fd(), &entry) }
+        .with_context(|| format!("cannot enter container '{}'", container.name()))
 }
 
 fn environment() -> Vec<(String, String)> {

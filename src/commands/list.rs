@@ -59,11 +59,11 @@ const DOWN: &str = "down";
 impl Row {
     fn of(container: &Container) -> Result<Self> {
         let config = config(container);
-        let running = container.running()?;
-        let leader = running.as_ref().map(|running| running.leader);
+        let life = container.life()?;
+        let leader = life.map(|life| life.leader);
         Ok(Self {
             name: container.name().to_string(),
-            state: running.map_or(DOWN, |running| running.state.as_str()),
+            state: life.map_or(DOWN, |life| life.state.as_str()),
             address: config.local_address.map(|a| a.addr().to_string()),
             address6: config.local_address6.map(|a| a.addr().to_string()),
             since: leader.and_then(started),

@@ -17,8 +17,10 @@ pub fn status(container: &Container) -> Result<ExitCode> {
         println!("gone");
         return Ok(ExitCode::FAILURE);
     }
-    let state = container.running()?.map(|running| running.state);
-    println!("{}", state.map_or("down", |state| state.as_str()));
+    println!(
+        "{}",
+        container.life()?.map_or("down", |life| life.state.as_str())
+    );
     Ok(ExitCode::SUCCESS)
 }
 
@@ -62,7 +64,7 @@ pub fn logs(container: &Container, follow: bool) -> Result<()> {
     loop {
         io::copy(&mut log, &mut stdout).context("cannot print the console's log")?;
         stdout.flush().context("cannot print the console's log")?;
-        if !follow || container.running()?.is_none() {
+        if !follow || container.life()?.is_none() {
             // What came after the last read and before the end.
             io::copy(&mut log, &mut stdout).context("cannot print the console's log")?;
             return Ok(());

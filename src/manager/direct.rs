@@ -84,7 +84,7 @@ fn await_boot(container: &Container, connection: &Connection) -> Result<()> {
             }
             Some((Event::State { status, .. }, _)) => progress.say(status.as_deref()),
             Some((Event::Notice(text), _)) => progress.print(&format!("note: {text}")),
-            Some((Event::Gone, _)) => {}
+            Some((Event::Gone | Event::Terminal, _)) => {}
             Some((Event::Busy, _)) => bail!(
                 "container '{0}' is starting or stopping already; try again when \
                  `nixos-container status {0}` says up or down",
@@ -138,7 +138,7 @@ fn ask_to_end(container: &Container, supervisor: &Connection, request: &Request)
             Event::State { status, .. } => progress.say(status.as_deref()),
             Event::Notice(text) => progress.print(&format!("note: {text}")),
             Event::Gone => gone = true,
-            Event::Busy | Event::Failed { .. } => {}
+            Event::Busy | Event::Failed { .. } | Event::Terminal => {}
         }
     }
     Ok(gone)

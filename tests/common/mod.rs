@@ -138,6 +138,11 @@ impl Host {
         self.shell(&script).into()
     }
 
+    /// A file of this host as the test itself can open it.
+    pub fn file(&self, path: &str) -> PathBuf {
+        format!("/proc/{}/root{path}", self.pid).into()
+    }
+
     /// All that containers could leave behind, a line each: links, routes,
     /// names, mounts, cgroups, processes, sockets and files.
     pub fn inventory(&self) -> Vec<String> {
@@ -149,7 +154,7 @@ impl Host {
             sed -E 's/^[0-9]+ [0-9]+ [^ ]+ [^ ]+ ([^ ]+).*/mount \1/' /proc/self/mountinfo
             find /sys/fs/cgroup -name 'nixos-container*' | sed 's/^/cgroup /'
             ps -eo comm= | grep -vxE 'ps|bash|sh|sed|find|ip|grep|sort|throwaway-host|sleep|cat|unshare|nsenter' | sed 's/^/process /' || true
-            find /run/nixos-containers "$NIXOS_CONTAINER_CONF_DIR" "$NIXOS_CONTAINER_STATE_DIR" \
+            find /run/nixos-containers /run/nixos-containers-public "$NIXOS_CONTAINER_CONF_DIR" "$NIXOS_CONTAINER_STATE_DIR" \
                 "$NIXOS_CONTAINER_PROFILE_DIR" "$NIXOS_CONTAINER_GCROOT_DIR" \
                 -mindepth 1 -not -name '*.lock' | sed 's/^/file /'
         "#;

@@ -1,0 +1,250 @@
+//! `login`, and what else a user of the host may do who is not root.
+
+mod common;
+
+use std::io::Write;
+use std::process::Command;
+
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
+
+use common::talk::{Talk, at_terminal};
+use common::{Host, system};
+
+/// The command under test where every user of the host can reach it.
+const PROGRAM: &str = "/run/throwaway/nixos-container";
+
+/// To run a command as an ordinary user of the host, who has no name there.
+const AS_USER: &str = "setpriv --reuid=54321 --regid=54321 --clear-groups";
+
+/// A host with a container `foo` that runs, whose user alice has a password.
+fn host_with_alice() -> Host {
+    let host = Host::new();
+    let system = system(
+        "{
+            networking.hostName = \"foo\";
+            users.users.alice = { isNormalUser = true; password = \"open sesame\"; };
+        }",
+    );
+    host.run(&["create", "foo", "--system-path", &system]);
+    host.shell(&format!(
+        "sed -i /^NAT=/d \"$NIXOS_CONTAINER_CONF_DIR/foo.conf\"
+         touch {PROGRAM}; mount --bind {} {PROGRAM}",
+        env!("CARGO_BIN_EXE_nixos-container")
+    ));
+    host.run(&["start", "foo"]);
+    host
+}
+
+fn as_user(host: &Host, arguments: &[&str]) -> Command {
+    let mut command = host.command("setpriv");
+    command.args(["--reuid=54321", "--regid=54321", "--clear-groups", PROGRAM]);
+    command.args(arguments);
+    command
+}
+
+/// Logs alice in.
+fn log_in(host: &Host, command: &str) -> Talk {
+    let mut talk = Talk::begin(&at_terminal(host, command));
+    talk.hear("; press ^] three times within 1 s to leave.");
+    talk.await_words("foo login: ");
+    talk.say("alice");
+    talk.await_words("Password: ");
+    talk.say("open sesame");
+    talk.await_words("[alice@foo:~]$ ");
+    talk.say("echo logged''in");
+    talk.hear("loggedin");
+    talk
+}
+
+fn leave(talk: &mut Talk) {
+    let keys = b"\x1d\x1d\x1d";
+    talk.input.write_all(keys).expect("it listens");
+    talk.hear("Left container 'foo'.");
+}
+
+#[test]
+fn every_user_of_the_host_gets_a_login_prompt() {
+    let host = host_with_alice();
+    let by_user = format!("{AS_USER} {PROGRAM} login foo");
+    for command in [&by_user, &format!("{PROGRAM} login foo")] {
+        let script =
+            format!("echo before $(stty -g); {command}; echo code $?; echo after $(stty -g)");
+        let mut talk = log_in(&host, &script);
+        talk.say("echo $(id -un) $(pwd) $(stty size) $(tty)");
+        let said = talk.hear("alice /home/alice 33 111 ");
+        assert!(said.starts_with("/dev/pts/"), "{said}");
+        // Nothing of the user's on the host, nor of root's.
+        talk.say("grep -E '^(Groups|CapEff)' /proc/self/status");
+        assert_eq!(talk.hear("Groups:\t"), "100 ");
+        assert_eq!(talk.hear("CapEff:\t"), "0000000000000000");
+        // Whoever logs out can log in again, until they leave.
+        talk.say("exit");
+        talk.await_words("foo login: ");
+        leave(&mut talk);
+        assert_eq!(talk.hear("code "), "0");
+        talk.hear("after ");
+        talk.end();
+    }
+    await_no_prompt(&host);
+
+    a_wrong_password_lets_nobody_in(&host, &by_user);
+    a_session_ends_with_its_terminal(&host, &by_user);
+    prompts_are_limited(&host);
+    a_prompt_ends_with_the_container(&host, &by_user);
+    containers_with_users_of_their_own_have_prompts_too(&host, &by_user);
+}
+
+/// Nothing stays of a prompt that was left, and nothing failed.
+fn await_no_prompt(host: &Host) {
+    host.shell("timeout 20 sh -c 'while pgrep -f [s]erve-login >/dev/null; do sleep 0.01; done'");
+    let inside = "while systemctl --quiet is-active 'container-getty@*' || pgrep -x login; do
+                      sleep 0.01
+                  done
+                  systemctl is-system-running";
+    let inside = ["run", "foo", "--", "timeout", "20", "sh", "-c", inside];
+    assert_eq!(host.run(&inside), "running\n");
+}
+
+fn a_wrong_password_lets_nobody_in(host: &Host, command: &str) {
+    let mut talk = Talk::begin(&at_terminal(host, command));
+    talk.await_words("foo login: ");
+    talk.say("alice");
+    talk.await_words("Password: ");
+    talk.say("open barley");
+    talk.await_words("Login incorrect");
+    talk.await_words("login: ");
+    leave(&mut talk);
+    talk.end();
+}
+
+fn a_session_ends_with_its_terminal(host: &Host, command: &str) {
+    let mut talk = log_in(host, command);
+    let loops = "while :; do sleep 0.1; done";
+    talk.say(&format!(
+        "sh -c 'trap \"echo hung up >/tmp/word\" HUP; echo trap\"\"ped; {loops}'"
+    ));
+    talk.hear("trapped");
+    host.shell(&format!("pkill -KILL -x -f '{PROGRAM} login foo'"));
+    talk.end();
+    let wait = "until [ -s /tmp/word ]; do sleep 0.01; done; cat /tmp/word";
+    let wait = ["run", "foo", "--", "timeout", "10", "sh", "-c", wait];
+    assert_eq!(host.run(&wait), "hung up\n");
+}
+
+/// Whoever asks for many keeps nobody else from the container.
+fn prompts_are_limited(host: &Host) {
+    let prompts: Vec<_> = (0..16)
+        .map(|_| {
+            let command = format!("{AS_USER} {PROGRAM} login foo");
+            let mut talk = Talk::begin(&at_terminal(host, &command));
+            talk.hear("In container");
+            talk
+        })
+        .collect();
+    let refused = |command: &str| {
+        let mut talk = Talk::begin(&at_terminal(host, &format!("{command}; echo code $?")));
+        let said = talk.hear("error: ");
+        assert_eq!(talk.hear("code "), "1");
+        talk.end();
+        said
+    };
+    let said = refused(&format!("{AS_USER} {PROGRAM} login foo"));
+    assert_eq!(
+        said,
+        "cannot log in to container 'foo': user 54321 has too many connections already"
+    );
+    let said = refused(&format!("{AS_USER} {PROGRAM} status foo"));
+    assert!(
+        said.ends_with("user 54321 has too many connections already"),
+        "{said}"
+    );
+    // Others, and root, have theirs.
+    assert_eq!(host.run(&["status", "foo"]), "up\n");
+    let other = AS_USER.replace("54321", "54322");
+    assert_eq!(host.shell(&format!("{other} {PROGRAM} status foo")), "up\n");
+    for mut talk in prompts {
+        leave(&mut talk);
+        talk.end();
+    }
+    await_no_prompt(host);
+}
+
+fn a_prompt_ends_with_the_container(host: &Host, command: &str) {
+    let mut talk = log_in(host, &format!("{command}; echo code $?"));
+    host.run(&["stop", "foo"]);
+    talk.hear("Container 'foo' has stopped.");
+    assert_eq!(talk.hear("code "), "1");
+    talk.end();
+    let said = Talk::begin(&at_terminal(host, command)).hear("error: ");
+    assert_eq!(
+        said,
+        "container 'foo' is not running; start it with `nixos-container start foo`"
+    );
+}
+
+fn containers_with_users_of_their_own_have_prompts_too(host: &Host, command: &str) {
+    host.shell("echo PRIVATE_USERS=pick >>\"$NIXOS_CONTAINER_CONF_DIR/foo.conf\"");
+    host.run(&["start", "foo"]);
+    let mut talk = log_in(host, command);
+    talk.say("echo o''f $(stat -c '%U %G' $(tty))");
+    assert_eq!(talk.hear("of "), "alice tty");
+    leave(&mut talk);
+    talk.end();
+}
+
+#[test]
+fn an_ordinary_user_may_look_and_nothing_else() {
+    let host = host_with_alice();
+    let may = |arguments: &[&str]| common::succeed(&mut as_user(&host, arguments));
+    assert_eq!(may(&["list"]), "foo\n");
+    assert_eq!(may(&["status", "foo"]), "up\n");
+    assert_eq!(may(&["list", "--running"]), "foo\n");
+    assert!(may(&["list", "--long"]).contains("up"));
+    assert_eq!(may(&["show-ip", "foo"]), "10.233.1.2\n");
+    let may_not = |arguments: &[&str]| {
+        let output = as_user(&host, arguments).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    assert_eq!(
+        may_not(&["enter", "foo"]),
+        "error: this needs root; try again with `sudo nixos-container …`, or log in with a \
+         password: `nixos-container login foo`\n"
+    );
+    assert_eq!(
+        may_not(&["login", "foo"]),
+        "error: a login prompt needs a terminal as standard input and output\n"
+    );
+    assert!(may_not(&["logs", "foo"]).contains("hint: this may need root"));
+
+    // Nor can anything be reached, or locked, but by asking the supervisor.
+    let files = host.shell("find /run/nixos-containers -type f -o -type s -o -type d");
+    assert!(
+        files.contains("/foo/control\n") && files.contains("lock\n"),
+        "{files}"
+    );
+    for file in files.lines() {
+        let probe = format!("test -e {file} || test -r {file}");
+        let output = host
+            .command("bash")
+            .args(["-c", &format!("{AS_USER} sh -c '{probe}'")])
+            .output();
+        let reached = output.expect("it runs").status.success();
+        assert_eq!(reached, file == "/run/nixos-containers", "{file}");
+    }
+    let listed = host.shell(&format!("{AS_USER} ls /run/nixos-containers-public"));
+    assert_eq!(listed, "foo\n");
+    // What root may ask is refused to everybody there.
+    let public = host.file("/run/nixos-containers-public/foo");
+    let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::SEQPACKET, None);
+    let socket = socket.expect("a socket");
+    let address = SocketAddrUnix::new(&public).expect("a short path");
+    rustix::net::connect(&socket, &address).expect("somebody listens");
+    let mut message = [0; 1024];
+    let mut hear = || rustix::io::read(&socket, &mut message).expect("readable");
+    assert!(hear() > 0);
+    let request = br#"{"signal":9}"#;
+    rustix::io::write(&socket, request).expect("writable");
+    assert_eq!(hear(), 0, "it hangs up");
+    assert_eq!(host.run(&["status", "foo"]), "up\n");
+}
