@@ -6,7 +6,7 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::packets::Protocol::Tcp;
-use common::{Host, Network};
+use common::{Host, Network, mini_nixpkgs, succeed};
 
 /// The container, created and not started, with these lines of configuration.
 fn create(host: &Host, name: &str, lines: &str) {
@@ -320,6 +320,68 @@ fn a_system_with_users_of_its_own_boots_beside_cgroups_of_version_1() {
     host.run(&["start", "foo"]);
     assert_eq!(inside(&host, "foo", BOOTED), "running\n");
 }
+
+#[test]
+fn its_system_is_changed_from_both_sides() {
+    let host = Host::with_nix_daemon();
+    let telling = |word| format!("environment.etc.told.text = \"{word}\";");
+    let told = || inside(&host, "foo", "cat /etc/told");
+    let alice = "users.users.alice = { isNormalUser = true; uid = 1234; };";
+    let options = format!("{alice} {}", telling("one"));
+    host.run(&["create", "foo", "--config", &options]);
+    configure(&host, "foo", "NAT=0\nPRIVATE_USERS=pick");
+    host.run(&["start", "foo"]);
+    assert_eq!(told(), "one");
+
+    let entered = host.run(&[
+        "enter",
+        "foo",
+        "--user",
+        "alice",
+        "--",
+        "sh",
+        "-c",
+        "id -u; touch ~/x; stat --format=%u:%g ~ ~/x; ! cat /proc/1/environ 2>/dev/null",
+    ]);
+    assert_eq!(entered, "1234\n1234:100\n1234:100\n");
+    assert_eq!(owner_on_disk(&host, "foo", "/home/alice/x"), "1234:100");
+
+    host.run(&["update", "foo", "--config", &telling("two")]);
+    assert_eq!(told(), "two");
+
+    let nixpkgs = succeed(host.command("nix-store").arg("--add").arg(mini_nixpkgs()));
+    let rebuild = format!(
+        "sed -i 's/\"two\"/\"three\"/' /etc/nixos/configuration.nix
+         export NIX_PATH=nixpkgs={}:nixos-config=/etc/nixos/configuration.nix
+         nixos-rebuild switch",
+        nixpkgs.trim()
+    );
+    inside(&host, "foo", &rebuild);
+    assert_eq!(told(), "three");
+    assert_eq!(owner_on_disk(&host, "foo", CONFIGURATION), "0:0");
+
+    // The same where the files are the users' own on the disk.
+    host.run(&["stop", "foo"]);
+    let flag = "EXTRA_NSPAWN_FLAGS=--private-users-ownership=chown";
+    configure(&host, "foo", &format!("PRIVATE_USERS=pick\n{flag}"));
+    host.run(&["start", "foo"]);
+    assert_eq!(told(), "three");
+    host.run(&["update", "foo", "--config", &telling("four")]);
+    assert_eq!(told(), "four");
+    let first = first_user(&host, "foo");
+    let owner = owner_on_disk(&host, "foo", CONFIGURATION);
+    assert_eq!(owner, format!("{first}:{first}"));
+    inside(
+        &host,
+        "foo",
+        &rebuild.replace("two", "four").replace("three", "five"),
+    );
+    assert_eq!(told(), "five");
+    host.run(&["rollback", "foo"]);
+    assert_eq!(told(), "four");
+}
+
+const CONFIGURATION: &str = "/etc/nixos/configuration.nix";
 
 #[test]
 fn no_two_containers_pick_the_same_users() {
