@@ -254,11 +254,6 @@ fn launch(start: &Start, cgroup: &Cgroup) -> Result<(Started, Vec<String>)> {
     let payload = cgroup
         .create_payload()
         .with_context(|| format!("cannot make the cgroup {}", cgroup.path().display()))?;
-    if let Some(users) = &start.users {
-        cgroup
-            .delegate_payload(users.ids.root())
-            .context("cannot leave the payload's cgroup to the container's root")?;
-    }
     // SAFETY: the supervisor starts no threads.
     let starting = unsafe { runtime::launch::launch(&plan, payload.as_fd()) }?;
     match furnish(&starting, start, &plan, &payload) {

@@ -262,7 +262,14 @@ fn explain_in_json_is_the_container_namespaces_network_and_steps() {
     let keys: Vec<_> = whole.as_object().expect("an object").keys().collect();
     assert_eq!(
         keys,
-        ["container", "host_steps", "namespaces", "network", "steps"]
+        [
+            "container",
+            "given",
+            "host_steps",
+            "namespaces",
+            "network",
+            "steps"
+        ]
     );
     assert_eq!(whole["container"], "foo");
     assert_eq!(

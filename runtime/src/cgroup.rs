@@ -2,11 +2,12 @@
 //! it is the whole tree and on those where it stands beside version 1.
 
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::{MetadataExt, chown};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid};
+use rustix::io::Errno;
 
 /// Where the host has its cgroup2 tree: unified or hybrid.
 const MOUNT_POINTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
@@ -85,12 +86,6 @@ impl Cgroup {
         open_directory(&payload)
     }
 
-    /// Leaves the payload's group to the root of a user namespace, who is this
-    /// user and group of the host.
-    pub fn delegate_payload(&self, root: u32) -> io::Result<()> {
-        delegate(&self.payload(), root)
-    }
-
     /// The group for processes that enter the running container from outside.
     /// It is below the payload's, so that the container's limits hold for
     /// them, and a leaf, because groups with groups below have no processes.
@@ -99,11 +94,17 @@ impl Cgroup {
         let entered = payload.join("entered");
         match std::fs::create_dir(&entered) {
             // Whoever the payload's is, this is.
-            Ok(()) => delegate(&entered, std::fs::metadata(&payload)?.uid())?,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
+            Ok(()) => {
+                let owner = std::fs::metadata(&payload)?.uid();
+                let entered = open_directory(&entered)?;
+                if owner != 0 {
+                    delegate(entered.as_fd(), owner)?;
+                }
+                Ok(entered)
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => open_directory(&entered),
+            Err(error) => Err(error),
         }
-        open_directory(&entered)
     }
 
     /// The memory that the container's processes have, in bytes; `None` if there
@@ -165,17 +166,16 @@ fn await_empty(group: &Path) -> io::Result<()> {
 /// documentation, admin-guide/cgroup-v2, "Model of Delegation").
 const DELEGATED: &str = "/sys/kernel/cgroup/delegate";
 
-/// Makes a group that of a user and group of the host.
-fn delegate(group: &Path, owner: u32) -> io::Result<()> {
-    if owner == 0 {
-        return Ok(());
-    }
-    chown(group, Some(owner), Some(owner))?;
+/// Leaves a group to the root of a user namespace, who is this user and group of
+/// the host.
+pub(crate) fn delegate(group: BorrowedFd<'_>, root: u32) -> io::Result<()> {
+    let (user, gid) = (Some(Uid::from_raw(root)), Some(Gid::from_raw(root)));
+    rustix::fs::chownat(group, "", user, gid, AtFlags::EMPTY_PATH)?;
     for file in std::fs::read_to_string(DELEGATED)?.split_whitespace() {
-        match chown(group.join(file), Some(owner), Some(owner)) {
+        match rustix::fs::chownat(group, file, user, gid, AtFlags::SYMLINK_NOFOLLOW) {
             // It belongs to a controller that is not here.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            answer => answer?,
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => return Err(errno.into()),
         }
     }
     Ok(())

@@ -7,6 +7,7 @@ use std::os::fd::BorrowedFd;
 
 use serde::Serialize;
 
+use crate::cgroup;
 use crate::device_filter;
 use crate::handshake::LaunchError;
 use crate::limits::Limit;
@@ -21,6 +22,11 @@ pub enum HostStep {
     DeviceFilter {
         /// What they may use.
         devices: Vec<Device>,
+    },
+    /// The container's cgroup is its root's, to divide among its services.
+    Delegate {
+        /// User and group of the host who are root inside.
+        root: u32,
     },
     /// Limits that init starts with, instead of those of whoever called.
     Limits {
@@ -39,6 +45,7 @@ impl HostStep {
     pub fn manual(&self) -> &'static str {
         match self {
             Self::DeviceFilter { .. } => "bpf(2), BPF_PROG_TYPE_CGROUP_DEVICE",
+            Self::Delegate { .. } => "cgroups(7), Cgroups delegation",
             Self::Limits { .. } => "prlimit(2)",
             Self::OomScore { .. } => "proc_pid_oom_score_adj(5)",
         }
@@ -61,6 +68,7 @@ impl HostStep {
         match self {
             // Inside another container nobody can; its own filter holds for both.
             Self::DeviceFilter { devices } => device_filter::attach(payload, devices).map(drop),
+            Self::Delegate { root } => cgroup::delegate(payload, *root),
             Self::Limits { limits } => {
                 let pid = rustix::process::Pid::from_raw(child.pid);
                 let pid = pid.ok_or(io::ErrorKind::InvalidInput)?;
@@ -83,6 +91,7 @@ impl fmt::Display for HostStep {
                 write!(f, "allow no devices but ")?;
                 list(f, devices, ", ")
             }
+            Self::Delegate { root } => write!(f, "leave the cgroup to user and group {root}"),
             Self::Limits { limits } => {
                 write!(f, "limit ")?;
                 list(f, limits, " ")

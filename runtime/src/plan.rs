@@ -126,6 +126,9 @@ fn host_steps(spec: &Spec) -> Vec<HostStep> {
             limits: spec.resources.limits.clone(),
         },
     ];
+    if let Some(ids) = spec.ids {
+        steps.push(HostStep::Delegate { root: ids.root() });
+    }
     if let Some(adjust) = spec.resources.oom_score_adjust {
         steps.push(HostStep::OomScore { adjust });
     }

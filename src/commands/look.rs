@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -81,6 +82,7 @@ pub fn explain(container: &Container, json: bool) -> Result<()> {
     let config = container.config()?;
     let start = spec::resolve(container, &config)?;
     let plan = runtime::plan(&start.container);
+    let given: Vec<_> = start.users.iter().flat_map(|users| &users.given).collect();
     let network = start
         .network
         .map(|network| network.plan())
@@ -89,6 +91,7 @@ pub fn explain(container: &Container, json: bool) -> Result<()> {
     if json {
         let whole = serde_json::json!({
             "container": container.name().as_str(),
+            "given": given,
             "namespaces": plan.namespaces,
             "host_steps": plan.host_steps,
             "network": network,
@@ -98,17 +101,26 @@ pub fn explain(container: &Container, json: bool) -> Result<()> {
         writeln!(stdout).context("cannot print")?;
         return Ok(());
     }
-    explanation(container, &plan, &network, &mut stdout).context("cannot print")
+    explanation(container, &given, &plan, &network, &mut stdout).context("cannot print")
 }
 
 fn explanation(
     container: &Container,
+    given: &[&PathBuf],
     plan: &runtime::Plan,
     network: &[network::Step],
     out: &mut impl Write,
 ) -> io::Result<()> {
     let namespaces: Vec<_> = plan.namespaces.iter().map(ToString::to_string).collect();
     writeln!(out, "How container '{}' comes to life\n", container.name())?;
+    if !given.is_empty() {
+        writeln!(out, "The supervisor gives to the container's users")?;
+        for (path, number) in given.iter().zip(1..) {
+            let tree = format!("{} with all that is in it", path.display());
+            line(out, number, &tree, "chown(2)")?;
+        }
+        writeln!(out)?;
+    }
     writeln!(
         out,
         "The supervisor clones a child, in a cgroup of its own,"
