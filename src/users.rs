@@ -60,7 +60,10 @@ fn ids(container: &Container, config: &ContainerConfig, owner: Owner) -> Result<
         (_, Some(why)) => {
             bail!("PRIVATE_USERS and --private-users need user namespaces, but {why}")
         }
-        (PrivateUsers::These(ids), None) => Ok(Some(ids)),
+        (PrivateUsers::These(ids), None) => {
+            require_existing(ids)?;
+            Ok(Some(ids))
+        }
         (PrivateUsers::OfRoot, None) => of_root(owner).map(Some),
         (PrivateUsers::Pick | PrivateUsers::PickIfPossible, None) => {
             ranges::find(container, owner).map(Some)
@@ -76,6 +79,31 @@ fn unavailable() -> Option<String> {
     }
     let none = fs::read_to_string(limit).is_ok_and(|limit| limit.trim() == "0");
     none.then(|| format!("{limit} is 0; allow some with `sysctl user.max_user_namespaces=65536`"))
+}
+
+/// The users and groups that there are: all numbers, unless the host is in a user
+/// namespace itself (`man 7 user_namespaces`, "User and group ID mappings").
+fn existing() -> Result<Vec<IdMap>> {
+    let path = "/proc/self/uid_map";
+    let map = fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
+    Ok(map.lines().filter_map(range_of_line).collect())
+}
+
+/// First id inside, first id outside, how many.
+fn range_of_line(line: &str) -> Option<IdMap> {
+    let mut numbers = line.split_whitespace().map(|number| number.parse().ok());
+    let (first, _, count) = (numbers.next()??, numbers.next()??, numbers.next()??);
+    IdMap::new(first, count)
+}
+
+fn require_existing(ids: IdMap) -> Result<()> {
+    if existing()?.iter().any(|range| range.includes(ids)) {
+        return Ok(());
+    }
+    bail!(
+        "--private-users (or PRIVATE_USERS) maps {ids}, but this host is in a user namespace \
+         itself and has others; choose from those of /proc/self/uid_map"
+    )
 }
 
 /// `yes`: systemd-nspawn takes the 65536 ids that the root directory's owner is
@@ -101,10 +129,8 @@ fn mapping(ids: IdMap) -> Result<Option<Mapping>> {
     if ids.is_identity() {
         return Ok(None);
     }
-    // SAFETY: no command has started a thread when it resolves a container.
-    let mapping = unsafe { Mapping::new(ids) };
     let cannot = || format!("cannot make a user namespace with the users {ids}");
-    mapping.map(Some).with_context(cannot)
+    Mapping::new(ids).map(Some).with_context(cannot)
 }
 
 impl Users {
@@ -204,4 +230,19 @@ fn refuse_half_given(owner: Owner, root: &Path) -> Result<()> {
         );
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_has_the_users_that_its_own_user_namespace_has() {
+        assert_eq!(
+            range_of_line("         0          0 4294967295"),
+            IdMap::new(0, u32::MAX)
+        );
+        assert_eq!(range_of_line("1000 524288 1"), IdMap::new(1000, 1));
+        assert_eq!(range_of_line(""), None);
+    }
 }

@@ -386,6 +386,8 @@ const CONFIGURATION: &str = "/etc/nixos/configuration.nix";
 #[test]
 fn no_two_containers_pick_the_same_users() {
     let host = Host::new();
+    // Ten ranges are left, up to the last one that systemd has for containers.
+    host.shell("echo all-but-ten:0:1878392832 >/etc/subuid");
     let names: Vec<String> = (0..10).map(|number| format!("c{number}")).collect();
     for name in &names {
         create(&host, name, "PRIVATE_USERS=pick");
@@ -402,5 +404,20 @@ fn no_two_containers_pick_the_same_users() {
         assert!(start.wait().expect("waitable").success());
     }
     let picked: BTreeSet<u32> = names.iter().map(|name| first_user(&host, name)).collect();
-    assert_eq!(picked.len(), names.len(), "{picked:?}");
+    let all: BTreeSet<u32> = (0..10)
+        .map(|number| 1_878_392_832 + number * 65536)
+        .collect();
+    assert_eq!(picked, all);
+
+    // They stay theirs while they do not run, and until they are destroyed.
+    create(&host, "late", "PRIVATE_USERS=pick");
+    host.run(&["stop", "c3"]);
+    assert_eq!(
+        host.fail(1, &["start", "late"]),
+        "error: no range of 65536 users is free; say which with --private-users=NUMBER\n"
+    );
+    let of_c3 = host.shell("cat $NIXOS_CONTAINER_STATE_DIR/.c3.users");
+    host.run(&["destroy", "c3"]);
+    host.run(&["start", "late"]);
+    assert_eq!(of_c3, format!("{}:65536\n", first_user(&host, "late")));
 }

@@ -53,6 +53,11 @@ impl IdMap {
             .is_some_and(|inside| inside < self.count)
     }
 
+    /// Whether every id of the host that the other has is one inside.
+    pub fn includes(self, other: Self) -> bool {
+        self.contains(other.first) && self.contains(other.first + (other.count - 1))
+    }
+
     /// Whether an id of the host is one inside of both.
     pub fn overlaps(self, other: Self) -> bool {
         self.contains(other.first) || other.contains(self.first)
@@ -109,6 +114,15 @@ mod tests {
         assert!(map(5, 10).overlaps(map(0, 6)));
         assert!(!map(0, 10).overlaps(map(10, 10)));
         assert!(!map(10, 10).overlaps(map(0, 10)));
+    }
+
+    #[test]
+    fn a_map_includes_those_between_its_ends() {
+        let map = |first, count| IdMap::new(first, count).expect("valid");
+        let all = map(0, u32::MAX);
+        assert!(all.includes(all) && all.includes(map(u32::MAX - 1, 1)));
+        assert!(map(10, 10).includes(map(10, 10)) && map(10, 10).includes(map(19, 1)));
+        assert!(!map(10, 10).includes(map(9, 2)) && !map(10, 10).includes(map(19, 2)));
     }
 
     #[test]

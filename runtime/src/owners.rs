@@ -22,13 +22,8 @@ pub struct Mapping(OwnedFd);
 
 impl Mapping {
     /// One with these ids.
-    ///
-    /// # Safety
-    ///
-    /// The calling process has one thread.
-    pub unsafe fn new(ids: IdMap) -> io::Result<Self> {
-        // SAFETY: the caller has one thread.
-        unsafe { user_namespace::without_process(&ids.line()) }.map(Self)
+    pub fn new(ids: IdMap) -> io::Result<Self> {
+        user_namespace::without_process(&ids.line()).map(Self)
     }
 
     /// Whether the kernel can show the tree at `path` with other owners; if

@@ -80,23 +80,33 @@ fn joined(namespaces: i32) -> ThreadNameSpaceType {
 }
 
 /// A user namespace without a process, of which only the id map is of use.
-///
-/// # Safety
-///
-/// The caller has one thread.
-pub(crate) unsafe fn without_process(id_map: &str) -> io::Result<OwnedFd> {
-    // SAFETY: the caller has one thread.
+pub(crate) fn without_process(id_map: &str) -> io::Result<OwnedFd> {
+    let parent = rustix::process::getpid();
+    // SAFETY: the child makes two system calls and sleeps. It takes no lock that
+    // another thread of the caller could have held.
     let holder = match unsafe { process::clone(libc::CLONE_NEWUSER, None) }? {
         Side::Parent(holder) => holder,
-        Side::Child => loop {
-            // SAFETY: sleeps; nothing but a signal, and that kills, ends it.
-            unsafe { libc::pause() };
-        },
+        Side::Child => sleep_under(parent),
     };
     let namespace = write_id_maps(holder.pid, id_map).and_then(|()| open(holder.pid));
     holder.signal(libc::SIGKILL)?;
     holder.wait()?;
     namespace
+}
+
+/// Until the parent kills it or dies.
+fn sleep_under(parent: rustix::process::Pid) -> ! {
+    let tied = process::die_with_parent().is_ok();
+    // It may have died before that. In a PID namespace that is not its own it is
+    // not to be seen, but init is there, and takes all with it.
+    let alive = || rustix::process::getppid().is_none_or(|seen| seen == parent);
+    while tied && alive() {
+        // SAFETY: sleeps; nothing but a signal, and that kills, ends it.
+        unsafe { libc::pause() };
+    }
+    // SAFETY: ends the child at once, without what the parent registered to be
+    // done at its own exit.
+    unsafe { libc::_exit(1) }
 }
 
 /// The user namespace of a process that the caller has cloned and not reaped.
@@ -137,8 +147,7 @@ impl Waiting {
     /// A user namespace to show files through, in which what is that of `owner`
     /// on the disk is that of root inside.
     pub(crate) fn with_owner_as_root(&self, owner: u32) -> io::Result<OwnedFd> {
-        // SAFETY: the child of the supervisor has one thread, as that had.
-        unsafe { without_process(&format!("{owner} {} 1", self.ids.root())) }
+        without_process(&format!("{owner} {} 1", self.ids.root()))
     }
 
     /// All that the host's root has to do is done.

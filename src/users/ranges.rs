@@ -8,7 +8,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use runtime::owners::Owner;
@@ -53,7 +53,9 @@ pub fn keep(container: &Container, config: &ContainerConfig) -> Result<()> {
 
 /// Leaves the range to others.
 pub fn forget(container: &Container) -> Result<()> {
-    remove_file(&container.places().users(container.name()))
+    let path = container.places().users(container.name());
+    remove_file(&unfinished(&path))?;
+    remove_file(&path)
 }
 
 fn recorded(container: &Container) -> Result<Option<IdMap>> {
@@ -74,13 +76,18 @@ fn read_record(path: &Path) -> Result<Option<IdMap>> {
     }
 }
 
+/// A record that is being written.
+fn unfinished(path: &Path) -> PathBuf {
+    path.with_extension("users.tmp")
+}
+
 fn record(container: &Container, ids: IdMap) -> Result<()> {
     let path = container.places().users(container.name());
     let cannot = || format!("cannot write {}", path.display());
     if let Some(directory) = path.parent() {
         create_dir(directory, 0o700)?;
     }
-    let temporary = path.with_extension("users.tmp");
+    let temporary = unfinished(&path);
     let write = || -> io::Result<()> {
         let mut file = File::create(&temporary)?;
         writeln!(file, "{}:{}", ids.root(), ids.count())?;
@@ -91,13 +98,14 @@ fn record(container: &Container, ids: IdMap) -> Result<()> {
 }
 
 fn pick(container: &Container, owner: Owner) -> Result<IdMap> {
-    choose(container.name().as_str(), owner, &taken(container)?)
+    let name = container.name().as_str();
+    choose(name, owner, &super::existing()?, &taken(container)?)
         .context("no range of 65536 users is free; say which with --private-users=NUMBER")
 }
 
 /// A range that nobody has: that which the container's files have already, if
 /// they have, and else the same for the same name, if that is possible.
-fn choose(name: &str, owner: Owner, taken: &[IdMap]) -> Option<IdMap> {
+fn choose(name: &str, owner: Owner, existing: &[IdMap], taken: &[IdMap]) -> Option<IdMap> {
     let of_files = owner
         .ids()
         .filter(|ids| (FIRST..=LAST).contains(&ids.root()));
@@ -108,6 +116,7 @@ fn choose(name: &str, owner: Owner, taken: &[IdMap]) -> Option<IdMap> {
     of_files
         .into_iter()
         .chain(others)
+        .filter(|ids| existing.iter().any(|range| range.includes(*ids)))
         .find(|ids| !taken.iter().any(|other| other.overlaps(*ids)))
 }
 
@@ -226,19 +235,30 @@ mod tests {
 
     #[test]
     fn a_range_is_the_same_for_the_same_name_and_never_somebody_elses() {
-        let first = choose("foo", Owner::HOST, &[]).expect("free");
-        assert_eq!(choose("foo", Owner::HOST, &[]), Some(first));
-        assert_ne!(choose("bar", Owner::HOST, &[]), Some(first));
+        let all = [IdMap::new(0, u32::MAX).expect("valid")];
+        let choose = |name, taken: &[IdMap]| choose(name, Owner::HOST, &all, taken);
+        let first = choose("foo", &[]).expect("free");
+        assert_eq!(choose("foo", &[]), Some(first));
+        assert_ne!(choose("bar", &[]), Some(first));
         let one_of_them = IdMap::new(first.root() + 65535, 1).expect("valid");
-        let second = choose("foo", Owner::HOST, &[one_of_them]).expect("free");
+        let second = choose("foo", &[one_of_them]).expect("free");
         assert!(!second.overlaps(first));
         for ids in [first, second] {
             assert!((FIRST..=LAST).contains(&ids.root()) && ids.root() % DEFAULT_COUNT == 0);
         }
         let last = IdMap::new(LAST, DEFAULT_COUNT).expect("valid");
         let all_but_the_last = IdMap::new(0, LAST).expect("valid");
-        assert_eq!(choose("foo", Owner::HOST, &[all_but_the_last]), Some(last));
-        assert_eq!(choose("foo", Owner::HOST, &[all_but_the_last, last]), None);
+        assert_eq!(choose("foo", &[all_but_the_last]), Some(last));
+        assert_eq!(choose("foo", &[all_but_the_last, last]), None);
+    }
+
+    #[test]
+    fn nobody_is_picked_who_does_not_exist() {
+        let few = [IdMap::new(0, 65536), IdMap::new(FIRST + 1, DEFAULT_COUNT)];
+        let few: Vec<_> = few.into_iter().flatten().collect();
+        assert_eq!(choose("foo", Owner::HOST, &few, &[]), None);
+        let one = [IdMap::new(FIRST, DEFAULT_COUNT).expect("valid")];
+        assert_eq!(choose("foo", Owner::HOST, &one, &[]), Some(one[0]));
     }
 
     #[test]
