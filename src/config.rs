@@ -12,6 +12,7 @@ use netns::firewall::Forward;
 use netns::ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use netns::{ExtraVeth, HostInterface, InterfaceName, MacAddress, ZoneName};
 
+mod credentials;
 mod devices;
 mod environment_file;
 mod mounts;
@@ -21,6 +22,7 @@ mod root;
 mod users;
 pub mod values;
 
+pub use credentials::{Credential, CredentialSource};
 pub use devices::{AllowedDevice, WhichDevice};
 pub use process::{Console, Execution, Resources, Security};
 
@@ -102,6 +104,8 @@ pub struct ContainerConfig {
     pub security: Security,
     /// What programs inside may use.
     pub resources: Resources,
+    /// `--set-credential`, `--load-credential`: secrets for init.
+    pub credentials: Vec<Credential>,
     /// Keys that nobody knows, kept for whoever put them there.
     pub unknown_keys: Vec<String>,
 }
@@ -235,6 +239,7 @@ impl ContainerConfig {
             Flag::Network(flag) => self.connect(flag),
             Flag::Mounts(flag) => self.mount(flag),
             Flag::Execution(flag) => self.execution.add(flag),
+            Flag::Credential(credential) => self.credentials.push(credential),
             Flag::Security(flag) => self.security.add(flag),
             Flag::Resource(flag) => self.resources.add(flag),
             Flag::Users(UserFlag::PrivateUsers(users)) => self.private_users = users,

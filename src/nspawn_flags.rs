@@ -3,6 +3,7 @@
 //! nixpkgs' unit writes the variable without quotes into a shell's command
 //! line, so blanks alone separate words, and no quote holds any together.
 
+mod credentials;
 mod execution;
 mod mounts;
 mod network;
@@ -15,6 +16,8 @@ pub use mounts::MountFlag;
 pub use network::NetworkFlag;
 pub use resources::ResourceFlag;
 pub use security::SecurityFlag;
+
+use crate::config::Credential;
 pub use users::UserFlag;
 
 /// A flag, with its value typed and validated.
@@ -28,6 +31,8 @@ pub enum Flag {
     Execution(ExecutionFlag),
     /// What programs inside may do.
     Security(SecurityFlag),
+    /// What init is told that nobody else shall know.
+    Credential(Credential),
     /// What programs inside may use.
     Resource(ResourceFlag),
     /// Which users its own are.
@@ -68,14 +73,7 @@ pub enum FlagError {
 }
 
 /// systemd-nspawn's other flags that containers of NixOS are configured with.
-const UNSUPPORTED: &[&str] = &[
-    "--bind-user",
-    "--link-journal",
-    "--load-credential",
-    "--property",
-    "--set-credential",
-    "--timezone",
-];
+const UNSUPPORTED: &[&str] = &["--bind-user", "--link-journal", "--property", "--timezone"];
 
 /// What a flag says.
 enum Meaning {
@@ -168,6 +166,7 @@ fn meaning(flag: &str) -> Result<Meaning, FlagError> {
         network::meaning,
         mounts::meaning,
         execution::meaning,
+        credentials::meaning,
         security::meaning,
         resources::meaning,
         users::meaning,

@@ -18,6 +18,7 @@ use crate::paths::Places;
 use crate::resolv_conf;
 use crate::users::{self, Users};
 
+mod credentials;
 mod devices;
 mod mounts;
 mod process;
@@ -75,6 +76,7 @@ pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Start>
         boot_id: random_id()?,
         privileges: process::privileges(&config.security, &kind)?,
         resources: process::resources(&config.resources)?,
+        credentials: credentials::resolve(&config.credentials)?,
         devices: devices::resolve(&config.security.devices)?,
         resolv_conf: resolv_conf(&root, config, &kind)?,
         network: kind,

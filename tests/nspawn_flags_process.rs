@@ -77,6 +77,31 @@ const CASES: &[Case] = &[
                   nothing was written\n",
     },
     Case {
+        flags: "--set-credential=told:a\\x20b\\000c\\n --set-credential=empty: \
+                 --load-credential=loaded:/etc/passwd --load-credential=handed:given",
+        script: "cd $CREDENTIALS_DIRECTORY; pwd
+                 stat -c '%A %u:%g %n' . *
+                 od -c told
+                 wc -c <empty
+                 head -c 4 loaded; echo
+                 cat handed
+                 touch new 2>/dev/null || echo read-only
+                 grep $PWD /proc/mounts | cut -d ' ' -f 3 | sort -u",
+        printed: "/run/host/credentials\n\
+                  dr-x------ 0:0 .\n\
+                  -r-------- 0:0 empty\n\
+                  -r-------- 0:0 handed\n\
+                  -r-------- 0:0 loaded\n\
+                  -r-------- 0:0 told\n\
+                  0000000   a       b  \\0   c  \\n\n\
+                  0000006\n\
+                  0\n\
+                  root\n\
+                  from outside\n\
+                  read-only\n\
+                  ramfs\n",
+    },
+    Case {
         flags: "--as-pid2",
         script: "echo $$
                  echo a terminal of its own >/dev/tty
@@ -119,30 +144,16 @@ const CASES: &[Case] = &[
     },
 ];
 
-/// What init cannot do without flags.
-const WITHOUT_FLAGS: Case = Case {
-    flags: "",
-    script: "exec 2>&1
-             touch /f
-             chown 1 /f && echo changed
-             swapon /f || echo no swapping
-             dmesg || echo no log
-             sync /dev/null || echo nothing that could be written",
-    printed: "changed\n\
-              swapon: /f: Function not implemented\n\
-              no swapping\n\
-              dmesg: klogctl: Function not implemented\n\
-              no log\n\
-              sync: /dev/null: Invalid argument\n\
-              nothing that could be written\n",
-};
-
 /// Makes a root directory of nothing but a user.
 const ROOT: &str = "
     mkdir -p $root/usr/bin $root/etc
     touch $root/etc/os-release
     echo alice:x:1000:100::/home/alice:/bin/sh >$root/etc/passwd
     printf '%s\\n' users:x:100: extra:x:7:alice >$root/etc/group";
+
+/// What whoever starts the container has in the environment.
+const CALLER: &str = "mkdir -p /run/own; echo from outside >/run/own/given
+    GIVEN=outside CREDENTIALS_DIRECTORY=/run/own";
 
 /// `man 1 getent`, as far as systemd-nspawn calls it.
 const GETENT: &str = "
@@ -151,32 +162,40 @@ const GETENT: &str = "
         initgroups) echo $2 100 7 ;;
     esac";
 
+/// Quoted, so that nothing but a quote has a meaning of its own.
+fn flags_in_conf(flags: &str) -> String {
+    format!("EXTRA_NSPAWN_FLAGS='{flags}'")
+}
+
 /// Runs a container whose init this is, to its end; what it printed.
-fn run_here(host: &Host, system: &str, flags: &str) -> String {
+fn run_here(host: &Host, system: &str, conf: &str) -> String {
     host.shell(&format!(
         "mkdir -p $NIXOS_CONTAINER_CONF_DIR $NIXOS_CONTAINER_STATE_DIR
          root=$NIXOS_CONTAINER_STATE_DIR/foo
          {ROOT}
          cat >$NIXOS_CONTAINER_CONF_DIR/foo.conf <<'END'
-SYSTEM_PATH={system}\nEXTRA_NSPAWN_FLAGS={flags}\nEND
-         GIVEN=outside {} supervise foo </dev/null | tr -d '\\r'
+SYSTEM_PATH={system}\n{conf}\nEND
+         {CALLER} {} supervise foo </dev/null | tr -d '\\r'
          rm -r $NIXOS_CONTAINER_STATE_DIR/foo",
         env!("CARGO_BIN_EXE_nixos-container")
     ))
 }
 
-/// The same, run by systemd-nspawn.
+/// The same, run by systemd-nspawn; the flags are split into words as nixpkgs'
+/// unit has it done.
 fn run_by_nspawn(host: &Host, system: &str, flags: &str) -> String {
     host.shell(&format!(
-        "root=$(mktemp -d)/root
+        "flags=$(cat <<'END'\n{flags}\nEND\n)
+         set -f
+         root=$(mktemp -d)/root
          {ROOT}
          # It asks a program inside for users.
          head -n 1 {system}/init >$root/usr/bin/getent
          cat >>$root/usr/bin/getent <<'END'\n{GETENT}\nEND
          chmod +x $root/usr/bin/getent
-         GIVEN=outside SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 \
+         {CALLER} SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 \
              systemd-nspawn --quiet --keep-unit --register=no -M peer -D $root --bind-ro=/nix/store \
-             {flags} {system}/init </dev/null 2>&1 | tr -d '\\r'
+             $flags {system}/init </dev/null 2>&1 | tr -d '\\r'
          rm -r $root"
     ))
 }
@@ -191,7 +210,7 @@ fn flags_have_the_effect_that_they_have_with_nspawn() {
     for case in CASES {
         let system = host.system_with_init(case.script);
         assert_eq!(
-            run_here(&host, &system, case.flags),
+            run_here(&host, &system, &flags_in_conf(case.flags)),
             case.printed,
             "{}",
             case.flags
@@ -206,9 +225,21 @@ fn flags_have_the_effect_that_they_have_with_nspawn() {
 #[test]
 fn without_flags_calls_of_the_whole_kernel_are_not_there() {
     let host = Host::new();
-    let system = host.system_with_init(WITHOUT_FLAGS.script);
-    let printed = run_here(&host, &system, WITHOUT_FLAGS.flags);
-    assert_eq!(printed, WITHOUT_FLAGS.printed);
+    let script = "exec 2>&1
+         touch /f
+         chown 1 /f && echo changed
+         swapon /f || echo no swapping
+         dmesg || echo no log
+         sync /dev/null || echo nothing that could be written";
+    let printed = run_here(&host, &host.system_with_init(script), "");
+    let expected = "changed\n\
+         swapon: /f: Function not implemented\n\
+         no swapping\n\
+         dmesg: klogctl: Function not implemented\n\
+         no log\n\
+         sync: /dev/null: Invalid argument\n\
+         nothing that could be written\n";
+    assert_eq!(printed, expected);
 }
 
 #[test]
@@ -231,7 +262,8 @@ fn devices_can_be_used_as_far_as_they_are_allowed() {
          done";
     let system = host.system_with_init(script);
     let try_with = |allowed: &str| {
-        let conf = format!("--bind=/dev/loop-control\nALLOWED_DEVICES='{allowed}'");
+        let flags = flags_in_conf("--bind=/dev/loop-control");
+        let conf = format!("{flags}\nALLOWED_DEVICES='{allowed}'");
         run_here(&host, &system, &conf)
     };
     let nothing = "make_fuse no\nread_fuse no\nwrite_fuse no\nmake_loop no\nopen_loop no\n\
@@ -271,7 +303,8 @@ fn start_program(host: &Host, flags: &str, script: &str) {
          rm -rf $root
          {ROOT}
          cat >$NIXOS_CONTAINER_CONF_DIR/foo.conf <<'END'
-SYSTEM_PATH={system}\nEXTRA_NSPAWN_FLAGS={flags}\nEND"
+SYSTEM_PATH={system}\n{}\nEND",
+        flags_in_conf(flags)
     ));
     host.run(&["start", "foo"]);
 }
@@ -298,7 +331,10 @@ fn a_program_that_says_nothing_is_up_when_it_runs_and_stopped_by_its_signal() {
 fn nobody_looks_at_a_passive_console() {
     let host = Host::new();
     let system = host.system_with_init("tty && seq 100000");
-    assert_eq!(run_here(&host, &system, "--console=passive"), "");
+    assert_eq!(
+        run_here(&host, &system, &flags_in_conf("--console=passive")),
+        ""
+    );
     assert_eq!(host.run(&["logs", "foo"]), "");
 }
 
@@ -350,6 +386,25 @@ fn a_program_of_another_user_ends_with_its_supervisor() {
     );
     host.run(&["destroy", "foo"]);
     host.await_inventory(&before);
+}
+
+#[test]
+fn systemd_gives_its_services_the_credentials_and_explain_tells_none() {
+    let host = Host::new();
+    host.create("foo");
+    host.shell(
+        "echo 'EXTRA_NSPAWN_FLAGS=-U --set-credential=demo:hush' >>$NIXOS_CONTAINER_CONF_DIR/foo.conf",
+    );
+    host.run(&["start", "foo"]);
+    let service = "systemd-run --quiet --pipe --property=LoadCredential=demo \
+                   sh -c 'cat $CREDENTIALS_DIRECTORY/demo; id -u'";
+    let read = host.run(&["run", "foo", "--", "bash", "-c", service]);
+    assert_eq!(read, "hush0\n");
+    for explain in [&["explain", "foo"][..], &["explain", "--json", "foo"]] {
+        let plan = host.run(explain);
+        assert!(plan.contains("4 secret bytes"), "{plan}");
+        assert!(!plan.contains("hush"), "{plan}");
+    }
 }
 
 #[test]
@@ -418,6 +473,23 @@ fn a_flag_that_cannot_hold_is_an_error_before_anything_starts() {
             "ADDITIONAL_CAPABILITIES=CAP_FLY",
             "ADDITIONAL_CAPABILITIES is \"CAP_FLY\", but must be capabilities separated by \
              commas, as CAP_SYS_TIME",
+        ),
+        (
+            "EXTRA_NSPAWN_FLAGS='--set-credential=a:b --load-credential=a:/etc/passwd'",
+            "credential 'a' is given twice; remove one of the flags",
+        ),
+        (
+            "EXTRA_NSPAWN_FLAGS=--load-credential=a:/nowhere",
+            "cannot load credential 'a': cannot read /nowhere: No such file or directory",
+        ),
+        (
+            "EXTRA_NSPAWN_FLAGS=--load-credential=a:/dev/null",
+            "cannot load credential 'a': /dev/null is no regular file",
+        ),
+        (
+            "EXTRA_NSPAWN_FLAGS=--load-credential=a:b",
+            "cannot load credential 'a': the supervisor has no credentials of its own that 'b' \
+             could be one of; give an absolute path",
         ),
         (
             "EXTRA_NSPAWN_FLAGS=--ambient-capability=CAP_SYS_TIME",

@@ -133,6 +133,10 @@ impl<'a> Child<'a> {
                 .container()?
                 .replace_file(path, contents.as_bytes(), *mode)?,
             Step::RemoveFile { path } => self.container()?.remove_file(path)?,
+            Step::Credential { path, contents } => {
+                self.container()?
+                    .replace_file(path, contents.reveal(), 0o400)?;
+            }
             Step::Symlink { path, target } => self.container()?.symlink(target, path)?,
             Step::Mount {
                 fstype,

@@ -240,6 +240,7 @@ mod tests {
                 personality: None,
             },
             devices: Vec::new(),
+            credentials: Vec::new(),
             network,
             tty_gid: 3,
             resolv_conf: ResolvConf::Leave,

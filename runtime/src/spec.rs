@@ -7,11 +7,13 @@ use serde::Serialize;
 
 use crate::idmap::IdMap;
 
+mod credentials;
 mod devices;
 mod mounts;
 mod process;
 mod root;
 
+pub use credentials::{Credential, Secret};
 pub use devices::{Device, DeviceAccess, DeviceKind};
 pub use mounts::{Bind, Content, Mount};
 pub use process::{Init, Privileges, Resources, Streams};
@@ -48,6 +50,8 @@ pub struct Spec {
     pub resources: Resources,
     /// Devices that can be opened beside those that every container has.
     pub devices: Vec<Device>,
+    /// What init is told that nobody else shall know.
+    pub credentials: Vec<Credential>,
     /// Group that owns terminals inside.
     pub tty_gid: u32,
     /// What becomes of the container's `/etc/resolv.conf`.

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::accounts::User;
 use crate::idmap::IdMap;
+use crate::spec::Secret;
 
 mod process;
 
@@ -152,6 +153,13 @@ pub enum Step {
     RemoveFile {
         /// Path inside.
         path: PathBuf,
+    },
+    /// A file that only root inside can read.
+    Credential {
+        /// Path inside.
+        path: PathBuf,
+        /// What it holds.
+        contents: Secret,
     },
     /// A symbolic link.
     Symlink {
@@ -399,6 +407,7 @@ impl Step {
             Self::EmptyFile { .. } => "open(2)",
             Self::File { .. } => "rename(2)",
             Self::RemoveFile { .. } => "unlink(2)",
+            Self::Credential { .. } => "rename(2)",
             Self::Symlink { .. } => "symlink(2)",
             Self::Mount { .. } | Self::Overlay { .. } => "fsopen(2), move_mount(2)",
             Self::Restrict { .. } => "mount_setattr(2)",
@@ -472,6 +481,9 @@ impl fmt::Display for Step {
                 write!(f, "write file {} ({mode:04o})", path.display())
             }
             Self::RemoveFile { path } => write!(f, "remove file {}", path.display()),
+            Self::Credential { path, contents } => {
+                write!(f, "write {contents} to {}", path.display())
+            }
             Self::Symlink { path, target } => {
                 write!(
                     f,

@@ -62,10 +62,38 @@ pub(super) fn run(spec: &Spec) -> Vec<Step> {
         ),
     ];
     steps.extend(uncovered(spec));
+    steps.extend(credentials(spec));
     steps.push(Step::Restrict {
         target: RUN_HOST.into(),
         attributes: Attributes::READ_ONLY,
     });
+    steps
+}
+
+/// Where init finds its credentials (Container Interface, "Credentials").
+pub(super) const CREDENTIALS: &str = "/run/host/credentials";
+
+/// In a ramfs, which is never swapped out to a disk.
+fn credentials(spec: &Spec) -> Vec<Step> {
+    if spec.credentials.is_empty() {
+        return Vec::new();
+    }
+    let directory = Path::new(CREDENTIALS);
+    let mut steps = vec![mount("ramfs", CREDENTIALS, Attributes::KERNEL, &[])];
+    steps.extend(spec.credentials.iter().map(|credential| Step::Credential {
+        path: directory.join(&credential.id),
+        contents: credential.contents.clone(),
+    }));
+    steps.extend([
+        Step::Directory {
+            path: CREDENTIALS.into(),
+            mode: 0o500,
+        },
+        Step::Restrict {
+            target: CREDENTIALS.into(),
+            attributes: Attributes::READ_ONLY,
+        },
+    ]);
     steps
 }
 

@@ -1,5 +1,6 @@
 //! From the child to init: what it may do, what it may use, what it is told.
 
+use super::api_file_systems::CREDENTIALS;
 use super::{CONTAINER_MANAGER, RUN_HOST};
 use crate::accounts::Account;
 use crate::spec::Spec;
@@ -75,6 +76,9 @@ fn environment(spec: &Spec) -> Vec<(String, String)> {
     // Another user's are known when the user is found.
     if spec.init.user.is_none() {
         environment.extend(Account::bare_root().environment());
+    }
+    if !spec.credentials.is_empty() {
+        environment.push(("CREDENTIALS_DIRECTORY".to_owned(), CREDENTIALS.to_owned()));
     }
     for (key, value) in &spec.init.environment {
         match environment.iter_mut().find(|(known, _)| known == key) {

@@ -1,0 +1,64 @@
+//! What a container is told that nobody else shall know.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+/// A credential for the container's init (Container Interface, "Credentials").
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Credential {
+    /// The name of its file.
+    pub id: String,
+    /// What it holds.
+    pub contents: Secret,
+}
+
+/// Bytes that whoever looks at a plan does not get to see.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Vec<u8>);
+
+impl Secret {
+    /// The bytes.
+    pub fn reveal(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<Vec<u8>> for Secret {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} secret bytes", self.0.len())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_shows_a_secret_tells_it() {
+        let secret = Secret::from(b"hush".to_vec());
+        assert_eq!(
+            format!("{secret} {secret:?}"),
+            "4 secret bytes 4 secret bytes"
+        );
+        assert_eq!(secret.reveal(), b"hush");
+    }
+}
