@@ -15,8 +15,10 @@ use netns::{ExtraVeth, HostInterface, InterfaceName, MacAddress, ZoneName};
 mod credentials;
 mod devices;
 mod environment_file;
+mod integration;
 mod mounts;
 mod process;
+pub mod properties;
 pub mod quantities;
 mod root;
 mod users;
@@ -24,7 +26,9 @@ pub mod values;
 
 pub use credentials::{Credential, CredentialSource};
 pub use devices::{AllowedDevice, WhichDevice};
+pub use integration::{LinkJournal, TimeZone};
 pub use process::{Console, Execution, Resources, Security};
+pub use properties::{Property, PropertyValue};
 
 use environment_file::{Assignment, SyntaxError};
 pub use mounts::{CustomContent, CustomMount, Source};
@@ -32,7 +36,9 @@ pub use root::{RootConfig, Volatile};
 pub use users::{Ownership, PrivateUsers};
 
 use crate::flake::FlakeRef;
-use crate::nspawn_flags::{self, Flag, FlagError, MountFlag, NetworkFlag, UserFlag};
+use crate::nspawn_flags::{
+    self, Flag, FlagError, IntegrationFlag, MountFlag, NetworkFlag, UserFlag,
+};
 use crate::resolv_conf;
 
 /// A container's configuration, typed and validated.
@@ -104,6 +110,10 @@ pub struct ContainerConfig {
     pub security: Security,
     /// What programs inside may use.
     pub resources: Resources,
+    /// `--link-journal`
+    pub link_journal: LinkJournal,
+    /// `--timezone`
+    pub time_zone: TimeZone,
     /// `--set-credential`, `--load-credential`: secrets for init.
     pub credentials: Vec<Credential>,
     /// Keys that nobody knows, kept for whoever put them there.
@@ -239,6 +249,7 @@ impl ContainerConfig {
             Flag::Network(flag) => self.connect(flag),
             Flag::Mounts(flag) => self.mount(flag),
             Flag::Execution(flag) => self.execution.add(flag),
+            Flag::Integration(flag) => self.integrate(flag),
             Flag::Credential(credential) => self.credentials.push(credential),
             Flag::Security(flag) => self.security.add(flag),
             Flag::Resource(flag) => self.resources.add(flag),
@@ -260,6 +271,13 @@ impl ContainerConfig {
             NetworkFlag::NamespacePath(path) => self.network_namespace = Some(path),
             NetworkFlag::Port(forward) => self.host_ports.push(forward),
             NetworkFlag::ResolvConf(mode) => self.resolv_conf = Some(mode),
+        }
+    }
+
+    fn integrate(&mut self, flag: IntegrationFlag) {
+        match flag {
+            IntegrationFlag::LinkJournal(link) => self.link_journal = link,
+            IntegrationFlag::TimeZone(zone) => self.time_zone = zone,
         }
     }
 

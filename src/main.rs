@@ -14,6 +14,7 @@ mod ephemeral;
 mod flake;
 mod generator;
 mod hosts_file;
+mod journal;
 mod lock;
 mod manager;
 mod mountinfo;

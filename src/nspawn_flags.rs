@@ -5,6 +5,7 @@
 
 mod credentials;
 mod execution;
+mod integration;
 mod mounts;
 mod network;
 mod resources;
@@ -12,6 +13,7 @@ mod security;
 mod users;
 
 pub use execution::ExecutionFlag;
+pub use integration::IntegrationFlag;
 pub use mounts::MountFlag;
 pub use network::NetworkFlag;
 pub use resources::ResourceFlag;
@@ -31,6 +33,8 @@ pub enum Flag {
     Execution(ExecutionFlag),
     /// What programs inside may do.
     Security(SecurityFlag),
+    /// What the host and the container share.
+    Integration(IntegrationFlag),
     /// What init is told that nobody else shall know.
     Credential(Credential),
     /// What programs inside may use.
@@ -73,7 +77,7 @@ pub enum FlagError {
 }
 
 /// systemd-nspawn's other flags that containers of NixOS are configured with.
-const UNSUPPORTED: &[&str] = &["--bind-user", "--link-journal", "--property", "--timezone"];
+const UNSUPPORTED: &[&str] = &["--bind-user"];
 
 /// What a flag says.
 enum Meaning {
@@ -167,6 +171,7 @@ fn meaning(flag: &str) -> Result<Meaning, FlagError> {
         mounts::meaning,
         execution::meaning,
         credentials::meaning,
+        integration::meaning,
         security::meaning,
         resources::meaning,
         users::meaning,

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 
 use crate::config::{Console, ContainerConfig};
 use crate::container::Container;
+use crate::journal;
 use crate::name::ContainerName;
 use crate::network::{self, PrivateNetwork};
 use crate::paths::Places;
@@ -20,8 +21,10 @@ use crate::users::{self, Users};
 
 mod credentials;
 mod devices;
+mod local_time;
 mod mounts;
 mod process;
+mod properties;
 
 pub use mounts::work_directories;
 
@@ -36,6 +39,8 @@ const TTY_GID: u32 = 3;
 pub struct Start {
     /// For the runtime.
     pub container: runtime::Spec,
+    /// How the journals of host and container are one.
+    pub journal: journal::Link,
     /// Directories of the host that the container has while it runs.
     pub temporary: Vec<PathBuf>,
     /// The container's users, if they are not the host's.
@@ -58,11 +63,17 @@ pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Start>
     };
     let mut users = users::resolve(container, config)?;
     root.map_owners = users.as_ref().is_some_and(|users| users.map_root);
-    let mounts = mounts::resolve(container, config, users.as_mut())?;
+    let mut mounts = mounts::resolve(container, config, users.as_mut())?;
+    let machine_id = machine_id(&root, config.execution.machine_id)?;
+    let journal = journal::resolve(config.link_journal, machine_id, &root)?;
+    mounts.mounts.extend(journal.mount(users.as_ref())?);
     let container = runtime::Spec {
         ids: users.as_ref().map(|users| users.ids),
         init: init(places, name, config)?,
-        directories: root_directories(),
+        directories: root_directories()
+            .into_iter()
+            .chain(journal.directory())
+            .collect(),
         // Empty, it is filled by systemd from `$container_uuid`; missing, it
         // would mean a first boot (`man 5 machine-id`).
         empty_files: vec!["/etc/machine-id".into()],
@@ -72,14 +83,15 @@ pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Start>
             .hostname
             .clone()
             .unwrap_or_else(|| name.as_str().to_owned()),
-        machine_id: machine_id(&root, config.execution.machine_id)?,
+        machine_id,
         boot_id: random_id()?,
         privileges: process::privileges(&config.security, &kind)?,
-        resources: process::resources(&config.resources)?,
+        resources: process::resources(&config.resources, container)?,
         credentials: credentials::resolve(&config.credentials)?,
         devices: devices::resolve(&config.security.devices)?,
         resolv_conf: resolv_conf(&root, config, &kind)?,
         network: kind,
+        local_time: local_time::resolve(config.time_zone, root.read_only)?,
         tty_gid: TTY_GID,
         notify_socket: places.run(name).notify(),
         root,
@@ -87,6 +99,7 @@ pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Start>
     Ok(Start {
         container,
         temporary: mounts.temporary,
+        journal,
         users,
         network,
     })

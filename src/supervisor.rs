@@ -174,6 +174,7 @@ fn live_as(
     ephemeral::remember_start(container, config)?;
     container.create_directories(start.container.root.directory.clone())?;
     container.create_temporary(&start.temporary)?;
+    start.journal.make(&start.container.root)?;
     let notify = NotifySocket::bind(&run.notify()).context("cannot make the notify socket")?;
     if let Some(users) = &start.users {
         users.give_files()?;

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use rustix::mount::{UnmountFlags, unmount};
 
 use crate::container::Container;
+use crate::journal;
 use crate::lock::Lock;
 use crate::mountinfo;
 use crate::paths::Trees;
@@ -70,6 +71,7 @@ pub fn finish_destruction(container: &Container) -> Result<()> {
         remove_trees(&places.trees(name)),
         remove_tree(container.run().path()),
         users::forget(container),
+        journal::forget(container),
         remove_file(&places.building(name)),
         remove_file(&places.changed_conf(name)),
     ])?;

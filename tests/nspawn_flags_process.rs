@@ -6,6 +6,7 @@ mod common;
 
 use std::time::{Duration, Instant};
 
+use common::peer::{ROOT, flags_in_conf, has_nspawn, run_by_nspawn, run_here};
 use common::{Host, PATIENCE, minimal_system};
 
 /// Flags, what init does under them, and what it prints.
@@ -144,69 +145,10 @@ const CASES: &[Case] = &[
     },
 ];
 
-/// Makes a root directory of nothing but a user.
-const ROOT: &str = "
-    mkdir -p $root/usr/bin $root/etc
-    touch $root/etc/os-release
-    echo alice:x:1000:100::/home/alice:/bin/sh >$root/etc/passwd
-    printf '%s\\n' users:x:100: extra:x:7:alice >$root/etc/group";
-
-/// What whoever starts the container has in the environment.
-const CALLER: &str = "mkdir -p /run/own; echo from outside >/run/own/given
-    GIVEN=outside CREDENTIALS_DIRECTORY=/run/own";
-
-/// `man 1 getent`, as far as systemd-nspawn calls it.
-const GETENT: &str = "
-    case $1 in
-        passwd) grep -E \"^$2:|:x:$2:\" /etc/passwd ;;
-        initgroups) echo $2 100 7 ;;
-    esac";
-
-/// Quoted, so that nothing but a quote has a meaning of its own.
-fn flags_in_conf(flags: &str) -> String {
-    format!("EXTRA_NSPAWN_FLAGS='{flags}'")
-}
-
-/// Runs a container whose init this is, to its end; what it printed.
-fn run_here(host: &Host, system: &str, conf: &str) -> String {
-    host.shell(&format!(
-        "mkdir -p $NIXOS_CONTAINER_CONF_DIR $NIXOS_CONTAINER_STATE_DIR
-         root=$NIXOS_CONTAINER_STATE_DIR/foo
-         {ROOT}
-         cat >$NIXOS_CONTAINER_CONF_DIR/foo.conf <<'END'
-SYSTEM_PATH={system}\n{conf}\nEND
-         {CALLER} {} supervise foo </dev/null | tr -d '\\r'
-         rm -r $NIXOS_CONTAINER_STATE_DIR/foo",
-        env!("CARGO_BIN_EXE_nixos-container")
-    ))
-}
-
-/// The same, run by systemd-nspawn; the flags are split into words as nixpkgs'
-/// unit has it done.
-fn run_by_nspawn(host: &Host, system: &str, flags: &str) -> String {
-    host.shell(&format!(
-        "flags=$(cat <<'END'\n{flags}\nEND\n)
-         set -f
-         root=$(mktemp -d)/root
-         {ROOT}
-         # It asks a program inside for users.
-         head -n 1 {system}/init >$root/usr/bin/getent
-         cat >>$root/usr/bin/getent <<'END'\n{GETENT}\nEND
-         chmod +x $root/usr/bin/getent
-         {CALLER} SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 \
-             systemd-nspawn --quiet --keep-unit --register=no -M peer -D $root --bind-ro=/nix/store \
-             $flags {system}/init </dev/null 2>&1 | tr -d '\\r'
-         rm -r $root"
-    ))
-}
-
 #[test]
 fn flags_have_the_effect_that_they_have_with_nspawn() {
     let host = Host::new();
-    let nspawn = host.shell("command -v systemd-nspawn || true");
-    if nspawn.is_empty() {
-        println!("compared with nothing: no systemd-nspawn; try apt-get install systemd-container");
-    }
+    let nspawn = has_nspawn(&host);
     for case in CASES {
         let system = host.system_with_init(case.script);
         assert_eq!(
@@ -215,7 +157,7 @@ fn flags_have_the_effect_that_they_have_with_nspawn() {
             "{}",
             case.flags
         );
-        if !nspawn.is_empty() {
+        if nspawn {
             let printed = run_by_nspawn(&host, &system, case.flags);
             assert_eq!(printed, case.printed, "systemd-nspawn {}", case.flags);
         }
@@ -294,8 +236,8 @@ fn await_log(host: &Host, words: &str) {
     }
 }
 
-/// A container that runs this program under these flags.
-fn start_program(host: &Host, flags: &str, script: &str) {
+/// A container that is to run this program under these flags.
+fn configure_program(host: &Host, flags: &str, script: &str) {
     let system = host.system_with_init(script);
     host.shell(&format!(
         "mkdir -p $NIXOS_CONTAINER_CONF_DIR $NIXOS_CONTAINER_STATE_DIR
@@ -306,6 +248,10 @@ fn start_program(host: &Host, flags: &str, script: &str) {
 SYSTEM_PATH={system}\n{}\nEND",
         flags_in_conf(flags)
     ));
+}
+
+fn start_program(host: &Host, flags: &str, script: &str) {
+    configure_program(host, flags, script);
     host.run(&["start", "foo"]);
 }
 
@@ -389,25 +335,6 @@ fn a_program_of_another_user_ends_with_its_supervisor() {
 }
 
 #[test]
-fn systemd_gives_its_services_the_credentials_and_explain_tells_none() {
-    let host = Host::new();
-    host.create("foo");
-    host.shell(
-        "echo 'EXTRA_NSPAWN_FLAGS=-U --set-credential=demo:hush' >>$NIXOS_CONTAINER_CONF_DIR/foo.conf",
-    );
-    host.run(&["start", "foo"]);
-    let service = "systemd-run --quiet --pipe --property=LoadCredential=demo \
-                   sh -c 'cat $CREDENTIALS_DIRECTORY/demo; id -u'";
-    let read = host.run(&["run", "foo", "--", "bash", "-c", service]);
-    assert_eq!(read, "hush0\n");
-    for explain in [&["explain", "foo"][..], &["explain", "--json", "foo"]] {
-        let plan = host.run(explain);
-        assert!(plan.contains("4 secret bytes"), "{plan}");
-        assert!(!plan.contains("hush"), "{plan}");
-    }
-}
-
-#[test]
 fn init_has_the_limits_of_a_first_process_whatever_the_callers_are() {
     let host = Host::new();
     let system = host.system_with_init("cat /proc/1/limits");
@@ -464,6 +391,29 @@ fn init_has_nothing_of_the_session_that_it_was_started_from() {
 }
 
 #[test]
+fn properties_are_the_control_groups_or_there_is_a_reason_why_not() {
+    let host = Host::new();
+    let flags = "--property=TasksMax=50 --notify-ready=no";
+    configure_program(&host, flags, "while true; do sleep 1; done");
+    let started = host.try_run(&["start", "foo"]);
+    if started.status.success() {
+        let group = "/sys/fs/cgroup/nixos-container-foo";
+        assert_eq!(host.shell(&format!("cat {group}/pids.max")), "50\n");
+        return;
+    }
+    // This machine may have its controllers elsewhere, and a throwaway host has
+    // processes in the group above.
+    let stderr = String::from_utf8_lossy(&started.stderr);
+    let lacking = "--property=TasksMax needs the controller 'pids', which cgroup2 of this host \
+                   does not have";
+    let kept = "cannot set pids.max to 50: the groups above do not hand its controller down";
+    assert!(
+        stderr.contains(lacking) || stderr.contains(kept),
+        "{stderr}"
+    );
+}
+
+#[test]
 fn a_flag_that_cannot_hold_is_an_error_before_anything_starts() {
     let host = Host::new();
     host.create("foo");
@@ -473,6 +423,11 @@ fn a_flag_that_cannot_hold_is_an_error_before_anything_starts() {
             "ADDITIONAL_CAPABILITIES=CAP_FLY",
             "ADDITIONAL_CAPABILITIES is \"CAP_FLY\", but must be capabilities separated by \
              commas, as CAP_SYS_TIME",
+        ),
+        (
+            "EXTRA_NSPAWN_FLAGS=--property=MemoryMax=lots",
+            "--property is \"MemoryMax=lots\", but must be NAME=BYTES, as 512M, a percentage or \
+             infinity",
         ),
         (
             "EXTRA_NSPAWN_FLAGS='--set-credential=a:b --load-credential=a:/etc/passwd'",

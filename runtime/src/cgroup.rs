@@ -72,6 +72,13 @@ impl Cgroup {
         std::fs::write(supervisor.join("cgroup.procs"), "0")
     }
 
+    /// The controllers that there are for the group, once it is made.
+    pub fn available_controllers(&self) -> io::Result<Vec<String>> {
+        let above = self.path.parent().unwrap_or(Path::new("/"));
+        let controllers = std::fs::read_to_string(above.join("cgroup.controllers"))?;
+        Ok(controllers.split_whitespace().map(str::to_owned).collect())
+    }
+
     /// Makes the payload's group, to be born into. The container's systemd
     /// does the rest below it.
     pub fn create_payload(&self) -> io::Result<OwnedFd> {

@@ -4,7 +4,10 @@
 use std::fmt;
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::path::Path;
 
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use serde::Serialize;
 
 use crate::cgroup;
@@ -12,7 +15,7 @@ use crate::device_filter;
 use crate::handshake::LaunchError;
 use crate::limits::Limit;
 use crate::process::Process;
-use crate::spec::Device;
+use crate::spec::{CgroupSetting, Device};
 
 /// One thing that the supervisor does.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -33,6 +36,9 @@ pub enum HostStep {
         /// Of each resource one.
         limits: Vec<Limit>,
     },
+    /// A setting of the group above the payload's, which is the container's as
+    /// well, but not to be seen from inside.
+    Cgroup(CgroupSetting),
     /// How gladly the kernel kills init when memory runs out.
     OomScore {
         /// From -1000 to 1000.
@@ -47,6 +53,7 @@ impl HostStep {
             Self::DeviceFilter { .. } => "bpf(2), BPF_PROG_TYPE_CGROUP_DEVICE",
             Self::Delegate { .. } => "cgroups(7), Cgroups delegation",
             Self::Limits { .. } => "prlimit(2)",
+            Self::Cgroup(_) => "cgroups(7)",
             Self::OomScore { .. } => "proc_pid_oom_score_adj(5)",
         }
     }
@@ -75,6 +82,20 @@ impl HostStep {
                 limits.iter().try_for_each(|limit| limit.impose(pid))?;
                 Ok(())
             }
+            Self::Cgroup(setting) => {
+                let path = Path::new("..").join(&setting.file);
+                let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+                let file = match rustix::fs::openat(payload, path, flags, Mode::empty()) {
+                    Err(Errno::NOENT) => {
+                        let why = "the groups above do not hand its controller down \
+                                   (cgroup.subtree_control)";
+                        return Err(io::Error::other(why));
+                    }
+                    answer => answer?,
+                };
+                rustix::io::write(file, setting.value.as_bytes())?;
+                Ok(())
+            }
             // The child is not reaped, so the pid is its own.
             Self::OomScore { adjust } => std::fs::write(
                 format!("/proc/{}/oom_score_adj", child.pid),
@@ -96,6 +117,7 @@ impl fmt::Display for HostStep {
                 write!(f, "limit ")?;
                 list(f, limits, " ")
             }
+            Self::Cgroup(CgroupSetting { file, value }) => write!(f, "set {file} to {value}"),
             Self::OomScore { adjust } => {
                 write!(f, "adjust its score for when memory runs out by {adjust}")
             }

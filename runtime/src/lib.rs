@@ -40,8 +40,9 @@ pub use host_step::HostStep;
 pub use idmap::{DEFAULT_COUNT, IdMap};
 pub use plan::{CONTAINER_MANAGER, Plan, plan};
 pub use spec::{
-    Bind, Content, Credential, Device, DeviceAccess, DeviceKind, Directory, Id128, Init, Mount,
-    Network, Privileges, ResolvConf, Resources, Root, RootTree, Secret, Spec, Streams,
+    Bind, CgroupSetting, Content, Credential, Device, DeviceAccess, DeviceKind, Directory, Id128,
+    Init, LocalTime, Mount, Network, Privileges, ResolvConf, Resources, Root, RootTree, Secret,
+    Spec, Streams,
 };
 pub use step::{
     Attributes, Layer, Namespace, Origin, Owners, ProcessStep, Propagation, Step, Upper,

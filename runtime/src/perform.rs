@@ -27,6 +27,9 @@ mod user;
 
 pub(crate) use process::reset_signals;
 
+/// Longest file that is copied, in bytes.
+const LONGEST_COPY: u64 = 1 << 20;
+
 /// What the child holds on to between steps.
 pub(crate) struct Child<'a> {
     supervisor: &'a ChildEnd,
@@ -133,6 +136,10 @@ impl<'a> Child<'a> {
                 .container()?
                 .replace_file(path, contents.as_bytes(), *mode)?,
             Step::RemoveFile { path } => self.container()?.remove_file(path)?,
+            Step::CopyFile { source, path } => {
+                let contents = self.host()?.read_file(source, LONGEST_COPY)?;
+                self.container()?.replace_file(path, &contents, 0o644)?;
+            }
             Step::Credential { path, contents } => {
                 self.container()?
                     .replace_file(path, contents.reveal(), 0o400)?;

@@ -4,12 +4,14 @@
 //! call that is not one of these steps, so the list is the whole truth about
 //! how a container comes to life.
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 
 use crate::device_filter;
 use crate::host_step::HostStep;
-use crate::spec::{Network, ResolvConf, Spec, Streams};
-use crate::step::{Attributes, Namespace, Propagation, Step};
+use crate::spec::{LocalTime, Network, ResolvConf, Spec, Streams};
+use crate::step::{Attributes, Namespace, Origin, Propagation, Step};
 
 mod api_file_systems;
 mod mounts;
@@ -21,7 +23,7 @@ use api_file_systems::{dev, proc, run, sys};
 use mounts::mounted;
 use process::{restrict, start_init};
 use root::{finish_root, root};
-use steps::mount;
+use steps::{bind, mount};
 
 /// How a container comes to life.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -129,6 +131,8 @@ fn host_steps(spec: &Spec) -> Vec<HostStep> {
     if let Some(ids) = spec.ids {
         steps.push(HostStep::Delegate { root: ids.root() });
     }
+    let settings = spec.resources.cgroup.iter().cloned();
+    steps.extend(settings.map(HostStep::Cgroup));
     if let Some(adjust) = spec.resources.oom_score_adjust {
         steps.push(HostStep::OomScore { adjust });
     }
@@ -165,7 +169,34 @@ fn root_files(spec: &Spec) -> Vec<Step> {
     directories
         .chain(empty_files)
         .chain(resolv_conf(&spec.resolv_conf))
+        .chain(local_time(&spec.local_time))
         .collect()
+}
+
+fn local_time(change: &LocalTime) -> Vec<Step> {
+    let path = PathBuf::from("/etc/localtime");
+    match change {
+        LocalTime::Leave => Vec::new(),
+        LocalTime::Copy(source) => vec![Step::CopyFile {
+            source: source.clone(),
+            path,
+        }],
+        LocalTime::Bind(source) => {
+            let attributes = Attributes {
+                read_only: true,
+                ..Attributes::DATA
+            };
+            vec![bind(Origin::Host, source, path, attributes)]
+        }
+        LocalTime::Symlink(target) => vec![
+            Step::RemoveFile { path: path.clone() },
+            Step::Symlink {
+                path,
+                target: target.clone(),
+            },
+        ],
+        LocalTime::Remove => vec![Step::RemoveFile { path }],
+    }
 }
 
 fn resolv_conf(change: &ResolvConf) -> Option<Step> {
@@ -237,6 +268,7 @@ mod tests {
                 limits: Vec::new(),
                 oom_score_adjust: None,
                 cpus: None,
+                cgroup: Vec::new(),
                 personality: None,
             },
             devices: Vec::new(),
@@ -244,6 +276,7 @@ mod tests {
             network,
             tty_gid: 3,
             resolv_conf: ResolvConf::Leave,
+            local_time: LocalTime::Leave,
             notify_socket: "/run/foo/notify".into(),
         }
     }

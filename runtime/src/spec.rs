@@ -16,7 +16,7 @@ mod root;
 pub use credentials::{Credential, Secret};
 pub use devices::{Device, DeviceAccess, DeviceKind};
 pub use mounts::{Bind, Content, Mount};
-pub use process::{Init, Privileges, Resources, Streams};
+pub use process::{CgroupSetting, Init, Privileges, Resources, Streams};
 pub use root::{Root, RootTree};
 
 /// Everything the runtime needs to know to start one container.
@@ -56,6 +56,8 @@ pub struct Spec {
     pub tty_gid: u32,
     /// What becomes of the container's `/etc/resolv.conf`.
     pub resolv_conf: ResolvConf,
+    /// What becomes of the container's `/etc/localtime`.
+    pub local_time: LocalTime,
     /// Host path of the datagram socket on which init reports its readiness.
     pub notify_socket: PathBuf,
 }
@@ -78,6 +80,22 @@ pub enum ResolvConf {
     /// It puts a file with these contents in the place of whatever is there.
     Write(String),
     /// It removes the file, or the link, that is there.
+    Remove,
+}
+
+/// What a start does to the container's `/etc/localtime` (`man 5 localtime`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum LocalTime {
+    /// Nothing.
+    #[default]
+    Leave,
+    /// It copies this file of the host.
+    Copy(PathBuf),
+    /// It shows this file of the host, for as long as the container runs.
+    Bind(PathBuf),
+    /// It makes it a link to this path inside.
+    Symlink(PathBuf),
+    /// It removes it.
     Remove,
 }
 

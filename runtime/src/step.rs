@@ -154,6 +154,13 @@ pub enum Step {
         /// Path inside.
         path: PathBuf,
     },
+    /// A copy of a file of the host, in the place of whatever was there.
+    CopyFile {
+        /// Path on the host.
+        source: PathBuf,
+        /// Path inside.
+        path: PathBuf,
+    },
     /// A file that only root inside can read.
     Credential {
         /// Path inside.
@@ -407,7 +414,7 @@ impl Step {
             Self::EmptyFile { .. } => "open(2)",
             Self::File { .. } => "rename(2)",
             Self::RemoveFile { .. } => "unlink(2)",
-            Self::Credential { .. } => "rename(2)",
+            Self::Credential { .. } | Self::CopyFile { .. } => "rename(2)",
             Self::Symlink { .. } => "symlink(2)",
             Self::Mount { .. } | Self::Overlay { .. } => "fsopen(2), move_mount(2)",
             Self::Restrict { .. } => "mount_setattr(2)",
@@ -481,6 +488,10 @@ impl fmt::Display for Step {
                 write!(f, "write file {} ({mode:04o})", path.display())
             }
             Self::RemoveFile { path } => write!(f, "remove file {}", path.display()),
+            Self::CopyFile { source, path } => {
+                let (source, path) = (source.display(), path.display());
+                write!(f, "copy the host's {source} to {path}")
+            }
             Self::Credential { path, contents } => {
                 write!(f, "write {contents} to {}", path.display())
             }

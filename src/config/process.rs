@@ -10,7 +10,7 @@ use runtime::cpus::Cpus;
 use runtime::limits::Limit;
 use runtime::personality::Personality;
 
-use super::AllowedDevice;
+use super::{AllowedDevice, Property};
 use crate::nspawn_flags::{ExecutionFlag, ResourceFlag, SecurityFlag};
 
 /// How init is run.
@@ -133,6 +133,8 @@ pub struct Resources {
     pub oom_score_adjust: Option<i16>,
     /// `--cpu-affinity`
     pub cpus: Option<Cpus>,
+    /// `--property`
+    pub properties: Vec<Property>,
     /// `--personality`
     pub personality: Option<Personality>,
 }
@@ -143,6 +145,7 @@ impl Resources {
             ResourceFlag::Limit(limit) => self.limits.push(limit),
             ResourceFlag::OomScoreAdjust(score) => self.oom_score_adjust = Some(score),
             ResourceFlag::Cpus(cpus) => self.cpus = Some(cpus),
+            ResourceFlag::Property(property) => self.properties.push(property),
             ResourceFlag::Personality(personality) => self.personality = Some(personality),
         }
     }

@@ -112,7 +112,7 @@ fn time_unit(name: &str) -> Option<u64> {
 }
 
 /// Digits and no sign.
-fn whole(text: &str) -> Option<u64> {
+pub fn whole(text: &str) -> Option<u64> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| digits)
 }

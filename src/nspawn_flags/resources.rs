@@ -6,7 +6,7 @@ use runtime::limits::Limit;
 use runtime::personality::Personality;
 
 use super::{Flag, Meaning};
-use crate::config::quantities;
+use crate::config::{Property, properties, quantities};
 
 /// A flag about resources.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +17,8 @@ pub enum ResourceFlag {
     OomScoreAdjust(i16),
     /// `--cpu-affinity=`
     Cpus(Cpus),
+    /// `--property=`
+    Property(Property),
     /// `--personality=`
     Personality(Personality),
 }
@@ -33,6 +35,9 @@ pub(super) fn meaning(flag: &str) -> Option<Meaning> {
             let cpus = Cpus::parse(value).map(Is::Cpus);
             resource(cpus.ok_or("numbers of processors and ranges of them, as 0,2-3"))
         }),
+        "--property" => {
+            Meaning::With(|value| resource(properties::property(value).map(Is::Property)))
+        }
         "--personality" => Meaning::With(|value| resource(personality(value).map(Is::Personality))),
         _ => return None,
     })

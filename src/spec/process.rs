@@ -5,7 +5,9 @@ use runtime::capabilities::CapabilitySet;
 use runtime::seccomp::SystemCallFilter;
 use runtime::{Network, Privileges, Resources, limits};
 
+use super::properties;
 use crate::config::{self, ContainerConfig};
+use crate::container::Container;
 
 /// What init may do. A network of the container's own is its own to administer.
 pub fn privileges(config: &config::Security, network: &Network) -> Result<Privileges> {
@@ -42,7 +44,7 @@ fn system_calls(config: &config::Security, bounding: CapabilitySet) -> SystemCal
 }
 
 /// What init may use. Limits are those of a first process, not the caller's.
-pub fn resources(config: &config::Resources) -> Result<Resources> {
+pub fn resources(config: &config::Resources, container: &Container) -> Result<Resources> {
     let mut limits = limits::of_a_first_process().context("cannot read /proc/1/limits")?;
     for limit in &mut limits {
         let mut configured = config.limits.iter().rev();
@@ -54,6 +56,7 @@ pub fn resources(config: &config::Resources) -> Result<Resources> {
         limits,
         oom_score_adjust: config.oom_score_adjust,
         cpus: config.cpus.clone(),
+        cgroup: properties::resolve(&config.properties, container)?,
         personality: config.personality,
     })
 }

@@ -5,6 +5,7 @@
 
 pub mod nested;
 pub mod packets;
+pub mod peer;
 pub mod talk;
 pub mod world;
 

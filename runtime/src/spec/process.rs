@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use serde::Serialize;
+
 use crate::accounts::User;
 use crate::capabilities::CapabilitySet;
 use crate::cpus::Cpus;
@@ -51,6 +53,16 @@ pub struct Privileges {
     pub system_calls: SystemCallFilter,
 }
 
+/// A setting of the container's control group, out of reach for those inside
+/// (kernel documentation, admin-guide/cgroup-v2).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CgroupSetting {
+    /// The file of the group.
+    pub file: String,
+    /// What is written to it.
+    pub value: String,
+}
+
 /// What init, and all that it starts, may use.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Resources {
@@ -61,6 +73,8 @@ pub struct Resources {
     pub oom_score_adjust: Option<i16>,
     /// Processors to run on; `None` leaves it the caller's.
     pub cpus: Option<Cpus>,
+    /// Settings of the control group that it lives in.
+    pub cgroup: Vec<CgroupSetting>,
     /// The machine that `uname(2)` tells of; `None` leaves it the caller's.
     pub personality: Option<Personality>,
 }

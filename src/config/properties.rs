@@ -1,0 +1,177 @@
+//! `--property`: what systemd would set on the container's unit, as the kernel
+//! has it (`man 5 systemd.resource-control`; kernel documentation,
+//! admin-guide/cgroup-v2).
+
+use runtime::cpus::Cpus;
+
+use super::quantities;
+
+/// A setting of the container's control group.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Property {
+    /// As systemd names it.
+    pub name: &'static str,
+    /// Which controller has it.
+    pub controller: &'static str,
+    /// The kernel's file.
+    pub file: &'static str,
+    /// What goes into the file.
+    pub value: PropertyValue,
+}
+
+/// What a setting is set to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PropertyValue {
+    /// These words.
+    Words(String),
+    /// This share of the machine's memory, in percent.
+    PercentOfMemory(u8),
+    /// This share of the processes that the machine can have, in percent.
+    PercentOfTasks(u8),
+}
+
+/// What a setting takes.
+enum Kind {
+    Memory,
+    Tasks,
+    Weight,
+    IoWeight,
+    Quota,
+    Numbers,
+}
+
+const PROPERTIES: &[(&str, &str, &str, Kind)] = &[
+    ("AllowedCPUs", "cpuset", "cpuset.cpus", Kind::Numbers),
+    ("AllowedMemoryNodes", "cpuset", "cpuset.mems", Kind::Numbers),
+    ("CPUQuota", "cpu", "cpu.max", Kind::Quota),
+    ("CPUWeight", "cpu", "cpu.weight", Kind::Weight),
+    ("IOWeight", "io", "io.weight", Kind::IoWeight),
+    ("MemoryHigh", "memory", "memory.high", Kind::Memory),
+    ("MemoryLow", "memory", "memory.low", Kind::Memory),
+    ("MemoryMax", "memory", "memory.max", Kind::Memory),
+    ("MemoryMin", "memory", "memory.min", Kind::Memory),
+    ("MemorySwapMax", "memory", "memory.swap.max", Kind::Memory),
+    ("MemoryZSwapMax", "memory", "memory.zswap.max", Kind::Memory),
+    ("TasksMax", "pids", "pids.max", Kind::Tasks),
+];
+
+/// `NAME=VALUE`.
+pub fn property(text: &str) -> Result<Property, &'static str> {
+    let known = "NAME=VALUE with AllowedCPUs, AllowedMemoryNodes, CPUQuota, CPUWeight, IOWeight, \
+                 MemoryHigh, MemoryLow, MemoryMax, MemoryMin, MemorySwapMax, MemoryZSwapMax or \
+                 TasksMax";
+    let (name, value) = text.split_once('=').ok_or(known)?;
+    let (name, controller, file, kind) = PROPERTIES
+        .iter()
+        .find(|(property, ..)| *property == name)
+        .ok_or(known)?;
+    Ok(Property {
+        name,
+        controller,
+        file,
+        value: kind.parse(value)?,
+    })
+}
+
+impl Kind {
+    fn parse(&self, text: &str) -> Result<PropertyValue, &'static str> {
+        let infinity = || (text == "infinity").then(|| "max".to_owned());
+        let words = match self {
+            Self::Memory => {
+                if let Some(percent) = percent(text) {
+                    return Ok(PropertyValue::PercentOfMemory(percent));
+                }
+                let bytes = || quantities::bytes(text).map(|bytes| bytes.to_string());
+                infinity()
+                    .or_else(bytes)
+                    .ok_or("NAME=BYTES, as 512M, a percentage or infinity")?
+            }
+            Self::Tasks => {
+                if let Some(percent) = percent(text) {
+                    return Ok(PropertyValue::PercentOfTasks(percent));
+                }
+                let number = || quantities::whole(text).map(|number| number.to_string());
+                infinity()
+                    .or_else(number)
+                    .ok_or("NAME=NUMBER, a percentage or infinity")?
+            }
+            Self::Weight => weight(text)?,
+            Self::IoWeight => format!("default {}", weight(text)?),
+            Self::Quota => quota(text).ok_or("NAME=PERCENT of one processor's time, as 150%")?,
+            Self::Numbers => Cpus::parse(text)
+                .ok_or("NAME=NUMBERS and ranges of them, as 0,2-3")?
+                .to_string(),
+        };
+        Ok(PropertyValue::Words(words))
+    }
+}
+
+fn weight(text: &str) -> Result<String, &'static str> {
+    match quantities::whole(text) {
+        Some(weight @ 1..=10_000) => Ok(weight.to_string()),
+        _ => Err("NAME=WEIGHT from 1 to 10000"),
+    }
+}
+
+/// Of the whole.
+fn percent(text: &str) -> Option<u8> {
+    let percent = quantities::whole(text.strip_suffix('%')?)?;
+    u8::try_from(percent).ok().filter(|percent| *percent <= 100)
+}
+
+/// In which a quota is counted, in microseconds: systemd's
+/// `CPUQuotaPeriodSec=`.
+const PERIOD: u64 = 100_000;
+
+/// Microseconds of a processor's time in each period.
+fn quota(text: &str) -> Option<String> {
+    let percent = quantities::whole(text.strip_suffix('%')?)?;
+    let time = percent.checked_mul(PERIOD)? / 100;
+    (time > 0).then(|| format!("{time} {PERIOD}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_as_the_kernel_has_them() {
+        for (text, file, value) in [
+            ("MemoryMax=512M", "memory.max", "536870912"),
+            ("MemoryHigh=infinity", "memory.high", "max"),
+            ("TasksMax=100", "pids.max", "100"),
+            ("CPUWeight=50", "cpu.weight", "50"),
+            ("CPUQuota=150%", "cpu.max", "150000 100000"),
+            ("IOWeight=10", "io.weight", "default 10"),
+            ("AllowedCPUs=0,2-3", "cpuset.cpus", "0,2,3"),
+        ] {
+            let property = property(text).expect(text);
+            assert_eq!(property.file, file);
+            assert_eq!(property.value, PropertyValue::Words(value.to_owned()));
+        }
+        let value = |text| property(text).expect(text).value;
+        assert_eq!(value("MemoryLow=7%"), PropertyValue::PercentOfMemory(7));
+        assert_eq!(value("TasksMax=100%"), PropertyValue::PercentOfTasks(100));
+    }
+
+    #[test]
+    fn other_properties_and_values_are_refused() {
+        for bad in [
+            "",
+            "MemoryMax",
+            "MemoryMax=",
+            "MemoryMax=-1",
+            "MemoryMax=101%",
+            "memorymax=1",
+            "DeviceAllow=/dev/null",
+            "CPUWeight=0",
+            "CPUWeight=10001",
+            "CPUQuota=50",
+            "CPUQuota=0%",
+            "TasksMax=1K",
+            "AllowedCPUs=a",
+        ] {
+            assert!(property(bad).is_err(), "{bad}");
+        }
+    }
+}
