@@ -75,7 +75,7 @@ users.users.root.openssh.authorizedKeys.keys = [\"ssh-dss AAAAB3N…\"];
     },
     Step {
         words: "# nixos-container login foo",
-        show: login_is_not_there_yet,
+        show: login_is_for_all_users_of_the_host,
     },
     Step {
         words: "# nixos-container run foo -- uname -a",
@@ -219,6 +219,8 @@ fn root_login_is_a_shell_of_root(host: &NestedHost, command: &str) {
     talk.await_words("[root@foo:~]# ");
     talk.say("echo I''am $(id -un) in $(hostname)");
     assert_eq!(talk.hear("Iam "), "root in foo");
+    // For the next step.
+    talk.say("useradd --create-home --shell /bin/bash alice; echo alice:open sesame | chpasswd");
     talk.say("exit");
     assert_eq!(talk.end().0, Some(0));
 }
@@ -228,9 +230,18 @@ fn others_may_not_log_in_as_root(host: &NestedHost, _words: &str) {
     assert!(stderr.contains("needs root"), "{stderr}");
 }
 
-fn login_is_not_there_yet(host: &NestedHost, command: &str) {
-    // Used wrongly.
-    assert_eq!(host.try_shell(command).status.code(), Some(2));
+fn login_is_for_all_users_of_the_host(host: &NestedHost, command: &str) {
+    for command in [command, &as_user("bob", command)] {
+        let mut talk = Talk::begin(&host.at_terminal(command));
+        talk.await_words("foo login: ");
+        talk.say("alice");
+        talk.await_words("Password: ");
+        talk.say("open sesame");
+        talk.await_words("$ ");
+        talk.say("echo I''am $(id -un) in $(hostname)");
+        assert_eq!(talk.hear("Iam "), "alice in foo");
+        talk.leave();
+    }
 }
 
 fn run_executes_a_command(host: &NestedHost, command: &str) {
