@@ -116,6 +116,7 @@ pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Privat
             mac_address: config.local_mac_address,
             mtu: netns::uplink_mtu()?,
             bridge: bridge.clone(),
+            hairpin: !config.host_ports.is_empty() && netns::netfilter_sees_bridges(),
         });
     }
     links.extra_veths = config.extra_veths.clone();

@@ -5,6 +5,7 @@
 #[allow(dead_code, reason = "a target calls some of it")]
 mod source {
     pub mod config;
+    pub mod flake;
     pub mod nspawn_flags;
     pub mod resolv_conf;
 }

@@ -4,7 +4,7 @@
 
 mod command;
 
-use command::{config, nspawn_flags, resolv_conf};
+use command::{config, flake, nspawn_flags, resolv_conf};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

@@ -104,6 +104,10 @@ impl Sides<'_> {
                 let index = self.host.index_of(parent).await?;
                 macvlan::create_ipvlan(&self.host.netlink, index, name, self.container_netns).await
             }
+            Step::SetHairpin { link } => {
+                let index = self.host.index_of(link).await?;
+                bridge::set_hairpin(&self.host.netlink, index).await
+            }
             Step::RefuseAdvertisements { link } => sysctl::refuse_advertisements(link),
             Step::AddAltname {
                 side,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use netlink_packet_route::link::{InfoKind, LinkMessage};
-use rtnetlink::{Handle, LinkBridge};
+use rtnetlink::{Handle, LinkBridge, LinkBridgePort};
 use rustix::{
     fs::{FlockOperation, flock},
     io::Errno,
@@ -28,6 +28,31 @@ pub async fn create(netlink: &Handle, name: &str, mtu: Option<u32>) -> Result<()
         Err(cause) if cause.is(Errno::EXIST) => Ok(()),
         Err(cause) => Err(cause),
     }
+}
+
+/// Whether netfilter sees what bridges pass on, too: the module br_netfilter,
+/// with its sysctls `net.bridge.bridge-nf-call-*` (Documentation/networking/
+/// bridge.rst of the kernel). It is so by default where the module is loaded,
+/// as by Docker.
+#[must_use]
+pub fn netfilter_sees_bridges() -> bool {
+    is_called("iptables") || netfilter_sees_bridges_ipv6()
+}
+
+/// The same, of IPv6 alone.
+pub fn netfilter_sees_bridges_ipv6() -> bool {
+    is_called("ip6tables")
+}
+
+fn is_called(tables: &str) -> bool {
+    let value = sysctl::read(&format!("net/bridge/bridge-nf-call-{tables}"));
+    value.is_some_and(|value| value.trim_end() != "0")
+}
+
+/// Lets a bridge send frames out of the port that they came in by.
+pub async fn set_hairpin(netlink: &Handle, port: u32) -> Result<(), Cause> {
+    let message = LinkBridgePort::new(port).hairpin(true).build();
+    Ok(netlink.link().set_port(message).execute().await?)
 }
 
 /// The file whose lock a process holds while it puts a container into a zone

@@ -72,6 +72,10 @@
 //!   for IPv4 the sysctl `route_localnet` opens it, and `guard` keeps
 //!   the container from using it for more than answers; for IPv6 a local route
 //!   does, which is explained in `loopback6.rs`.
+//! - **Bridges.** Where netfilter sees what a bridge passes on (br_netfilter), the
+//!   host's `::1` has no such way back, and [`obstacles`] says so; and a container
+//!   reaches itself by a port of the host only if its port of the bridge has
+//!   the hairpin mode ([`Veth::hairpin`](crate::Veth::hairpin)).
 //! - **Neighbours.** What the container reaches without the host, itself
 //!   included, it would answer past the host, which then could not undo
 //!   anything. So they appear with the link's address. Everyone else appears as

@@ -69,6 +69,7 @@ mod uplink;
 mod veth;
 
 pub use apply::apply;
+pub use bridge::netfilter_sees_bridges;
 pub use check::{Purpose, Unfit, check};
 pub use error::{Cause, Error};
 pub use ipnet;

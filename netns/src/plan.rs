@@ -121,10 +121,14 @@ fn veth_steps(spec: &Spec, host_link: &HostLink, peer: &str, veth: &Veth) -> Vec
     steps.extend(altname.map(|altname| add_altname(Side::Host, host, altname)));
     // A container is nobody's router, whatever it says. What arrives at a
     // bridge's port, the bridge takes.
-    if bridge.is_none() {
-        steps.push(Step::RefuseAdvertisements {
+    match bridge {
+        None => steps.push(Step::RefuseAdvertisements {
             link: host.to_owned(),
-        });
+        }),
+        Some(_) if veth.hairpin => steps.push(Step::SetHairpin {
+            link: host.to_owned(),
+        }),
+        Some(_) => {}
     }
     // Before the addresses: a route needs a link that is up, and the host's
     // end has a carrier only when the container's is up, too.
@@ -460,6 +464,21 @@ mod tests {
                 "set eth0 up inside the container",
             ]
         );
+    }
+
+    #[test]
+    fn only_a_port_of_a_bridge_has_a_hairpin_mode() {
+        let hairpin = |bridge| {
+            let veth = Veth {
+                bridge,
+                hairpin: true,
+                ..Veth::default()
+            };
+            let lines = lines("web", Some(veth));
+            lines.contains(&"set hairpin mode of port vb-web".to_owned())
+        };
+        assert!(hairpin(Some(Bridge::Existing(name("br0")))));
+        assert!(!hairpin(None));
     }
 
     #[test]

@@ -81,6 +81,10 @@ pub struct Veth {
     pub mtu: Option<u32>,
     /// What the host's end is put into.
     pub bridge: Option<Bridge>,
+    /// Whether the bridge also sends frames out of the port that they came in
+    /// by. Where [netfilter sees them](crate::netfilter_sees_bridges), a
+    /// container reaches itself by a forwarded port of the host only so.
+    pub hairpin: bool,
 }
 
 /// A virtual switch of the host.

@@ -97,6 +97,11 @@ pub enum Step {
         /// Name of the link.
         link: String,
     },
+    /// Let a bridge send frames out of the port that they came in by.
+    SetHairpin {
+        /// Name of the port.
+        link: String,
+    },
     /// Give a link an alternative name.
     AddAltname {
         /// Where the link is.
@@ -151,6 +156,7 @@ impl Step {
             | Self::AddAltname { .. }
             | Self::SetUp { .. } => "ip-link(8)",
             Self::RefuseAdvertisements { .. } => "sysctl(8)",
+            Self::SetHairpin { .. } => "bridge(8)",
             Self::AddAddress { .. } => "ip-address(8)",
             Self::AddRoute { .. } => "ip-route(8)",
         }
@@ -221,6 +227,7 @@ impl fmt::Display for Step {
             Self::RefuseAdvertisements { link } => {
                 write!(f, "take no router's advertisement from {link}")
             }
+            Self::SetHairpin { link } => write!(f, "set hairpin mode of port {link}"),
             Self::AddAltname {
                 side,
                 link,

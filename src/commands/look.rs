@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
+use runtime::Network;
 use rustix::fs::inotify;
 
 use crate::container::Container;
@@ -101,14 +102,15 @@ pub fn explain(container: &Container, json: bool) -> Result<()> {
         writeln!(stdout).context("cannot print")?;
         return Ok(());
     }
-    explanation(container, &given, &plan, &network, &mut stdout).context("cannot print")
+    let network = (start.container.network != Network::Host).then_some(&network[..]);
+    explanation(container, &given, &plan, network, &mut stdout).context("cannot print")
 }
 
 fn explanation(
     container: &Container,
     given: &[&PathBuf],
     plan: &runtime::Plan,
-    network: &[network::Step],
+    network: Option<&[network::Step]>,
     out: &mut impl Write,
 ) -> io::Result<()> {
     let namespaces: Vec<_> = plan.namespaces.iter().map(ToString::to_string).collect();
@@ -135,10 +137,15 @@ fn explanation(
     for (step, number) in plan.host_steps.iter().zip(1..) {
         line(out, number, &step.to_string(), step.manual())?;
     }
-    if !network.is_empty() {
-        writeln!(out, "\nIt furnishes the network:")?;
-        for (step, number) in network.iter().zip(1..) {
-            line(out, number, &step.to_string(), step.manual())?;
+    match network {
+        None => writeln!(out, "\nThe network is the host's.")?,
+        // Somebody else furnishes it.
+        Some([]) => {}
+        Some(network) => {
+            writeln!(out, "\nIt furnishes the network:")?;
+            for (step, number) in network.iter().zip(1..) {
+                line(out, number, &step.to_string(), step.manual())?;
+            }
         }
     }
     writeln!(out, "\nThe child:")?;

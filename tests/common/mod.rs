@@ -145,13 +145,15 @@ impl Host {
     }
 
     /// All that containers could leave behind, a line each: links, routes,
-    /// names, mounts, cgroups, processes, sockets and files.
+    /// names, rules, settings, mounts, cgroups, processes, sockets and files.
     pub fn inventory(&self) -> Vec<String> {
         let script = r#"
             ip -o link | sed -E 's/^[0-9]+: ([^:@]+).*/link \1/'
             # A link's own address comes a second or two after the link.
             ip -o route show table all | grep -v '^local fe80::' | sed 's/^/route /'
             sed 's/^/hosts /' /etc/hosts
+            nft list ruleset | sed 's/^/rule /'
+            grep -H '' /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding
             sed -E 's/^[0-9]+ [0-9]+ [^ ]+ [^ ]+ ([^ ]+).*/mount \1/' /proc/self/mountinfo
             find /sys/fs/cgroup -name 'nixos-container*' | sed 's/^/cgroup /'
             ps -eo comm= | grep -vxE 'ps|bash|sh|sed|find|ip|grep|sort|throwaway-host|sleep|cat|unshare|nsenter' | sed 's/^/process /' || true

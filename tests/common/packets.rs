@@ -2,9 +2,10 @@
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, SocketAddrV6, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use rustix::net::{self, AddressFamily, SendFlags, SocketType, ipproto};
+use rustix::net::{self, AddressFamily, SendFlags, SocketFlags, SocketType, ipproto};
 
 use super::{Host, Network};
 
@@ -13,6 +14,29 @@ use super::{Host, Network};
 pub enum Protocol {
     Tcp,
     Udp,
+    /// One stream of it (`man 7 sctp`), which reads and writes as TCP does.
+    Sctp,
+}
+
+impl Protocol {
+    /// Why the kernel has no sockets of this protocol, if so.
+    pub fn is_available(self) -> io::Result<()> {
+        match self {
+            Self::Tcp | Self::Udp => Ok(()),
+            Self::Sctp => sctp_socket(AddressFamily::INET6).map(drop),
+        }
+    }
+}
+
+fn sctp_socket(family: AddressFamily) -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC;
+    let protocol = Some(ipproto::SCTP);
+    Ok(net::socket_with(
+        family,
+        SocketType::STREAM,
+        flags,
+        protocol,
+    )?)
 }
 
 /// How long a packet may take. Only a failure takes this long.
@@ -96,6 +120,25 @@ impl Host {
             Protocol::Tcp => {
                 let listener = self.within(server, || when_free(|| TcpListener::bind(&listen)))?;
                 let client = self.within(client, || TcpStream::connect_timeout(&to, PATIENCE))?;
+                over_tcp(&listener, client)
+            }
+            Protocol::Sctp => {
+                let listener = self.within(server, || -> io::Result<_> {
+                    let socket = sctp_socket(AddressFamily::INET6)?;
+                    let any: SocketAddr = listen.parse().expect("an address and a port");
+                    net::bind(&socket, &any)?;
+                    net::listen(&socket, 1)?;
+                    Ok(TcpListener::from(socket))
+                })?;
+                let family = match to {
+                    SocketAddr::V4(_) => AddressFamily::INET,
+                    SocketAddr::V6(_) => AddressFamily::INET6,
+                };
+                let client = self.within(client, || -> io::Result<_> {
+                    let socket = sctp_socket(family)?;
+                    net::connect(&socket, &to)?;
+                    Ok(TcpStream::from(socket))
+                })?;
                 over_tcp(&listener, client)
             }
             Protocol::Udp => {

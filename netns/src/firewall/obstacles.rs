@@ -134,33 +134,59 @@ fn question(hook: &'static str, what: String, packet: &Packet) -> Question {
 /// A sentence for each chain that drops one of the packets.
 fn blocked(spec: &Spec, ruleset: &Ruleset, questions: &[Question]) -> Vec<String> {
     // In the order of the listing, so that the sentences are always the same.
-    let mut dropped: BTreeMap<usize, (&BaseChain, bool, Vec<&str>)> = BTreeMap::new();
+    let mut blockers: BTreeMap<usize, Blocker<'_>> = BTreeMap::new();
     for question in questions {
         for (number, chain) in ruleset.base_chains_at(question.hook) {
-            let certain = match ruleset.ask(chain, &question.packet) {
-                Answer::Accepted => continue,
-                Answer::Dropped => true,
-                Answer::Unclear => false,
-            };
-            let entry = dropped.entry(number).or_insert((chain, false, Vec::new()));
-            entry.1 |= certain;
-            entry.2.push(&question.what);
+            let answer = ruleset.ask(chain, &question.packet);
+            if answer == Answer::Accepted {
+                continue;
+            }
+            let blocker = blockers.entry(number).or_insert(Blocker {
+                chain,
+                is_certain: false,
+                blocked: Vec::new(),
+            });
+            blocker.is_certain |= answer == Answer::Dropped;
+            blocker.blocked.push(question);
         }
     }
-    dropped
-        .into_values()
-        .map(|(chain, certain, what)| {
-            let verb = if certain { "drops" } else { "may drop" };
-            let direction = match chain.hook.as_str() {
-                "input" => "iifname",
-                _ => "oifname",
-            };
-            format!(
-                "chain {chain} {verb} {}; let it accept what it should not drop, such as with \
-                 `nft insert rule {chain} {direction} {} accept`",
-                what.join(", "),
-                spec.link,
-            )
-        })
-        .collect()
+    let sentences = blockers
+        .values()
+        .map(|blocker| blocker.sentence(&spec.link));
+    sentences.collect()
+}
+
+/// A chain that drops packets.
+struct Blocker<'a> {
+    chain: &'a BaseChain,
+    /// Else it depends on rules that could not be judged.
+    is_certain: bool,
+    blocked: Vec<&'a Question>,
+}
+
+impl Blocker<'_> {
+    fn sentence(&self, link: &str) -> String {
+        let chain = self.chain;
+        let verb = if self.is_certain { "drops" } else { "may drop" };
+        let what: Vec<_> = self
+            .blocked
+            .iter()
+            .map(|question| &*question.what)
+            .collect();
+        let packets = || self.blocked.iter().map(|question| &question.packet);
+        let ways = [
+            ("iifname", packets().any(|packet| packet.from.is(link))),
+            ("oifname", packets().any(|packet| packet.to.is(link))),
+        ];
+        let rules: Vec<_> = ways
+            .into_iter()
+            .filter_map(|(way, is_blocked)| is_blocked.then_some(way))
+            .map(|way| format!("`nft insert rule {chain} {way} {link} accept`"))
+            .collect();
+        format!(
+            "chain {chain} {verb} {}; let it accept what it should not drop, such as with {}",
+            what.join(", "),
+            rules.join(" and "),
+        )
+    }
 }

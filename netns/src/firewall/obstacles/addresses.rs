@@ -8,12 +8,15 @@ use rustix::{
 };
 
 use super::super::{Family, Protocol, Spec, Step, plan};
+use crate::{HostLink, bridge};
 
 /// Addresses of the host and of the container that do not go together, and
 /// ports of the host that a process there has; one sentence for each.
 pub fn sentences(spec: &Spec) -> Vec<String> {
+    let plan = plan(spec);
     let mut sentences = without_counterpart(spec);
-    for step in plan(spec) {
+    sentences.extend(bridged_loopback(spec, &plan));
+    for step in plan {
         let Step::Forward {
             protocol, listen, ..
         } = step
@@ -51,6 +54,28 @@ fn without_counterpart(spec: &Spec) -> Vec<String> {
         )
     })
     .collect()
+}
+
+/// The way back to `::1` (`loopback6.rs`) is not open over a bridge whose frames
+/// netfilter sees: it undoes NAT in them before they are the host's packets, and
+/// with `::1` in them they are none that the kernel takes from outside
+/// (`ip6_rcv_core` in net/ipv6/ip6_input.c). For 127.0.0.1 there is no such rule.
+fn bridged_loopback(spec: &Spec, plan: &[Step]) -> Option<String> {
+    let link = plan.iter().find_map(|step| match step {
+        Step::RouteLoopback {
+            family: Family::V6,
+            link,
+        } => Some(link),
+        _ => None,
+    })?;
+    let is_bridge = HostLink::veth(&spec.container).interface() != link;
+    (is_bridge && bridge::netfilter_sees_bridges_ipv6()).then(|| {
+        format!(
+            "the forwarded ports do not answer on the host's ::1, because netfilter sees what \
+             the bridge {link} passes on; where nobody needs that, `sysctl \
+             net.bridge.bridge-nf-call-ip6tables=0` ends it"
+        )
+    })
 }
 
 /// Binds a socket as a server would, and closes it at once.

@@ -34,6 +34,13 @@ pub enum Link {
     None,
 }
 
+impl Link {
+    /// Whether it is the link of this name.
+    pub fn is(&self, name: &str) -> bool {
+        matches!(self, Self::Named(own) if own == name)
+    }
+}
+
 /// Whether something holds for a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Truth {
