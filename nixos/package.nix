@@ -6,7 +6,7 @@
 }:
 rustPlatform.buildRustPackage {
   pname = "nixos-container";
-  inherit (lib.importTOML ../Cargo.toml).workspace.package version;
+  version = (lib.importTOML ../Cargo.toml).workspace.package.version;
 
   src = lib.fileset.toSource {
     root = ../.;
@@ -17,6 +17,7 @@ rustPlatform.buildRustPackage {
       ../netns
       ../runtime
       ../src
+      ../systemd
     ];
   };
   cargoLock.lockFile = ../Cargo.lock;
@@ -29,7 +30,10 @@ rustPlatform.buildRustPackage {
       NIXOS_CONTAINER_COMPLETE=$shell $out/bin/nixos-container >nixos-container.$shell
     done
     installShellCompletion nixos-container.{bash,zsh,fish}
-    mkdir -p $out/lib/systemd/system-generators
+    mkdir -p $out/lib/systemd/system{,-generators}
+    # For hosts other than NixOS.
+    substitute systemd/container@.service $out/lib/systemd/system/container@.service \
+      --replace-fail @bindir@ $out/bin
     ln -s $out/bin/nixos-container $out/lib/systemd/system-generators/nixos-container-generator
   '';
 

@@ -1,0 +1,73 @@
+//! What `flake.nix` offers, as far as Nix can tell without nixpkgs.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::succeed;
+use serde_json::Value;
+
+fn here(path: &str) -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), path].iter().collect()
+}
+
+/// The flake's outputs, shown by `tests/flake/outputs.nix`.
+fn outputs() -> Value {
+    let mut nix = Command::new("nix-instantiate");
+    nix.args(["--eval", "--strict", "--json"])
+        .arg(here("tests/flake/outputs.nix"));
+    serde_json::from_str(&succeed(&mut nix)).expect("JSON")
+}
+
+#[test]
+fn the_package_has_all_sources_that_cargo_looks_for() {
+    let package = &outputs()["package"];
+    assert_eq!(package["pname"], "nixos-container");
+    assert_eq!(package["version"], env!("CARGO_PKG_VERSION"));
+    let build = Path::new(env!("CARGO_TARGET_TMPDIR")).join("flake-sources");
+    let _ = std::fs::remove_dir_all(&build);
+    std::fs::create_dir_all(&build).expect("a directory");
+    for path in package["src"].as_array().expect("a list") {
+        let path = here(path.as_str().expect("a path"));
+        succeed(Command::new("cp").arg("-r").args([&path, &build]));
+    }
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo
+        .args(["metadata", "--no-deps", "--offline", "--locked"])
+        .args(["--format-version=1"])
+        .current_dir(&build);
+    let metadata: Value = serde_json::from_str(&succeed(&mut cargo)).expect("JSON");
+    let packages = metadata["packages"].as_array().expect("a list");
+    assert_eq!(packages.len(), 4, "{metadata}");
+    assert!(build.join("systemd/container@.service").exists());
+}
+
+#[test]
+fn there_is_a_check_for_each_scenario() {
+    let outputs = outputs();
+    let checks = outputs["checks"].as_object().expect("a set");
+    let names: BTreeSet<_> = checks.keys().map(String::as_str).collect();
+    let scenarios = std::fs::read_dir(here("vm-tests/scenarios")).expect("a directory");
+    let scenarios: BTreeSet<String> = scenarios
+        .filter_map(|file| {
+            let name = file.expect("readable").file_name();
+            Some(name.to_str()?.strip_suffix(".py")?.to_owned())
+        })
+        .collect();
+    assert_eq!(names, scenarios.iter().map(String::as_str).collect());
+    for (name, check) in checks {
+        assert_eq!(check["name"], format!("nixos-container-{name}"));
+        assert_eq!(check["imports"], true, "{name}");
+    }
+}
+
+#[test]
+fn module_and_overlay_and_shell_are_there() {
+    let outputs = outputs();
+    assert_eq!(outputs["module"], true);
+    assert_eq!(outputs["overlay"], "nixos-container");
+    let shell = outputs["shell"].as_array().expect("a list");
+    assert!(shell.contains(&"clippy".into()), "{shell:?}");
+}
