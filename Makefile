@@ -11,6 +11,10 @@ programs := $(abspath $(or $(CARGO_TARGET_DIR),target)/release)
 # none to keep in memory.
 build_command := cargo rustc --release --bin nixos-container -- -C target-feature=+crt-static
 
+# A workspace of their own, compiled only: fuzz/README.md says how they are run.
+fuzz_targets := --manifest-path fuzz/Cargo.toml --locked --no-default-features \
+    --target-dir $(abspath $(or $(CARGO_TARGET_DIR),target)/fuzz)
+
 on_throwaway_host := PATH="$(programs):$$PATH" tests/throwaway-host
 
 # Where `make install` puts things; DESTDIR comes before it, for packages.
@@ -48,6 +52,7 @@ test:
 	tests/mini-nixpkgs/make-tree
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy $(fuzz_targets) -- -D warnings
 	tests/mini-nixpkgs/check
 	cargo test --workspace
 

@@ -3,6 +3,7 @@
 #![no_main]
 
 #[path = "../../runtime/src/accounts.rs"]
+#[allow(dead_code, reason = "the target calls some of it")]
 mod accounts;
 
 use libfuzzer_sys::fuzz_target;
@@ -11,7 +12,11 @@ use accounts::{Account, User};
 
 fuzz_target!(|text: &str| {
     let (passwd, group) = text.split_once("\n\n").unwrap_or((text, ""));
-    for user in [User::root(), User::Number(0), User::Name("alice".to_owned())] {
+    for user in [
+        User::root(),
+        User::Number(0),
+        User::Name("alice".to_owned()),
+    ] {
         let Some(account) = Account::find(passwd, group, &user) else {
             continue;
         };

@@ -2,7 +2,7 @@
 //! has their sources as modules of its own, where they expect them.
 
 #[path = "../../src"]
-#[allow(dead_code, reason = "a target calls some of it")]
+#[allow(dead_code, unused_imports, reason = "a target calls some of it")]
 mod source {
     pub mod config;
     pub mod flake;
