@@ -63,10 +63,10 @@ fn whatever_ends_an_ephemeral_container_it_leaves_nothing() {
         ("nixos-container terminate foo", ""),
         ("nixos-container destroy foo", ""),
         // Whoever comes next clears away.
-        ("kill -KILL $supervisor", "nixos-container list"),
+        ("kill -KILL $supervisor; ended", "nixos-container list"),
         // The machine lost its power.
         (
-            "kill -KILL $supervisor; rm -rf /run/nixos-containers/foo",
+            "kill -KILL $supervisor; ended; rm -rf /run/nixos-containers/foo",
             "! nixos-container start foo",
         ),
     ] {

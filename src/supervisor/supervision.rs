@@ -1,0 +1,303 @@
+//! The loop in which a supervisor spends its time: whatever comes from init, the
+//! console, the sockets and signals, one after the other.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use nix::sys::signalfd::SignalFd;
+use runtime::notify::NotifySocket;
+use runtime::process::{self, Exit, Process};
+use rustix::event::{PollFd, PollFlags, Timespec};
+
+use super::clients::{self, Clients};
+use crate::config::Execution;
+use crate::console_log::Console;
+use crate::control::{Connection, Event, Listener, Request, State};
+use crate::manager::unit;
+use crate::name::ContainerName;
+
+/// How often a halt that init was not ready to hear is repeated.
+const HALT_RETRY: Duration = Duration::from_millis(50);
+
+/// How a life of a container ended well.
+pub enum Ended {
+    /// It halted.
+    Halted,
+    /// It wants to be started again.
+    Rebooted,
+}
+
+/// A container from its init's first moment to its last.
+pub struct Supervision<'a> {
+    /// The container's.
+    pub name: &'a ContainerName,
+    /// Its process 1.
+    pub init: &'a Process,
+    /// Where it writes, and who reads that.
+    pub console: Console,
+    /// By which init tells how far it is.
+    pub notify: NotifySocket,
+    /// By which root's commands come.
+    pub control: Listener,
+    /// By which everybody comes.
+    pub public: Listener,
+    /// Those that ask for an end.
+    pub signals: &'a SignalFd,
+    /// Who came.
+    pub clients: &'a mut Clients,
+    /// Who started it and waits; nobody in the foreground.
+    pub report: Option<&'a Connection>,
+    /// Where it is in its life.
+    pub state: State,
+    /// How its configuration wants it to be run.
+    pub execution: &'a Execution,
+    /// What it last said of its boot.
+    pub status: Option<String>,
+    /// When init is killed.
+    pub deadline: Option<Instant>,
+    /// Init was killed because the boot took too long.
+    pub boot_timed_out: bool,
+    /// Init was asked to halt before it could hear.
+    pub halt_pending: bool,
+}
+
+impl Supervision<'_> {
+    /// Until init ends, and all that it wrote is in the log.
+    pub fn until_end(&mut self) -> Result<Exit> {
+        self.announce();
+        let exit = self.run();
+        if exit.is_err() {
+            let _ = self.init.signal(libc::SIGKILL);
+            let _ = self.init.wait();
+        }
+        self.console.drain();
+        exit
+    }
+
+    fn run(&mut self) -> Result<Exit> {
+        loop {
+            let ready = self.wait().context("cannot wait for the container")?;
+            // First, because whatever is announced can change who is connected.
+            let requests = self.clients.read(ready.clients, self.name);
+            if ready.console {
+                self.console.copy();
+            }
+            if ready.notify {
+                self.read_notification()?;
+            }
+            if ready.signals {
+                self.read_signals()?;
+            }
+            for request in requests {
+                self.obey(request);
+            }
+            if ready.control {
+                let (event, leader) = (self.event(), self.init.as_fd());
+                self.clients.accept(&self.control, &event, leader)?;
+            }
+            if ready.public {
+                self.clients.accept_visitors(&self.public, &self.event())?;
+            }
+            if ready.init {
+                return self.init.wait().context("cannot wait for init");
+            }
+            if self
+                .deadline
+                .is_some_and(|deadline| deadline <= Instant::now())
+            {
+                self.deadline = None;
+                self.boot_timed_out = self.state == State::Starting;
+                self.kill(libc::SIGKILL);
+            }
+            if self.halt_pending {
+                self.halt();
+            }
+        }
+    }
+
+    fn wait(&self) -> io::Result<Ready> {
+        let input = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
+        let mut fds = vec![
+            input(self.init.as_fd()),
+            input(self.console.as_fd()),
+            input(self.notify.as_fd()),
+            input(self.signals.as_fd()),
+            input(self.control.as_fd()),
+            input(self.public.as_fd()),
+        ];
+        let own = fds.len();
+        fds.extend(self.clients.wishes());
+        match rustix::event::poll(&mut fds, self.timeout().as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        let ready = |index: usize| fds.get(index).is_some_and(|fd| !fd.revents().is_empty());
+        Ok(Ready {
+            init: ready(0),
+            console: ready(1),
+            notify: ready(2),
+            signals: ready(3),
+            control: ready(4),
+            public: ready(5),
+            clients: self.clients.ready(&fds[own..]),
+        })
+    }
+
+    fn timeout(&self) -> Option<Timespec> {
+        let until_deadline = self
+            .deadline
+            .map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let until_retry = self.halt_pending.then_some(HALT_RETRY);
+        let timeout = until_deadline.into_iter().chain(until_retry).min()?;
+        timeout.try_into().ok()
+    }
+
+    fn read_notification(&mut self) -> Result<()> {
+        let notification = self
+            .notify
+            .receive(|pid| self.is_init(pid))
+            .context("cannot read what init reports")?;
+        let Some(notification) = notification else {
+            return Ok(());
+        };
+        if notification.status.is_some() {
+            self.status = notification.status;
+        }
+        if notification.ready && self.state == State::Starting {
+            self.state = State::Up;
+            self.set_deadline(None);
+        }
+        self.announce();
+        Ok(())
+    }
+
+    /// Whether a process speaks for the container: its process 1, or below a
+    /// stub its process 2.
+    fn is_init(&self, pid: i32) -> bool {
+        if self.execution.as_pid2 {
+            process::number_inside(pid) == Some(2)
+        } else {
+            pid == self.init.pid
+        }
+    }
+
+    fn read_signals(&mut self) -> Result<()> {
+        while let Some(signal) = self.signals.read_signal().context("cannot read signals")? {
+            // In the foreground a terminal that goes takes the container with
+            // it; on its own, the supervisor has none.
+            let signal = signal.ssi_signo as i32;
+            if matches!(signal, libc::SIGTERM | libc::SIGINT | libc::SIGHUP) {
+                self.stop(None);
+            }
+        }
+        Ok(())
+    }
+
+    fn obey(&mut self, request: Request) {
+        match request {
+            Request::Stop { timeout } => self.stop(Some(Duration::from_secs(timeout))),
+            Request::Signal(signal) => self.kill(signal),
+        }
+    }
+
+    fn stop(&mut self, timeout: Option<Duration>) {
+        self.state = State::Stopping;
+        self.set_deadline(timeout);
+        self.halt();
+        self.announce();
+    }
+
+    /// Before init has taken over signals, the kernel would drop one without a
+    /// word (`man 7 pid_namespaces`); then it is sent again later.
+    fn halt(&mut self) {
+        let signal = self.execution.kill_signal;
+        let signal = signal.unwrap_or_else(process::halt_signal);
+        self.halt_pending = !takes(self.init.pid, signal);
+        if !self.halt_pending {
+            self.kill(signal);
+        }
+    }
+
+    fn kill(&self, signal: i32) {
+        // Init may be a zombie by now, which the next turn of the loop sees.
+        let _ = self.init.signal(signal);
+    }
+
+    /// Has init killed after this time, or never.
+    pub fn set_deadline(&mut self, timeout: Option<Duration>) {
+        self.deadline = timeout.map(|timeout| Instant::now() + timeout);
+    }
+
+    fn event(&self) -> Event {
+        Event::State {
+            state: self.state,
+            leader: self.init.pid,
+            status: self.status.clone(),
+        }
+    }
+
+    fn announce(&mut self) {
+        let event = self.event();
+        let leader = self.init.as_fd();
+        self.clients.announce(&event, Some(leader));
+        match self.report {
+            Some(report) => drop(report.send_event(&event, Some(leader))),
+            None => unit::tell_state(self.state, self.status.as_deref()),
+        }
+    }
+
+    /// What the end of init means. The kernel tells by a signal what init
+    /// asked of `reboot(2)` (`man 2 reboot`, "Behavior inside PID namespaces").
+    pub fn judge(&self, exit: Exit) -> Result<Ended> {
+        match (exit, self.state) {
+            (_, State::Stopping) => Ok(Ended::Halted),
+            (Exit::Signal(libc::SIGHUP), _) => Ok(Ended::Rebooted),
+            (Exit::Signal(libc::SIGINT) | Exit::Code(0), State::Up) => Ok(Ended::Halted),
+            // A program in the place of init, or a halt during the boot.
+            (Exit::Code(0), State::Starting) if self.report.is_none() => Ok(Ended::Halted),
+            (exit, state) => Err(premature(exit, state)),
+        }
+    }
+}
+
+fn premature(exit: Exit, state: State) -> anyhow::Error {
+    let how = match exit {
+        Exit::Code(code) => format!("exited with status {code}"),
+        Exit::Signal(libc::SIGINT) => "halted".to_owned(),
+        Exit::Signal(signal) => format!("was killed by signal {signal}"),
+    };
+    match state {
+        State::Starting => anyhow!("the container's init {how} before the system had booted"),
+        _ => anyhow!("the container's init {how}"),
+    }
+}
+
+struct Ready {
+    init: bool,
+    console: bool,
+    notify: bool,
+    signals: bool,
+    control: bool,
+    public: bool,
+    clients: clients::Ready,
+}
+
+/// Whether the process handles the signal (as everybody does whom one cannot be
+/// kept from), or blocks it to read it from a descriptor as systemd does (`SigCgt` and `SigBlk` of `man 5
+/// proc_pid_status`).
+fn takes(pid: i32, signal: i32) -> bool {
+    if matches!(signal, libc::SIGKILL | libc::SIGSTOP) {
+        return true;
+    }
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    status
+        .lines()
+        .filter_map(|line| {
+            line.strip_prefix("SigCgt:")
+                .or(line.strip_prefix("SigBlk:"))
+        })
+        .filter_map(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .any(|mask| mask & (1 << (signal - 1)) != 0)
+}
