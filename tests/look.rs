@@ -86,9 +86,15 @@ fn status_is_gone_down_starting_up_or_stopping() {
              preStop = \"read word </run/stop\";
            }; }",
     );
+    // At its beginning the first boot has no shell yet.
     let open = |gate: &str| {
-        let script = format!("until [ -p {gate} ]; do sleep 0.01; done; echo open >{gate}");
-        host.run(&["run", "foo", "--", "timeout", "10", "sh", "-c", &script]);
+        host.shell(&format!(
+            "open='until [ -p {gate} ]; do sleep 0.01; done; echo open >{gate}'
+             until {} run foo -- timeout 10 sh -c \"$open\" 2>\"$TMPDIR/errors\"; do
+                 grep -q 'login shell' \"$TMPDIR/errors\" || {{ cat \"$TMPDIR/errors\" >&2; exit 1; }}
+             done",
+            env!("CARGO_BIN_EXE_nixos-container")
+        ));
     };
     let is = |word: &str| (word.to_owned(), Some(0));
     assert_eq!(status(&host, "foo"), ("gone".to_owned(), Some(1)));

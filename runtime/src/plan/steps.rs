@@ -42,15 +42,11 @@ pub(super) fn bind_if_present(
     target: impl AsRef<Path>,
     attributes: Attributes,
 ) -> Step {
-    Step::Bind {
-        origin,
-        source: source.as_ref().into(),
-        target: target.as_ref().into(),
-        recursive: false,
-        attributes,
-        owners: Owners::OnDisk,
-        optional: true,
+    let mut step = bind(origin, source, target, attributes);
+    if let Step::Bind { optional, .. } = &mut step {
+        *optional = true;
     }
+    step
 }
 
 /// Kernels differ in what they have to hide.
