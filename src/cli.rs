@@ -6,10 +6,11 @@ mod inside;
 mod life;
 mod look;
 mod system;
+mod tips;
 
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::{ArgValueCandidates, CompletionCandidate};
 
 pub use create::Create;
@@ -46,6 +47,20 @@ pub struct Cli {
     pub show_trace: bool,
     #[command(subcommand)]
     pub command: Command,
+    /// The word for the command, as it was typed
+    #[arg(skip)]
+    pub word: String,
+}
+
+/// The command line of this process, which ends here if it is wrong or asks
+/// for help.
+pub fn parse() -> Cli {
+    let parsed = Cli::command().try_get_matches().and_then(|matches| {
+        let word = matches.subcommand_name().unwrap_or_default().to_owned();
+        let cli = Cli::from_arg_matches(&matches)?;
+        Ok(Cli { word, ..cli })
+    });
+    parsed.unwrap_or_else(|error| tips::with_the_best(error.format(&mut Cli::command())).exit())
 }
 
 #[derive(Debug, Subcommand)]

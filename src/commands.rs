@@ -15,7 +15,7 @@ mod update;
 
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 
 use crate::cli::{Cli, Command};
 use crate::container::Container;
@@ -26,6 +26,10 @@ use crate::replacement;
 
 /// Does what the command line asks for.
 pub fn execute(cli: Cli) -> Result<ExitCode> {
+    let is_root = rustix::process::geteuid().is_root();
+    if !is_root && !is_for_everybody(&cli.command) {
+        return Err(needs_root(&cli));
+    }
     let places = Places::from_environment();
     let show_trace = cli.show_trace;
     let container = |name: ContainerName| {
@@ -37,9 +41,7 @@ pub fn execute(cli: Cli) -> Result<ExitCode> {
         containers.collect::<Result<Vec<_>>>()
     };
     // Others do not even see the locks.
-    if rustix::process::geteuid().is_root()
-        && let Err(error) = ephemeral::destroy_left_over(&places)
-    {
+    if is_root && let Err(error) = ephemeral::destroy_left_over(&places) {
         crate::print_error(&error);
     }
     match cli.command {
@@ -49,52 +51,35 @@ pub fn execute(cli: Cli) -> Result<ExitCode> {
         Command::Logs(logs) => look::logs(&container(logs.name)?, logs.follow)?,
         Command::Explain(explain) => look::explain(&container(explain.name)?, explain.json)?,
         Command::Create(create) => {
-            require_root()?;
             create::create(&places, &create, show_trace)?;
         }
         Command::Start(names) => {
-            require_root()?;
             each(&containers(names.names)?, life::start)?;
         }
         Command::Stop(stop) => {
-            require_root()?;
             each(&containers(stop.names.names)?, |c| {
                 life::stop(c, stop.timeout)
             })?;
         }
         Command::Restart(names) => {
-            require_root()?;
             each(&containers(names.names)?, life::restart)?;
         }
         Command::Terminate(terminate) => {
-            require_root()?;
             life::terminate(&container(terminate.name)?, terminate.signal)?;
         }
         Command::Destroy(destroy) => {
-            require_root()?;
             each(&containers(destroy.names.names)?, |c| {
                 destroy::destroy(c, destroy.force)
             })?;
         }
-        Command::Reload(name) => {
-            require_root()?;
-            return activation::reload(&container(name.name)?);
-        }
-        Command::Activate(name) => {
-            require_root()?;
-            return activation::activate(&container(name.name)?);
-        }
+        Command::Reload(name) => return activation::reload(&container(name.name)?),
+        Command::Activate(name) => return activation::activate(&container(name.name)?),
         Command::Update(update) => {
-            require_root()?;
             return update::update(&container(update.name.clone())?, &update, show_trace);
         }
-        Command::Rollback(name) => {
-            require_root()?;
-            return update::rollback(&container(name.name)?);
-        }
+        Command::Rollback(name) => return update::rollback(&container(name.name)?),
         Command::Generations(name) => update::generations(&container(name.name)?)?,
         Command::PullConfig(pull) => {
-            require_root()?;
             return update::pull_config(&container(pull.name.clone())?, &pull, show_trace);
         }
         Command::RootlessInstall => bail!(
@@ -102,48 +87,48 @@ pub fn execute(cli: Cli) -> Result<ExitCode> {
              with `sudo nixos-container …`"
         ),
         Command::Man(man) => man::write(&man.directory)?,
-        Command::Run(run) => {
-            require_root()?;
-            return inside::run_as_root(&container(run.name)?, run.command);
-        }
+        Command::Run(run) => return inside::run_as_root(&container(run.name)?, run.command),
         Command::Login(name) => return login::login(&container(name.name)?),
-        Command::RootLogin(name) => {
-            require_root()?;
-            return inside::run_as_root(&container(name.name)?, Vec::new());
-        }
+        Command::RootLogin(name) => return inside::run_as_root(&container(name.name)?, Vec::new()),
         Command::Enter(enter) => {
-            if !rustix::process::geteuid().is_root() {
-                bail!(
-                    "{NEEDS_ROOT}, or log in with a password: `nixos-container login {}`",
-                    enter.name
-                );
-            }
             return inside::enter_as_user(&container(enter.name.clone())?, enter);
         }
         Command::ShowHostKey(name) => {
-            require_root()?;
             inside::show_host_key(&container(name.name)?)?;
         }
-        Command::ServeLogin(name) => {
-            require_root()?;
-            return login::serve(&container(name.name)?);
-        }
+        Command::ServeLogin(name) => return login::serve(&container(name.name)?),
         Command::Supervise(supervise) => {
-            require_root()?;
             return life::supervise(&container(supervise.name)?, supervise.detached);
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-const NEEDS_ROOT: &str = "this needs root; try again with `sudo nixos-container …`";
+/// What changes nothing and shows nothing that is closed to the host's users.
+fn is_for_everybody(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::List(_)
+            | Command::Status(_)
+            | Command::ShowIp(_)
+            | Command::Generations(_)
+            | Command::Login(_)
+            | Command::RootlessInstall
+            | Command::Man(_)
+    )
+}
 
 /// Namespaces, mounts and links of the host are root's to make.
-fn require_root() -> Result<()> {
-    if !rustix::process::geteuid().is_root() {
-        bail!(NEEDS_ROOT);
-    }
-    Ok(())
+fn needs_root(cli: &Cli) -> anyhow::Error {
+    let word = &cli.word;
+    let instead = match &cli.command {
+        Command::Enter(enter) => format!(
+            ", or log in with a password: `nixos-container login {}`",
+            enter.name
+        ),
+        _ => String::new(),
+    };
+    anyhow!("`{word}` needs root; try `sudo nixos-container {word} …`{instead}")
 }
 
 /// One after the other, all of them: what fails for one is said, and the

@@ -116,7 +116,8 @@ impl Container {
     pub fn require(&self) -> Result<()> {
         if !self.exists() {
             bail!(
-                "container '{}' does not exist; `nixos-container list` shows those that do",
+                "container '{0}' does not exist; `nixos-container list` shows those that do, \
+                 `nixos-container create {0}` makes it",
                 self.name
             );
         }

@@ -37,7 +37,6 @@ mod users;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap_complete::CompleteEnv;
 use nix::sys::signal::{SigHandler, Signal};
 
@@ -55,7 +54,7 @@ fn main() -> ExitCode {
         .var("NIXOS_CONTAINER_COMPLETE")
         .completer("nixos-container")
         .complete();
-    let cli = cli::Cli::parse();
+    let cli = cli::parse();
     if !matches!(cli.command, cli::Command::Supervise(_)) {
         end_with_the_reader();
     }

@@ -122,7 +122,7 @@ fn init(places: &Places, name: &ContainerName, config: &ContainerConfig) -> Resu
                 .with_context(|| format!("cannot use SYSTEM_PATH of {}", conf.display()))?;
         }
         None => require_init(&places.system_profile(name))
-            .with_context(|| format!("cannot use the profile of container '{name}'"))?,
+            .context("cannot use the container's profile")?,
     }
     Ok(Init {
         program: system_inside(config).join("init"),

@@ -56,6 +56,15 @@ impl Drop for Built {
 
 /// Builds a system for a container. Changes nothing of the container.
 pub fn build(container: &Container, source: &Source, flags: &Flags) -> Result<Built> {
+    build_from(container, source, flags).with_context(|| {
+        format!(
+            "cannot build the system of container '{}'",
+            container.name()
+        )
+    })
+}
+
+fn build_from(container: &Container, source: &Source, flags: &Flags) -> Result<Built> {
     let link = container.places().building(container.name());
     let what = format!("building {}", container.name());
     let built = match source {
@@ -130,7 +139,7 @@ fn why_not(needs_nixpkgs: bool) -> anyhow::Error {
              --nixos-path PATH/nixos"
         );
     }
-    anyhow::anyhow!("Nix could not build the system, and says why above")
+    anyhow::anyhow!("Nix says why above; nothing has changed")
 }
 
 /// Fails if there is no NixOS system at this path, before anything is made for

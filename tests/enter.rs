@@ -110,7 +110,10 @@ fn who_is_not_there_is_told(host: &Host) {
     for user in ["bob", "4294967295", "1235", ""] {
         assert_eq!(
             host.fail(1, &["enter", "foo", "--user", user]),
-            format!("error: container 'foo' has no user '{user}'\n")
+            format!(
+                "error: container 'foo' has no user '{user}'; `nixos-container run foo -- getent \
+                 passwd` lists those it has\n"
+            )
         );
     }
     host.fail(2, &["enter", "foo", "--user", "alice", "--root"]);

@@ -208,14 +208,14 @@ fn an_ordinary_user_may_look_and_nothing_else() {
     };
     assert_eq!(
         may_not(&["enter", "foo"]),
-        "error: this needs root; try again with `sudo nixos-container …`, or log in with a \
+        "error: `enter` needs root; try `sudo nixos-container enter …`, or log in with a \
          password: `nixos-container login foo`\n"
     );
     assert_eq!(
         may_not(&["login", "foo"]),
         "error: a login prompt needs a terminal as standard input and output\n"
     );
-    assert!(may_not(&["logs", "foo"]).contains("hint: this may need root"));
+    assert!(may_not(&["logs", "foo"]).contains("needs root"));
 
     // Nor can anything be reached, or locked, but by asking the supervisor.
     let files = host.shell("find /run/nixos-containers -type f -o -type s -o -type d");

@@ -24,7 +24,10 @@ fn start_with(host: &Host, line: &str) -> String {
     host.configure("foo", line);
     let conf = host.place("CONF_DIR").join("foo.conf");
     let error = host.fail(1, &["start", "foo"]);
-    let place = format!("error: {}:2: ", conf.display());
+    let place = format!(
+        "error: cannot start container 'foo': {}:2: ",
+        conf.display()
+    );
     let problem = error.strip_prefix(&place);
     problem
         .unwrap_or_else(|| panic!("{line}: {error}"))
@@ -163,6 +166,7 @@ fn what_contradicts_itself_names_both() {
     ] {
         host.configure("foo", conf);
         let error = host.fail(1, &["start", "foo"]);
-        assert_eq!(error, format!("error: {message}\n"), "{conf}");
+        let whole = format!("error: cannot start container 'foo': {message}\n");
+        assert_eq!(error, whole, "{conf}");
     }
 }

@@ -338,8 +338,8 @@ fn a_missing_source_is_named_before_anything_starts() {
         assert_eq!(
             host.fail(1, &["start", "foo"]),
             format!(
-                "error: cannot use {flag} of {conf}: {missing} does not exist on the host; make \
-                 it, or remove the flag\n"
+                "error: cannot start container 'foo': cannot use {flag} of {conf}: {missing} does \
+                 not exist on the host; make it, or remove the flag\n"
             )
         );
     }

@@ -107,6 +107,9 @@ fn an_update_builds_and_activates_what_the_configuration_says() {
     assert_eq!(told(&host, "foo"), "five");
 }
 
+const NIX_SAYS_WHY: &str =
+    "error: cannot build the system of container 'foo': Nix says why above; nothing has changed\n";
+
 #[test]
 fn an_update_that_cannot_be_built_changes_nothing() {
     let host = Host::new();
@@ -118,34 +121,22 @@ fn an_update_that_cannot_be_built_changes_nothing() {
     let missing = "/run/throwaway/missing.nix";
     host.shell("echo '{ nothing = 1; }' >/run/throwaway/unknown.nix");
     for (arguments, why) in [
-        (
-            &["--config", "nonsense"][..],
-            "error: Nix could not build the system, and says why above\n",
-        ),
-        (
-            &["--config", fails],
-            "error: Nix could not build the system, and says why above\n",
-        ),
+        (&["--config", "nonsense"][..], NIX_SAYS_WHY),
+        (&["--config", fails], NIX_SAYS_WHY),
         (
             &["--config-file", "/run/throwaway/unknown.nix"],
-            "error: Nix could not build the system, and says why above\n",
+            NIX_SAYS_WHY,
         ),
         (
             &["--config-file", missing],
             "error: the configuration file /run/throwaway/missing.nix does not exist\n",
         ),
-        (
-            &["--flake", "/run/throwaway/no-flake"],
-            "error: Nix could not build the system, and says why above\n",
-        ),
-        (
-            &["--nixos-path", "/run/throwaway/no-nixos"],
-            "error: Nix could not build the system, and says why above\n",
-        ),
+        (&["--flake", "/run/throwaway/no-flake"], NIX_SAYS_WHY),
+        (&["--nixos-path", "/run/throwaway/no-nixos"], NIX_SAYS_WHY),
         (
             &["--refresh"],
-            "error: --refresh is for flakes, and this system is built from a configuration; \
-             leave it out\n",
+            "error: cannot build the system of container 'foo': --refresh is for flakes, and \
+             this system is built from a configuration; leave it out\n",
         ),
     ] {
         let stderr = host.fail(1, &[&["update", "foo"], arguments].concat());

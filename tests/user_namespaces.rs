@@ -240,8 +240,9 @@ fn where_files_cannot_be_shown_as_theirs_they_are_given_to_them() {
     flags("map");
     assert_eq!(
         host.fail(1, &["start", "foo"]),
-        "error: --private-users-ownership=map does not work on /run/throwaway/state/foo: overlay \
-         cannot show files with other owners; use --private-users-ownership=chown\n"
+        "error: cannot start container 'foo': --private-users-ownership=map does not work on \
+         /run/throwaway/state/foo: overlay cannot show files with other owners; use \
+         --private-users-ownership=chown\n"
     );
 
     // Killed in the midst of it.
@@ -259,8 +260,8 @@ fn where_files_cannot_be_shown_as_theirs_they_are_given_to_them() {
     let said = host.fail(1, &["start", "foo"]);
     assert!(
         said.starts_with(
-            "error: the files in /run/throwaway/state/foo were about to change owners when that \
-             was cut short; finish it with "
+            "error: cannot start container 'foo': the files in /run/throwaway/state/foo were \
+             about to change owners when that was cut short; finish it with "
         ),
         "{said}"
     );
@@ -298,8 +299,8 @@ fn a_kernel_without_user_namespaces_is_named() {
     );
     assert_eq!(
         host.fail(1, &["start", "foo"]),
-        "error: PRIVATE_USERS and --private-users need user namespaces, but \
-         /proc/sys/user/max_user_namespaces is 0; allow some with \
+        "error: cannot start container 'foo': PRIVATE_USERS and --private-users need user \
+         namespaces, but /proc/sys/user/max_user_namespaces is 0; allow some with \
          `sysctl user.max_user_namespaces=65536`\n"
     );
     configure(&host, "foo", "PRIVATE_USERS=no\nEXTRA_NSPAWN_FLAGS=-U");
@@ -414,7 +415,8 @@ fn no_two_containers_pick_the_same_users() {
     host.run(&["stop", "c3"]);
     assert_eq!(
         host.fail(1, &["start", "late"]),
-        "error: no range of 65536 users is free; say which with --private-users=NUMBER\n"
+        "error: cannot start container 'late': no range of 65536 users is free; say which with \
+         --private-users=NUMBER\n"
     );
     let of_c3 = host.shell("cat $NIXOS_CONTAINER_STATE_DIR/.c3.users");
     host.run(&["destroy", "c3"]);

@@ -31,7 +31,10 @@ pub fn enter_as_user(container: &Container, enter: cli::Enter) -> Result<ExitCod
     let Some(account) = account(&running, &user)? else {
         let name = container.name();
         return Err(match named {
-            Some(_) => anyhow!("container '{name}' has no user '{user}'"),
+            Some(_) => anyhow!(
+                "container '{name}' has no user '{user}'; `nixos-container run {name} -- getent \
+                 passwd` lists those it has"
+            ),
             None => anyhow!(
                 "container '{name}' has no user '{user}', who you are here; enter it as its root \
                  with `nixos-container enter --root {name}`"

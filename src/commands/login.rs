@@ -30,10 +30,10 @@ use crate::terminal::{self, End, LEAVE_HINT, Relay};
 
 /// `login NAME`
 pub fn login(container: &Container) -> Result<ExitCode> {
+    let supervisor = container.visit()?;
     if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
         bail!("a login prompt needs a terminal as standard input and output");
     }
-    let supervisor = container.visit()?;
     let signals = terminal::catch_signals()?;
     let main = ask(container, &supervisor)?;
     eprintln!("In container '{}'; {LEAVE_HINT}.", container.name());

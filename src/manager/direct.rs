@@ -15,17 +15,25 @@ use crate::{console_log, reclaim, spec};
 
 /// Starts a container, and returns when it has booted.
 pub fn start(container: &Container) -> Result<()> {
-    let config = container.config()?;
-    let start = spec::resolve(container, &config)?;
     if container.running()?.is_some() {
         bail!("container '{}' is running already", container.name());
     }
+    let connection = begin(container)
+        .with_context(|| format!("cannot start container '{}'", container.name()))?;
+    await_boot(container, &connection)
+}
+
+/// Has it started by a supervisor, which reports on the connection. Here fails
+/// what can be seen before.
+fn begin(container: &Container) -> Result<Connection> {
+    let config = container.config()?;
+    let start = spec::resolve(container, &config)?;
     if let Some(network) = &start.network {
         check(container, network)?;
     }
     let (connection, theirs) = Connection::pair().context("cannot make a socket")?;
     spawn_supervisor(container, theirs)?;
-    await_boot(container, &connection)
+    Ok(connection)
 }
 
 /// Looks whether the host has what the network needs. The supervisor does this
