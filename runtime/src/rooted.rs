@@ -190,8 +190,12 @@ impl Root {
     /// Removes the file at `path`, if there is one; of a symbolic link, the link
     /// itself.
     pub fn remove_file(&self, path: &Path) -> io::Result<()> {
-        let (parent, name) = self.parent_of(path)?;
-        remove_if_present(parent.as_fd(), name, AtFlags::empty())
+        let (parent, name) = split(path)?;
+        match self.open_at(parent, DIRECTORY, Mode::empty()) {
+            Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(errno.into()),
+            Ok(parent) => remove_if_present(parent.as_fd(), name, AtFlags::empty()),
+        }
     }
 
     /// A file with these contents at `path`; whether there was nothing yet. A
@@ -247,12 +251,16 @@ impl Root {
     }
 
     fn parent_of<'a>(&self, path: &'a Path) -> io::Result<(OwnedFd, &'a OsStr)> {
-        match (path.parent(), path.components().next_back()) {
-            (Some(parent), Some(Component::Normal(name))) => {
-                Ok((self.create_dir_all(parent)?, name))
-            }
-            _ => Err(Errno::INVAL.into()),
-        }
+        let (parent, name) = split(path)?;
+        Ok((self.create_dir_all(parent)?, name))
+    }
+}
+
+/// A path's directory, and its name in there.
+fn split(path: &Path) -> io::Result<(&Path, &OsStr)> {
+    match (path.parent(), path.components().next_back()) {
+        (Some(parent), Some(Component::Normal(name))) => Ok((parent, name)),
+        _ => Err(Errno::INVAL.into()),
     }
 }
 
