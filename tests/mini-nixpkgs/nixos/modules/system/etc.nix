@@ -97,6 +97,8 @@ in
 
         # What an earlier system had and this one has not.
         : >>/etc/.etc-list
+        first=
+        [ -s /etc/.etc-list ] || first=1
         if ! cmp -s /etc/.etc-list $new/list; then
           while read -r entry; do
             ! grep -qxF "$entry" $new/list || continue
@@ -119,7 +121,19 @@ in
         # Directories beforehand: those of the store are read-only, and so would
         # be their copies.
         (cd /etc && mkdir -p ${lib.escapeShellArgs directories})
-        cp -dRf $new/links/. /etc/
+        if [ "$first" ]; then
+          cp -dRf $new/links/. /etc/
+        else
+          # Whoever logs in meanwhile finds every entry, the old or the new one.
+          while read -r entry; do
+            [ -L "$new/links/$entry" ] || continue
+            if [ -L "/etc/$entry" ] && [ "/etc/$entry" -ef "$new/links/$entry" ]; then
+              continue
+            fi
+            ln -sfn "/etc/static/$entry" "/etc/$entry.new"
+            mv -fT "/etc/$entry.new" "/etc/$entry"
+          done <$new/list
+        fi
 
         copy() { # MODE OWNER ENTRY
           cat "/etc/static/$3" >"/etc/$3.new"
