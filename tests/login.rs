@@ -88,6 +88,7 @@ fn every_user_of_the_host_gets_a_login_prompt() {
     await_no_prompt(&host);
 
     a_wrong_password_lets_nobody_in(&host, &by_user);
+    a_terminal_is_nobody_elses_while_its_getty_stops(&host, &by_user);
     a_session_ends_with_its_terminal(&host, &by_user);
     prompts_are_limited(&host);
     a_prompt_ends_with_the_container(&host, &by_user);
@@ -115,6 +116,27 @@ fn a_wrong_password_lets_nobody_in(host: &Host, command: &str) {
     talk.await_words("login: ");
     leave(&mut talk);
     talk.end();
+}
+
+/// Else the getty would start over at the other terminal, or hang it up.
+fn a_terminal_is_nobody_elses_while_its_getty_stops(host: &Host, command: &str) {
+    let mut talk = Talk::begin(&at_terminal(host, command));
+    let said = talk.hear(" - pts/");
+    let (number, _) = said.split_once(' ').expect("a number");
+    talk.await_words("foo login: ");
+    let to_init = |signal: &str| {
+        host.shell(&format!(
+            "pkill -{signal} -x systemd --parent $(pgrep -f '[s]upervise.* foo$')"
+        ))
+    };
+    to_init("STOP");
+    assert_eq!(talk.leave().0, Some(0));
+    let other = format!("{PROGRAM} run foo -- tty");
+    let mut other = Talk::begin(&at_terminal(host, &other));
+    assert_ne!(other.hear("/dev/pts/"), number);
+    other.end();
+    to_init("CONT");
+    await_no_prompt(host);
 }
 
 fn a_session_ends_with_its_terminal(host: &Host, command: &str) {

@@ -86,14 +86,20 @@ fn serve_user(container: &Container, running: &Running, user: &Connection) -> Re
         .give_to_root(pty.terminal.as_fd())
         .context("cannot give the terminal to the container's root")?;
     let getty = getty_of(&pty)?;
-    systemctl(container, running, "start", &getty)?;
+    // At a boot's end, not waiting for it: a prompt is the sooner there.
+    systemctl(container, running, &["start", "--no-block", &getty])?;
     // If the user has gone already, that is the end.
     let _ = user.send_event(&Event::Terminal, Some(pty.main.as_fd()));
-    drop(pty);
-    match await_end(running, user)? {
-        Gone::User => systemctl(container, running, "stop", &getty),
+    // Open, the terminal's end inside keeps its number from going to another
+    // terminal, which would get this one's getty, until that has stopped.
+    let Pty { main, terminal } = pty;
+    drop(main);
+    let stopped = match await_end(running, user)? {
+        Gone::User => systemctl(container, running, &["stop", &getty]),
         Gone::Container => Ok(()),
-    }
+    };
+    drop(terminal);
+    stopped
 }
 
 /// The unit that systemd has for this purpose (`man 1 machinectl`, `login`).
@@ -105,7 +111,7 @@ fn getty_of(pty: &Pty) -> Result<String> {
     Ok(format!("container-getty@{number}.service"))
 }
 
-fn systemctl(container: &Container, running: &Running, verb: &str, unit: &str) -> Result<()> {
+fn systemctl(container: &Container, running: &Running, words: &[&str]) -> Result<()> {
     let nothing = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
     let nothing = nothing.context("cannot open /dev/null")?;
     let (said, theirs) = std::io::pipe().context("cannot make a pipe")?;
@@ -114,14 +120,13 @@ fn systemctl(container: &Container, running: &Running, verb: &str, unit: &str) -
         Stream::Given(nothing),
         Stream::Given(theirs.into()),
     ];
-    // At a boot's end, not waiting for it: a prompt is the sooner there.
-    let command = ["systemctl", "--no-block", verb, unit].map(Into::into);
+    let command = std::iter::once("systemctl").chain(words.iter().copied());
     let root = inside::account(running, &User::root())?.unwrap_or_else(Account::bare_root);
     let entered = inside::start(
         container,
         running,
         root,
-        command.into(),
+        command.map(Into::into).collect(),
         Vec::new(),
         streams,
     )?;
@@ -132,11 +137,15 @@ fn systemctl(container: &Container, running: &Running, verb: &str, unit: &str) -
     if exit.status() == 0 {
         return Ok(());
     }
-    let mut words = String::new();
+    let mut why = String::new();
     // What holds the other end by now is systemctl's no more.
     rustix::io::ioctl_fionbio(&said, true).context("cannot read a pipe")?;
-    let _ = said.take(LONGEST_WORDS).read_to_string(&mut words);
-    bail!("its systemd cannot {verb} {unit}: {}", words.trim())
+    let _ = said.take(LONGEST_WORDS).read_to_string(&mut why);
+    bail!(
+        "`systemctl {}` failed inside: {}",
+        words.join(" "),
+        why.trim()
+    )
 }
 
 /// What is shown of systemctl's words, in bytes.
