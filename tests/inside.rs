@@ -237,27 +237,6 @@ fn a_command_ends_with_its_container() {
     }
 }
 
-#[test]
-fn many_commands_at_once_keep_to_their_own_streams() {
-    let host = host_with_foo();
-    let script = "while read -r line; do echo \"$0: $line\"; done";
-    thread::scope(|scope| {
-        for number in 0..10 {
-            let host = &host;
-            scope.spawn(move || {
-                let name = format!("command {number}");
-                let command = ["run", "foo", "--", "bash", "-c", script, &name];
-                let mut talk = Talk::begin(&host.nixos_container(&command));
-                for line in 0..200 {
-                    talk.say(&line.to_string());
-                    assert_eq!(talk.hear(""), format!("{name}: {line}"));
-                }
-                assert_eq!(talk.end(), (Some(0), Vec::new()));
-            });
-        }
-    });
-}
-
 /// A command and the pid of the process that waits for it.
 fn begin_with_pid(host: &Host, script: &str) -> (Talk, String) {
     let shell = format!("echo pid $$; exec {NIXOS_CONTAINER} run foo -- sh -c '{script}'");

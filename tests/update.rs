@@ -469,37 +469,3 @@ fn what_a_container_plants_leads_no_update_out_of_it() {
     assert_eq!(told(&host, "foo"), "two");
     assert_eq!(outside(), before);
 }
-
-#[test]
-fn ten_updates_at_once_come_one_after_the_other() {
-    let host = Host::new();
-    create(&host, "foo", &["--config", &telling("none")]);
-    host.run(&["start", "foo"]);
-    let updates: Vec<_> = (0..10)
-        .map(|number| {
-            // Nobody may get to see another's word.
-            let options = format!("warnings = [ \"word-{number}\" ]; {}", telling("all"));
-            host.nixos_container(&["update", "foo", "--config", &options])
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-                .expect("it runs")
-        })
-        .collect();
-    for (number, update) in updates.into_iter().enumerate() {
-        let output = update.wait_with_output().expect("waited for");
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{stderr}");
-        for other in 0..10 {
-            let said = stderr.contains(&format!("word-{other}"));
-            assert_eq!(said, other == number, "{number} {other}: {stderr}");
-        }
-    }
-    assert_eq!(told(&host, "foo"), "all");
-    let held = host.shell("cat /proc/locks; stat -c %i /run/nixos-containers/foo/update.lock");
-    let inode = held.lines().last().expect("a line");
-    let locks = held
-        .lines()
-        .filter(|line| line.contains(&format!(":{inode} ")));
-    assert_eq!(locks.count(), 0, "{held}");
-}
