@@ -162,14 +162,19 @@ impl Supervision<'_> {
         let Some(notification) = notification else {
             return Ok(());
         };
-        if notification.status.is_some() {
+        // Of most that it sends, such as which unit is active, nobody hears.
+        let said = notification.status.is_some() && self.status != notification.status;
+        if said {
             self.status = notification.status;
         }
-        if notification.ready && self.state == State::Starting {
+        let booted = notification.ready && self.state == State::Starting;
+        if booted {
             self.state = State::Up;
             self.set_deadline(None);
         }
-        self.announce();
+        if said || booted {
+            self.announce();
+        }
         Ok(())
     }
 
