@@ -12,7 +12,9 @@ use std::rc::Rc;
 use anyhow::{Context, Result, anyhow, bail};
 use netns::firewall::Firewall;
 use runtime::cgroup::{Cgroup, Owner};
+use runtime::enter::Confinement;
 use runtime::rooted::Root;
+use runtime::seccomp::FilterProgram;
 use rustix::fs::{Gid, Uid};
 
 use crate::config::ContainerConfig;
@@ -51,6 +53,8 @@ pub struct Running {
     pub leader: i32,
     /// Pidfd of its init.
     pub leader_fd: OwnedFd,
+    /// The filter of system calls that init was started with, as a file.
+    system_calls: OwnedFd,
 }
 
 impl Running {
@@ -63,6 +67,13 @@ impl Running {
         runtime::process::send_signal(self.leader_fd.as_fd(), 0)
             .context("the container has just stopped")?;
         Ok(opened)
+    }
+
+    /// What init is confined to, and who enters is to be.
+    pub fn confinement(&self) -> Result<Confinement> {
+        let cannot = "cannot read what the container is confined to";
+        let system_calls = FilterProgram::from_file(self.system_calls.as_fd()).context(cannot)?;
+        Confinement::of(self.leader, system_calls).context(cannot)
     }
 
     /// Makes a file of the host's one of the container's root.
@@ -301,12 +312,17 @@ impl Container {
             .next_event()
             .with_context(|| self.cannot_talk())?
         {
-            Some((Event::State { state, leader, .. }, Some(leader_fd))) => Ok(Some(Running {
-                connection,
-                state,
-                leader,
-                leader_fd,
-            })),
+            Some((Event::State { state, leader, .. }, descriptors)) => {
+                // None are there before its init is.
+                let handles = <[OwnedFd; 2]>::try_from(descriptors).ok();
+                Ok(handles.map(|[leader_fd, system_calls]| Running {
+                    connection,
+                    state,
+                    leader,
+                    leader_fd,
+                    system_calls,
+                }))
+            }
             // It went while we asked.
             _ => Ok(None),
         }

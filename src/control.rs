@@ -3,7 +3,8 @@
 //! Whoever connects is told the container's state, at once and whenever it
 //! changes, until the container is gone and the socket closes. To root, the
 //! messages of a running container carry the pidfd of its init, so that no
-//! command ever acts on a recycled pid.
+//! command ever acts on a recycled pid, and the filter of system calls that init
+//! was started with, which holds for whoever enters.
 
 use std::fs::Permissions;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -106,6 +107,9 @@ pub enum PublicRequest {
 /// Longest message in bytes. A failure with the words of several programs fits.
 const LONGEST_MESSAGE: usize = 16 * 1024;
 
+/// Most descriptors that come with a message.
+const MOST_DESCRIPTORS: usize = 2;
+
 /// One end of a talk.
 #[derive(Debug)]
 pub struct Connection(OwnedFd);
@@ -144,13 +148,12 @@ impl Connection {
         Self(socket)
     }
 
-    /// Sends an event, with init's pidfd. Never waits for a slow reader.
-    pub fn send_event(&self, event: &Event, leader: Option<BorrowedFd<'_>>) -> io::Result<()> {
-        let descriptors: Vec<_> = leader.into_iter().collect();
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    /// Sends an event, and what belongs to it. Never waits for a slow reader.
+    pub fn send_event(&self, event: &Event, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
         if !descriptors.is_empty() {
-            ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
+            ancillary.push(SendAncillaryMessage::ScmRights(descriptors));
         }
         let message = serde_json::to_vec(event)?;
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
@@ -158,11 +161,11 @@ impl Connection {
         Ok(())
     }
 
-    /// The next event, with init's pidfd if there is one; `None` when the
-    /// container is gone.
-    pub fn next_event(&self) -> io::Result<Option<(Event, Option<OwnedFd>)>> {
+    /// The next event, and what belongs to it; `None` when the container is
+    /// gone.
+    pub fn next_event(&self) -> io::Result<Option<(Event, Vec<OwnedFd>)>> {
         let mut message = vec![0; LONGEST_MESSAGE];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let length = loop {
             let received = rustix::net::recvmsg(
@@ -182,11 +185,16 @@ impl Connection {
         if length == 0 {
             return Ok(None);
         }
-        let leader = ancillary.drain().find_map(|message| match message {
-            RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
-            _ => None,
-        });
-        Ok(Some((serde_json::from_slice(&message[..length])?, leader)))
+        let mut descriptors = Vec::new();
+        for message in ancillary.drain() {
+            if let RecvAncillaryMessage::ScmRights(received) = message {
+                descriptors.extend(received);
+            }
+        }
+        Ok(Some((
+            serde_json::from_slice(&message[..length])?,
+            descriptors,
+        )))
     }
 
     /// Asks for something: a [`Request`], or a [`PublicRequest`].

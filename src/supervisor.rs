@@ -56,7 +56,7 @@ pub fn supervise(container: &Container, report: Option<OwnedFd>) -> Result<u8> {
             match &report {
                 Some(report) => {
                     let console = last_words;
-                    let _ = report.send_event(&Event::Failed { why, console }, None);
+                    let _ = report.send_event(&Event::Failed { why, console }, &[]);
                 }
                 None => unit::tell_failure(&why),
             }
@@ -84,7 +84,7 @@ fn supervise_reporting(
     let lock = Lock::try_lock(&supervisor.run.lock()).context("cannot lock the container")?;
     let Some(lock) = lock else {
         if let Some(report) = report {
-            let _ = report.send_event(&Event::Busy, None);
+            let _ = report.send_event(&Event::Busy, &[]);
         }
         bail!("container '{}' has a supervisor already", container.name());
     };
@@ -104,7 +104,7 @@ fn supervise_reporting(
     // If both failed, the first is the one to know of.
     let ended = ended?;
     finished?;
-    supervisor.clients.announce(&Event::Gone, None);
+    supervisor.clients.announce(&Event::Gone, &[]);
     Ok(ended)
 }
 
@@ -184,6 +184,8 @@ impl Supervisor<'_> {
                 .enter_supervisor()
                 .with_context(|| format!("cannot set up the cgroup {}", cgroup.path().display()))?;
         }
+        let system_calls = start.container.privileges.system_calls.program().to_file();
+        let system_calls = system_calls.context("cannot keep the filter of system calls")?;
         let (started, mut notices) = launch(&start, &cgroup)?;
         if self.in_unit
             && let Err(error) = register(container, &start, &started)
@@ -199,6 +201,7 @@ impl Supervisor<'_> {
         let mut supervision = Supervision {
             name: container.name(),
             init: &started.init,
+            system_calls,
             console,
             notify,
             control,

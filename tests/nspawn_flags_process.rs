@@ -272,6 +272,56 @@ fn a_program_that_says_nothing_is_up_when_it_runs_and_stopped_by_its_signal() {
     assert!(log.contains("stopped by USR1"), "{log}");
 }
 
+/// With systemd-nspawn, whoever enters is started by the container's init.
+#[test]
+fn the_filter_that_init_was_started_with_holds_for_whoever_enters() {
+    let host = Host::new();
+    let flags = "--notify-ready=no --system-call-filter=~@chown --system-call-filter=~setpriority \
+                 --system-call-filter=@swap --suppress-sync=yes";
+    // Its shell is there for others, too.
+    let program = "mkdir /bin; ln -s $(readlink /proc/$$/exe) /bin/sh
+                   echo it runs; while true; do sleep 1; done";
+    start_program(&host, flags, program);
+    await_log(&host, "it runs");
+    // What the file says today is for the next start.
+    host.shell("sed -i /NSPAWN/d $NIXOS_CONTAINER_CONF_DIR/foo.conf");
+    let script = "exec 2>&1
+                  touch /tmp/f
+                  chown $(id -u) /tmp/f
+                  renice -n 1 $$
+                  swapon /tmp/f
+                  sync /dev/null && echo nothing was written
+                  rm /tmp/f";
+    let held = |swapping: &str| {
+        format!(
+            "chown: /tmp/f: Operation not permitted\n\
+             renice: setpriority: Operation not permitted\n\
+             swapon: /tmp/f: {swapping}\n\
+             nothing was written\n"
+        )
+    };
+    let command = ["run", "foo", "--", "sh", "-c", script];
+    assert_eq!(host.run(&command), held("Invalid argument"));
+    let command = ["enter", "--user", "alice", "foo", "--", "sh", "-c", script];
+    assert_eq!(host.run(&command), held("Operation not permitted"));
+    host.run(&["terminate", "foo"]);
+
+    // Root needs no call to become root.
+    start_program(
+        &host,
+        "--notify-ready=no --system-call-filter=~@setuid",
+        program,
+    );
+    await_log(&host, "it runs");
+    assert_eq!(host.run(&["run", "foo", "--", "id", "-u"]), "0\n");
+    let stderr = host.fail(1, &["enter", "--user", "alice", "foo"]);
+    assert_eq!(
+        stderr,
+        "error: cannot enter container 'foo': cannot enter the container: Operation not \
+         permitted (os error 1)\n"
+    );
+}
+
 /// The systemd-nspawn of Debian 12 copies it all the same.
 #[test]
 fn nobody_looks_at_a_passive_console() {

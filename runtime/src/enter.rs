@@ -141,6 +141,9 @@ fn prepare(leader: BorrowedFd<'_>, entry: &Entry, parent: &ChildEnd) -> io::Resu
     entry.confinement.confine_thread()?;
     perform::reset_signals()?;
     let account = &entry.account;
+    join_groups(account)?;
+    // As late as root's privileges last: it may forbid what comes before.
+    entry.confinement.filter_system_calls()?;
     become_user(account)?;
     Ok(rustix::process::chdir(&account.home).or_else(|_| rustix::process::chdir("/"))?)
 }
@@ -154,13 +157,20 @@ fn exec(entry: &Entry) -> io::Error {
     )
 }
 
-/// For anybody but root it takes all capabilities away (`man 7 capabilities`,
-/// "Effect of user ID changes on capabilities").
-fn become_user(account: &Account) -> io::Result<()> {
-    let (uid, gid) = (Uid::from_raw(account.uid), Gid::from_raw(account.gid));
+fn join_groups(account: &Account) -> io::Result<()> {
+    let gid = Gid::from_raw(account.gid);
     let groups: Vec<_> = account.groups.iter().copied().map(Gid::from_raw).collect();
     rustix::thread::set_thread_groups(&groups)?;
-    rustix::thread::set_thread_res_gid(gid, gid, gid)?;
+    Ok(rustix::thread::set_thread_res_gid(gid, gid, gid)?)
+}
+
+/// For anybody but root, who the caller is already, it takes all capabilities
+/// away (`man 7 capabilities`, "Effect of user ID changes on capabilities").
+fn become_user(account: &Account) -> io::Result<()> {
+    let uid = Uid::from_raw(account.uid);
+    if uid.is_root() {
+        return Ok(());
+    }
     Ok(rustix::thread::set_thread_res_uid(uid, uid, uid)?)
 }
 
@@ -168,11 +178,11 @@ fn become_user(account: &Account) -> io::Result<()> {
 /// is in the user namespace, and not all others need belong to that one.
 fn enter_namespaces(leader: BorrowedFd<'_>) -> io::Result<()> {
     match move_into(leader, NAMESPACES | ThreadNameSpaceType::USER) {
-        Ok(()) => user_namespace::become_root(),
         // It is in this user namespace already (man 2 setns, EINVAL).
-        Err(error) if error.kind() == io::ErrorKind::InvalidInput => move_into(leader, NAMESPACES),
-        Err(error) => Err(error),
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => move_into(leader, NAMESPACES)?,
+        answer => answer?,
     }
+    user_namespace::become_root()
 }
 
 fn move_into(leader: BorrowedFd<'_>, namespaces: ThreadNameSpaceType) -> io::Result<()> {
@@ -276,9 +286,12 @@ fn quote(word: &OsStr) -> OsString {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capabilities::CapabilitySet;
+    use crate::seccomp::SystemCallFilter;
 
     fn entry(command: &[&str], set_environment: &[(&str, &str)]) -> Entry {
         let owned = |(key, value): &(&str, &str)| (key.to_string(), value.to_string());
+        let filter = SystemCallFilter::for_bounding_set(CapabilitySet::SYSTEM).program();
         Entry {
             account: Account {
                 shell: "/run/sw/bin/bash".into(),
@@ -288,7 +301,7 @@ mod tests {
             environment: vec![("PATH".to_owned(), "/bin".to_owned())],
             set_environment: set_environment.iter().map(owned).collect(),
             streams: [Stream::Callers, Stream::Callers, Stream::Callers],
-            confinement: Confinement::of(std::process::id() as i32).expect("readable"),
+            confinement: Confinement::of(std::process::id() as i32, filter).expect("readable"),
         }
     }
 

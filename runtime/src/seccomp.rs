@@ -8,7 +8,6 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::io;
 
 use serde::Serialize;
 
@@ -18,8 +17,9 @@ mod calls;
 mod program;
 
 pub use calls::named as calls_named;
+pub use program::FilterProgram;
 
-use program::{Condition, Rule, program};
+use program::{Condition, Rule};
 
 /// A system call that a container does not get, and why.
 #[derive(Debug)]
@@ -103,12 +103,9 @@ impl SystemCallFilter {
         }
     }
 
-    /// Filters the system calls of the calling thread and of all that it will
-    /// execute. It needs CAP_SYS_ADMIN: whoever has not must set `no_new_privs`
-    /// first, and with that no setuid program inside would ever gain anything
-    /// (`man 2 seccomp`).
-    pub(crate) fn install(&self) -> io::Result<()> {
-        install(&program(&self.rules()))
+    /// The filter as the kernel takes it.
+    pub fn program(&self) -> FilterProgram {
+        FilterProgram::of(&self.rules())
     }
 
     fn rules(&self) -> Vec<Rule> {
@@ -205,33 +202,10 @@ fn no_sync() -> Vec<Rule> {
     ]
 }
 
-fn install(program: &[libc::sock_filter]) -> io::Result<()> {
-    let length = program
-        .len()
-        .try_into()
-        .map_err(|_| io::ErrorKind::InvalidInput)?;
-    let program = libc::sock_fprog {
-        len: length,
-        filter: program.as_ptr().cast_mut(),
-    };
-    // SAFETY: the kernel copies as many instructions as `len` says and changes
-    // none of them.
-    let answer = unsafe {
-        libc::syscall(
-            libc::SYS_seccomp,
-            libc::SECCOMP_SET_MODE_FILTER,
-            0,
-            &raw const program,
-        )
-    };
-    if answer < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::calls::Table;
     use super::*;
 
@@ -243,7 +217,10 @@ mod tests {
         let thread = std::thread::spawn(move || {
             // Tests need not be root's; the filter then needs this.
             rustix::thread::set_no_new_privs(true).expect("it may always be set");
-            filter.install().expect("a filter that the kernel takes");
+            filter
+                .program()
+                .install()
+                .expect("a filter that the kernel takes");
             call()
         });
         thread.join().expect("no panic")
@@ -308,7 +285,7 @@ mod tests {
             prohibited: calls_named("@known").expect("a group"),
             ..usual()
         };
-        let length = program(&filter.rules()).len();
+        let length = filter.program().len();
         // BPF_MAXINSNS of linux/bpf_common.h.
         assert!(length < 4096, "{length} instructions");
     }

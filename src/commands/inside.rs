@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, anyhow, bail};
 use runtime::accounts::{Account, User};
-use runtime::enter::{Confinement, Entered, Entry, Stream, enter, find_account};
+use runtime::enter::{Entered, Entry, Stream, enter, find_account};
 
 use crate::cli;
 use crate::container::{Container, Running};
@@ -116,8 +116,7 @@ pub fn start(
         environment: environment(),
         set_environment,
         streams,
-        confinement: Confinement::of(running.leader)
-            .context("cannot read what the container is confined to")?,
+        confinement: running.confinement()?,
     };
     let cgroup = container.cgroup_of(running)?;
     let cgroup = cgroup

@@ -57,7 +57,10 @@ fn ask(container: &Container, supervisor: &Connection) -> Result<OwnedFd> {
     let _ = supervisor.send_request(&PublicRequest::Login);
     loop {
         match supervisor.next_event().with_context(stopped)? {
-            Some((Event::Terminal, Some(main))) => return Ok(main),
+            Some((Event::Terminal, terminal)) => {
+                let main = terminal.into_iter().next();
+                return main.context("the supervisor sent no terminal");
+            }
             Some((Event::Failed { why, .. }, _)) => {
                 bail!("cannot log in to container '{}': {why}", container.name())
             }
@@ -75,7 +78,7 @@ pub fn serve(container: &Container) -> Result<ExitCode> {
     let served = serve_user(container, &running, &user);
     if let Err(error) = &served {
         let why = format!("{error:#}");
-        let _ = user.send_event(&Event::failed(why), None);
+        let _ = user.send_event(&Event::failed(why), &[]);
     }
     served.map(|()| ExitCode::SUCCESS)
 }
@@ -89,7 +92,7 @@ fn serve_user(container: &Container, running: &Running, user: &Connection) -> Re
     // At a boot's end, not waiting for it: a prompt is the sooner there.
     systemctl(container, running, &["start", "--no-block", &getty])?;
     // If the user has gone already, that is the end.
-    let _ = user.send_event(&Event::Terminal, Some(pty.main.as_fd()));
+    let _ = user.send_event(&Event::Terminal, &[pty.main.as_fd()]);
     // Open, the terminal's end inside keeps its number from going to another
     // terminal, which would get this one's getty, until that has stopped.
     let Pty { main, terminal } = pty;

@@ -49,15 +49,15 @@ pub struct Ready {
 
 impl Clients {
     /// Takes whoever waits at root's socket. The event is the container's state,
-    /// and comes with its init.
+    /// and comes with handles on its init.
     pub fn accept(
         &mut self,
         listener: &Listener,
         event: &Event,
-        leader: BorrowedFd<'_>,
+        handles: &[BorrowedFd<'_>],
     ) -> Result<()> {
         while let Some(connection) = listener.accept().context("cannot accept a connection")? {
-            if connection.send_event(event, Some(leader)).is_ok() {
+            if connection.send_event(event, handles).is_ok() {
                 let visitor = None;
                 self.connected.push(Client {
                     connection,
@@ -74,8 +74,8 @@ impl Clients {
             let visitor = connection.peer().context("cannot tell who connects")?;
             if visitor != ROOT && self.count_of(visitor) >= MOST_OF_A_USER {
                 let why = format!("user {visitor} has too many connections already");
-                let _ = connection.send_event(&Event::failed(why), None);
-            } else if connection.send_event(event, None).is_ok() {
+                let _ = connection.send_event(&Event::failed(why), &[]);
+            } else if connection.send_event(event, &[]).is_ok() {
                 let visitor = Some(visitor);
                 self.connected.push(Client {
                     connection,
@@ -156,10 +156,15 @@ impl Clients {
 
     /// Tells everybody. Who does not listen any more, or not fast enough, is
     /// left alone.
-    pub fn announce(&mut self, event: &Event, leader: Option<BorrowedFd<'_>>) {
+    /// The handles are for root alone.
+    pub fn announce(&mut self, event: &Event, handles: &[BorrowedFd<'_>]) {
         self.connected.retain(|client| {
-            let leader = leader.filter(|_| client.visitor.is_none());
-            client.connection.send_event(event, leader).is_ok()
+            let handles = if client.visitor.is_none() {
+                handles
+            } else {
+                &[]
+            };
+            client.connection.send_event(event, handles).is_ok()
         });
     }
 }
@@ -172,7 +177,7 @@ fn open_prompt(container: &ContainerName, connection: &Connection, visitor: u32)
         Ok(prompt) => Some(prompt),
         Err(error) => {
             let event = Event::failed(format!("{error:#}"));
-            let _ = connection.send_event(&event, None);
+            let _ = connection.send_event(&event, &[]);
             None
         }
     }

@@ -15,7 +15,7 @@ pub fn tell(notices: Vec<String>, report: Option<&Connection>, log: &mut File) {
             continue;
         };
         let event = Event::Notice(notice.clone());
-        if report.send_event(&event, None).is_err() {
+        if report.send_event(&event, &[]).is_err() {
             write_note(log, &notice);
         }
     }
@@ -36,9 +36,9 @@ pub fn tell_of_the_end(
         }
         let event = Event::Notice(notice);
         if let Some(report) = report {
-            let _ = report.send_event(&event, None);
+            let _ = report.send_event(&event, &[]);
         }
-        clients.announce(&event, None);
+        clients.announce(&event, &[]);
     }
 }
 

@@ -2,7 +2,7 @@
 //! console, the sockets and signals, one after the other.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
@@ -35,6 +35,8 @@ pub struct Supervision<'a> {
     pub name: &'a ContainerName,
     /// Its process 1.
     pub init: &'a Process,
+    /// The filter of system calls that init was started with, as a file.
+    pub system_calls: OwnedFd,
     /// Where it writes, and who reads that.
     pub console: Console,
     /// By which init tells how far it is.
@@ -94,8 +96,9 @@ impl Supervision<'_> {
                 self.obey(request);
             }
             if ready.control {
-                let (event, leader) = (self.event(), self.init.as_fd());
-                self.clients.accept(&self.control, &event, leader)?;
+                let event = self.event();
+                let handles = [self.init.as_fd(), self.system_calls.as_fd()];
+                self.clients.accept(&self.control, &event, &handles)?;
             }
             if ready.public {
                 self.clients.accept_visitors(&self.public, &self.event())?;
@@ -245,10 +248,10 @@ impl Supervision<'_> {
 
     fn announce(&mut self) {
         let event = self.event();
-        let leader = self.init.as_fd();
-        self.clients.announce(&event, Some(leader));
+        let handles = [self.init.as_fd(), self.system_calls.as_fd()];
+        self.clients.announce(&event, &handles);
         match self.report {
-            Some(report) => drop(report.send_event(&event, Some(leader))),
+            Some(report) => drop(report.send_event(&event, &handles)),
             None => unit::tell_state(self.state, self.status.as_deref()),
         }
     }

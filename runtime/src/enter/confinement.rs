@@ -3,20 +3,23 @@
 use std::io;
 
 use crate::capabilities::CapabilitySet;
-use crate::seccomp::SystemCallFilter;
+use crate::seccomp::FilterProgram;
 
-/// The bounds that init was started with, as `/proc` tells them.
-#[derive(Debug, Clone, Copy)]
+/// The bounds that init was started with: as `/proc` tells them, but for the
+/// filter of system calls, which is nowhere to be read.
+#[derive(Debug, Clone)]
 pub struct Confinement {
     capabilities: CapabilitySet,
     no_new_privileges: bool,
     personality: libc::c_ulong,
     oom_score_adj: i16,
+    system_calls: FilterProgram,
 }
 
 impl Confinement {
-    /// That of a process, by its pid in the caller's namespace.
-    pub fn of(pid: i32) -> io::Result<Self> {
+    /// That of a process, by its pid in the caller's namespace, with the filter
+    /// that it was started with.
+    pub fn of(pid: i32, system_calls: FilterProgram) -> io::Result<Self> {
         let read = |file| {
             let path = format!("/proc/{pid}/{file}");
             std::fs::read_to_string(&path).map(|text| (path, text))
@@ -42,6 +45,7 @@ impl Confinement {
             no_new_privileges: no_new_privileges == "1",
             personality,
             oom_score_adj: oom_score_adj.trim().parse().map_err(|_| odd(&path))?,
+            system_calls,
         })
     }
 
@@ -56,7 +60,8 @@ impl Confinement {
         }
     }
 
-    /// Confines the calling thread and all that it will execute.
+    /// Confines the calling thread and all that it will execute, but for the
+    /// system calls.
     pub(super) fn confine_thread(&self) -> io::Result<()> {
         // SAFETY: takes a number only.
         if unsafe { libc::personality(self.personality) } == -1 {
@@ -65,7 +70,12 @@ impl Confinement {
         if self.no_new_privileges {
             rustix::thread::set_no_new_privs(true)?;
         }
-        self.capabilities.bound_thread()?;
-        SystemCallFilter::for_bounding_set(self.capabilities).install()
+        Ok(self.capabilities.bound_thread()?)
+    }
+
+    /// Filters the system calls of the calling thread and of all that it will
+    /// execute.
+    pub(super) fn filter_system_calls(&self) -> io::Result<()> {
+        self.system_calls.install()
     }
 }
