@@ -183,9 +183,9 @@ impl Container {
         self.cgroup_below(unit::own_cgroup(&self.name))
     }
 
-    /// The control group of the container as it runs.
-    pub fn cgroup_of(&self, running: &Running) -> Result<Cgroup> {
-        self.cgroup_below(unit::cgroup_of(&self.name, running.leader))
+    /// The control group of the container as it runs, by the pid of its init.
+    pub fn cgroup_of(&self, leader: i32) -> Result<Cgroup> {
+        self.cgroup_below(unit::cgroup_of(&self.name, leader))
     }
 
     fn cgroup_below(&self, unit: Option<PathBuf>) -> Result<Cgroup> {

@@ -118,7 +118,7 @@ pub fn start(
         streams,
         confinement: running.confinement()?,
     };
-    let cgroup = container.cgroup_of(running)?;
+    let cgroup = container.cgroup_of(running.leader)?;
     let cgroup = cgroup
         .create_entered()
         .context("cannot make a cgroup in the container's")?;

@@ -69,7 +69,7 @@ impl Row {
             since: leader.and_then(started),
             // Gone, or never there.
             memory: match leader {
-                Some(_) => container.cgroup()?.memory().unwrap_or(None),
+                Some(leader) => container.cgroup_of(leader)?.memory().unwrap_or(None),
                 None => None,
             },
             auto_start: config.auto_start,
