@@ -124,8 +124,8 @@ pub fn decide(
     };
     let path = source.path();
     let text = match read(Path::new(path)) {
-        Err(error) if mode == Mode::Auto && error.kind() == io::ErrorKind::NotFound => {
-            return Ok(Decision::default());
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(without(path, mode));
         }
         answer => answer.with_context(|| format!("cannot read the host's {path}"))?,
     };
@@ -150,6 +150,18 @@ pub fn decide(
             )),
         },
     })
+}
+
+/// What is missing keeps no container from starting, as with systemd-nspawn;
+/// who has asked for it hears of that.
+fn without(path: &str, mode: Mode) -> Decision {
+    let warning = (mode != Mode::Auto).then(|| {
+        format!("the host has no {path}, so the container's /etc/resolv.conf stays as it is")
+    });
+    Decision {
+        change: ResolvConf::Leave,
+        warning,
+    }
 }
 
 /// The lines that say something to a container with a loopback of its own, if
@@ -320,13 +332,14 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_asked_for_and_is_missing_is_an_error() {
-        let error = on_host(Mode::Copy(Source::Stub), &Network::Host, &[]).expect_err("missing");
-        let message = format!("{error:#}");
-        assert!(
-            message.contains("/run/systemd/resolve/stub-resolv.conf"),
-            "{message}"
-        );
+    fn a_file_that_was_asked_for_and_is_missing_is_said() {
+        for mode in [Mode::Copy(Source::Stub), Mode::Replace(Source::Stub)] {
+            let decision = on_host(mode, &Network::Host, &[]).expect("decided");
+            assert_eq!(decision.change, ResolvConf::Leave);
+            let warning = decision.warning.expect("a warning");
+            let missing = "the host has no /run/systemd/resolve/stub-resolv.conf";
+            assert!(warning.starts_with(missing), "{warning}");
+        }
     }
 
     proptest! {

@@ -86,6 +86,33 @@ fn a_file_that_is_to_go_goes_and_not_what_a_link_in_its_place_leads_to() {
 }
 
 #[test]
+fn a_host_without_the_file_is_no_reason_to_fail() {
+    let host = Host::new();
+    host.create("foo");
+    for (flags, etc) in [
+        ("COPY_RESOLV_CONF=1", "rm -f resolv.conf"),
+        (
+            "EXTRA_NSPAWN_FLAGS=--resolv-conf=replace-host",
+            "ln -sf /nowhere resolv.conf",
+        ),
+    ] {
+        configure(&host, &format!("PRIVATE_NETWORK=1\n{flags}"));
+        host.shell(&format!(
+            "cd /etc; umount resolv.conf 2>/dev/null || true; {etc}"
+        ));
+        let output = host.try_run(&["start", "foo"]);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{flags}: {stderr}");
+        assert_eq!(
+            stderr,
+            "warning: the host has no /etc/resolv.conf, so the container's /etc/resolv.conf \
+             stays as it is\n"
+        );
+        host.run(&["stop", "foo"]);
+    }
+}
+
+#[test]
 fn no_server_in_reach_is_a_warning() {
     let host = host_with_stub();
     host.create("foo");
