@@ -44,13 +44,18 @@ pub fn forget_start(container: &Container) -> Result<()> {
     remove_file(&container.places().started(container.name()))
 }
 
+/// Whether it is, so that the container is destroyed when it stops.
+pub fn remembers_start(container: &Container) -> bool {
+    container.places().started(container.name()).exists()
+}
+
 /// Destroys a container that has stopped, if its start is remembered. The
 /// caller holds its lock.
 pub fn destroy_stopped(container: &Container) -> Result<()> {
-    let (places, name) = (container.places(), container.name());
-    if !places.started(name).exists() {
+    if !remembers_start(container) {
         return Ok(());
     }
+    let (places, name) = (container.places(), container.name());
     // A creation under the same name waits until all is gone.
     let _turn = container::take_turn(places)?;
     let conf = places.conf(name);

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use runtime::Plan;
@@ -221,12 +221,7 @@ impl Supervisor<'_> {
         supervision.set_deadline((notifies && !self.in_unit).then_some(timeout_start));
         let exit = supervision.until_end()?;
         if supervision.boot_timed_out {
-            bail!(
-                "the system had not booted after {} s and was killed; if it needs longer, set \
-                 TIMEOUT_START_SEC in {}",
-                timeout_start.as_secs(),
-                container.places().conf(container.name()).display()
-            );
+            return Err(too_slow(container, timeout_start));
         }
         supervision.judge(exit)
     }
@@ -250,6 +245,22 @@ impl Supervisor<'_> {
         Ok(notify)
     }
 }
+
+fn too_slow(container: &Container, timeout: Duration) -> anyhow::Error {
+    let conf = container.places().conf(container.name());
+    let conf = conf.display();
+    let remedy = if ephemeral::remembers_start(container) {
+        // It is about to be destroyed, and that file with it.
+        format!("create the container again, and set TIMEOUT_START_SEC in {conf} before its start")
+    } else {
+        format!("set TIMEOUT_START_SEC in {conf}")
+    };
+    anyhow!(
+        "the system had not booted after {} s and was killed; if it needs longer, {remedy}",
+        timeout.as_secs()
+    )
+}
+
 /// Clones the container, and does the host's part while it mounts its file
 /// systems. Returns what the user has to know of the host.
 fn launch(start: &Start, cgroup: &Cgroup) -> Result<(Started, Vec<String>)> {

@@ -120,6 +120,23 @@ fn a_failed_start_of_an_ephemeral_container_shows_its_console_and_leaves_nothing
 }
 
 #[test]
+fn a_boot_that_takes_too_long_names_no_file_that_is_gone() {
+    let host = Host::new();
+    let before = ephemeral(&host, &host.system_with_init("while :; do sleep 1; done"));
+    let conf = conf(&host);
+    host.shell(&format!("echo TIMEOUT_START_SEC=1 >>{conf}"));
+    assert_eq!(
+        host.fail(1, &["start", "foo"]),
+        format!(
+            "error: cannot start container 'foo': the system had not booted after 1 s and was \
+             killed; if it needs longer, create the container again, and set TIMEOUT_START_SEC \
+             in {conf} before its start\n"
+        )
+    );
+    host.await_inventory(&before);
+}
+
+#[test]
 fn a_start_that_is_refused_does_not_destroy_the_container() {
     let host = Host::new();
     ephemeral(&host, minimal_system());
