@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::container::Container;
-use crate::control::Request;
+use crate::control::{Request, State};
 use crate::lock::Lock;
 use crate::{reclaim, teardown};
 use systemd::Unit;
@@ -19,13 +19,21 @@ use systemd::Unit;
 /// How often a lock is tried that the supervisor is about to release.
 const LOCK_RETRY: Duration = Duration::from_millis(10);
 
-/// Starts a container, and returns when it has booted.
-pub fn start(container: &Container) -> Result<()> {
+/// Starts a container, and returns when it has booted. `false` if it had
+/// already, which is no error to `systemctl start` either.
+pub fn start(container: &Container) -> Result<bool> {
     container.require()?;
-    match Unit::find(container)? {
-        Some(unit) => unit.start(container),
-        None => direct::start(container),
+    if container
+        .running()?
+        .is_some_and(|running| running.state == State::Up)
+    {
+        return Ok(false);
     }
+    match Unit::find(container)? {
+        Some(unit) => unit.start(container)?,
+        None => direct::start(container)?,
+    }
+    Ok(true)
 }
 
 /// Halts a container and waits until it is gone, and all it had; what is left

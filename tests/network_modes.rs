@@ -260,8 +260,8 @@ fn an_interface_is_one_containers_at_a_time() {
     host.configure("bar", "INTERFACES=nic");
     let error = host.fail(1, &["start", "bar"]);
     assert!(error.contains("interface nic"), "{error}");
-    let error = host.fail(1, &["start", "foo"]);
-    assert!(error.contains("is running already"), "{error}");
+    // What it has is no reason for the second start of its own to fail.
+    host.run(&["start", "foo"]);
     host.await_network("after the failed start", &before);
     host.run(&["stop", "foo"]);
     host.run(&["start", "bar"]);

@@ -13,13 +13,20 @@ use crate::{daemon, ephemeral, manager, supervisor};
 
 /// `start NAME…`
 pub fn start(container: &Container) -> Result<()> {
-    manager::start(container)
+    if !manager::start(container)? {
+        eprintln!("note: container '{}' runs already", container.name());
+    }
+    Ok(())
 }
 
 /// `stop NAME…`
 pub fn stop(container: &Container, timeout: u64) -> Result<()> {
     container.require()?;
+    let ran = container.running()?.is_some();
     manager::stop(container, Duration::from_secs(timeout))?;
+    if !ran {
+        eprintln!("note: container '{}' did not run", container.name());
+    }
     Ok(())
 }
 
@@ -27,7 +34,8 @@ pub fn stop(container: &Container, timeout: u64) -> Result<()> {
 pub fn restart(container: &Container) -> Result<()> {
     // It is to be there after its stop.
     ephemeral::forget_start(container)?;
-    stop(container, DEFAULT_TIMEOUT_STOP)?;
+    container.require()?;
+    manager::stop(container, Duration::from_secs(DEFAULT_TIMEOUT_STOP))?;
     start(container)
 }
 

@@ -4,7 +4,7 @@
 use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::container::Container;
 use crate::control::{Connection, Event, Request, State};
@@ -16,7 +16,7 @@ use crate::{console_log, reclaim, spec};
 /// Starts a container, and returns when it has booted.
 pub fn start(container: &Container) -> Result<()> {
     if container.running()?.is_some() {
-        bail!("container '{}' is running already", container.name());
+        return Err(busy(container));
     }
     let connection = begin(container)
         .with_context(|| format!("cannot start container '{}'", container.name()))?;
@@ -93,11 +93,7 @@ fn await_boot(container: &Container, connection: &Connection) -> Result<()> {
             Some((Event::State { status, .. }, _)) => progress.say(status.as_deref()),
             Some((Event::Notice(text), _)) => progress.print(&format!("note: {text}")),
             Some((Event::Gone | Event::Terminal, _)) => {}
-            Some((Event::Busy, _)) => bail!(
-                "container '{0}' is starting or stopping already; try again when \
-                 `nixos-container status {0}` says up or down",
-                container.name()
-            ),
+            Some((Event::Busy, _)) => return Err(busy(container)),
             Some((Event::Failed { why, console }, _)) => {
                 drop(progress);
                 return Err(failure(container, &why, &console));
@@ -110,18 +106,24 @@ fn await_boot(container: &Container, connection: &Connection) -> Result<()> {
     }
 }
 
+fn busy(container: &Container) -> anyhow::Error {
+    anyhow!(
+        "container '{0}' is starting or stopping already; try again when `nixos-container status \
+         {0}` says up or down",
+        container.name()
+    )
+}
+
 fn failure(container: &Container, why: &str, console: &str) -> anyhow::Error {
     let name = container.name();
     if console.is_empty() {
-        return anyhow::anyhow!("cannot start container '{name}': {why}");
+        return anyhow!("cannot start container '{name}': {why}");
     }
     let all = match container.exists() {
         true => format!(" (all of it: `nixos-container logs {name}`)"),
         false => String::new(),
     };
-    anyhow::anyhow!(
-        "cannot start container '{name}': {why}\nThe end of its console{all}:\n{console}"
-    )
+    anyhow!("cannot start container '{name}': {why}\nThe end of its console{all}:\n{console}")
 }
 
 /// Asks the supervisor, if there is one, to end its container, and waits until

@@ -1,3 +1,5 @@
+import json
+
 machine.wait_for_unit("container@good.service")
 
 with subtest("machined, and all that asks it, know the container"):
@@ -9,6 +11,18 @@ with subtest("machined, and all that asks it, know the container"):
 
 with subtest("The console is in the journal of the unit"):
     machine.succeed("journalctl -u container@good -t 'container good' --no-pager | grep -q 'multi-user.target'")
+
+with subtest("How it is can be seen by everybody, what it takes by root"):
+    row = machine.succeed("setpriv --reuid=65534 --clear-groups nixos-container list --long | grep good").split()
+    assert row[:3] == ["good", "up", "192.168.0.100"], row
+    good = next(c for c in json.loads(machine.succeed("nixos-container list --json")) if c["name"] == "good")
+    assert good["memory"] > 1 << 20, good
+
+with subtest("Starting what runs and stopping what does not is said, and no error"):
+    assert machine.succeed("nixos-container start good 2>&1") == "note: container 'good' runs already\n"
+    machine.succeed("nixos-container stop good")
+    assert machine.succeed("nixos-container stop good 2>&1") == "note: container 'good' did not run\n"
+    machine.succeed("nixos-container start good")
 
 with subtest("It goes on when the host's systemd and bus are exchanged"):
     leader = machine.succeed("machinectl show good -p Leader")
