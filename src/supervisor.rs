@@ -215,6 +215,8 @@ impl Supervisor<'_> {
             deadline: None,
             boot_timed_out: false,
             halt_pending: false,
+            report_pending: false,
+            closed_until: None,
         };
         let timeout_start = config.timeout_start.unwrap_or(DEFAULT_TIMEOUT_START);
         // A unit's own TimeoutStartSec= has the same effect.

@@ -91,6 +91,7 @@ fn every_user_of_the_host_gets_a_login_prompt() {
     a_terminal_is_nobody_elses_while_its_getty_stops(&host, &by_user);
     a_session_ends_with_its_terminal(&host, &by_user);
     prompts_are_limited(&host);
+    a_crowd_at_the_public_socket_is_kept_off(&host);
     a_prompt_ends_with_the_container(&host, &by_user);
     containers_with_users_of_their_own_have_prompts_too(&host, &by_user);
 }
@@ -188,6 +189,41 @@ fn prompts_are_limited(host: &Host) {
         leave(&mut talk);
         talk.end();
     }
+    await_no_prompt(host);
+}
+
+/// Nor does who asks many times over one connection, nor many users together.
+fn a_crowd_at_the_public_socket_is_kept_off(host: &Host) {
+    host.shell(
+        "python3 - <<'END'
+import os, socket
+def connect(user):
+    os.seteuid(user)
+    visitor = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    visitor.connect('/run/nixos-containers-public/foo')
+    os.seteuid(0)
+    return visitor
+
+def refused(visitor):
+    return b'failed' in visitor.recv(9999)
+
+# The supervisor may not read the rest.
+greedy = connect(54321)
+greedy.setblocking(False)
+try:
+    for _ in range(2000):
+        greedy.send(b'\"login\"')
+except OSError:
+    pass
+prompts = os.popen('pgrep --full --count \"serve-logi[n]\"').read()
+assert int(prompts) <= 1, prompts
+
+crowd = [connect(60000 + number // 12) for number in range(1200)]
+refusals = sum(refused(visitor) for visitor in crowd)
+assert 900 < refusals < 1000, refusals
+END",
+    );
+    assert_eq!(host.run(&["status", "foo"]), "up\n");
     await_no_prompt(host);
 }
 

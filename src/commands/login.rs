@@ -161,7 +161,7 @@ enum Gone {
 
 fn await_end(running: &Running, user: &Connection) -> Result<Gone> {
     loop {
-        // What the user says is the supervisor's to read.
+        // A user has no more to say here.
         let mut fds = [
             PollFd::new(&running.leader_fd, PollFlags::IN),
             PollFd::new(user, PollFlags::empty()),

@@ -4,6 +4,7 @@
 //! anything. By the other one comes everybody on the host: they hear about the
 //! container's state, and may ask for a login prompt.
 
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
@@ -14,9 +15,14 @@ use rustix::event::{PollFd, PollFlags};
 use crate::control::{Connection, Event, Listener, PublicRequest, Request};
 use crate::name::ContainerName;
 
-/// How much a user of the host may have at once: a connection counts, and so
-/// does the process for a prompt. What they cost is root's and the container's.
-const MOST_OF_A_USER: usize = 32;
+/// How much a user of the host may have at once, be it connections or prompts.
+/// What they cost is root's and the container's.
+const MOST_OF_A_USER: usize = 16;
+
+/// How much all of them may have: fewer than half of the descriptors that a
+/// process usually may (`DefaultLimitNOFILE` of `man 5 systemd-system.conf`), of
+/// which a prompt takes two.
+const MOST_OF_ALL: usize = 256;
 
 /// All connections, and the processes that serve them.
 #[derive(Debug, Default)]
@@ -55,8 +61,8 @@ impl Clients {
         listener: &Listener,
         event: &Event,
         handles: &[BorrowedFd<'_>],
-    ) -> Result<()> {
-        while let Some(connection) = listener.accept().context("cannot accept a connection")? {
+    ) -> io::Result<()> {
+        while let Some(connection) = listener.accept()? {
             if connection.send_event(event, handles).is_ok() {
                 let visitor = None;
                 self.connected.push(Client {
@@ -69,11 +75,10 @@ impl Clients {
     }
 
     /// Takes whoever waits at everybody's socket.
-    pub fn accept_visitors(&mut self, listener: &Listener, event: &Event) -> Result<()> {
-        while let Some(connection) = listener.accept().context("cannot accept a connection")? {
-            let visitor = connection.peer().context("cannot tell who connects")?;
-            if visitor != ROOT && self.count_of(visitor) >= MOST_OF_A_USER {
-                let why = format!("user {visitor} has too many connections already");
+    pub fn accept_visitors(&mut self, listener: &Listener, event: &Event) -> io::Result<()> {
+        while let Some(connection) = listener.accept()? {
+            let visitor = connection.peer()?;
+            if let Err(why) = self.has_room_for(visitor) {
                 let _ = connection.send_event(&Event::failed(why), &[]);
             } else if connection.send_event(event, &[]).is_ok() {
                 let visitor = Some(visitor);
@@ -86,13 +91,20 @@ impl Clients {
         Ok(())
     }
 
-    fn count_of(&self, visitor: u32) -> usize {
-        let connections = self.connected.iter();
-        let prompts = self.prompts.iter();
-        connections
-            .filter(|client| client.visitor == Some(visitor))
-            .count()
-            + prompts.filter(|prompt| prompt.visitor == visitor).count()
+    fn has_room_for(&self, visitor: u32) -> Result<(), String> {
+        if visitor == ROOT {
+            return Ok(());
+        }
+        let connections = self.connected.iter().filter_map(|client| client.visitor);
+        let prompts = self.prompts.iter().map(|prompt| prompt.visitor);
+        let visitors: Vec<_> = connections.chain(prompts).collect();
+        if visitors.iter().filter(|other| **other == visitor).count() >= MOST_OF_A_USER {
+            return Err(format!("user {visitor} has too many connections already"));
+        }
+        if visitors.len() >= MOST_OF_ALL {
+            return Err("the users of this host have too many connections already".to_owned());
+        }
+        Ok(())
     }
 
     /// What to poll for; the answers go to [`Clients::ready`].
@@ -135,19 +147,25 @@ impl Clients {
                 connection,
                 visitor,
             } = &self.connected[index];
-            let understood = match visitor {
-                None => connection
-                    .next_request()
-                    .map(|request| request.map(|request| requests.push(request))),
-                Some(visitor) => connection.next_request().map(|request| {
-                    request.map(|PublicRequest::Login| {
-                        self.prompts
-                            .extend(open_prompt(container, connection, *visitor));
-                    })
-                }),
+            let stays = match visitor {
+                None => match connection.next_request() {
+                    Ok(Some(request)) => {
+                        requests.push(request);
+                        true
+                    }
+                    // It hung up, or asks for what is not to be had there.
+                    Ok(None) | Err(_) => false,
+                },
+                Some(visitor) => {
+                    if let Ok(Some(PublicRequest::Login)) = connection.next_request() {
+                        let prompt = open_prompt(container, connection, *visitor);
+                        self.prompts.extend(prompt);
+                    }
+                    // The prompt's process talks to its user from here on.
+                    false
+                }
             };
-            // It hung up, or asks for what is not to be had there.
-            if !matches!(understood, Ok(Some(()))) {
+            if !stays {
                 self.connected.swap_remove(index);
             }
         }

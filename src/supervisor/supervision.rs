@@ -2,6 +2,7 @@
 //! console, the sockets and signals, one after the other.
 
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,10 @@ use crate::name::ContainerName;
 
 /// How often a halt that init was not ready to hear is repeated.
 const HALT_RETRY: Duration = Duration::from_millis(50);
+
+/// How long nobody is let in when the host has no descriptor or memory left for
+/// another connection.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// How a life of a container ended well.
 pub enum Ended {
@@ -63,6 +68,10 @@ pub struct Supervision<'a> {
     pub boot_timed_out: bool,
     /// Init was asked to halt before it could hear.
     pub halt_pending: bool,
+    /// Who waits has not heard of the state that the container is in.
+    pub report_pending: bool,
+    /// Until when nobody is let in.
+    pub closed_until: Option<Instant>,
 }
 
 impl Supervision<'_> {
@@ -95,21 +104,18 @@ impl Supervision<'_> {
             for request in requests {
                 self.obey(request);
             }
-            if ready.control {
-                let event = self.event();
-                let handles = [self.init.as_fd(), self.system_calls.as_fd()];
-                self.clients.accept(&self.control, &event, &handles)?;
+            if ready.report {
+                self.tell_report();
             }
-            if ready.public {
-                self.clients.accept_visitors(&self.public, &self.event())?;
+            if ready.listeners {
+                self.accept();
             }
             if ready.init {
                 return self.init.wait().context("cannot wait for init");
             }
-            if self
-                .deadline
-                .is_some_and(|deadline| deadline <= Instant::now())
-            {
+            let now = Instant::now();
+            self.closed_until = self.closed_until.filter(|moment| *moment > now);
+            if self.deadline.is_some_and(|deadline| deadline <= now) {
                 self.deadline = None;
                 self.boot_timed_out = self.state == State::Starting;
                 self.kill(libc::SIGKILL);
@@ -127,34 +133,54 @@ impl Supervision<'_> {
             input(self.console.as_fd()),
             input(self.notify.as_fd()),
             input(self.signals.as_fd()),
-            input(self.control.as_fd()),
-            input(self.public.as_fd()),
         ];
+        let listeners = fds.len();
+        if self.closed_until.is_none() {
+            fds.extend([input(self.control.as_fd()), input(self.public.as_fd())]);
+        }
+        let report = fds.len();
+        if self.report_pending
+            && let Some(report) = self.report
+        {
+            fds.push(PollFd::from_borrowed_fd(report.as_fd(), PollFlags::OUT));
+        }
         let own = fds.len();
         fds.extend(self.clients.wishes());
         match rustix::event::poll(&mut fds, self.timeout().as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(errno) => return Err(errno.into()),
         }
-        let ready = |index: usize| fds.get(index).is_some_and(|fd| !fd.revents().is_empty());
+        let ready = |range: Range<usize>| fds[range].iter().any(|fd| !fd.revents().is_empty());
         Ok(Ready {
-            init: ready(0),
-            console: ready(1),
-            notify: ready(2),
-            signals: ready(3),
-            control: ready(4),
-            public: ready(5),
+            init: ready(0..1),
+            console: ready(1..2),
+            notify: ready(2..3),
+            signals: ready(3..4),
+            listeners: ready(listeners..report),
+            report: ready(report..own),
             clients: self.clients.ready(&fds[own..]),
         })
     }
 
     fn timeout(&self) -> Option<Timespec> {
-        let until_deadline = self
-            .deadline
-            .map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let moments = self.deadline.into_iter().chain(self.closed_until);
+        let durations = moments.map(|moment| moment.saturating_duration_since(Instant::now()));
         let until_retry = self.halt_pending.then_some(HALT_RETRY);
-        let timeout = until_deadline.into_iter().chain(until_retry).min()?;
-        timeout.try_into().ok()
+        durations.chain(until_retry).min()?.try_into().ok()
+    }
+
+    /// Lets in whoever waits. Many who do, or a host that has run out of
+    /// something, are no reason to end the container.
+    fn accept(&mut self) {
+        let event = self.event();
+        let handles = [self.init.as_fd(), self.system_calls.as_fd()];
+        let accepted = self
+            .clients
+            .accept(&self.control, &event, &handles)
+            .and_then(|()| self.clients.accept_visitors(&self.public, &event));
+        if accepted.is_err() {
+            self.closed_until = Some(Instant::now() + ACCEPT_RETRY);
+        }
     }
 
     fn read_notification(&mut self) -> Result<()> {
@@ -251,9 +277,19 @@ impl Supervision<'_> {
         let handles = [self.init.as_fd(), self.system_calls.as_fd()];
         self.clients.announce(&event, &handles);
         match self.report {
-            Some(report) => drop(report.send_event(&event, &handles)),
+            Some(_) => self.tell_report(),
             None => unit::tell_state(self.state, self.status.as_deref()),
         }
+    }
+
+    /// Who waits for the boot must hear of its end, however slowly.
+    fn tell_report(&mut self) {
+        let handles = [self.init.as_fd(), self.system_calls.as_fd()];
+        let told = self
+            .report
+            .map(|report| report.send_event(&self.event(), &handles));
+        self.report_pending =
+            matches!(told, Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock);
     }
 
     /// What the end of init means. The kernel tells by a signal what init
@@ -287,8 +323,8 @@ struct Ready {
     console: bool,
     notify: bool,
     signals: bool,
-    control: bool,
-    public: bool,
+    listeners: bool,
+    report: bool,
     clients: clients::Ready,
 }
 
