@@ -53,6 +53,7 @@ fn main() -> ExitCode {
     CompleteEnv::with_factory(|| cli::with_completion(commands::complete::containers))
         .var("NIXOS_CONTAINER_COMPLETE")
         .completer("nixos-container")
+        .shells(commands::complete::SHELLS)
         .complete();
     let cli = cli::parse();
     if !matches!(cli.command, cli::Command::Supervise(_)) {

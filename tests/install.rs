@@ -2,9 +2,11 @@
 
 mod common;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use common::talk::{Talk, at_terminal};
 use common::{Host, minimal_system, succeed};
 
 const NIXOS_CONTAINER: &str = env!("CARGO_BIN_EXE_nixos-container");
@@ -58,6 +60,49 @@ fn completed(host: &Host, script: &Path, words: &[&str]) -> String {
     .arg("nixos-container")
     .args(words);
     succeed(&mut bash)
+}
+
+/// A shell at a terminal that finds its completions where they are installed.
+fn at_prompt(host: &Host, installed: &Installed, shell: &str) -> Option<Talk> {
+    if Command::new(shell).arg("--version").output().is_err() {
+        println!("skipped: no {shell} here");
+        return None;
+    }
+    let share = installed.0.join("share");
+    let share = share.display();
+    let programs = Path::new(NIXOS_CONTAINER).parent().expect("a directory");
+    let interactive = match shell {
+        "zsh" => format!(
+            "echo 'PS1=\"ready> \"; fpath=({share}/zsh/site-functions $fpath)
+                   autoload -Uz compinit; compinit -D -u' >.zshrc
+             zsh -i"
+        ),
+        _ => format!(
+            "XDG_DATA_DIRS={share}:/usr/share fish --private --init-command \
+                 'function fish_prompt; echo -n \"ready> \"; end'"
+        ),
+    };
+    let script = format!(
+        "export HOME=$(mktemp -d) PATH={}:$PATH TERM=xterm; cd; {interactive}",
+        programs.display()
+    );
+    let mut talk = Talk::begin(&at_terminal(host, &script));
+    talk.await_words("ready> ");
+    Some(talk)
+}
+
+/// Words that are cut short, with a tabulator after each, are a command line.
+fn completes_at_its_prompt(host: &Host, installed: &Installed, shell: &str) {
+    let Some(mut talk) = at_prompt(host, installed, shell) else {
+        return;
+    };
+    for keys in ["nixos-container show-i\t", "fo\t", "\n"] {
+        talk.input.write_all(keys.as_bytes()).expect("it listens");
+    }
+    talk.await_words("10.233.1.2");
+    talk.await_words("ready> ");
+    talk.say("exit");
+    talk.end();
 }
 
 #[test]
@@ -115,4 +160,6 @@ fn the_program_its_manual_and_its_completions_are_installed_and_work() {
         "--config\n--config-file\n"
     );
     assert_eq!(offers(&["run", "f"]), "foo\n");
+    completes_at_its_prompt(&host, &installed, "zsh");
+    completes_at_its_prompt(&host, &installed, "fish");
 }
