@@ -126,10 +126,20 @@ pub fn keep(container: &Container, built: &Built) -> Result<()> {
 fn linked(link: PathBuf) -> Result<Built> {
     let system = fs::read_link(&link)
         .with_context(|| format!("cannot find what Nix has built at {}", link.display()))?;
+    flush(&system)?;
     Ok(Built {
         system,
         link: Some(link),
     })
+}
+
+/// Waits until what Nix has built is on the disk, its database too. By itself Nix
+/// leaves that to the kernel (`fsync-store-paths`, `man 5 nix.conf`), and after a
+/// power cut a profile would lead to files without their contents.
+fn flush(system: &Path) -> Result<()> {
+    let store = fs::File::open(system)
+        .with_context(|| format!("cannot open the system {}", system.display()))?;
+    rustix::fs::syncfs(&store).context("cannot write the Nix store to its disk")
 }
 
 fn why_not(needs_nixpkgs: bool) -> anyhow::Error {
