@@ -2,12 +2,15 @@
 //! org.freedesktop.systemd1`).
 
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use tokio::runtime::Runtime;
 use zbus::Connection;
-use zbus::export::ordered_stream::OrderedStreamExt;
+use zbus::export::ordered_stream::{OrderedStream, OrderedStreamExt, join};
+use zbus::fdo::{PropertiesChanged, PropertiesProxy};
+use zbus::message::Sequence;
 use zbus::zvariant::OwnedObjectPath;
 
 use super::unit;
@@ -52,9 +55,6 @@ trait UnitObject {
 )]
 trait ServiceObject {
     #[zbus(property(emits_changed_signal = "false"))]
-    fn status_text(&self) -> zbus::Result<String>;
-
-    #[zbus(property(emits_changed_signal = "false"))]
     fn environment(&self) -> zbus::Result<Vec<String>>;
 }
 
@@ -82,23 +82,60 @@ enum Job {
     Reload,
 }
 
+/// What systemd tells while it has a job.
+enum News {
+    Changed(PropertiesChanged),
+    Removed(JobRemoved),
+}
+
 /// A job that systemd has taken on.
 struct Running {
     job: OwnedObjectPath,
-    removed: JobRemovedStream,
+    news: Pin<Box<dyn OrderedStream<Data = News, Ordering = Sequence>>>,
+    said: String,
+}
+
+/// How a job has ended.
+struct Ended {
+    /// In systemd's words (`man 5 org.freedesktop.systemd1`, JobRemoved).
+    result: String,
+    /// In the supervisor's, the last that it had; empty if it had none. They
+    /// are gone from the unit as soon as systemd restarts it.
+    said: String,
 }
 
 impl Running {
-    /// Waits for its result.
-    async fn result(&mut self) -> zbus::Result<String> {
-        while let Some(signal) = self.removed.next().await {
-            let signal = signal.args()?;
-            if signal.job == self.job {
-                return Ok(signal.result);
+    /// Waits for its end.
+    async fn end(&mut self) -> zbus::Result<Ended> {
+        while let Some(news) = self.news.next().await {
+            match news {
+                News::Changed(changed) => {
+                    if let Some(text) = status_text(&changed)? {
+                        self.said = text;
+                    }
+                }
+                News::Removed(removed) => {
+                    let removed = removed.args()?;
+                    if removed.job == self.job {
+                        return Ok(Ended {
+                            result: removed.result,
+                            said: std::mem::take(&mut self.said),
+                        });
+                    }
+                }
             }
         }
         Err(zbus::Error::Failure("the connection was closed".to_owned()))
     }
+}
+
+/// What a service now says of itself, if it says something and this is what has
+/// changed.
+fn status_text(changed: &PropertiesChanged) -> zbus::Result<Option<String>> {
+    let changed = changed.args()?;
+    let text = changed.changed_properties().get("StatusText");
+    let text: Option<&str> = text.and_then(|text| text.try_into().ok());
+    Ok(text.filter(|text| !text.is_empty()).map(str::to_owned))
 }
 
 impl Unit {
@@ -193,12 +230,12 @@ impl Unit {
         self.judge(container, "kill", result)
     }
 
-    async fn end_within(&self, mut job: Running, timeout: Duration) -> zbus::Result<String> {
-        match tokio::time::timeout(timeout, job.result()).await {
-            Ok(result) => result,
+    async fn end_within(&self, mut job: Running, timeout: Duration) -> zbus::Result<Ended> {
+        match tokio::time::timeout(timeout, job.end()).await {
+            Ok(ended) => ended,
             Err(_) => {
                 self.kill_all().await?;
-                job.result().await
+                job.end().await
             }
         }
     }
@@ -212,28 +249,39 @@ impl Unit {
         }
     }
 
-    /// Has systemd do something, and waits for the job's result.
-    async fn perform(&self, job: Job) -> zbus::Result<String> {
-        self.begin(job).await?.result().await
+    /// Has systemd do something, and waits for the job's end.
+    async fn perform(&self, job: Job) -> zbus::Result<Ended> {
+        self.begin(job).await?.end().await
     }
 
     async fn begin(&self, job: Job) -> zbus::Result<Running> {
         let manager = ManagerProxy::new(&self.bus).await?;
         manager.subscribe().await?;
+        let unit = PropertiesProxy::new(
+            &self.bus,
+            manager.inner().destination().to_owned(),
+            manager.load_unit(&self.name).await?,
+        )
+        .await?;
         // Listening from before the job is made, nobody misses its end.
-        let removed = manager.receive_job_removed().await?;
+        let removed = manager.receive_job_removed().await?.map(News::Removed);
+        let changed = unit.receive_properties_changed().await?.map(News::Changed);
         let job = match job {
             Job::Start => manager.start_unit(&self.name, REPLACE).await?,
             Job::Stop => manager.stop_unit(&self.name, REPLACE).await?,
             Job::Reload => manager.reload_unit(&self.name, REPLACE).await?,
         };
-        Ok(Running { job, removed })
+        Ok(Running {
+            job,
+            news: Box::pin(join(changed, removed)),
+            said: String::new(),
+        })
     }
 
-    fn judge(&self, container: &Container, what: &str, result: zbus::Result<String>) -> Result<()> {
+    fn judge(&self, container: &Container, what: &str, ended: zbus::Result<Ended>) -> Result<()> {
         let name = container.name();
-        let result = result.with_context(|| format!("cannot {what} container '{name}'"))?;
-        if result == "done" {
+        let ended = ended.with_context(|| format!("cannot {what} container '{name}'"))?;
+        if ended.result == "done" {
             return Ok(());
         }
         let tail = console_log::tail(&container.run().console_log());
@@ -244,37 +292,22 @@ impl Unit {
         };
         bail!(
             "cannot {what} container '{name}': {}; see `systemctl status {}`{tail}",
-            self.explain(&result),
+            ended.reason(),
             self.name
         )
     }
+}
 
-    /// The result of a job (`man 5 org.freedesktop.systemd1`, JobRemoved), by
-    /// the supervisor's own words where it had any.
-    fn explain(&self, result: &str) -> String {
-        let reason = match result {
+impl Ended {
+    /// Why the job was not done, by the supervisor's own words where it had any.
+    fn reason(&self) -> &str {
+        match self.result.as_str() {
             "canceled" => "somebody else stopped or started it at the same time",
             "timeout" => "it took longer than the unit's TimeoutStartSec= or TimeoutStopSec=",
             "dependency" => "a unit that it needs has failed",
             "skipped" => "systemd has skipped it",
+            "failed" if !self.said.is_empty() => &self.said,
             _ => "its unit has failed",
-        };
-        match self.status_text() {
-            Ok(text) if result == "failed" && !text.is_empty() => text,
-            _ => reason.to_owned(),
         }
-    }
-
-    fn status_text(&self) -> zbus::Result<String> {
-        self.runtime.block_on(async {
-            let path = ManagerProxy::new(&self.bus)
-                .await?
-                .load_unit(&self.name)
-                .await?;
-            ServiceObjectProxy::new(&self.bus, path)
-                .await?
-                .status_text()
-                .await
-        })
     }
 }

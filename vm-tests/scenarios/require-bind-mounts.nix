@@ -4,6 +4,8 @@
     bindMounts."/srv/missing" = { };
     config = { };
   };
+  # Before anybody has asked systemd why it failed.
+  systemd.services."container@missing".serviceConfig.RestartSec = "1ms";
   containers.there = {
     bindMounts."/srv/there" = { };
     config = { };
