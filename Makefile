@@ -22,13 +22,15 @@ PREFIX ?= /usr/local
 share := $(DESTDIR)$(PREFIX)/share
 units := $(DESTDIR)$(PREFIX)/lib/systemd
 
-.PHONY: help demo test bench build install clean
+.PHONY: help demo test vm-test bench build install clean
 
 help:
 	@echo 'make demo    installs what is missing, builds the command and shows containers'
 	@echo '             from creation to destruction, on a throwaway host'
 	@echo 'make test    installs what is missing, checks format and lints, runs all tests'
 	@echo '             (what a build server runs, too)'
+	@echo 'make vm-test installs what is missing, runs the scenarios of vm-tests/ on a whole'
+	@echo '             machine that QEMU emulates; prints how long each took'
 	@echo 'make bench   installs what is missing, times the command beside crun, runc,'
 	@echo '             bubblewrap and systemd-nspawn; prints Markdown tables'
 	@echo 'make build   builds the command'
@@ -55,6 +57,14 @@ test:
 	cargo clippy $(fuzz_targets) -- -D warnings
 	tests/mini-nixpkgs/check
 	cargo test --workspace
+
+vm-test:
+	@echo 'VM test: installing what is missing, building, then vm-tests/run on an emulated machine'
+	tests/prerequisites vm-test
+	tests/mini-nixpkgs/make-tree
+	$(build_command)
+	image=$$(vm-tests/vm/make-disk) && \
+	    $(on_throwaway_host) vm-tests/run --bed vm --image "$$image"
 
 bench:
 	@echo 'Bench: installing what is missing, building, then benches/run on a throwaway host'

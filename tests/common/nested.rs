@@ -19,7 +19,7 @@ impl NestedHost {
     /// boots it.
     pub fn new(module: &str) -> Self {
         let below = Host::with_nix_daemon();
-        let base: PathBuf = [env!("CARGO_MANIFEST_DIR"), "vm-tests/nested.nix"]
+        let base: PathBuf = [env!("CARGO_MANIFEST_DIR"), "vm-tests/host.nix"]
             .iter()
             .collect();
         let system = system(&format!(

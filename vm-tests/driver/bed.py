@@ -1,6 +1,7 @@
 """What a machine of a scenario runs on."""
 
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import NamedTuple
 
 
@@ -14,6 +15,9 @@ class Answer(NamedTuple):
 
 class Bed(ABC):
     """A host for containers that can be switched on and off."""
+
+    # How many times longer than on a machine of today things may take.
+    slowness = 1
 
     @abstractmethod
     def start(self) -> None:
@@ -37,3 +41,19 @@ class Bed(ABC):
     @abstractmethod
     def console(self) -> str:
         """What it has said on its console since it was started."""
+
+    @abstractmethod
+    def remove(self) -> None:
+        """Switches it off for good; nothing of it stays."""
+
+
+class Beds(ABC):
+    """Makes the hosts of scenarios, each as if it was the first."""
+
+    @abstractmethod
+    def bed(self, scenario: Path) -> Bed:
+        """The host of a scenario, still switched off."""
+
+    @abstractmethod
+    def remove(self) -> None:
+        """Removes what all hosts shared."""

@@ -14,8 +14,7 @@ from .bed import Answer, Bed
 # Of every word that takes one, in seconds (the NixOS manual).
 DEFAULT_TIMEOUT = 900
 
-# How long to wait between two looks, in seconds. On an emulated machine a
-# look costs about as much.
+# How long to wait between two looks on a bed that is not slow, in seconds.
 PAUSE = 0.1
 
 
@@ -118,7 +117,7 @@ class Machine:
         """Waits until a unit is active, and fails at once if it never will be."""
         if user is not None:
             raise NotImplementedError("scenarios have no users with a systemd of their own")
-        end = time.monotonic() + timeout
+        end = self._end(timeout)
         while True:
             info = self.get_unit_info(unit)
             state = info["ActiveState"]
@@ -132,7 +131,7 @@ class Machine:
                 return
             if time.monotonic() > end:
                 raise ScenarioFailed(f"{unit} is {state} after {timeout} s\n{self._about(unit)}")
-            time.sleep(PAUSE)
+            self._pause()
 
     def start_job(self, unit: str, user: str | None = None) -> tuple[int, str]:
         """Starts a unit."""
@@ -158,11 +157,11 @@ class Machine:
 
     def wait_for_console_text(self, text: str, timeout: int = DEFAULT_TIMEOUT) -> None:
         """Waits until the machine has said something on its console."""
-        end = time.monotonic() + timeout
+        end = self._end(timeout)
         while text not in self._bed.console():
             if time.monotonic() > end:
                 raise ScenarioFailed(f"the console never said {text!r}")
-            time.sleep(PAUSE)
+            self._pause()
 
     def sleep(self, secs: int) -> None:
         """Lets time pass on the machine."""
@@ -177,23 +176,34 @@ class Machine:
     def _run(self, command: str, timeout: float | None) -> Answer:
         self.start()
         self._say(f"{self.name}: {command}")
-        seconds = DEFAULT_TIMEOUT if timeout is None else timeout
+        seconds = self._patience(DEFAULT_TIMEOUT if timeout is None else timeout)
         try:
             return self._bed.execute(command, seconds)
         except TimeoutError as error:
             raise ScenarioFailed(f"`{command}` took longer than {seconds} s") from error
 
+    def _patience(self, timeout: float) -> float:
+        """The seconds that stand for `timeout` on this bed. The default is
+        long enough for the slowest."""
+        return max(timeout, min(timeout * self._bed.slowness, DEFAULT_TIMEOUT))
+
+    def _pause(self) -> None:
+        time.sleep(PAUSE * self._bed.slowness)
+
+    def _end(self, timeout: float) -> float:
+        return time.monotonic() + self._patience(timeout)
+
     def _wait_for(
         self, command: str, is_met: Callable[[Answer], bool], how: str, timeout: float
     ) -> Answer:
-        end = time.monotonic() + timeout
+        end = self._end(timeout)
         while True:
-            answer = self._run(command, max(1, end - time.monotonic()))
+            answer = self._run(command, max(1, timeout))
             if is_met(answer):
                 return answer
             if time.monotonic() > end:
                 raise ScenarioFailed(f"`{command}` did not {how} within {timeout} s\n{both(answer)}")
-            time.sleep(PAUSE)
+            self._pause()
 
     def _has_jobs(self) -> bool:
         return "No jobs" not in self.execute("systemctl list-jobs --full 2>&1")[1]

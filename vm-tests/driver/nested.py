@@ -1,13 +1,36 @@
 """A host that is a container itself: everything but a kernel of its own."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
-from .bed import Answer, Bed
+from .bed import Answer, Bed, Beds
 from .script import strict
+
+here = Path(__file__).resolve().parent.parent
 
 # Of the container that is the host.
 NAME = "host"
+
+
+class NestedHosts(Beds):
+    """Hosts that run the command in the PATH."""
+
+    def __init__(self) -> None:
+        program = shutil.which("nixos-container")
+        if program is None:
+            raise RuntimeError("no nixos-container in the PATH")
+        self._program = Path(program).resolve()
+
+    def bed(self, scenario: Path) -> "Nested":
+        host = f"import {here}/host.nix {{ program = {self._program}; scenario = {scenario.with_suffix('.nix')}; }}"
+        system = f"(import <nixpkgs/nixos> {{ configuration = {host}; }}).system"
+        command = ["nix-build", "--no-out-link", "-E", system]
+        built = subprocess.run(command, stdout=subprocess.PIPE, encoding="utf-8", check=True)
+        return Nested(Path(built.stdout.strip()))
+
+    def remove(self) -> None:
+        """Each host is removed with its scenario."""
 
 
 class Nested(Bed):

@@ -18,6 +18,8 @@ class Report:
 
     def __init__(self, log: TextIO):
         self._log = log
+        self._begin = time.monotonic()
+        self._said = ""
         self._rows: list[tuple[str, str, float]] = []
 
     def run(self, scenario: Path, bed: Bed) -> None:
@@ -47,10 +49,14 @@ class Report:
         print("| scenario | result | s |\n|---|---|---:|")
         for name, result, seconds in self._rows:
             print(f"| {name} | {result} | {seconds:.1f} |")
+        print(f"| all, with their hosts | | {time.monotonic() - self._begin:.1f} |")
         return all(result != "FAILED" for _, result, _ in self._rows)
 
     def _say(self, text: str) -> None:
-        print(text, file=self._log, flush=True)
+        # What is waited for is looked at again and again.
+        if text != self._said:
+            print(text, file=self._log, flush=True)
+        self._said = text
 
     def _explain(self, scenario: Path, error: Exception, bed: Bed) -> None:
         line = next(

@@ -1,31 +1,55 @@
-machine.wait_for_unit("multi-user.target")
-machine.succeed("nixos-container create kept --auto-start --config 'environment.etc.kept.text = \"1\";'")
-machine.succeed("nixos-container create other --config 'environment.etc.other.text = \"1\";'")
+import time
 
-with subtest("A container that starts with the host is up after a power cut"):
-    machine.succeed("nixos-container run kept -- sh -c 'echo data >/root/data; sync'")
+# What the power is cut during, all at once, one version of everything each.
+WORK = """
+    nixos-container create cut --config 'environment.etc.version.text = "{version}";' &
+    nixos-container update changed --config 'environment.etc.version.text = "{version}";' &
+    nixos-container start started &
+"""
+
+
+def work(version):
+    return "{" + WORK.format(version=version) + "} >/dev/null 2>&1"
+
+
+def version(name):
+    return machine.succeed(f"nixos-container run {name} -- cat /etc/version")
+
+
+machine.wait_for_unit("multi-user.target")
+for name in ["kept --auto-start", "changed", "started"]:
+    machine.succeed(f"nixos-container create {name} --config 'environment.etc.version.text = \"0\";'")
+
+with subtest("What was done before a power cut is there after it"):
     machine.crash()
     machine.start()
     machine.wait_for_unit("container@kept.service")
-    machine.succeed("nixos-container run kept -- grep -q data /root/data")
-    assert machine.succeed("nixos-container status other").strip() == "down"
+    assert machine.succeed("nixos-container list").split() == ["changed", "kept", "started"]
+    assert version("kept") == "0"
+    assert machine.succeed("nixos-container status changed").strip() == "down"
 
-with subtest("A creation that the power cut ended is whole or absent"):
-    for delay in ["0.05", "0.3", "0.8"]:
-        machine.succeed("nixos-container create cut --config '' >/dev/null 2>&1 & sleep " + delay)
+begin = time.monotonic()
+machine.succeed(f"{work(0)}\nwait")
+duration = time.monotonic() - begin
+machine.succeed("nixos-container destroy cut", "nixos-container stop started")
+
+for number, part in enumerate([0.2, 0.5, 0.8], start=1):
+    with subtest(f"Each container is whole or absent after a cut at {part} of its creation, update and start"):
+        machine.succeed(f"{work(number)}\nsleep {part * duration:.2f}")
         machine.crash()
         machine.start()
-        machine.wait_for_unit("multi-user.target")
-        if "cut" in machine.succeed("nixos-container list").split():
-            machine.succeed("nixos-container start cut", "nixos-container destroy cut")
-        machine.succeed("nixos-container create cut --config ''", "nixos-container destroy cut")
+        machine.wait_for_unit("container@kept.service")
+        assert version("kept") == "0"
 
-with subtest("An update that the power cut ended left the old system or the new one"):
-    machine.succeed(
-        "nixos-container update other --config 'environment.etc.other.text = \"2\";' >/dev/null 2>&1 & sleep 0.4"
-    )
-    machine.crash()
-    machine.start()
-    machine.wait_for_unit("multi-user.target")
-    machine.succeed("nixos-container start other")
-    machine.succeed("nixos-container run other -- grep -qE '1|2' /etc/other")
+        machine.succeed("nixos-container start changed started")
+        assert version("changed") in map(str, range(number + 1)), version("changed")
+        assert version("started") == "0"
+        machine.succeed("nixos-container stop changed started")
+
+        if "cut" in machine.succeed("nixos-container list").split():
+            machine.succeed("nixos-container start cut")
+            assert version("cut") == str(number), version("cut")
+            machine.succeed("nixos-container destroy cut")
+        machine.succeed("nixos-container create cut --config ''", "nixos-container destroy cut")
+        left = machine.succeed("find /etc/nixos-containers /var/lib/nixos-containers /nix/var/nix/*/per-container -name '*cut*'")
+        assert left == "", left
