@@ -176,20 +176,15 @@ fn is_marked(directory: &Path, root: &Root) -> Result<bool> {
 }
 
 impl Link {
-    /// What shows of the link inside: files of the host's root, as those of root
-    /// inside.
-    pub fn mount(&self, users: Option<&Users>) -> Result<Option<Mount>> {
+    /// What shows of the link inside. The host's users can get there, so what is
+    /// in it belongs to the container's.
+    pub fn mount(&self, users: Option<&mut Users>) -> Result<Option<Mount>> {
         let Self::OnHost { directory, .. } = self else {
             return Ok(None);
         };
-        let owners = match users.filter(|users| !users.ids.is_identity()) {
-            None => Owners::OnDisk,
-            Some(users) if users.can_map(directory, false)? => Owners::Mapped,
-            Some(_) => bail!(
-                "--link-journal=host does not go with PRIVATE_USERS here: the file system of \
-                 {JOURNALS} cannot show files as those of other users; use guest"
-            ),
-        };
+        if let Some(users) = users {
+            users.give(directory.clone())?;
+        }
         Ok(Some(Mount {
             target: directory.clone(),
             content: Content::Bind(Bind {
@@ -202,7 +197,7 @@ impl Link {
                     no_exec: true,
                     ..Attributes::default()
                 },
-                owners,
+                owners: Owners::OnDisk,
             }),
         }))
     }

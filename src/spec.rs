@@ -66,7 +66,7 @@ pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Start>
     let mut mounts = mounts::resolve(container, config, users.as_mut())?;
     let machine_id = machine_id(&root, config.execution.machine_id)?;
     let journal = journal::resolve(config.link_journal, machine_id, &root)?;
-    mounts.mounts.extend(journal.mount(users.as_ref())?);
+    mounts.mounts.extend(journal.mount(users.as_mut())?);
     let container = runtime::Spec {
         ids: users.as_ref().map(|users| users.ids),
         init: init(places, name, config)?,

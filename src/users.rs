@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -157,7 +158,11 @@ impl Users {
                 self.require_mappable(owner, root)?;
                 Ownership::Map
             }
-            Ownership::Auto if owner.is_among(IdMap::IDENTITY) && self.can_map(root, true)? => {
+            Ownership::Auto
+                if owner.is_among(IdMap::IDENTITY)
+                    && open_way(root).is_none()
+                    && self.can_map(root, true)? =>
+            {
                 Ownership::Map
             }
             Ownership::Auto => Ownership::Chown,
@@ -178,6 +183,14 @@ impl Users {
                 "--private-users-ownership=map does not work on {path}: {} cannot show files \
                  with other owners; use --private-users-ownership=chown",
                 mountinfo::file_system_of(root)
+            );
+        }
+        if let Some(open) = open_way(root) {
+            bail!(
+                "--private-users-ownership=map does not work on {path}: what its root makes setuid \
+                 would be the host's root's, and others can get there; `chmod 700 {}`, or use \
+                 --private-users-ownership=chown",
+                open.display()
             );
         }
         Ok(())
@@ -215,6 +228,21 @@ impl Users {
         }
         Ok(())
     }
+}
+
+/// The directory above a path that would have to be closed to keep the host's
+/// other users away from it; `None` if they are. A file that the container's root
+/// makes setuid belongs on the disk to who it is shown for, and would be the
+/// host's root's. Directories that are missing are made closed.
+pub fn open_way(path: &Path) -> Option<&Path> {
+    let is_closed = |directory: &Path| {
+        fs::metadata(directory).map_or(true, |directory| {
+            let (group, others) = (directory.mode() & 0o010, directory.mode() & 0o001);
+            directory.uid() == 0 && others == 0 && (group == 0 || directory.gid() == 0)
+        })
+    };
+    let mut above = path.ancestors().skip(1);
+    path.parent().filter(|_| !above.any(is_closed))
 }
 
 /// As systemd-nspawn's manual page has it.

@@ -218,6 +218,45 @@ fn each_value_is_understood() {
     }
 }
 
+/// As where nixpkgs' tool made the directories, which are open.
+#[test]
+fn what_its_root_makes_setuid_is_not_the_hosts_roots() {
+    let host = Host::new();
+    let trees =
+        "$NIXOS_CONTAINER_STATE_DIR $NIXOS_CONTAINER_PROFILE_DIR $NIXOS_CONTAINER_GCROOT_DIR";
+    host.shell(&format!(
+        "mkdir -p {trees}; chmod 755 {trees}; chmod 711 /run/throwaway
+         mount -t tmpfs log /var/log; mkdir /var/log/journal"
+    ));
+    create(
+        &host,
+        "foo",
+        "PRIVATE_USERS=pick\nEXTRA_NSPAWN_FLAGS=--link-journal=host",
+    );
+    host.run(&["start", "foo"]);
+    inside(
+        &host,
+        "foo",
+        "for directory in /srv /nix/var/nix/profiles /nix/var/nix/gcroots /var/log/journal/*; do
+             mkdir -p $directory; touch $directory/setuid; chmod 4755 $directory/setuid
+         done",
+    );
+    let owners = format!("find {trees} /var/log/journal -name setuid -perm -4000 -printf '%U\\n'");
+    let owner = owner_of_init(&host, "foo");
+    let owner = owner.split(':').next().unwrap_or_default();
+    assert_eq!(host.shell(&owners), format!("{owner}\n").repeat(4));
+    host.run(&["stop", "foo"]);
+
+    host.run(&["destroy", "foo"]);
+    create(
+        &host,
+        "foo",
+        "PRIVATE_USERS=pick\nEXTRA_NSPAWN_FLAGS=--private-users-ownership=map",
+    );
+    let said = host.fail(1, &["start", "foo"]);
+    assert!(said.contains("others can get there; `chmod 700 "), "{said}");
+}
+
 #[test]
 fn where_files_cannot_be_shown_as_theirs_they_are_given_to_them() {
     let host = Host::new();

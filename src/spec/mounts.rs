@@ -13,7 +13,7 @@ use crate::container::Container;
 use crate::mountinfo;
 use crate::name::ContainerName;
 use crate::paths::Places;
-use crate::users::Users;
+use crate::users::{self, Users};
 
 /// All mounts, in the order in which they are made.
 #[derive(Debug)]
@@ -202,14 +202,16 @@ fn require_no_mount_point(upper: &Path) -> Result<()> {
 }
 
 /// In a user namespace, Nix' directories are to belong to root inside. Where the
-/// kernel cannot show them so, those that the container may write are given to
-/// it; the others can be read all the same.
+/// kernel cannot show them so, or the host's users could use what is in there,
+/// those that the container may write are given to it; the others can be read all
+/// the same.
 fn show_owners(nix: &mut [Mount], users: &mut Users) -> Result<()> {
     for mount in nix {
         let Content::Bind(bind) = &mut mount.content else {
             continue;
         };
-        if users.can_map(&bind.source, bind.recursive)? {
+        let is_safe = bind.attributes.read_only || users::open_way(&bind.source).is_none();
+        if is_safe && users.can_map(&bind.source, bind.recursive)? {
             bind.owners = Owners::Mapped;
         } else if !bind.attributes.read_only {
             users.give(bind.source.clone())?;
