@@ -130,6 +130,8 @@ let
       DelegateSubgroup = "supervisor";
       ExecReload = mkForce "${program} activate %i";
       ExecStart = "${program} supervise %i";
+      # Of a configuration that is wrong: it will be the next time, too.
+      RestartPreventExitStatus = "78";
     };
   };
 

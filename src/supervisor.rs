@@ -40,6 +40,11 @@ const DEFAULT_TIMEOUT_START: Duration = Duration::from_secs(60);
 /// gives it (`RestartForceExitStatus=133` of nixpkgs' unit).
 const REBOOTED: u8 = 133;
 
+/// What is configured cannot be run: the next try would fail in the same way.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct Misconfigured(anyhow::Error);
+
 /// Supervises a container until it halts. `report` is told all about it from
 /// the very beginning; without, the supervisor is in the foreground and copies
 /// the console to its standard output.
@@ -159,7 +164,7 @@ impl Supervisor<'_> {
 
     /// One life of the container, from its network to its last process.
     fn live(&mut self, log: File) -> Result<Ended> {
-        let config = self.container.config()?;
+        let config = self.container.config().map_err(Misconfigured)?;
         let ended = self.live_as(&config, log);
         // The file may say something else by now.
         let removed = reclaim::work_directories(self.container, &config);
@@ -171,7 +176,7 @@ impl Supervisor<'_> {
     fn live_as(&mut self, config: &ContainerConfig, mut log: File) -> Result<Ended> {
         let container = self.container;
         users::keep(container, config)?;
-        let start = spec::resolve(container, config)?;
+        let start = spec::resolve(container, config).map_err(Misconfigured)?;
         ephemeral::remember_start(container, config)?;
         let notify = self.make_files(&start)?;
         let control =

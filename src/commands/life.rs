@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use crate::cli::DEFAULT_TIMEOUT_STOP;
 use crate::container::Container;
 use crate::control::Request;
+use crate::supervisor::Misconfigured;
 use crate::{daemon, ephemeral, manager, supervisor};
 
 /// `start NAME…`
@@ -52,6 +53,11 @@ pub fn terminate(container: &Container, signal: i32) -> Result<()> {
         .context("cannot talk with the supervisor")
 }
 
+/// Exit status of a supervisor whose container is configured wrongly: what
+/// sysexits.h calls `EX_CONFIG`, and `RestartPreventExitStatus=` of the unit has
+/// systemd leave alone.
+const MISCONFIGURED: u8 = 78;
+
 /// `supervise NAME`
 pub fn supervise(container: &Container, detached: bool) -> Result<ExitCode> {
     let report = if detached {
@@ -62,5 +68,11 @@ pub fn supervise(container: &Container, detached: bool) -> Result<ExitCode> {
     } else {
         None
     };
-    supervisor::supervise(container, report).map(ExitCode::from)
+    match supervisor::supervise(container, report) {
+        Err(error) if error.is::<Misconfigured>() => {
+            crate::print_error(&error);
+            Ok(ExitCode::from(MISCONFIGURED))
+        }
+        ended => ended.map(ExitCode::from),
+    }
 }

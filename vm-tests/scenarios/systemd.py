@@ -53,3 +53,14 @@ with subtest("A container that does not boot says why"):
     machine.wait_until_succeeds("systemctl is-failed container@broken", timeout=60)
     status = machine.execute("systemctl status container@broken 2>&1")[1]
     assert "exited with status 3" in status, status
+
+with subtest("A configuration that is wrong fails once, and says why"):
+    machine.succeed("echo PRIVATE_NETWORK=perhaps >/etc/nixos-containers/wrong.conf")
+    why = 'wrong.conf:1: PRIVATE_NETWORK is "perhaps", but must be 0 or 1'
+    said = machine.fail("nixos-container start wrong 2>&1")
+    assert why in said, said
+    machine.require_unit_state("container@wrong.service", "failed")
+    assert machine.get_unit_property("container@wrong.service", "NRestarts") == "0"
+    status = machine.execute("systemctl status container@wrong 2>&1")[1]
+    assert why in status, status
+    machine.succeed("rm /etc/nixos-containers/wrong.conf")
