@@ -203,7 +203,7 @@ impl<'a> Relay<'a> {
 
     /// Stops, as the program inside has, until somebody continues both.
     fn stop(&self) -> Result<()> {
-        signals::reap_here(false)?;
+        signals::leave_reaping(true)?;
         if !self.has_ended()? {
             if let Some(window) = &self.window {
                 window.give();
@@ -214,7 +214,7 @@ impl<'a> Relay<'a> {
                 window.resize();
             }
         }
-        signals::reap_here(true)
+        signals::leave_reaping(false)
     }
 
     fn has_ended(&self) -> Result<bool> {

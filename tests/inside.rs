@@ -283,6 +283,41 @@ fn a_command_outlives_the_killed_process_that_waits_for_it() {
     );
 }
 
+/// The container's init cannot end before the command is reaped
+/// (`man 7 pid_namespaces`), which a process that is stopped does not do.
+#[test]
+fn a_stopped_process_that_waits_for_a_command_holds_up_no_end_of_the_container() {
+    let host = host_with_foo();
+    if !host.remembers_exits() {
+        println!("skipped: this kernel is older than 6.15");
+        return;
+    }
+    let begin = |end: &str| {
+        // In between, because nsenter stops together with its child.
+        let script = format!(
+            "{NIXOS_CONTAINER} run foo -- sh -c 'echo ready; read word; {end}' <&0 &
+             echo pid $!; wait $!"
+        );
+        let mut talk = Talk::begin(host.command("bash").args(["-c", &script]));
+        let pid = talk.hear("pid ");
+        talk.hear("ready");
+        (talk, pid)
+    };
+    let (mut ending, pid_of_ending) = begin("exit 42");
+    let (running, pid_of_running) = begin("exit 0");
+    let both = format!("{pid_of_ending} {pid_of_running}");
+    host.shell(&format!("kill -STOP {both}"));
+    ending.say("end");
+    let gone = "while pgrep -f '[w]ord; exit 42' >/dev/null; do sleep 0.01; done";
+    run(&host, &["timeout", "10", "sh", "-c", gone]);
+    host.shell(&format!("timeout 30 {NIXOS_CONTAINER} stop foo"));
+    // How they ended is known all the same.
+    host.shell(&format!("kill -CONT {both}"));
+    assert_eq!(ending.end().0, Some(42));
+    // By what systemd sends first, to a shell that heeds it.
+    assert_eq!(running.end().0, Some(143));
+}
+
 /// As `nohup` and the background of a script want it.
 #[test]
 fn signals_that_the_caller_ignores_are_not_handed_on() {

@@ -212,8 +212,10 @@ fn no_terminal_of_the_callers_is_inside() {
         ),
     ] {
         let mut talk = Talk::begin(&at_terminal(&host, &script));
-        for expected in expected {
-            let line = talk.hear("");
+        let mut lines = expected.map(|_| talk.hear(""));
+        // Errors do not come by the way of the others, nor after them.
+        lines.sort_by_key(|line| line.starts_with("sh: "));
+        for (line, expected) in lines.iter().zip(expected) {
             assert!(line.starts_with(expected), "{script}: {line}");
         }
         talk.end();
@@ -319,8 +321,10 @@ fn a_command_that_is_stopped_does_not_keep_the_container_from_stopping() {
     talk.hear("ready");
     talk.input.write_all(b"\x1a").expect("it listens");
     assert_eq!(talk.hear("stopped "), "0");
-    // Killed, as far as it can know.
-    assert_eq!(talk.hear("code "), "137");
+    // What systemd sends first is what it died of. Where the kernel does not
+    // remember that, it was killed as far as can be known.
+    let code = if host.remembers_exits() { "143" } else { "137" };
+    assert_eq!(talk.hear("code "), code);
     talk.end();
 }
 

@@ -6,6 +6,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use rustix::process::{WaitId, WaitIdOptions};
 
+pub mod reaped;
+
 /// A child of the calling process.
 #[derive(Debug)]
 pub struct Process {
@@ -40,11 +42,16 @@ impl Process {
         Self { pid, pidfd }
     }
 
-    /// Waits until it ends, and reaps it.
+    /// Waits until it ends, and reaps it, unless the kernel has been told to do
+    /// that (`SIGCHLD` ignored, `man 2 sigaction`). Then it fails with `ECHILD`
+    /// where the kernel does not remember.
     pub fn wait(&self) -> io::Result<Exit> {
         loop {
             match rustix::process::waitid(WaitId::PidFd(self.as_fd()), WaitIdOptions::EXITED) {
                 Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::CHILD) if reaped::is_remembered() => {
+                    return reaped::exit_of(self.as_fd());
+                }
                 answer => {
                     let status = answer?;
                     let code = status.as_ref().and_then(|status| status.exit_status());
@@ -78,9 +85,14 @@ impl Process {
     }
 
     /// Sends a signal to the process group that it leads, as a terminal does
-    /// (`man 7 credentials`). The group's number stays its own until the
-    /// process is waited for.
+    /// (`man 7 credentials`).
     pub fn signal_group(&self, signal: i32) -> io::Result<()> {
+        match pidfd_send_signal(self.as_fd(), signal, libc::PIDFD_SIGNAL_PROCESS_GROUP) {
+            // Before Linux 6.9. The group's number stays its own until the
+            // process is waited for.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
+            answer => return answer,
+        }
         let group = rustix::process::Pid::from_raw(self.pid);
         let signal = rustix::process::Signal::from_named_raw(signal);
         let (Some(group), Some(signal)) = (group, signal) else {
@@ -108,6 +120,10 @@ impl AsFd for Process {
 
 /// Sends a signal, realtime ones included, through a pidfd.
 pub fn send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
+    pidfd_send_signal(pidfd, signal, 0)
+}
+
+fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: i32, flags: libc::c_uint) -> io::Result<()> {
     // SAFETY: the kernel checks the signal's number; no memory is passed.
     let answer = unsafe {
         libc::syscall(
@@ -115,7 +131,7 @@ pub fn send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
             pidfd.as_raw_fd(),
             signal,
             std::ptr::null::<libc::siginfo_t>(),
-            0,
+            flags,
         )
     };
     if answer < 0 {

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use nix::sys::signal::{SigHandler, SigSet, Signal, raise};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use runtime::process::reaped;
 
 /// What the caller can mean for the program inside.
 const HANDED_ON: [Signal; 7] = [
@@ -21,8 +22,7 @@ const WATCHED: [Signal; 3] = [Signal::SIGTSTP, Signal::SIGCONT, Signal::SIGWINCH
 /// Blocks signals and has them as data. To be called before there is a
 /// program, so that none is lost.
 pub fn catch() -> Result<SignalFd> {
-    // As a caller may have left it.
-    reap_here(true)?;
+    leave_reaping(false)?;
     let mut set = SigSet::empty();
     for signal in HANDED_ON.into_iter().chain(WATCHED) {
         // What the caller ignores, as `nohup` does, stays ignored.
@@ -43,17 +43,18 @@ fn is_ignored(signal: Signal) -> bool {
     answer == 0 && unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
 }
 
-/// Whether this process reaps the program when it ends. If not, the kernel does,
-/// and how it ended is lost (`man 2 waitpid`, NOTES).
+/// Has the kernel reap the program when it ends, if this process may be stopped
+/// then, or if it learns all the same how the program ended.
 ///
 /// A process that is stopped reaps nobody, and the container's init cannot end
 /// before every other process of its pid namespace is reaped
-/// (`man 7 pid_namespaces`): a forgotten `^Z` would keep it from stopping.
-pub fn reap_here(here: bool) -> Result<()> {
-    let handler = if here {
-        SigHandler::SigDfl
-    } else {
+/// (`man 7 pid_namespaces`): a forgotten `^Z` would keep it from stopping, and so
+/// does a SIGSTOP where the kernel does not remember.
+pub fn leave_reaping(may_be_stopped: bool) -> Result<()> {
+    let handler = if may_be_stopped || reaped::is_remembered() {
         SigHandler::SigIgn
+    } else {
+        SigHandler::SigDfl
     };
     // SAFETY: installs no handler.
     unsafe { nix::sys::signal::signal(Signal::SIGCHLD, handler) }

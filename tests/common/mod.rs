@@ -205,6 +205,15 @@ impl Host {
         added.trim().to_owned()
     }
 
+    /// Whether the kernel tells how a process ended that it has reaped itself,
+    /// which it does since Linux 6.15.
+    pub fn remembers_exits(&self) -> bool {
+        let release = self.shell("uname -r");
+        let mut numbers = release.split(['.', '-']).map(str::parse::<u32>);
+        let mut next = || numbers.next().and_then(Result::ok);
+        (next(), next()) >= (Some(6), Some(15))
+    }
+
     /// Runs `action` in one of this host's networks, on a thread of its own.
     /// Sockets that it makes belong to that network wherever they are used.
     pub fn within<T: Send>(&self, network: Network<'_>, action: impl FnOnce() -> T + Send) -> T {
