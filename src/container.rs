@@ -357,11 +357,15 @@ pub fn all(places: &Places) -> Result<Vec<Container>> {
         .collect())
 }
 
-/// Waits for the turn to change which containers there are; it ends when the
-/// lock is dropped.
-pub fn take_turn(places: &Places) -> Result<Lock> {
+/// The turn to change which containers there are, until it is dropped.
+#[derive(Debug)]
+pub struct Turn(#[expect(dead_code, reason = "held")] Lock);
+
+/// Waits for the turn.
+pub fn take_turn(places: &Places) -> Result<Turn> {
     create_dir(places.run_dir(), 0o700)?;
-    Lock::wait(&places.run_dir().join(".lock")).context("cannot lock the containers")
+    let lock = Lock::wait(&places.run_dir().join(".lock"));
+    lock.map(Turn).context("cannot lock the containers")
 }
 
 /// Files of other tools in `/etc/containers`, where nixpkgs kept containers

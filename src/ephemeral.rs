@@ -57,7 +57,7 @@ pub fn destroy_stopped(container: &Container) -> Result<()> {
     }
     let (places, name) = (container.places(), container.name());
     // A creation under the same name waits until all is gone.
-    let _turn = container::take_turn(places)?;
+    let turn = container::take_turn(places)?;
     let conf = places.conf(name);
     match fs::rename(&conf, places.tombstone(name)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -65,7 +65,7 @@ pub fn destroy_stopped(container: &Container) -> Result<()> {
         }
         _ => {}
     }
-    teardown::finish_destruction(container)?;
+    teardown::finish_destruction(container, &turn)?;
     forget_start(container)
 }
 

@@ -13,19 +13,19 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::container::{self, Container};
+use crate::container::{self, Container, Turn};
 use crate::reclaim::remove_file;
 use crate::teardown::remove_tree;
 use crate::users;
 
 /// Puts a container into the place of the one that it replaces. The caller has
-/// the turn, and the lock of the old one, which does not run.
-pub fn perform(container: &Container) -> Result<()> {
+/// the lock of the old one, which does not run.
+pub fn perform(container: &Container, turn: &Turn) -> Result<()> {
     let (places, name) = (container.places(), container.name());
     let replacement = places.replacement(name);
     become_readable(&places.reservation(name))?;
     rename(&places.reservation(name), &replacement)?;
-    finish(container)
+    finish(container, turn)
 }
 
 /// Finishes a replacement whose process was killed, if there is one.
@@ -35,15 +35,15 @@ pub fn finish_killed(container: &Container) -> Result<()> {
     if !pending() || !rustix::process::geteuid().is_root() {
         return Ok(());
     }
-    let _turn = container::take_turn(container.places())?;
+    let turn = container::take_turn(container.places())?;
     if pending() {
-        finish(container)?;
+        finish(container, &turn)?;
     }
     Ok(())
 }
 
 /// Can be done again from any point on.
-fn finish(container: &Container) -> Result<()> {
+fn finish(container: &Container, _: &Turn) -> Result<()> {
     let (places, name) = (container.places(), container.name());
     let (staged, trees) = (places.staged_trees(name), places.trees(name));
     for (staged, place) in staged.all().into_iter().zip(trees.all()) {

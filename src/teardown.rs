@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use rustix::mount::{UnmountFlags, unmount};
 
-use crate::container::Container;
+use crate::container::{Container, Turn};
 use crate::journal;
 use crate::lock::Lock;
 use crate::mountinfo;
@@ -37,9 +37,8 @@ pub fn undo_creation(container: &Container, keep_root: bool) -> Result<()> {
 /// Marks a reservation whose root directory was there before.
 pub const KEEP_ROOT: &str = "# the root directory was there before\n";
 
-/// Undoes a creation that was killed, if there was one. The caller has the turn
-/// ([`crate::container::take_turn`]).
-pub fn clear_away_killed_creation(container: &Container) -> Result<()> {
+/// Undoes a creation that was killed, if there was one.
+pub fn clear_away_killed_creation(container: &Container, _: &Turn) -> Result<()> {
     let reservation = container.places().reservation(container.name());
     let cannot = || format!("cannot read {}", reservation.display());
     if Lock::is_held(&reservation).with_context(cannot)? {
@@ -60,7 +59,7 @@ pub fn clear_away_killed_creation(container: &Container) -> Result<()> {
 /// tombstone goes last, so that a destruction that is killed is finished by
 /// the next one, or by the next creation under this name. What cannot be
 /// removed does not keep the rest.
-pub fn finish_destruction(container: &Container) -> Result<()> {
+pub fn finish_destruction(container: &Container, _: &Turn) -> Result<()> {
     let (places, name) = (container.places(), container.name());
     let tombstone = places.tombstone(name);
     if !tombstone.exists() {

@@ -565,6 +565,24 @@ fn a_destruction_killed_at_any_moment_is_finished_by_the_next() {
     }
 }
 
+/// As with Ctrl-Z.
+#[test]
+fn a_destruction_that_pauses_leaves_a_later_container_of_the_name_alone() {
+    let host = Host::new();
+    host.create("foo");
+    host.shell(&format!(
+        "cd $NIXOS_CONTAINER_STATE_DIR; mkdir foo/many; seq 20000 | (cd foo/many; xargs touch)
+         {NIXOS_CONTAINER} destroy foo & destroy=$!
+         while [ -e $NIXOS_CONTAINER_CONF_DIR/foo.conf ]; do :; done
+         kill -STOP $destroy; [ -d foo/many ]
+         {NIXOS_CONTAINER} create foo --system-path {} 2>/dev/null & create=$!
+         timeout 1 tail --pid=$create -f /dev/null || true
+         kill -CONT $destroy; wait $destroy; wait $create",
+        minimal_system()
+    ));
+    host.run(&["start", "foo"]);
+}
+
 #[test]
 fn two_destructions_at_once_are_as_good_as_one() {
     let host = Host::new();

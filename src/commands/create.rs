@@ -87,13 +87,13 @@ struct Reservation {
 fn reserve(places: &Places, arguments: &Create, wanted: &Wanted) -> Result<Reservation> {
     create_dir(places.conf_dir(), 0o755)?;
     // Two creations at once must not choose the same name or addresses.
-    let _turn = container::take_turn(places)?;
+    let turn = container::take_turn(places)?;
     for name in reservations(places)? {
-        teardown::clear_away_killed_creation(&Container::new(places, name))?;
+        teardown::clear_away_killed_creation(&Container::new(places, name), &turn)?;
     }
     let name = choose_name(places, arguments)?;
     let container = Container::new(places, name);
-    teardown::finish_destruction(&container)?;
+    teardown::finish_destruction(&container, &turn)?;
     let old = replaced(&container)?;
     let config = configure(places, arguments, wanted, &container, old.as_ref())?;
     let replaces = old.is_some();
@@ -273,8 +273,8 @@ impl Reservation {
         let _nobody_updates_it = container.lock_for_update()?;
         let timeout = Duration::from_secs(DEFAULT_TIMEOUT_STOP);
         let _nobody_starts_it = manager::stop(container, timeout)?;
-        let _turn = container::take_turn(container.places())?;
-        replacement::perform(container)
+        let turn = container::take_turn(container.places())?;
+        replacement::perform(container, &turn)
     }
 
     /// Takes back all that was made.

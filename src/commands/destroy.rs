@@ -23,13 +23,11 @@ pub fn destroy(container: &Container, force: bool) -> Result<()> {
     } else {
         manager::stop(container, Duration::from_secs(DEFAULT_TIMEOUT_STOP))?
     };
-    // In one step the container is gone; the rest can be done again. Nobody is
-    // changing it at that moment.
+    // A creation under the same name waits until all is gone.
     let turn = container::take_turn(places)?;
-    let renamed = fs::rename(&conf, places.tombstone(container.name()));
-    drop(turn);
-    match renamed {
-        Ok(()) => teardown::finish_destruction(container),
+    // In one step the container is gone; the rest can be done again.
+    match fs::rename(&conf, places.tombstone(container.name())) {
+        Ok(()) => teardown::finish_destruction(container, &turn),
         // Somebody else was faster, and all that is left is our lock.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             teardown::remove_tree(container.run().path())
@@ -41,7 +39,7 @@ pub fn destroy(container: &Container, force: bool) -> Result<()> {
 /// What a killed creation or destruction has left of a container that does not
 /// exist.
 fn clear_away(container: &Container) -> Result<()> {
-    let _turn = container::take_turn(container.places())?;
-    teardown::clear_away_killed_creation(container)?;
-    teardown::finish_destruction(container)
+    let turn = container::take_turn(container.places())?;
+    teardown::clear_away_killed_creation(container, &turn)?;
+    teardown::finish_destruction(container, &turn)
 }
