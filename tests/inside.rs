@@ -28,6 +28,26 @@ fn run(host: &Host, command: &[&str]) -> String {
 }
 
 #[test]
+fn a_system_without_a_shell_yet_is_said_to_boot() {
+    let host = Host::new();
+    let system = host.system_with_init("while :; do sleep 1; done");
+    host.run(&["create", "foo", "--system-path", &system]);
+    let mut start = host.nixos_container(&["start", "foo"]);
+    let mut start = start.stderr(Stdio::null()).spawn().expect("it runs");
+    host.shell(&format!(
+        "until [ \"$({NIXOS_CONTAINER} status foo)\" = starting ]; do sleep 0.02; done"
+    ));
+    assert_eq!(
+        host.fail(1, &["run", "foo", "--", "true"]),
+        "error: cannot enter container 'foo' before it has booted (`nixos-container status foo` \
+         says when it is up): cannot execute the login shell /bin/sh: No such file or directory \
+         (os error 2)\n"
+    );
+    host.run(&["terminate", "foo"]);
+    assert!(!start.wait().expect("waitable").success());
+}
+
+#[test]
 fn words_arrive_as_given() {
     let host = host_with_foo();
     let words = [

@@ -11,6 +11,7 @@ use runtime::enter::{Entered, Entry, Stream, enter, find_account};
 
 use crate::cli;
 use crate::container::{Container, Running};
+use crate::control::State;
 use crate::terminal::{self, End, LEAVE_HINT, Relay, Streams};
 
 /// Where programs are before the login shell has read its profile.
@@ -123,8 +124,16 @@ pub fn start(
         .create_entered()
         .context("cannot make a cgroup in the container's")?;
     // SAFETY: this process has one thread, and its children are all for inside.
-    unsafe { enter(running.leader_fd.as_fd(), cgroup.as_fd(), &entry) }
-        .with_context(|| format!("cannot enter container '{}'", container.name()))
+    unsafe { enter(running.leader_fd.as_fd(), cgroup.as_fd(), &entry) }.with_context(|| {
+        match running.state {
+            State::Starting => format!(
+                "cannot enter container '{0}' before it has booted (`nixos-container status {0}` \
+                 says when it is up)",
+                container.name()
+            ),
+            State::Up | State::Stopping => format!("cannot enter container '{}'", container.name()),
+        }
+    })
 }
 
 fn environment() -> Vec<(String, String)> {
