@@ -1,12 +1,15 @@
 //! The `configuration.nix` of a container.
 
 mod directory;
+mod snapshot;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use runtime::rooted::Root;
+
+pub use snapshot::Snapshot;
 
 use crate::name::ContainerName;
 
@@ -25,10 +28,6 @@ pub enum Options {
 
 /// Where a container keeps its configuration, as `nixos-rebuild` inside does.
 pub const PLACE: &str = "/etc/nixos/configuration.nix";
-
-/// Where one stands while its system is built. In the same directory, so that
-/// relative paths in it mean the same.
-const CANDIDATE: &str = "/etc/nixos/.configuration.nix.new";
 
 /// Longest `configuration.nix` that is read, in bytes.
 const LONGEST: u64 = 4 << 20;
@@ -103,20 +102,9 @@ impl Configuration {
 
     /// Puts a text in the place of what is there.
     pub fn write(&self, text: &str) -> Result<()> {
-        self.replace(PLACE, text)
-    }
-
-    /// Puts a text beside what is there, so that Nix can try it out.
-    pub fn write_candidate(&self, text: &str) -> Result<PathBuf> {
-        self.replace(CANDIDATE, text)?;
-        self.outside(CANDIDATE)
-    }
-
-    /// Takes it away again, if it is there.
-    pub fn remove_candidate(&self) -> Result<()> {
         self.root
-            .remove_file(Path::new(CANDIDATE))
-            .with_context(|| format!("cannot remove {CANDIDATE} in {}", self.path.display()))
+            .replace_file(Path::new(PLACE), text.as_bytes(), 0o644)
+            .with_context(|| self.cannot("write", PLACE))
     }
 
     /// Whether this is still the root directory at `path`.
@@ -124,15 +112,6 @@ impl Configuration {
         let ours = rustix::fs::fstat(&self.root);
         let there = rustix::fs::stat(path);
         matches!((ours, there), (Ok(a), Ok(b)) if (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino))
-    }
-
-    /// Where Nix finds the configuration; `None` if there is none. Nix follows
-    /// links in a path, so they are resolved in the container's root.
-    pub fn path_for_nix(&self) -> Result<Option<PathBuf>> {
-        match self.root.resolve(Path::new(PLACE)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            _ => self.outside(PLACE).map(Some),
-        }
     }
 
     /// Puts a text in the place of what is there, and keeps that under the name
@@ -166,18 +145,6 @@ impl Configuration {
             }
         }
         bail!("no name is free for a backup of {PLACE}")
-    }
-
-    fn replace(&self, place: &str, text: &str) -> Result<()> {
-        self.root
-            .replace_file(Path::new(place), text.as_bytes(), 0o644)
-            .with_context(|| self.cannot("write", place))
-    }
-
-    fn outside(&self, place: &str) -> Result<PathBuf> {
-        self.root
-            .path_outside(Path::new(place))
-            .with_context(|| self.cannot("find", place))
     }
 
     fn cannot(&self, act: &str, place: &str) -> String {

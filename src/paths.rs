@@ -91,6 +91,16 @@ impl Places {
         self.conf.join(format!(".{name}.building"))
     }
 
+    /// What Nix reads of the configuration of a container that is being created.
+    pub fn creating(&self, name: &ContainerName) -> PathBuf {
+        self.state.join(format!(".{name}.creating"))
+    }
+
+    /// What Nix reads of the configuration of a container that is being updated.
+    pub fn updating(&self, name: &ContainerName) -> PathBuf {
+        self.state.join(format!(".{name}.updating"))
+    }
+
     /// What a container has on the host's disk.
     pub fn trees(&self, name: &ContainerName) -> Trees {
         Trees {

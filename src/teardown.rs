@@ -30,6 +30,7 @@ pub fn undo_creation(container: &Container, keep_root: bool) -> Result<()> {
         remove_tree(&trees.gcroots)?;
         users::forget(container)?;
     }
+    remove_tree(&places.creating(name))?;
     remove_file(&places.building(name))?;
     remove_file(&places.reservation(name))
 }
@@ -71,6 +72,7 @@ pub fn finish_destruction(container: &Container, _: &Turn) -> Result<()> {
         remove_tree(container.run().path()),
         users::forget(container),
         journal::forget(container),
+        remove_tree(&places.updating(name)),
         remove_file(&places.building(name)),
         remove_file(&places.changed_conf(name)),
     ])?;

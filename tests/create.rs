@@ -294,7 +294,7 @@ fn nix_gets_the_words_that_are_meant_for_it() {
             "./nixos",
         ]),
         format!(
-            "nix-build -I nixos-config={root}/foo/etc/nixos/configuration.nix -A system \
+            "nix-build -I nixos-config={root}/.foo.creating/nixos/configuration.nix -A system \
              --show-trace --impure --no-allow-dirty --option a b c --option c d --log-format raw \
              ./nixos --out-link {conf}/.foo.building"
         )

@@ -469,3 +469,82 @@ fn what_a_container_plants_leads_no_update_out_of_it() {
     assert_eq!(told(&host, "foo"), "two");
     assert_eq!(outside(), before);
 }
+
+#[test]
+fn a_container_cannot_swap_the_text_that_an_update_is_given() {
+    let host = Host::new();
+    host.shell(&format!(
+        "echo '{{ {} }}' >/run/throwaway/file.nix",
+        telling("one")
+    ));
+    create(&host, "foo", &["--config-file", "/run/throwaway/file.nix"]);
+    host.run(&["start", "foo"]);
+    // Whatever is put there is another text a moment later.
+    let swap = format!(
+        "echo '{{ ... }}: {{ boot.isContainer = true; {} }}' >/run/swapped
+         cat >/run/swap <<'END'
+         while [ -e /run/swapped ]; do
+             for file in /etc/nixos/.[!.]* /etc/nixos/*; do
+                 [ ! -e $file ] || cmp -s /run/swapped $file || cp /run/swapped $file
+             done
+         done\nEND
+         sh /run/swap </dev/null >/dev/null 2>&1 &",
+        telling("swapped")
+    );
+    host.run(&["run", "foo", "--", "sh", "-euc", &swap]);
+    host.run(&["update", "foo", "--config", &telling("two")]);
+    assert_eq!(told(&host, "foo"), "two");
+    host.shell("sed -i s/one/three/ /run/throwaway/file.nix");
+    host.run(&["update", "foo", "--config-file", "/run/throwaway/file.nix"]);
+    assert_eq!(told(&host, "foo"), "three");
+    host.shell("sed -i s/three/four/ /run/throwaway/file.nix");
+    host.run(&["pull-config", "foo", "--switch"]);
+    assert_eq!(told(&host, "foo"), "four");
+    host.run(&["run", "foo", "--", "rm", "/run/swapped"]);
+}
+
+#[test]
+fn an_update_reads_what_is_beside_the_configuration_and_nothing_outside() {
+    let host = Host::new();
+    create(&host, "foo", &["--config", ""]);
+    host.run(&["start", "foo"]);
+    // The same path leads to something outside and inside.
+    let part = |word: &str| format!("'{{ environment.etc.{word}.text = \"{word}\"; }}'");
+    host.shell(&format!(
+        "mkdir /run/throwaway/parts; cd /run/throwaway/parts
+         echo {} >linked.nix
+         mkdir -p $NIXOS_CONTAINER_STATE_DIR/foo/$PWD; cd $NIXOS_CONTAINER_STATE_DIR/foo/$PWD
+         echo {} >linked.nix",
+        part("outside"),
+        part("inside")
+    ));
+    let plant = format!(
+        "cd /etc/nixos; mkdir -p modules/more; echo {} >part.nix; echo {} >modules/more/m.nix
+         ln -s more modules/same; ln -s /run/throwaway/parts/linked.nix modules/
+         ln -s nowhere dangling; ln -s . round; mkfifo fifo; ln -s /etc/shadow shadow",
+        part("beside"),
+        part("below")
+    );
+    host.run(&["run", "foo", "--", "sh", "-euc", &plant]);
+    let imports = "imports = [ ./part.nix modules/same/m.nix ./modules/linked.nix ];";
+    let all = ["cat", "/etc/beside", "/etc/below", "/etc/inside"];
+    let update_with = |arguments: &[&str]| {
+        host.run(&[&["update", "foo"], arguments].concat());
+        let words = [&["run", "foo", "--"], &all[..]].concat();
+        assert_eq!(host.run(&words), "besidebelowinside", "{arguments:?}");
+    };
+    update_with(&["--config", imports]);
+    update_with(&[]);
+    // It may be a link itself; what is beside it is beside what it leads to.
+    let link = "cd /etc/nixos; mv configuration.nix real.nix
+                mkdir /root/links; mv /etc/nixos /root/nixos
+                ln -s /root/nixos /etc/nixos; ln -s /etc/nixos/real.nix configuration.nix";
+    host.run(&["run", "foo", "--", "sh", "-euc", link]);
+    update_with(&[]);
+    // No more is copied than a configuration has.
+    let grow = "truncate -s 65M /etc/nixos/large";
+    host.run(&["run", "foo", "--", "sh", "-euc", grow]);
+    let stderr = host.fail(1, &["update", "foo"]);
+    assert!(stderr.contains("more than 64 MiB"), "{stderr}");
+    assert_eq!(host.shell("cd $NIXOS_CONTAINER_STATE_DIR; ls -A"), "foo\n");
+}

@@ -6,14 +6,18 @@
 //! (`RESOLVE_IN_ROOT`, `man 2 openat2`) and refuses the magic links of
 //! `/proc`, so no path leads out.
 
+mod copy;
+
 use std::ffi::OsStr;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, Dir, Gid, Mode, OFlags, RenameFlags, ResolveFlags, Uid};
+use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, RenameFlags, ResolveFlags, Uid};
 use rustix::io::Errno;
+
+pub use copy::Limits;
 
 /// A directory that is `/` for every path resolved in it.
 #[derive(Debug)]
@@ -70,12 +74,16 @@ impl Root {
         Ok(self.open_at(path, OFlags::PATH, Mode::empty())?)
     }
 
-    /// Where the path leads, as a path of the calling process without links in
-    /// it: for programs that know nothing of roots. Whoever can write below the
-    /// root can change that afterwards.
-    pub fn path_outside(&self, path: &Path) -> io::Result<PathBuf> {
+    /// Where the path leads, as a path in the root without links in it. Whoever
+    /// can write below the root can change that afterwards.
+    pub fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
         let handle = self.resolve(path)?;
-        std::fs::read_link(format!("/proc/self/fd/{}", handle.as_raw_fd()))
+        let root = path_of(self.directory.as_fd())?;
+        match path_of(handle.as_fd())?.strip_prefix(root) {
+            Ok(below) => Ok(Path::new("/").join(below)),
+            // One of them has been moved meanwhile.
+            Err(_) => Err(Errno::NOENT.into()),
+        }
     }
 
     /// A handle on the directory at `path`; missing ones on the way to it are
@@ -219,14 +227,20 @@ impl Root {
     /// The contents of the regular file at `path`, at most `limit` bytes of
     /// them. Anything else there (a FIFO would block, a device act) is refused.
     pub fn read_file(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let file = std::fs::File::from(self.open_at(path, flags, Mode::empty())?);
-        if !file.metadata()?.is_file() {
+        let Some(file) = self.open_regular(path)? else {
             return Err(io::Error::other("not a regular file"));
-        }
+        };
         let mut contents = Vec::new();
         file.take(limit).read_to_end(&mut contents)?;
         Ok(contents)
+    }
+
+    /// Opens the regular file at `path` to be read; `None` if it is anything else.
+    fn open_regular(&self, path: &Path) -> Result<Option<std::fs::File>, Errno> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let file = self.open_at(path, flags, Mode::empty())?;
+        let mode = rustix::fs::fstat(&file)?.st_mode;
+        Ok((FileType::from_raw_mode(mode) == FileType::RegularFile).then(|| file.into()))
     }
 
     fn give(&self, file: &std::fs::File) -> io::Result<()> {
@@ -254,6 +268,11 @@ impl Root {
         let (parent, name) = split(path)?;
         Ok((self.create_dir_all(parent)?, name))
     }
+}
+
+/// Where an open file is, as a path of the calling process.
+fn path_of(file: BorrowedFd<'_>) -> io::Result<PathBuf> {
+    std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))
 }
 
 /// A path's directory, and its name in there.

@@ -16,8 +16,9 @@ pub const UPDATE: &str = "Examples:
 Without --config, --config-file or --flake, the system is built from the container's own
 /etc/nixos/configuration.nix, or from the flake that it was built from before; with them, that
 file is overwritten, or the flake remembered. The host's Nix evaluates it: whoever may change the
-file decides what it reads of the host. Nothing changes before the build has succeeded. Exits with
-4 if a unit of the container failed when the system was activated.";
+file decides what it reads of the host. It sees a copy of /etc/nixos, so relative paths lead to
+what is in there. Nothing changes before the build has succeeded. Exits with 4 if a unit of the
+container failed when the system was activated.";
 
 pub const PULL_CONFIG: &str = "Example: nixos-container pull-config foo --switch
 

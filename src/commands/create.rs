@@ -220,15 +220,22 @@ fn furnish(reservation: &Reservation, wanted: Wanted, flags: &Flags) -> Result<B
     let container = &reservation.container;
     let trees = reservation.trees();
     container::create_trees(&trees)?;
+    let snapshot;
     let source = match wanted {
         Wanted::System(system) => Source::System(system),
         Wanted::Chosen(sources::Chosen::Flake(flake)) => Source::Flake(flake),
         Wanted::Chosen(sources::Chosen::Configuration { options, nixos }) => {
             let configuration = Configuration::in_root(&trees.root)?;
             configuration.write(&configuration::text(container.name(), &options)?)?;
-            let file = configuration.path_for_nix()?;
-            let file = file.context("the configuration has vanished")?;
-            Source::Configuration { file, nixos }
+            let directory = container.places().creating(container.name());
+            snapshot = configuration.snapshot(directory)?;
+            let snapshot = snapshot
+                .as_ref()
+                .context("the configuration has vanished")?;
+            Source::Configuration {
+                file: snapshot.file().to_owned(),
+                nixos,
+            }
         }
     };
     let built = system::build(container, &source, flags)?;

@@ -15,7 +15,7 @@ use super::sources::{self, Chosen};
 use crate::builder::{self, Flags};
 use crate::cli::{PullConfig, Update};
 use crate::config::ContainerConfig;
-use crate::configuration::{self, Configuration, Replaced};
+use crate::configuration::{self, Configuration, Replaced, Snapshot};
 use crate::container::{self, Container};
 use crate::date;
 use crate::flake::FlakeRef;
@@ -108,9 +108,8 @@ fn change(container: &Container, change: Change, flags: &Flags) -> Result<()> {
     let root = container.places().root(container.name());
     container.create_directories(root.clone())?;
     let configuration = Configuration::in_root(&root)?;
-    let built = build(container, &change, &configuration, flags);
-    let done = built.and_then(|built| commit(container, &change, &configuration, &built));
-    done.and(configuration.remove_candidate())
+    let built = build(container, &change, &configuration, flags)?;
+    commit(container, &change, &configuration, &built)
 }
 
 fn build(
@@ -119,23 +118,27 @@ fn build(
     configuration: &Configuration,
     flags: &Flags,
 ) -> Result<Built> {
-    let source = match &change.origin {
-        Origin::Flake(flake) => Source::Flake(flake.clone()),
-        Origin::Configuration { nixos } => Source::Configuration {
-            file: match &change.configuration {
+    let directory = container.places().updating(container.name());
+    match &change.origin {
+        Origin::Flake(flake) => system::build(container, &Source::Flake(flake.clone()), flags),
+        Origin::Configuration { nixos } => {
+            let snapshot = match &change.configuration {
                 Replacement::Overwrite(text) | Replacement::Keep(text) => {
-                    configuration.write_candidate(text)?
+                    configuration.snapshot_with(text, directory)?
                 }
-                _ => existing(container, configuration)?,
-            },
-            nixos: nixos.clone(),
-        },
-    };
-    system::build(container, &source, flags)
+                _ => existing(container, configuration.snapshot(directory)?)?,
+            };
+            let source = Source::Configuration {
+                file: snapshot.file().to_owned(),
+                nixos: nixos.clone(),
+            };
+            system::build(container, &source, flags)
+        }
+    }
 }
 
-fn existing(container: &Container, configuration: &Configuration) -> Result<PathBuf> {
-    configuration.path_for_nix()?.with_context(|| {
+fn existing(container: &Container, snapshot: Option<Snapshot>) -> Result<Snapshot> {
+    snapshot.with_context(|| {
         format!(
             "container '{}' has no {} to build its system from; give one with --config, \
              --config-file or --flake",
