@@ -5,7 +5,10 @@
 mod common;
 mod firewall_world;
 
-use std::{net::SocketAddr, net::UdpSocket};
+use std::{
+    fs,
+    net::{SocketAddr, UdpSocket},
+};
 
 use firewall_world::{
     HOST, HOST6, OUTSIDE, OUTSIDE6, Service, World, add_address, assert_refused, datagram_socket,
@@ -586,6 +589,35 @@ fn the_guard_of_a_bridge_stays_until_the_last_container_goes() {
     drop((web, other));
     world.wait_for_end_of("vb-web");
     world.wait_for_end_of("ve-other");
+    assert_eq!(world.state(), before);
+}
+
+/// Whoever is on the bridge could reach what the host keeps for itself.
+#[test]
+fn the_guard_stays_if_the_hosts_loopback_cannot_be_closed() {
+    let world = World::new();
+    world.add_bridge();
+    let before = world.state();
+    let web = world.container_on_bridge("web", 2);
+    world.apply(&web.forwarding(8080, 80)).expect("apply");
+    let record = world.directory.join("sysctls.json");
+    let known = fs::read(&record).expect("a record");
+    fs::write(&record, "[").expect("write");
+    let remove = || {
+        world
+            .host
+            .run(|| opened().remove(&web.name, &world.directory))
+    };
+    let error = remove().expect_err("nobody knows what was set");
+    assert!(matches!(error, Error::File { .. }), "{error:?}");
+    let localnet = || read_sysctl("net/ipv4/conf/br0/route_localnet");
+    assert_eq!(world.host.run(localnet), "1");
+    assert!(world.state().rules.contains("elements = { \"br0\" }"));
+
+    fs::write(&record, known).expect("write");
+    assert!(remove().expect("remove"));
+    drop(web);
+    world.wait_for_end_of("vb-web");
     assert_eq!(world.state(), before);
 }
 

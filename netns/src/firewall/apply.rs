@@ -78,15 +78,13 @@ pub fn remove(
         (true, false) => Vec::new(),
         (false, _) => transaction::remove(&own),
     };
-    transaction::perform(netfilter, &changes, REMOVE)?;
-    let addresses = addresses(&own);
-    forget_outdated(netfilter, &[], &addresses)?;
-    if !addresses.is_empty() {
-        close_loopback(HostLink::veth(container).interface())?;
-    }
+    // The guard has to stand until nothing is let in any more.
+    close_loopback(HostLink::veth(container).interface())?;
     if is_last {
         put_back(directory)?;
     }
+    transaction::perform(netfilter, &changes, REMOVE)?;
+    forget_outdated(netfilter, &[], &addresses(&own))?;
     Ok(true)
 }
 
