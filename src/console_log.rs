@@ -67,6 +67,11 @@ impl Console {
         })
     }
 
+    /// Where it is copied to.
+    pub fn log(&mut self) -> &mut File {
+        &mut self.log
+    }
+
     /// Copies what is there, and returns how many bytes that was. What cannot be
     /// logged is lost: a full disk of the host must not stop the container.
     pub fn copy(&mut self) -> usize {

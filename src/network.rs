@@ -1,11 +1,11 @@
 //! A container's network: which one it is, and what the host's part of it is.
 
 use std::net::IpAddr;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
-use netns::firewall;
+use netns::firewall::{self, Watch};
 use netns::{Bridge, ContainerName, HostLink};
 use runtime::Id128;
 
@@ -241,11 +241,63 @@ impl PrivateNetwork {
         Ok(notices)
     }
 
+    fn close_firewall(&self) -> Result<bool> {
+        let firewall = self.container.firewall()?;
+        Ok(firewall.remove(&self.firewall.container, &self.run_directory)?)
+    }
+
+    /// Watches over what [`PrivateNetwork::open`] puts into the host's rules;
+    /// nothing if that is nothing.
+    pub fn watch(&self) -> Result<Option<WatchedRules<'_>>> {
+        if firewall::plan(&self.firewall).is_empty() {
+            return Ok(None);
+        }
+        let watch = Watch::open()?;
+        Ok(Some(WatchedRules {
+            network: self,
+            watch,
+        }))
+    }
+
     /// A container without a name on the host is found by its address still.
     fn add_names(&self) -> Vec<String> {
         let lock = self.container.places().hosts_lock();
         hosts_file::add(self.container.name(), &self.names, &lock)
             .unwrap_or_else(|error| vec![format!("the host does not know its name: {error:#}")])
+    }
+}
+
+/// The rules of a running container, which somebody may take away with his own.
+/// There is something to read whenever rules of the host change.
+pub struct WatchedRules<'a> {
+    network: &'a PrivateNetwork,
+    watch: Watch,
+}
+
+impl WatchedRules<'_> {
+    /// Puts them back if they are gone. Returns what the user has to know.
+    pub fn keep(&self) -> Result<Vec<String>> {
+        if !self.watch.rules_are_lost()? {
+            return Ok(Vec::new());
+        }
+        let lost = "forwarded ports and NAT were removed with the host's rules";
+        let notices = match self.network.open_firewall() {
+            Ok(notices) => notices,
+            Err(error) => {
+                // Without the rules, nothing guards the host's loopback.
+                self.network.close_firewall()?;
+                return Err(error.context(lost));
+            }
+        };
+        let mut said = vec![format!("{lost}, and are there again")];
+        said.extend(notices);
+        Ok(said)
+    }
+}
+
+impl AsFd for WatchedRules<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.watch.as_fd()
     }
 }
 

@@ -191,6 +191,9 @@ impl Supervisor<'_> {
         }
         let system_calls = start.container.privileges.system_calls.program().to_file();
         let system_calls = system_calls.context("cannot keep the filter of system calls")?;
+        // Before there are any, lest they go unnoticed.
+        let network = start.network.as_ref();
+        let rules = network.map(PrivateNetwork::watch).transpose()?.flatten();
         let (started, mut notices) = launch(&start, &cgroup)?;
         if self.in_unit
             && let Err(error) = register(container, &start, &started)
@@ -211,6 +214,7 @@ impl Supervisor<'_> {
             notify,
             control,
             public,
+            rules,
             signals: &self.signals,
             clients: &mut self.clients,
             report: self.report,

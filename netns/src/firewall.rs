@@ -118,12 +118,14 @@ mod step;
 mod sysctl;
 mod table;
 mod transaction;
+mod watch;
 
 pub use error::Error;
 pub use plan::plan;
 pub use spec::{Family, Forward, Protocol, Spec};
 pub use step::Step;
 pub use sysctl::SysctlChange;
+pub use watch::Watch;
 
 /// The way to a host's firewall: that of the network namespace in which the
 /// calling thread is when it opens it.

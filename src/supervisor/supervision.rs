@@ -13,11 +13,13 @@ use runtime::process::{self, Exit, Process};
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::clients::{self, Clients};
+use super::notices;
 use crate::config::Execution;
 use crate::console_log::Console;
 use crate::control::{Connection, Event, Listener, Request, State};
 use crate::manager::unit;
 use crate::name::ContainerName;
+use crate::network::WatchedRules;
 
 /// How often a halt that init was not ready to hear is repeated.
 const HALT_RETRY: Duration = Duration::from_millis(50);
@@ -50,6 +52,8 @@ pub struct Supervision<'a> {
     pub control: Listener,
     /// By which everybody comes.
     pub public: Listener,
+    /// What it has of the host's rules.
+    pub rules: Option<WatchedRules<'a>>,
     /// Those that ask for an end.
     pub signals: &'a SignalFd,
     /// Who came.
@@ -107,6 +111,9 @@ impl Supervision<'_> {
             if ready.report {
                 self.tell_report();
             }
+            if ready.rules {
+                self.keep_rules();
+            }
             if ready.listeners {
                 self.accept();
             }
@@ -134,6 +141,8 @@ impl Supervision<'_> {
             input(self.notify.as_fd()),
             input(self.signals.as_fd()),
         ];
+        let rules = fds.len();
+        fds.extend(self.rules.iter().map(|rules| input(rules.as_fd())));
         let listeners = fds.len();
         if self.closed_until.is_none() {
             fds.extend([input(self.control.as_fd()), input(self.public.as_fd())]);
@@ -156,6 +165,7 @@ impl Supervision<'_> {
             console: ready(1..2),
             notify: ready(2..3),
             signals: ready(3..4),
+            rules: ready(rules..listeners),
             listeners: ready(listeners..report),
             report: ready(report..own),
             clients: self.clients.ready(&fds[own..]),
@@ -181,6 +191,16 @@ impl Supervision<'_> {
         if accepted.is_err() {
             self.closed_until = Some(Instant::now() + ACCEPT_RETRY);
         }
+    }
+
+    /// A container whose ports are gone goes on.
+    fn keep_rules(&mut self) {
+        let kept = self.rules.as_ref().map(WatchedRules::keep);
+        let said = match kept.transpose() {
+            Ok(notices) => notices.unwrap_or_default(),
+            Err(error) => vec![format!("{error:#}")],
+        };
+        notices::tell(said, self.report, self.console.log());
     }
 
     fn read_notification(&mut self) -> Result<()> {
@@ -323,6 +343,7 @@ struct Ready {
     console: bool,
     notify: bool,
     signals: bool,
+    rules: bool,
     listeners: bool,
     report: bool,
     clients: clients::Ready,

@@ -63,7 +63,7 @@ const NESTED: u16 = 1 << 15;
 
 /// The kernel fits its answers into what the reader has room for, and into no
 /// more than this (`netlink_recvmsg` in net/netlink/af_netlink.c).
-const DATAGRAM_MAX: usize = 32 * 1024;
+pub const DATAGRAM_MAX: usize = 32 * 1024;
 
 /// How often a dump is begun anew because the objects changed meanwhile.
 const ATTEMPTS: usize = 20;
@@ -141,7 +141,7 @@ impl Netfilter {
                         message.result()?;
                         return Ok(Some(answers));
                     }
-                    _ => answers.extend(message.body.get(GENERIC..).map(<[u8]>::to_vec)),
+                    _ => answers.push(message.attributes().to_vec()),
                 }
             }
         }
@@ -229,7 +229,8 @@ struct Header {
     resource: u16,
 }
 
-fn kind(subsystem: u8, message: u8) -> u16 {
+/// A message of a subsystem, as its header names it.
+pub fn kind(subsystem: u8, message: u8) -> u16 {
     u16::from(subsystem) << 8 | u16::from(message)
 }
 
@@ -249,15 +250,17 @@ fn encode(header: &Header, attributes: &[u8]) -> Vec<u8> {
     bytes
 }
 
-struct Message<'a> {
-    kind: u16,
+/// A message that came.
+pub struct Message<'a> {
+    /// As [`kind`] makes it.
+    pub kind: u16,
     flags: u16,
     sequence: u32,
     body: &'a [u8],
 }
 
 /// Several messages, one after the other.
-fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
+pub fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
     std::iter::from_fn(move || {
         let (message, following) = Message::split_from(bytes)?;
         bytes = following;
@@ -277,6 +280,11 @@ impl<'a> Message<'a> {
         };
         let following = bytes.get(length.next_multiple_of(4)..).unwrap_or(&[]);
         Some((message, following))
+    }
+
+    /// What follows the headers.
+    pub fn attributes(&self) -> &'a [u8] {
+        self.body.get(GENERIC..).unwrap_or_default()
     }
 
     /// What `struct nlmsgerr` begins with, and what the end of a dump consists

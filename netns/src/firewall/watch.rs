@@ -1,0 +1,96 @@
+//! Whether somebody takes the rules away.
+//!
+//! `nft flush ruleset`, with which the configuration of many a host begins,
+//! removes the rules of everybody. Then nothing is forwarded any more, and where
+//! `route_localnet` is set, nothing guards the host's loopback.
+
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd},
+};
+
+use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
+use rustix::io::Errno;
+
+use super::{
+    Error,
+    nfnetlink::{self, DATAGRAM_MAX, NFTABLES, find_text},
+    rules::TABLE,
+};
+
+/// `NFNLGRP_NFTABLES` of `linux/netfilter/nfnetlink.h`: all changes of tables.
+const CHANGES: u32 = 7;
+
+/// Of `linux/netfilter/nf_tables.h`.
+const NFT_MSG_DELTABLE: u8 = 2;
+const NFTA_TABLE_NAME: u16 = 1;
+
+/// Hears when the rules of all containers are removed at once, from the network
+/// namespace of the thread that opened it. There is something to read from it
+/// after any change of anybody's rules.
+#[derive(Debug)]
+pub struct Watch(Socket);
+
+impl Watch {
+    /// Opens a socket.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Netlink`]
+    pub fn open() -> Result<Self, Error> {
+        let open = || {
+            let mut socket = Socket::new(NETLINK_NETFILTER)?;
+            socket.bind(&SocketAddr::new(0, 0))?;
+            socket.add_membership(CHANGES)?;
+            socket.set_non_blocking(true)?;
+            Ok(Self(socket))
+        };
+        open().map_err(|source| Error::Netlink {
+            operation: "watch the rules of forwarded ports and NAT",
+            source,
+        })
+    }
+
+    /// Reads what has been heard: whether the rules were removed since the last
+    /// time, or may have been. Does not wait. They may be there again, with
+    /// other containers in them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Netlink`]
+    pub fn rules_are_lost(&self) -> Result<bool, Error> {
+        let mut lost = false;
+        let mut buffer = Vec::with_capacity(DATAGRAM_MAX);
+        loop {
+            buffer.clear();
+            match self.0.recv(&mut buffer, 0) {
+                Ok(_) => lost |= nfnetlink::messages(&buffer).any(|message| is_loss(&message)),
+                Err(error) => match Errno::from_io_error(&error) {
+                    Some(Errno::AGAIN) => return Ok(lost),
+                    Some(Errno::INTR) => {}
+                    // More changes than the socket has room for (netlink(7)).
+                    Some(Errno::NOBUFS) => lost = true,
+                    _ => return Err(failed(error)),
+                },
+            }
+        }
+    }
+}
+
+fn failed(source: io::Error) -> Error {
+    Error::Netlink {
+        operation: "hear of changes of the host's rules",
+        source,
+    }
+}
+
+fn is_loss(message: &nfnetlink::Message<'_>) -> bool {
+    message.kind == nfnetlink::kind(NFTABLES, NFT_MSG_DELTABLE)
+        && find_text(message.attributes(), NFTA_TABLE_NAME).as_deref() == Some(TABLE)
+}
+
+impl AsFd for Watch {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
