@@ -89,6 +89,8 @@ pub struct ContainerConfig {
     pub private_users: PrivateUsers,
     /// `--private-users-ownership`: how its files come to belong to them.
     pub ownership: Ownership,
+    /// `--bind-user`: users of the host who have an account inside.
+    pub bound_users: Vec<String>,
     /// `NAT`: the container reaches the world through the host.
     pub nat: bool,
     /// `COPY_RESOLV_CONF`: the host's `/etc/resolv.conf` is copied in at each
@@ -255,6 +257,7 @@ impl ContainerConfig {
             Flag::Resource(flag) => self.resources.add(flag),
             Flag::Users(UserFlag::PrivateUsers(users)) => self.private_users = users,
             Flag::Users(UserFlag::Ownership(ownership)) => self.ownership = ownership,
+            Flag::Users(UserFlag::Bind(name)) => self.bound_users.push(name),
         }
     }
 
@@ -508,11 +511,10 @@ mod tests {
     #[test]
     fn errors_in_flags_name_file_line_and_flag() {
         assert_eq!(
-            parse("A=1\nEXTRA_NSPAWN_FLAGS='-n --bind-user=a'\n")
-                .map_err(|error| error.to_string()),
+            parse("A=1\nEXTRA_NSPAWN_FLAGS='-n --bind-user='\n").map_err(|error| error.to_string()),
             Err(
-                "foo.conf:2: EXTRA_NSPAWN_FLAGS: --bind-user is not supported yet; remove it to \
-                 do without it"
+                "foo.conf:2: EXTRA_NSPAWN_FLAGS: --bind-user is \"\", but must be the name of a \
+                 user of the host"
                     .to_owned()
             )
         );

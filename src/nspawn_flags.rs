@@ -64,10 +64,6 @@ pub enum FlagError {
         /// The value.
         value: String,
     },
-    /// The flag is one of systemd-nspawn's that this version cannot do.
-    /// Starting without it would be another container than the one meant.
-    #[error("{0} is not supported yet; remove it to do without it")]
-    Unsupported(String),
     /// No such flag.
     #[error("{0} is not known; the flags are those of systemd-nspawn(1)")]
     Unknown(String),
@@ -75,9 +71,6 @@ pub enum FlagError {
     #[error("{0:?} is not a flag; blanks separate words, and quotes do not hold them together")]
     Word(String),
 }
-
-/// systemd-nspawn's other flags that containers of NixOS are configured with.
-const UNSUPPORTED: &[&str] = &["--bind-user"];
 
 /// What a flag says.
 enum Meaning {
@@ -179,11 +172,7 @@ fn meaning(flag: &str) -> Result<Meaning, FlagError> {
     if let Some(meaning) = themes.iter().find_map(|theme| theme(flag)) {
         return Ok(meaning);
     }
-    Err(if UNSUPPORTED.contains(&flag) {
-        FlagError::Unsupported(flag.to_owned())
-    } else {
-        FlagError::Unknown(flag.to_owned())
-    })
+    Err(FlagError::Unknown(flag.to_owned()))
 }
 
 #[cfg(test)]
@@ -250,8 +239,8 @@ mod tests {
                 "--private-network takes no value, but is \"yes\"",
             ),
             (
-                "--bind-user=a",
-                "--bind-user is not supported yet; remove it to do without it",
+                "--bind-user=../a",
+                "--bind-user is \"../a\", but must be the name of a user of the host",
             ),
             (
                 "--network-bridges=br0",

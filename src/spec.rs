@@ -19,6 +19,7 @@ use crate::paths::Places;
 use crate::resolv_conf;
 use crate::users::{self, Users};
 
+mod bound_users;
 mod credentials;
 mod devices;
 mod local_time;
@@ -88,6 +89,11 @@ pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Start>
         privileges: process::privileges(&config.security, &kind)?,
         resources: process::resources(&config.resources, container)?,
         credentials: credentials::resolve(&config.credentials)?,
+        bound_users: bound_users::resolve(
+            &config.bound_users,
+            users.as_ref(),
+            what_is_seen(&root).as_ref(),
+        )?,
         devices: devices::resolve(&config.security.devices)?,
         resolv_conf: resolv_conf(&root, config, &kind)?,
         network: kind,

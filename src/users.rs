@@ -148,6 +148,16 @@ impl Users {
         }
     }
 
+    /// Whether the files of one tree can be shown as those of somebody inside.
+    pub fn can_show(&self, path: &Path) -> Result<bool> {
+        let shown = match &self.mapping {
+            Some(mapping) => mapping.can_show(path, true),
+            // Whoever it is, the file system can do it or cannot.
+            None => Mapping::new(self.ids).and_then(|mapping| mapping.can_show(path, true)),
+        };
+        shown.with_context(|| format!("cannot look at {}", path.display()))
+    }
+
     /// What has to be done for the root directory, [`Ownership::Off`] for
     /// nothing.
     fn ownership(&self, wanted: Ownership, owner: Owner, root: &Path) -> Result<Ownership> {

@@ -36,9 +36,10 @@ EXTRA_NSPAWN_FLAGS='{flags}'\nEND"
     let output = host.nixos_container(&["supervise", "foo"]).output();
     let output = output.expect("it runs");
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{flags}: {stderr}");
     // A terminal ends its lines with two characters.
-    String::from_utf8_lossy(&output.stdout).replace('\r', "")
+    let stdout = String::from_utf8_lossy(&output.stdout).replace('\r', "");
+    assert!(output.status.success(), "{flags}: {stderr}{stdout}");
+    stdout
 }
 
 fn shown_by_nspawn(host: &Host, flags: &str, script: &str) -> Option<String> {
@@ -99,6 +100,156 @@ fn files_belong_to_whom_the_options_say() {
         let peers = peers.replace("/over 65534:65534", "/over 0:0");
         assert_eq!(shown, peers);
         assert_eq!(host.shell(written), on_disk);
+    }
+}
+
+/// On the host: Bob, with a password and a group of his own, Ann, who has
+/// neither, and Dan, whose group may do more than he.
+const ACCOUNTS: &str = "
+    echo bob:x:1234:1235::/run/throwaway/bob:/bin/zsh >>/etc/passwd
+    echo ann:x:1236:100::/run/throwaway/ann:/bin/sh >>/etc/passwd
+    echo dan:x:1237:6::/run/throwaway:/bin/sh >>/etc/passwd
+    echo bob:x:1235: >>/etc/group
+    printf '%s\\n' 'bob:$y$hash:19000::::::' 'ann:!:19000::::::' >>/etc/shadow
+    cd /run/throwaway; mkdir bob ann
+    touch bob/own bob/roots
+    chown 1234:1235 bob bob/own; chown 1236:100 ann";
+
+#[test]
+fn bound_users_of_the_host_have_accounts_and_homes_inside() {
+    let host = Host::new();
+    host.shell(ACCOUNTS);
+    let flags = "--private-users=524288 --private-users-ownership=chown --bind-user=bob \
+                 --bind-user=ann --bind-user bob";
+    let look = "cd /run/host
+                stat -c '%N %u:%g' userdb home userdb/* home/*
+                stat -c '%n %u:%g' home/bob/own";
+    let seen = shown(&host, flags, look);
+    // The systemd-nspawn of Debian 12 binds no users without a group of theirs.
+    let bob_alone = flags.replace("--bind-user=ann", "");
+    if let Some(peers) = shown_by_nspawn(&host, &bob_alone, look) {
+        assert_eq!(shown(&host, &bob_alone, look), peers);
+    }
+    for line in [
+        "home/bob 60514:60514",
+        "home/bob/own 60514:60514",
+        "home/ann 60515:60515",
+        "userdb/bob.user-privileged 0:0",
+        "'userdb/60514.user-privileged' -> 'bob.user-privileged' 0:0",
+        "userdb/ann.user 0:0",
+    ] {
+        assert!(seen.lines().any(|seen| seen == line), "{line}: {seen}");
+    }
+
+    let more = "cd /run/host/userdb; stat -c '%n %a' bob.* ann.*
+                cat bob.user; echo; cat bob.group; echo; cat bob.user-privileged; echo
+                touch new || echo root may not write here
+                cd ../home/bob; touch new || echo nor there
+                stat -c '%n %u:%g' roots";
+    assert_eq!(
+        shown(&host, flags, &format!("exec 2>/dev/null; {more}")),
+        "bob.group 444\n\
+         bob.user 444\n\
+         bob.user-privileged 400\n\
+         ann.group 444\n\
+         ann.user 444\n\
+         {\"gid\":60514,\"homeDirectory\":\"/run/host/home/bob\",\
+         \"service\":\"nixos-container\",\"shell\":\"/run/current-system/sw/bin/bash\",\
+         \"uid\":60514,\"userName\":\"bob\"}\n\
+         {\"gid\":60514,\"groupName\":\"bob\",\"service\":\"nixos-container\"}\n\
+         {\"privileged\":{\"hashedPassword\":[\"$y$hash\"]}}\n\
+         root may not write here\n\
+         nor there\n\
+         roots 65534:65534\n"
+    );
+}
+
+/// By the C library's way to user records (`man 8 nss-systemd`), of which the
+/// systems here have no file: that of this machine serves.
+#[test]
+fn a_bound_user_is_known_inside_and_has_on_the_host_what_was_made_there() {
+    let host = Host::new();
+    let module = host.shell("ls /usr/lib/*-linux-gnu/libnss_systemd.so.2 2>/dev/null || true");
+    if module.is_empty() {
+        println!("skipped: no nss-systemd; try apt-get install libnss-systemd");
+        return;
+    }
+    host.shell(ACCOUNTS);
+    let system = common::system(
+        "{ lib, ... }: {
+            environment.etc.\"nsswitch.conf\".source =
+                lib.mkForce (builtins.toFile \"nsswitch\" \"passwd: files systemd\\ngroup: files systemd\\n\");
+        }",
+    );
+    host.shell(&format!(
+        "mkdir -p $NIXOS_CONTAINER_CONF_DIR
+         cat >$NIXOS_CONTAINER_CONF_DIR/foo.conf <<'END'
+SYSTEM_PATH={system}
+PRIVATE_USERS=pick
+EXTRA_NSPAWN_FLAGS='--bind-user=bob --bind-ro={}:/var/nss/libnss_systemd.so.2'
+END",
+        module.trim()
+    ));
+    host.run(&["start", "foo"]);
+    let command = "export LD_LIBRARY_PATH=/var/nss
+                   id bob
+                   setpriv --reuid=bob --regid=bob --init-groups sh -c \
+                       'cd ~bob && echo mine >new && stat -c \"%U:%G\" . new own'";
+    assert_eq!(
+        host.run(&["run", "foo", "--", "bash", "-c", command]),
+        "uid=60514(bob) gid=60514(bob) groups=60514(bob)\nbob:bob\nbob:bob\nbob:bob\n"
+    );
+    assert_eq!(
+        host.shell("cd /run/throwaway/bob; stat -c '%u:%g' new; cat new"),
+        "1234:1235\nmine\n"
+    );
+}
+
+#[test]
+fn users_of_the_host_who_cannot_be_bound_are_named() {
+    let host = Host::new();
+    host.shell(ACCOUNTS);
+    let system = host.system_with_init("exit 0");
+    for (flags, error) in [
+        (
+            "--bind-user=bob",
+            "--bind-user needs users of the container's own, among whom the host's get an \
+             account; add --private-users=pick",
+        ),
+        (
+            "--private-users=524288 --bind-user=eve",
+            "cannot use --bind-user=eve: the host's /etc/passwd has no such user",
+        ),
+        (
+            "--private-users=524288 --bind-user=root",
+            "cannot use --bind-user=root: the host's root is nobody inside; the container has a \
+             root of its own",
+        ),
+        (
+            "--private-users=524288 --bind-user=ann",
+            "cannot use --bind-user=ann: the container has a user or a group of that name already",
+        ),
+        (
+            "--private-users=524288 --bind-user=dan",
+            "cannot use --bind-user=dan: programs inside could give files to the host's group 6, \
+             which is not dan's alone; make a group of that name the user's primary one",
+        ),
+        (
+            "--private-users=524288:1000 --private-users-ownership=off --bind-user=bob",
+            "cannot use --bind-user=bob: the container has no number left for it between 60514 \
+             and 60577",
+        ),
+    ] {
+        host.shell(&format!(
+            "mkdir -p $NIXOS_CONTAINER_CONF_DIR $NIXOS_CONTAINER_STATE_DIR/foo/etc
+             echo ann:x:7:7::/:/bin/sh >$NIXOS_CONTAINER_STATE_DIR/foo/etc/passwd
+             cat >$NIXOS_CONTAINER_CONF_DIR/foo.conf <<'END'
+SYSTEM_PATH={system}
+EXTRA_NSPAWN_FLAGS='{flags}'
+END"
+        ));
+        let stderr = host.fail(1, &["start", "foo"]);
+        assert!(stderr.contains(error), "{flags}: {stderr}");
     }
 }
 

@@ -38,11 +38,11 @@ mod user_namespace;
 
 pub use host_step::HostStep;
 pub use idmap::{DEFAULT_COUNT, IdMap};
-pub use plan::{CONTAINER_MANAGER, Plan, plan};
+pub use plan::{CONTAINER_MANAGER, Plan, home_of_bound_user, plan};
 pub use spec::{
-    Bind, CgroupSetting, Content, Credential, Device, DeviceAccess, DeviceKind, Directory, Id128,
-    Init, LocalTime, Mount, Network, Privileges, ResolvConf, Resources, Root, RootTree, Secret,
-    Spec, Streams,
+    Bind, BoundUser, CgroupSetting, Content, Credential, Device, DeviceAccess, DeviceKind,
+    Directory, Id128, Init, LocalTime, Mount, Network, Privileges, ResolvConf, Resources, Root,
+    RootTree, Secret, Spec, Streams,
 };
 pub use step::{
     Attributes, Layer, Namespace, Origin, Owners, ProcessStep, Propagation, Step, Upper,

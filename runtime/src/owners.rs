@@ -23,7 +23,7 @@ pub struct Mapping(OwnedFd);
 impl Mapping {
     /// One with these ids.
     pub fn new(ids: IdMap) -> io::Result<Self> {
-        user_namespace::without_process(&ids.line()).map(Self)
+        user_namespace::without_process(&ids.line(), &ids.line()).map(Self)
     }
 
     /// Whether the kernel can show the tree at `path` with other owners; if

@@ -315,7 +315,11 @@ impl<'a> Child<'a> {
             }
             (Role::Mounter(init), Owners::RootIsOwner) => {
                 let owner = rustix::fs::fstat(tree)?.st_uid;
-                let mapping = init.with_owner_as_root(owner)?;
+                let mapping = init.with_account_as(owner, owner, 0)?;
+                mount::map_owners(tree, recursive, mapping.as_fd())?;
+            }
+            (Role::Mounter(init), Owners::Account { uid, gid, inside }) => {
+                let mapping = init.with_account_as(uid, gid, inside)?;
                 mount::map_owners(tree, recursive, mapping.as_fd())?;
             }
             _ => {}

@@ -14,10 +14,13 @@ use crate::spec::{LocalTime, Network, ResolvConf, Spec, Streams};
 use crate::step::{Attributes, Namespace, Origin, Propagation, Step};
 
 mod api_file_systems;
+mod bound_users;
 mod mounts;
 mod process;
 mod root;
 mod steps;
+
+pub use bound_users::home_of_bound_user;
 
 use api_file_systems::{dev, proc, run, sys};
 use mounts::mounted;
@@ -272,6 +275,7 @@ mod tests {
                 personality: None,
             },
             devices: Vec::new(),
+            bound_users: Vec::new(),
             credentials: Vec::new(),
             network,
             tty_gid: 3,

@@ -7,12 +7,14 @@ use serde::Serialize;
 
 use crate::idmap::IdMap;
 
+mod bound_user;
 mod credentials;
 mod devices;
 mod mounts;
 mod process;
 mod root;
 
+pub use bound_user::BoundUser;
 pub use credentials::{Credential, Secret};
 pub use devices::{Device, DeviceAccess, DeviceKind};
 pub use mounts::{Bind, Content, Mount};
@@ -52,6 +54,9 @@ pub struct Spec {
     pub devices: Vec<Device>,
     /// What init is told that nobody else shall know.
     pub credentials: Vec<Credential>,
+    /// Users of the host who have an account inside; there is a user namespace
+    /// then.
+    pub bound_users: Vec<BoundUser>,
     /// Group that owns terminals inside.
     pub tty_gid: u32,
     /// What becomes of the container's `/etc/resolv.conf`.

@@ -308,6 +308,16 @@ pub enum Owners {
     /// What is that of the tree's owner is that of root inside; all else is
     /// nobody's.
     RootIsOwner,
+    /// What is that of one user and one group of the host is that of one number
+    /// inside; all else is nobody's.
+    Account {
+        /// The user on the host.
+        uid: u32,
+        /// The group on the host.
+        gid: u32,
+        /// Both inside.
+        inside: u32,
+    },
 }
 
 impl Owners {
@@ -319,10 +329,11 @@ impl Owners {
     fn words(self) -> impl Iterator<Item = String> {
         let words = match self {
             Self::OnDisk => None,
-            Self::Mapped => Some("owners mapped"),
-            Self::RootIsOwner => Some("its owner is root"),
+            Self::Mapped => Some("owners mapped".to_owned()),
+            Self::RootIsOwner => Some("its owner is root".to_owned()),
+            Self::Account { uid, gid, inside } => Some(format!("{uid}:{gid} is {inside}:{inside}")),
         };
-        words.map(str::to_owned).into_iter()
+        words.into_iter()
     }
 }
 

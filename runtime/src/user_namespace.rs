@@ -59,7 +59,7 @@ pub(crate) unsafe fn clone_init(namespaces: i32, ids: IdMap) -> io::Result<Clone
         Side::Child => return Ok(Cloned::Init(theirs)),
         Side::Parent(init) => init,
     };
-    write_id_maps(init.pid, &ids.line())?;
+    write_id_maps(init.pid, &ids.line(), &ids.line())?;
     let user_namespace = open(init.pid)?;
     rustix::thread::move_into_thread_name_spaces(init.as_fd(), joined(namespaces))?;
     act_for_root_of(ids)?;
@@ -79,8 +79,8 @@ fn joined(namespaces: i32) -> ThreadNameSpaceType {
     ThreadNameSpaceType::from_bits_retain(joined.cast_unsigned())
 }
 
-/// A user namespace without a process, of which only the id map is of use.
-pub(crate) fn without_process(id_map: &str) -> io::Result<OwnedFd> {
+/// A user namespace without a process, of which only the id maps are of use.
+pub(crate) fn without_process(uid_map: &str, gid_map: &str) -> io::Result<OwnedFd> {
     let parent = rustix::process::getpid();
     // SAFETY: the child makes two system calls and sleeps. It takes no lock that
     // another thread of the caller could have held.
@@ -88,7 +88,7 @@ pub(crate) fn without_process(id_map: &str) -> io::Result<OwnedFd> {
         Side::Parent(holder) => holder,
         Side::Child => sleep_under(parent),
     };
-    let namespace = write_id_maps(holder.pid, id_map).and_then(|()| open(holder.pid));
+    let namespace = write_id_maps(holder.pid, uid_map, gid_map).and_then(|()| open(holder.pid));
     holder.signal(libc::SIGKILL)?;
     holder.wait()?;
     namespace
@@ -120,11 +120,9 @@ fn open(pid: i32) -> io::Result<OwnedFd> {
 }
 
 /// Gives the fresh user namespace of a process its ids, once and for all.
-fn write_id_maps(pid: i32, id_map: &str) -> io::Result<()> {
-    for map in ["uid_map", "gid_map"] {
-        std::fs::write(format!("/proc/{pid}/{map}"), id_map)?;
-    }
-    Ok(())
+fn write_id_maps(pid: i32, uid_map: &str, gid_map: &str) -> io::Result<()> {
+    std::fs::write(format!("/proc/{pid}/uid_map"), uid_map)?;
+    std::fs::write(format!("/proc/{pid}/gid_map"), gid_map)
 }
 
 /// Whatever the calling thread makes in a file system from now on belongs to
@@ -144,10 +142,14 @@ impl Waiting {
         &self.process
     }
 
-    /// A user namespace to show files through, in which what is that of `owner`
-    /// on the disk is that of root inside.
-    pub(crate) fn with_owner_as_root(&self, owner: u32) -> io::Result<OwnedFd> {
-        without_process(&format!("{owner} {} 1", self.ids.root()))
+    /// A user namespace to show files through, in which what is that of this user
+    /// or of this group on the disk is that of one number inside.
+    pub(crate) fn with_account_as(&self, uid: u32, gid: u32, inside: u32) -> io::Result<OwnedFd> {
+        let shown = self
+            .ids
+            .to_host(inside)
+            .ok_or_else(|| io::Error::other(format!("the user namespace has no user {inside}")))?;
+        without_process(&format!("{uid} {shown} 1"), &format!("{gid} {shown} 1"))
     }
 
     /// All that the host's root has to do is done.

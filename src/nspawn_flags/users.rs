@@ -4,12 +4,14 @@ use super::{Flag, Meaning};
 use crate::config::{Ownership, PrivateUsers};
 
 /// A flag about users.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UserFlag {
     /// `--private-users[=]`, `-U`
     PrivateUsers(PrivateUsers),
     /// `--private-users-ownership=`
     Ownership(Ownership),
+    /// `--bind-user=`
+    Bind(String),
 }
 
 /// What one of these flags says; none if it is none of them.
@@ -23,6 +25,7 @@ pub(super) fn meaning(flag: &str) -> Option<Meaning> {
                 .map(UserFlag::Ownership)
                 .map(Flag::Users)
         }),
+        "--bind-user" => Meaning::With(|value| name(value).map(UserFlag::Bind).map(Flag::Users)),
         "-U" => Meaning::Alone(private_users(PrivateUsers::PickIfPossible)),
         _ => return None,
     })
@@ -30,6 +33,17 @@ pub(super) fn meaning(flag: &str) -> Option<Meaning> {
 
 fn private_users(users: PrivateUsers) -> Flag {
     Flag::Users(UserFlag::PrivateUsers(users))
+}
+
+/// A name that systemd takes, and that is a file's (systemd's USER_NAMES.md).
+fn name(text: &str) -> Result<String, &'static str> {
+    let is_first = |c: char| c.is_ascii_alphabetic() || c == '_';
+    let is_further = |c: char| is_first(c) || c.is_ascii_digit() || matches!(c, '-' | '.');
+    if text.starts_with(is_first) && text.chars().all(is_further) {
+        Ok(text.to_owned())
+    } else {
+        Err("the name of a user of the host")
+    }
 }
 
 #[cfg(test)]
@@ -43,6 +57,10 @@ mod tests {
             ("--private-users", private_users(PrivateUsers::OfRoot)),
             ("--private-users=pick", private_users(PrivateUsers::Pick)),
             ("-U", private_users(PrivateUsers::PickIfPossible)),
+            (
+                "--bind-user=bob.b-1",
+                Flag::Users(UserFlag::Bind("bob.b-1".to_owned())),
+            ),
             (
                 "--private-users-ownership chown",
                 Flag::Users(UserFlag::Ownership(Ownership::Chown)),

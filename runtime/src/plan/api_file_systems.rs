@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use super::bound_users;
 use super::steps::{bind, bind_if_present, file, hide, mount};
 use super::{CONTAINER_MANAGER, RUN_HOST};
 use crate::spec::{Network, Spec, Streams};
@@ -63,6 +64,7 @@ pub(super) fn run(spec: &Spec) -> Vec<Step> {
     ];
     steps.extend(uncovered(spec));
     steps.extend(credentials(spec));
+    steps.extend(spec.bound_users.iter().flat_map(bound_users::bound));
     steps.push(Step::Restrict {
         target: RUN_HOST.into(),
         attributes: Attributes::READ_ONLY,

@@ -1,0 +1,61 @@
+//! Users of the host who have an account in the container, as systemd-nspawn has
+//! it for `--bind-user=`.
+
+use std::path::{Path, PathBuf};
+
+use super::RUN_HOST;
+use super::steps::file;
+use crate::spec::BoundUser;
+use crate::step::{Attributes, Origin, Owners, Step};
+
+/// Where a bound user's home directory is inside.
+pub fn home_of_bound_user(name: &str) -> PathBuf {
+    Path::new(RUN_HOST).join("home").join(name)
+}
+
+pub(super) fn bound(user: &BoundUser) -> Vec<Step> {
+    let mut steps = vec![Step::Bind {
+        origin: Origin::Host,
+        source: user.home.clone(),
+        target: home_of_bound_user(&user.name),
+        recursive: true,
+        attributes: Attributes::NO_SUID,
+        owners: Owners::Account {
+            uid: user.uid,
+            gid: user.gid,
+            inside: user.inside,
+        },
+        optional: false,
+    }];
+    steps.extend(records(user));
+    steps
+}
+
+/// Where nss-systemd and the like find them, each by name and by number
+/// (`man 8 nss-systemd`, "JSON user and group records").
+fn records(user: &BoundUser) -> Vec<Step> {
+    let directory = Path::new(RUN_HOST).join("userdb");
+    let by_number = |kind: &str| Step::Symlink {
+        path: directory.join(format!("{}.{kind}", user.inside)),
+        target: format!("{}.{kind}", user.name).into(),
+    };
+    let by_name = |kind: &str| directory.join(format!("{}.{kind}", user.name));
+    let mut steps = vec![
+        Step::Directory {
+            path: directory.clone(),
+            mode: 0o755,
+        },
+        file(by_name("user"), &user.user_record),
+        by_number("user"),
+        file(by_name("group"), &user.group_record),
+        by_number("group"),
+    ];
+    if let Some(record) = &user.privileged_record {
+        steps.push(Step::Credential {
+            path: by_name("user-privileged"),
+            contents: record.clone(),
+        });
+        steps.push(by_number("user-privileged"));
+    }
+    steps
+}
