@@ -32,6 +32,7 @@ mod supervisor;
 mod system;
 mod teardown;
 mod terminal;
+mod user_record;
 mod users;
 
 use std::path::PathBuf;

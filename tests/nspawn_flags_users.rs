@@ -153,10 +153,10 @@ fn bound_users_of_the_host_have_accounts_and_homes_inside() {
          bob.user-privileged 400\n\
          ann.group 444\n\
          ann.user 444\n\
-         {\"gid\":60514,\"homeDirectory\":\"/run/host/home/bob\",\
-         \"service\":\"nixos-container\",\"shell\":\"/run/current-system/sw/bin/bash\",\
-         \"uid\":60514,\"userName\":\"bob\"}\n\
-         {\"gid\":60514,\"groupName\":\"bob\",\"service\":\"nixos-container\"}\n\
+         {\"userName\":\"bob\",\"uid\":60514,\"gid\":60514,\
+         \"homeDirectory\":\"/run/host/home/bob\",\
+         \"shell\":\"/run/current-system/sw/bin/bash\",\"service\":\"nixos-container\"}\n\
+         {\"groupName\":\"bob\",\"gid\":60514,\"service\":\"nixos-container\"}\n\
          {\"privileged\":{\"hashedPassword\":[\"$y$hash\"]}}\n\
          root may not write here\n\
          nor there\n\
@@ -203,6 +203,12 @@ END",
         host.shell("cd /run/throwaway/bob; stat -c '%u:%g' new; cat new"),
         "1234:1235\nmine\n"
     );
+    // Who enters is that user, too, if it is who calls.
+    let enter = format!(
+        "SUDO_USER=bob {} enter foo -- sh -c 'id -u; pwd; cat new'",
+        env!("CARGO_BIN_EXE_nixos-container")
+    );
+    assert_eq!(host.shell(&enter), "60514\n/run/host/home/bob\nmine\n");
 }
 
 #[test]

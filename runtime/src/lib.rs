@@ -38,7 +38,7 @@ mod user_namespace;
 
 pub use host_step::HostStep;
 pub use idmap::{DEFAULT_COUNT, IdMap};
-pub use plan::{CONTAINER_MANAGER, Plan, home_of_bound_user, plan};
+pub use plan::{CONTAINER_MANAGER, Plan, USER_RECORDS, home_of_bound_user, plan};
 pub use spec::{
     Bind, BoundUser, CgroupSetting, Content, Credential, Device, DeviceAccess, DeviceKind,
     Directory, Id128, Init, LocalTime, Mount, Network, Privileges, ResolvConf, Resources, Root,

@@ -20,7 +20,7 @@ mod process;
 mod root;
 mod steps;
 
-pub use bound_users::home_of_bound_user;
+pub use bound_users::{USER_RECORDS, home_of_bound_user};
 
 use api_file_systems::{dev, proc, run, sys};
 use mounts::mounted;

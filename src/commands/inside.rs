@@ -13,6 +13,7 @@ use crate::cli;
 use crate::container::{Container, Running};
 use crate::control::State;
 use crate::terminal::{self, End, LEAVE_HINT, Relay, Streams};
+use crate::user_record::account_of_bound_user;
 
 /// Where programs are before the login shell has read its profile.
 const PATH: &str = "/run/wrappers/bin:/run/current-system/sw/bin:/usr/bin:/bin";
@@ -58,7 +59,7 @@ fn caller() -> User {
 /// The user's account in the container; `None` if there is no such user.
 pub fn account(running: &Running, user: &User) -> Result<Option<Account>> {
     let root = running.root()?;
-    Ok(find_account(&root, user))
+    Ok(find_account(&root, user).or_else(|| account_of_bound_user(&root, user)))
 }
 
 fn run(

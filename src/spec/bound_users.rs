@@ -11,6 +11,7 @@ use runtime::{BoundUser, Secret, home_of_bound_user};
 use serde_json::json;
 
 use crate::mountinfo;
+use crate::user_record::{GroupRecord, UserRecord};
 use crate::users::Users;
 
 /// The ids that they get inside, as systemd-nspawn gives them out (systemd's
@@ -92,24 +93,28 @@ fn bind(
             mountinfo::file_system_of(home)
         );
     }
-    let user_record = json!({
-        "userName": name,
-        "uid": number,
-        "gid": number,
-        "homeDirectory": home_of_bound_user(name),
-        "shell": SHELL,
-        "service": SERVICE,
-    });
-    let group_record = json!({ "groupName": name, "gid": number, "service": SERVICE });
+    let user_record = UserRecord {
+        user_name: name.to_owned(),
+        uid: number,
+        gid: number,
+        home_directory: home_of_bound_user(name),
+        shell: SHELL.into(),
+        service: SERVICE.to_owned(),
+    };
+    let group_record = GroupRecord {
+        group_name: name.to_owned(),
+        gid: number,
+        service: SERVICE.to_owned(),
+    };
     Ok(BoundUser {
         name: name.to_owned(),
         uid: account.uid,
         gid: account.gid,
         inside: number,
         home: home.clone(),
-        user_record: user_record.to_string(),
+        user_record: serde_json::to_string(&user_record)?,
         privileged_record: host.password(name).map(privileged_record),
-        group_record: group_record.to_string(),
+        group_record: serde_json::to_string(&group_record)?,
     })
 }
 

@@ -8,6 +8,10 @@ use super::steps::file;
 use crate::spec::BoundUser;
 use crate::step::{Attributes, Origin, Owners, Step};
 
+/// Where the records are that tell of users and groups of the host; nss-systemd
+/// and the like look there (`man 8 nss-systemd`, "JSON user and group records").
+pub const USER_RECORDS: &str = "/run/host/userdb";
+
 /// Where a bound user's home directory is inside.
 pub fn home_of_bound_user(name: &str) -> PathBuf {
     Path::new(RUN_HOST).join("home").join(name)
@@ -31,10 +35,9 @@ pub(super) fn bound(user: &BoundUser) -> Vec<Step> {
     steps
 }
 
-/// Where nss-systemd and the like find them, each by name and by number
-/// (`man 8 nss-systemd`, "JSON user and group records").
+/// Each can be found by name and by number.
 fn records(user: &BoundUser) -> Vec<Step> {
-    let directory = Path::new(RUN_HOST).join("userdb");
+    let directory = Path::new(USER_RECORDS);
     let by_number = |kind: &str| Step::Symlink {
         path: directory.join(format!("{}.{kind}", user.inside)),
         target: format!("{}.{kind}", user.name).into(),
@@ -42,7 +45,7 @@ fn records(user: &BoundUser) -> Vec<Step> {
     let by_name = |kind: &str| directory.join(format!("{}.{kind}", user.name));
     let mut steps = vec![
         Step::Directory {
-            path: directory.clone(),
+            path: directory.into(),
             mode: 0o755,
         },
         file(by_name("user"), &user.user_record),
