@@ -171,7 +171,11 @@ in
     systemd.services =
       lib.mapAttrs' (name: container: lib.nameValuePair "container@${name}" (declaredUnit name container)) config.containers
       // {
-        "container@" = unit;
+        # Every container's filter of devices has tunnels. The generator adds
+        # ALLOWED_DEVICES.
+        "container@" = lib.recursiveUpdate unit {
+          serviceConfig.DeviceAllow = mkForce [ "/dev/net/tun rwm" ];
+        };
       };
 
     environment.etc = lib.mapAttrs' (

@@ -5,12 +5,12 @@ use std::fmt::Write;
 use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use runtime::Origin;
+use runtime::{DeviceKind, Origin};
 
-use crate::config::{ContainerConfig, CustomContent, Source};
+use crate::config::{AllowedDevice, ContainerConfig, CustomContent, Source, WhichDevice};
 use crate::container::{self, Container};
 use crate::manager::unit;
 use crate::paths::Places;
@@ -33,6 +33,25 @@ const UNIT_DIRECTORIES: [&str; 4] = [
     "/usr/lib/systemd/system",
 ];
 
+/// Where systemd has a generator write what is neither early nor late.
+const GENERATED: &str = "/run/systemd/generator";
+
+/// Whether the container's unit, once loaded, has what the configuration asks
+/// for; else systemd has to run the generator again. A configuration that is
+/// broken is not this one's to tell.
+pub fn has_run_since(container: &Container) -> bool {
+    let Ok(config) = container.config() else {
+        return true;
+    };
+    let file = drop_in_file(container, Path::new(GENERATED));
+    drop_in(&config) == fs::read_to_string(file).ok()
+}
+
+fn drop_in_file(container: &Container, directory: &Path) -> PathBuf {
+    let unit = unit::name(container.name());
+    directory.join(format!("{unit}.d")).join("50-conf.conf")
+}
+
 /// Writes into `directory` what all containers' units need. A container whose
 /// configuration is broken keeps no other from starting.
 pub fn generate(places: &Places, directory: &Path) -> Result<()> {
@@ -46,15 +65,14 @@ pub fn generate(places: &Places, directory: &Path) -> Result<()> {
 
 fn generate_for(container: &Container, directory: &Path) -> Result<()> {
     let config = container.config()?;
-    let unit = unit::name(container.name());
     if let Some(text) = drop_in(&config) {
-        let place = directory.join(format!("{unit}.d"));
-        let file = place.join("50-conf.conf");
-        fs::create_dir_all(&place)
+        let file = drop_in_file(container, directory);
+        fs::create_dir_all(file.parent().unwrap_or(directory))
             .and_then(|()| fs::write(&file, text))
             .with_context(|| format!("cannot write {}", file.display()))?;
     }
     if config.auto_start {
+        let unit = unit::name(container.name());
         want(&unit, directory).with_context(|| format!("cannot have {unit} started"))?;
     }
     Ok(())
@@ -102,7 +120,26 @@ fn drop_in(config: &ContainerConfig) -> Option<String> {
     if let Some(timeout) = config.timeout_start {
         say("Service", "TimeoutStartSec", timeout.as_secs().to_string());
     }
+    // What the unit does not allow, the container's own filter cannot.
+    for device in &config.security.devices {
+        say("Service", "DeviceAllow", device_allow(device));
+    }
     (!text.is_empty()).then_some(text)
+}
+
+/// A device in the words of `man 5 systemd.resource-control`.
+fn device_allow(AllowedDevice { which, access }: &AllowedDevice) -> String {
+    let which = match which {
+        WhichDevice::Node(node) => node.to_string_lossy().into_owned(),
+        WhichDevice::Drivers { kind, pattern } => match kind {
+            DeviceKind::Character => format!("char-{pattern}"),
+            DeviceKind::Block => format!("block-{pattern}"),
+        },
+    };
+    let letters = [(access.read, 'r'), (access.write, 'w'), (access.make, 'm')];
+    let letters = letters.iter().filter(|(allowed, _)| *allowed);
+    let letters: String = letters.map(|(_, letter)| letter).collect();
+    format!("{} {letters}", escape(&which))
 }
 
 /// A path as a unit file quotes it (`man 5 systemd.unit`, specifiers, and `man 7
@@ -144,6 +181,17 @@ mod tests {
             )
         );
         assert_eq!(drop_in_of("PRIVATE_NETWORK=1\n"), None);
+    }
+
+    #[test]
+    fn a_unit_allows_the_devices_of_its_container() {
+        assert_eq!(
+            drop_in_of("ALLOWED_DEVICES=\"/dev/fuse, char-input* r,block-loop rw\"\n").as_deref(),
+            Some(
+                "[Service]\nDeviceAllow=\"/dev/fuse\" rwm\nDeviceAllow=\"char-input*\" r\n\
+                 DeviceAllow=\"block-loop\" rw\n"
+            )
+        );
     }
 
     #[test]

@@ -17,6 +17,7 @@ use super::unit;
 use crate::console_log;
 use crate::container::Container;
 use crate::control::Request;
+use crate::generator;
 use crate::paths::Places;
 use crate::progress::Progress;
 
@@ -32,6 +33,7 @@ trait Manager {
     fn start_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
     fn stop_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
     fn reload_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    fn reload(&self) -> zbus::Result<()>;
     fn kill_unit(&self, name: &str, whom: &str, signal: i32) -> zbus::Result<()>;
 
     #[zbus(signal)]
@@ -189,7 +191,13 @@ impl Unit {
     /// Starts the container, and returns when it has booted.
     pub fn start(&self, container: &Container) -> Result<()> {
         let _progress = Progress::new(format!("starting {}", container.name()));
-        let result = self.runtime.block_on(self.perform(Job::Start));
+        let starting = async {
+            if !generator::has_run_since(container) {
+                ManagerProxy::new(&self.bus).await?.reload().await?;
+            }
+            self.perform(Job::Start).await
+        };
+        let result = self.runtime.block_on(starting);
         self.judge(container, "start", result)
     }
 

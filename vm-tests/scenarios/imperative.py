@@ -26,6 +26,15 @@ with subtest("Files of the host below the container's root survive it"):
     machine.succeed("nixos-container start foo")
     machine.succeed("nixos-container run foo -- grep -q kept /var/lib/data/file")
 
+with subtest("Its unit lets it have its devices"):
+    machine.succeed("nixos-container run foo -- bash -c ': <>/dev/net/tun'")
+    machine.succeed("echo 'ALLOWED_DEVICES=\"/dev/kmsg r, char-input* rw\"' >>/etc/nixos-containers/foo.conf")
+    machine.succeed("nixos-container restart foo")
+    allowed = machine.succeed("systemctl show container@foo -p DeviceAllow").split("\n")
+    for device in ["/dev/net/tun rwm", "/dev/kmsg r", "char-input* rw"]:
+        assert f"DeviceAllow={device}" in allowed, allowed
+    machine.succeed("nixos-container run foo -- bash -c ': <>/dev/net/tun'")
+
 with subtest("Stop by systemd, and start again"):
     machine.succeed("systemctl stop container@foo")
     assert machine.succeed("nixos-container status foo").strip() == "down"
