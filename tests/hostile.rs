@@ -356,3 +356,66 @@ fn one_container_cannot_see_or_signal_the_processes_of_another() {
     assert_eq!(host.run(&["status", "bar"]), "up\n");
     succeed(&mut host.nixos_container(&["destroy", "foo", "bar"]));
 }
+
+/// Makes directories in each other, from the working directory of a script.
+fn nest(name: &str, levels: usize) -> String {
+    let make = format!("for (1..{levels}) {{ mkdir $_[0] or die; chdir $_[0] or die }}");
+    format!("perl -e 'sub nest {{ {make} }} nest({name})'")
+}
+
+/// The command with as many descriptors as most have.
+fn run_with_few_descriptors(host: &Host, arguments: &[&str]) {
+    let mut command = host.command("prlimit");
+    command.args(["--nofile=1024", env!("CARGO_BIN_EXE_nixos-container")]);
+    succeed(command.args(arguments));
+}
+
+#[test]
+fn neither_depth_nor_attributes_keep_a_container_from_its_start_or_removal() {
+    let host = Host::new();
+    let before = host.inventory();
+    let plant = format!(
+        "mkdir -p {ROOT}/deep {ROOT}/locked {ROOT}/.removing.1; cd {ROOT}/deep; {}
+         cd {ROOT}/locked; echo a >file; {}; chattr +i file; chattr -R +a below",
+        nest("\"d\"", 3000),
+        nest("\"below\"", 40),
+    );
+    host.create("foo");
+    host.shell(&plant);
+    let given = "PRIVATE_USERS=pick\nEXTRA_NSPAWN_FLAGS=--private-users-ownership=chown";
+    let conf = host.place("CONF_DIR").join("foo.conf");
+    host.shell(&format!("printf '{given}\n' >>{}", conf.display()));
+    run_with_few_descriptors(&host, &["start", "foo"]);
+    // The innermost directory is of another user, too.
+    let stat = "my $user; while (1) { $user = (stat \".\")[4]; chdir \"d\" or last } print $user";
+    let user = host.shell(&format!("cd {ROOT}/deep; perl -e '{stat}'"));
+    assert_ne!(user, "0");
+    let create = [
+        "create",
+        "foo",
+        "--force",
+        "--system-path",
+        minimal_system(),
+    ];
+    run_with_few_descriptors(&host, &create);
+    host.shell(&plant);
+    run_with_few_descriptors(&host, &["destroy", "foo"]);
+    host.await_inventory(&before);
+}
+
+#[test]
+fn cgroups_that_no_path_reaches_go_with_their_container() {
+    let host = Host::new();
+    host.create_and_start("foo");
+    let groups = || host.shell("find /sys/fs/cgroup -name nixos-container-foo");
+    let nest = nest("\"x\" x 255", 40);
+    host.shell(&format!(
+        "cd {}/payload; mkdir -p wide-1/a wide-2/b/c wide-2/d; {nest}",
+        groups().trim()
+    ));
+    // At once: in a shutdown, its systemd would remove them.
+    host.run(&["terminate", "foo"]);
+    assert_eq!(groups(), "");
+    host.run(&["start", "foo"]);
+    host.run(&["destroy", "--force", "foo"]);
+}

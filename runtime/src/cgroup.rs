@@ -1,12 +1,14 @@
 //! A container's control group (`man 7 cgroups`): cgroup2 only, on hosts where
 //! it is the whole tree and on those where it stands beside version 1.
 
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid};
+use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
 /// Where the host has its cgroup2 tree: unified or hybrid.
@@ -229,22 +231,60 @@ fn proportional_share(rollup: &str) -> Option<u64> {
     Some(kibibytes * 1024)
 }
 
-/// Groups are directories whose files cannot be removed and need not be.
+/// Removes a group and all below it. Groups are directories whose files cannot
+/// be removed and need not be. Whoever made them chose their depth and names: no
+/// path reaches each of them, and one is open at a time.
 fn remove_groups(group: &Path) -> io::Result<()> {
-    let entries = match std::fs::read_dir(group) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        answer => answer?,
+    let (Some(parent), Some(name)) = (group.parent(), group.file_name()) else {
+        return Err(Errno::INVAL.into());
     };
-    for entry in entries {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            remove_groups(&entry.path())?;
+    loop {
+        let parent = match open_directory(parent) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            answer => answer?,
+        };
+        match remove_groups_below(parent, name) {
+            // Somebody else, who removes them too, was faster.
+            Err(Errno::NOENT) if group.exists() => {}
+            Ok(()) | Err(Errno::NOENT) => return Ok(()),
+            Err(errno) => return Err(errno.into()),
         }
     }
-    match std::fs::remove_dir(group) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+}
+
+fn remove_groups_below(mut current: OwnedFd, name: &OsStr) -> Result<(), Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let open = |from: &OwnedFd, name: &OsStr| rustix::fs::openat(from, name, flags, Mode::empty());
+    let mut names = vec![name.to_owned()];
+    current = open(&current, name)?;
+    loop {
+        if let Some(below) = group_in(&current)? {
+            current = open(&current, &below)?;
+            names.push(below);
+            continue;
+        }
+        let Some(empty) = names.pop() else {
+            return Ok(());
+        };
+        // The kernel lets nobody move a group of cgroup2.
+        current = open(&current, OsStr::new(".."))?;
+        rustix::fs::unlinkat(&current, &empty, AtFlags::REMOVEDIR)?;
+        if names.is_empty() {
+            return Ok(());
+        }
     }
+}
+
+/// The name of one of the groups in a group.
+fn group_in(group: &OwnedFd) -> Result<Option<OsString>, Errno> {
+    for entry in Dir::read_from(group)? {
+        let entry = entry?;
+        let name = OsStr::from_bytes(entry.file_name().to_bytes());
+        if entry.file_type() == FileType::Directory && name != "." && name != ".." {
+            return Ok(Some(name.to_owned()));
+        }
+    }
+    Ok(None)
 }
 
 fn open_directory(path: &Path) -> io::Result<OwnedFd> {

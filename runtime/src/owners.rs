@@ -1,7 +1,7 @@
 //! How files of the host come to belong to the users of a user namespace: the
 //! kernel shows them so, or they are given to them.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -117,7 +117,40 @@ pub fn give_tree(path: &Path, ids: IdMap) -> io::Result<()> {
     give(root.as_fd(), ids)
 }
 
-fn give_entries(directory: BorrowedFd<'_>, ids: u32) -> io::Result<()> {
+/// A directory whose entries are being given, but for these below it.
+struct Level {
+    id: (u64, u64),
+    directories: Vec<OsString>,
+}
+
+/// Gives all that is below a directory, each directory after what is in it. Two
+/// are open at a time: whoever made the tree chose its depth.
+fn give_entries(root: BorrowedFd<'_>, ids: u32) -> io::Result<()> {
+    let mut current = root.try_clone_to_owned()?;
+    let mut levels = vec![give_files(current.as_fd(), ids)?];
+    while let Some(level) = levels.last_mut() {
+        if let Some(name) = level.directories.pop() {
+            if let Some(directory) = open_directory(current.as_fd(), &name, ids)? {
+                current = directory;
+                levels.push(give_files(current.as_fd(), ids)?);
+            }
+            continue;
+        }
+        levels.pop();
+        if let Some(above) = levels.last() {
+            give(current.as_fd(), ids)?;
+            current = open_parent(current.as_fd(), above)?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives what is in a directory, except for directories.
+fn give_files(directory: BorrowedFd<'_>, ids: u32) -> io::Result<Level> {
+    let mut level = Level {
+        id: identity(directory)?,
+        directories: Vec::new(),
+    };
     for entry in Dir::read_from(directory)? {
         let entry = entry?;
         let name = OsStr::from_bytes(entry.file_name().to_bytes());
@@ -125,26 +158,38 @@ fn give_entries(directory: BorrowedFd<'_>, ids: u32) -> io::Result<()> {
             continue;
         }
         match entry.file_type() {
-            FileType::Directory | FileType::Unknown => give_directory(directory, name, ids)?,
+            FileType::Directory | FileType::Unknown => level.directories.push(name.to_owned()),
             _ => give_file(directory, name, ids)?,
         }
     }
-    Ok(())
+    Ok(level)
 }
 
-fn give_directory(parent: BorrowedFd<'_>, name: &OsStr, ids: u32) -> io::Result<()> {
+/// Opens a directory of the same file system. Anything else that has the name is
+/// given, and a mount point left alone: what is mounted there is somebody else's.
+fn open_directory(parent: BorrowedFd<'_>, name: &OsStr, ids: u32) -> io::Result<Option<OwnedFd>> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     match rustix::fs::openat2(parent, name, flags, Mode::empty(), resolve) {
-        Ok(directory) => {
-            give_entries(directory.as_fd(), ids)?;
-            give(directory.as_fd(), ids)
-        }
-        Err(Errno::NOTDIR | Errno::LOOP) => give_file(parent, name, ids),
-        // A mount point: what is mounted there is somebody else's.
-        Err(Errno::XDEV) => Ok(()),
+        Ok(directory) => Ok(Some(directory)),
+        Err(Errno::NOTDIR | Errno::LOOP) => give_file(parent, name, ids).map(|()| None),
+        Err(Errno::XDEV) => Ok(None),
         Err(errno) => Err(errno.into()),
     }
+}
+
+fn open_parent(directory: BorrowedFd<'_>, expected: &Level) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let parent = rustix::fs::openat(directory, "..", flags, Mode::empty())?;
+    if identity(parent.as_fd())? != expected.id {
+        return Err(io::Error::other("a directory was moved meanwhile"));
+    }
+    Ok(parent)
+}
+
+fn identity(file: BorrowedFd<'_>) -> io::Result<(u64, u64)> {
+    let stat = rustix::fs::fstat(file)?;
+    Ok((stat.st_dev, stat.st_ino))
 }
 
 fn give_file(parent: BorrowedFd<'_>, name: &OsStr, ids: u32) -> io::Result<()> {

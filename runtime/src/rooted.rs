@@ -7,17 +7,20 @@
 //! `/proc`, so no path leads out.
 
 mod copy;
+mod remove;
 
 use std::ffi::OsStr;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, RenameFlags, ResolveFlags, Uid};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, ResolveFlags, Uid};
 use rustix::io::Errno;
 
 pub use copy::Limits;
+pub use remove::{NotRemoved, remove_tree};
+
+use remove::remove_if_present;
 
 /// A directory that is `/` for every path resolved in it.
 #[derive(Debug)]
@@ -294,109 +297,4 @@ fn file_system_user() -> u32 {
     // Nobody has this id; so it changes nothing, and what it was is the answer
     // all the same (man 2 setfsuid, BUGS).
     nix::unistd::setfsuid(u32::MAX.into()).as_raw()
-}
-
-/// What could not be removed.
-#[derive(Debug, thiserror::Error)]
-#[error("{}", list(.0))]
-pub struct NotRemoved(pub Vec<(PathBuf, io::Error)>);
-
-/// How many entries of a directory an error names.
-const NAMED: usize = 10;
-
-fn list(left: &[(PathBuf, io::Error)]) -> String {
-    let named = left.iter().take(NAMED);
-    let mut lines: Vec<_> = named
-        .map(|(path, error)| format!("{}: {error}", path.display()))
-        .collect();
-    if left.len() > NAMED {
-        lines.push(format!("and {} more", left.len() - NAMED));
-    }
-    lines.join("; ")
-}
-
-/// Removes the directory `name` below `parent` and all that is in it, as far
-/// as its own file system reaches. Anything mounted below stays, and its mount
-/// point is reported as busy. What cannot be removed does not keep the rest.
-pub fn remove_tree(parent: BorrowedFd<'_>, name: &OsStr) -> Result<(), NotRemoved> {
-    let mut left = Vec::new();
-    remove_below(parent, name, Path::new(name), &mut left);
-    if left.is_empty() {
-        return Ok(());
-    }
-    Err(NotRemoved(left))
-}
-
-/// `path` is what `name` is called in an error.
-fn remove_below(
-    parent: BorrowedFd<'_>,
-    name: &OsStr,
-    path: &Path,
-    left: &mut Vec<(PathBuf, io::Error)>,
-) {
-    let before = left.len();
-    if let Err(error) = empty(parent, name, path, left) {
-        left.push((path.to_owned(), error));
-    }
-    // With something in it, a directory cannot go.
-    if left.len() == before
-        && let Err(error) = remove_entry(parent, name)
-    {
-        left.push((path.to_owned(), error));
-    }
-}
-
-/// Removes all that is in a directory; in anything else nothing is.
-fn empty(
-    parent: BorrowedFd<'_>,
-    name: &OsStr,
-    path: &Path,
-    left: &mut Vec<(PathBuf, io::Error)>,
-) -> io::Result<()> {
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let directory = match rustix::fs::openat2(parent, name, flags, Mode::empty(), resolve) {
-        Ok(directory) => directory,
-        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(()),
-        // RESOLVE_NO_XDEV met a mount point.
-        Err(Errno::XDEV) => return Err(Errno::BUSY.into()),
-        Err(errno) => return Err(errno.into()),
-    };
-    allow_changes(directory.as_fd());
-    for entry in Dir::read_from(&directory)? {
-        let entry = entry?;
-        let name = OsStr::from_bytes(entry.file_name().to_bytes());
-        if name != "." && name != ".." {
-            remove_below(directory.as_fd(), name, &path.join(name), left);
-        }
-    }
-    Ok(())
-}
-
-fn remove_entry(parent: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
-    match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT) => Ok(()),
-        // Linux' answer for a directory (man 2 unlink).
-        Err(Errno::ISDIR) => remove_if_present(parent, name, AtFlags::REMOVEDIR),
-        Err(errno) => Err(errno.into()),
-    }
-}
-
-fn remove_if_present(parent: BorrowedFd<'_>, name: &OsStr, flags: AtFlags) -> io::Result<()> {
-    match rustix::fs::unlinkat(parent, name, flags) {
-        Ok(()) | Err(Errno::NOENT) => Ok(()),
-        Err(errno) => Err(errno.into()),
-    }
-}
-
-/// Clears the immutable and append-only attributes (`man 1 chattr`), which
-/// NixOS sets on `/var/empty`. Where it cannot, the removal will say so.
-fn allow_changes(directory: BorrowedFd<'_>) {
-    use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
-    let locked = IFlags::IMMUTABLE | IFlags::APPEND;
-    if let Ok(flags) = ioctl_getflags(directory)
-        && flags.intersects(locked)
-    {
-        let _ = ioctl_setflags(directory, flags - locked);
-    }
 }

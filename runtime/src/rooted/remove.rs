@@ -1,0 +1,205 @@
+//! Removal of a tree that somebody else has made.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Dir, FileType, IFlags, Mode, OFlags, RenameFlags, ResolveFlags};
+use rustix::fs::{ioctl_getflags, ioctl_setflags};
+use rustix::io::Errno;
+
+/// What could not be removed.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", list(.0))]
+pub struct NotRemoved(pub Vec<(PathBuf, io::Error)>);
+
+/// How many entries of a directory an error names.
+const NAMED: usize = 10;
+
+fn list(left: &[(PathBuf, io::Error)]) -> String {
+    let named = left.iter().take(NAMED);
+    let mut lines: Vec<_> = named
+        .map(|(path, error)| format!("{}: {error}", path.display()))
+        .collect();
+    if left.len() > NAMED {
+        lines.push(format!("and {} more", left.len() - NAMED));
+    }
+    lines.join("; ")
+}
+
+/// Removes the directory `name` below `parent` and all that is in it, as far
+/// as its own file system reaches. Anything mounted below stays, and its mount
+/// point is reported as busy. What cannot be removed does not keep the rest.
+pub fn remove_tree(parent: BorrowedFd<'_>, name: &OsStr) -> Result<(), NotRemoved> {
+    let mut lifted = 0;
+    loop {
+        let mut removal = Removal {
+            top: None,
+            lifted,
+            left: Vec::new(),
+        };
+        removal.remove(parent, name, Path::new(name), 0);
+        match removal {
+            Removal { left, .. } if left.is_empty() => return Ok(()),
+            // What was lifted is within reach.
+            Removal { lifted: more, .. } if more > lifted => lifted = more,
+            Removal { left, .. } => return Err(NotRemoved(left)),
+        }
+    }
+}
+
+/// How many levels below the top a directory is removed where it is. Each costs
+/// two descriptors and a call on the stack, and whoever made the tree chose its
+/// depth.
+const DEEPEST: usize = 32;
+
+/// One walk through a tree.
+struct Removal {
+    /// The tree's own directory. Directories that are too deep are lifted into
+    /// it, to be removed by the next walk.
+    top: Option<OwnedFd>,
+    /// How many have been lifted.
+    lifted: usize,
+    /// What could not be removed.
+    left: Vec<(PathBuf, io::Error)>,
+}
+
+impl Removal {
+    /// `path` is what `name` is called in an error.
+    fn remove(&mut self, parent: BorrowedFd<'_>, name: &OsStr, path: &Path, depth: usize) {
+        let before = self.left.len();
+        if depth > DEEPEST {
+            if let Err(error) = self.remove_or_lift(parent, name) {
+                self.left.push((path.to_owned(), error));
+            }
+            return;
+        }
+        if let Err(error) = self.empty(parent, name, path, depth) {
+            self.left.push((path.to_owned(), error));
+        }
+        // With something in it, a directory cannot go.
+        if self.left.len() == before
+            && let Err(error) = remove_entry(parent, name)
+        {
+            self.left.push((path.to_owned(), error));
+        }
+    }
+
+    /// Removes all that is in a directory; in anything else nothing is.
+    fn empty(
+        &mut self,
+        parent: BorrowedFd<'_>,
+        name: &OsStr,
+        path: &Path,
+        depth: usize,
+    ) -> io::Result<()> {
+        let Some(directory) = open_directory(parent, name)? else {
+            return Ok(());
+        };
+        if depth == 0 {
+            self.top = Some(directory.try_clone()?);
+        }
+        allow_changes(directory.as_fd());
+        for entry in Dir::read_from(&directory)? {
+            let entry = entry?;
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
+            if name != "." && name != ".." {
+                self.remove(directory.as_fd(), name, &path.join(name), depth + 1);
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_or_lift(&mut self, parent: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
+        if let Some(directory) = open_directory(parent, name)? {
+            allow_changes(directory.as_fd());
+        }
+        match (remove_entry(parent, name), &self.top) {
+            (Err(error), Some(top)) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                self.lifted = lift(parent, name, top.as_fd(), self.lifted)?;
+                // Still there, if elsewhere.
+                Err(error)
+            }
+            (answer, _) => answer,
+        }
+    }
+}
+
+/// Moves a directory into `top`, under a name with the first number after
+/// `number` that is free; that number.
+fn lift(
+    parent: BorrowedFd<'_>,
+    name: &OsStr,
+    top: BorrowedFd<'_>,
+    number: usize,
+) -> io::Result<usize> {
+    for number in number + 1.. {
+        let place = format!(".removing.{number}");
+        match rustix::fs::renameat_with(parent, name, top, place, RenameFlags::NOREPLACE) {
+            Err(Errno::EXIST) => {}
+            answer => return Ok(answer.map(|()| number)?),
+        }
+    }
+    Err(Errno::EXIST.into())
+}
+
+/// Opens a directory of the same file system; `None` if it is none.
+fn open_directory(parent: BorrowedFd<'_>, name: &OsStr) -> io::Result<Option<OwnedFd>> {
+    match open_below(parent, name, OFlags::DIRECTORY) {
+        Ok(directory) => Ok(Some(directory)),
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+        // RESOLVE_NO_XDEV met a mount point.
+        Err(Errno::XDEV) => Err(Errno::BUSY.into()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+fn open_below(parent: BorrowedFd<'_>, name: &OsStr, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+    let flags = flags | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat2(parent, name, flags, Mode::empty(), resolve)
+}
+
+fn remove_entry(parent: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
+    match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        // Linux' answer for a directory (man 2 unlink).
+        Err(Errno::ISDIR) => remove_if_present(parent, name, AtFlags::REMOVEDIR),
+        Err(Errno::PERM) if allow_removal(parent, name) => {
+            remove_if_present(parent, name, AtFlags::empty())
+        }
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+pub(super) fn remove_if_present(
+    parent: BorrowedFd<'_>,
+    name: &OsStr,
+    flags: AtFlags,
+) -> io::Result<()> {
+    match rustix::fs::unlinkat(parent, name, flags) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// The same as [`allow_changes`] for a regular file. To open anything else could
+/// have an effect.
+fn allow_removal(parent: BorrowedFd<'_>, name: &OsStr) -> bool {
+    let stat = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW);
+    if !stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile) {
+        return false;
+    }
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    open_below(parent, name, flags).is_ok_and(|file| allow_changes(file.as_fd()))
+}
+
+/// Clears the immutable and append-only attributes (`man 1 chattr`), which
+/// NixOS sets on `/var/empty`; whether there was one that could be cleared.
+fn allow_changes(file: BorrowedFd<'_>) -> bool {
+    let locked = IFlags::IMMUTABLE | IFlags::APPEND;
+    ioctl_getflags(file)
+        .is_ok_and(|flags| flags.intersects(locked) && ioctl_setflags(file, flags - locked).is_ok())
+}
