@@ -28,7 +28,6 @@ class Qemu:
         `image` has the kernel, `cargo` is a file that the machine sees as its
         second disk, and `console` is written to.
         """
-        self._console = console
         self._shell, shell = socket.socketpair()
         self._monitor, monitor = socket.socketpair()
         self._answers = b""
@@ -60,9 +59,12 @@ class Qemu:
                 stderr=subprocess.PIPE,
                 pass_fds=(shell.fileno(), monitor.fileno()),
             )
-        # The shell answers once the machine is up.
-        if self.execute("true", BOOT_TIMEOUT).status != 0:
-            raise RuntimeError(f"the machine's shell cannot run commands\n{self.console()}")
+        try:
+            # The shell answers once the machine is up.
+            self.execute("true", BOOT_TIMEOUT)
+        except BaseException:
+            self.kill()
+            raise
 
     def execute(self, command: str, timeout: float) -> Answer:
         """Runs a shell command as root; TimeoutError after that many seconds."""
@@ -108,10 +110,6 @@ class Qemu:
         self._process.kill()
         self._process.wait()
         self._close()
-
-    def console(self) -> str:
-        """What it has said on its console."""
-        return self._console.read_text(errors="replace") if self._console.exists() else ""
 
     def _line(self, end: float) -> bytes:
         """What the shell says next, before `end`."""

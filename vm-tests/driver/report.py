@@ -40,10 +40,6 @@ class Report:
         print(f"{scenario}: {reason}", file=sys.stderr)
         self._rows.append((scenario.stem, "FAILED", 0.0))
 
-    def skip(self, scenario: Path, reason: str) -> None:
-        """A scenario that this bed cannot have."""
-        self._rows.append((scenario.stem, f"skipped: {reason}", 0.0))
-
     def print_table(self) -> bool:
         """Prints all results; whether none is a failure."""
         print("| scenario | result | s |\n|---|---|---:|")

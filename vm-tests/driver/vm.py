@@ -60,14 +60,14 @@ class Machines(Beds):
         self.directory = Path(self._directory.name)
         self.disk = self.directory / "disk"
         self.cargo = self.directory / "cargo"
-        self.console = self.directory / "console"
+        self._console = self.directory / "console"
         pack(scenarios, self.cargo)
         call("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(image / "disk"), str(self.disk))
         machine = self.start()
         try:
             installed = machine.execute(strict(INSTALL), 900)
             if installed.status != 0:
-                raise RuntimeError(f"the machine cannot be prepared: {installed.errors}\n{machine.console()}")
+                raise RuntimeError(f"the machine cannot be prepared: {installed.errors}\n{self.console()}")
             machine.take_snapshot(CLEAN)
         finally:
             machine.kill()
@@ -77,7 +77,11 @@ class Machines(Beds):
 
     def start(self, snapshot: str | None = None) -> Qemu:
         """Switches the machine on, as its disk is or as it was saved."""
-        return Qemu(self.image, self.disk, self.cargo, self.console, snapshot)
+        return Qemu(self.image, self.disk, self.cargo, self._console, snapshot)
+
+    def console(self) -> str:
+        """What the machine has said on its console since it was last started."""
+        return self._console.read_text(errors="replace")
 
     def remove(self) -> None:
         self._directory.cleanup()
@@ -118,7 +122,7 @@ class Vm(Bed):
         self._machine = None
 
     def console(self) -> str:
-        return self._running().console()
+        return self._machines.console()
 
     def remove(self) -> None:
         if self._machine is not None:
