@@ -81,6 +81,7 @@ fn supervise_reporting(
         container,
         run: container.run(),
         in_unit: unit::own_cgroup(container.name()).is_some(),
+        registered: false,
         report,
         signals: signals()?,
         clients: Clients::default(),
@@ -130,6 +131,8 @@ struct Supervisor<'a> {
     run: RunDir,
     /// A process of the container's unit, and not on its own.
     in_unit: bool,
+    /// On machined's list, which may have another machine of its name.
+    registered: bool,
     report: Option<&'a Connection>,
     signals: SignalFd,
     clients: Clients,
@@ -145,7 +148,7 @@ impl Supervisor<'_> {
             notices::tell(reclaim::leftovers(self.container)?, self.report, &mut log);
             let console_log = log.try_clone().context("cannot write the console's log")?;
             let ended = self.live(console_log);
-            if self.in_unit
+            if std::mem::take(&mut self.registered)
                 && let Err(error) = machined::unregister(self.container)
             {
                 notices::tell(vec![format!("{error:#}")], self.report, &mut log);
@@ -195,11 +198,12 @@ impl Supervisor<'_> {
         let network = start.network.as_ref();
         let rules = network.map(PrivateNetwork::watch).transpose()?.flatten();
         let (started, mut notices) = launch(&start, &cgroup)?;
-        if self.in_unit
-            && let Err(error) = register(container, &start, &started)
-        {
-            // A container goes on without being listed.
-            notices.push(format!("{error:#}"));
+        if self.in_unit {
+            match register(container, &start, &started) {
+                Ok(()) => self.registered = true,
+                // A container goes on without being listed.
+                Err(error) => notices.push(format!("{error:#}")),
+            }
         }
         notices::tell(notices, self.report, &mut log);
         let execution = &config.execution;

@@ -45,6 +45,17 @@ with subtest("It is off the list when it ends, and machinectl can end it"):
     machine.wait_until_fails("machinectl status good", timeout=60)
     machine.wait_until_succeeds("nixos-container status good | grep -q down", timeout=30)
 
+with subtest("Another machine of its name stays on the list"):
+    machine.succeed("systemd-run --unit=other sleep infinity")
+    other = machine.succeed("systemctl show other --value -p MainPID").strip()
+    machine.succeed(
+        "busctl call org.freedesktop.machine1 /org/freedesktop/machine1 org.freedesktop.machine1.Manager"
+        f" RegisterMachine sayssus good 0 other vm {other} ''"
+    )
+    machine.succeed("nixos-container start good", "nixos-container stop good")
+    assert machine.succeed("machinectl show good --value -p Leader").strip() == other
+    machine.succeed("machinectl terminate good")
+
 with subtest("A container that does not boot says why"):
     said = machine.fail("nixos-container start broken 2>&1")
     assert "exited with status 3" in said, said
