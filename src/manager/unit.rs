@@ -29,11 +29,12 @@ pub fn cgroup_of(container: &ContainerName, pid: i32) -> Option<PathBuf> {
 /// Finds the unit in what `man 7 cgroups` calls `/proc/pid/cgroup`.
 fn unit_cgroup(text: &str, unit: &str) -> Option<PathBuf> {
     let path = text.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    let group = Path::new(path).ancestors().find(|group| {
-        group
-            .file_name()
-            .is_some_and(|name| name.to_string_lossy() == unit)
-    })?;
+    let is_unit = |group: &&Path| {
+        let name = group.file_name();
+        name.is_some_and(|name| name.to_string_lossy() == unit)
+    };
+    // The outermost: further down, the container gives the names.
+    let group = Path::new(path).ancestors().filter(is_unit).last()?;
     Some(group.to_owned())
 }
 
@@ -79,6 +80,9 @@ mod tests {
             let path = format!("{}{below}", group.display());
             assert_eq!(found(&path).as_ref(), Some(&group), "{path}");
         }
+        // Which names there are inside is the container's own affair.
+        let inside = format!("{}/payload/system.slice/{unit}/a", group.display());
+        assert_eq!(found(&inside), Some(group), "{inside}");
         for other in [
             "",
             "nixos-container-foo/payload",
