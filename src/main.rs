@@ -22,6 +22,7 @@ mod name;
 mod network;
 mod nspawn_flags;
 mod paths;
+mod printable;
 mod profile;
 mod progress;
 mod reclaim;

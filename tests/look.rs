@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::talk::{Talk, at_terminal};
 use common::{Host, PATIENCE, minimal_system, system};
 use serde_json::Value;
 
@@ -219,6 +220,28 @@ fn logs_follow_a_container_to_its_end() {
     assert!(logs.wait().expect("waitable").success());
     // Nothing to wait for.
     assert!(host.run(&["logs", "-f", "foo"]).contains("Halting system."));
+}
+
+#[test]
+fn logs_at_a_terminal_cannot_steer_it() {
+    let host = Host::new();
+    host.create("foo");
+    let init = host.system_with_init(
+        "printf 'red \\033[31malert\\033[0m \\033]52;c;eA==\\007\\033[6n\\033[2J\\b end\\n'
+         exit 1",
+    );
+    let conf = host.place("CONF_DIR").join("foo.conf");
+    host.shell(&format!("echo SYSTEM_PATH={init} >>{}", conf.display()));
+    host.fail(1, &["start", "foo"]);
+    let logs = format!("{} logs foo", env!("CARGO_BIN_EXE_nixos-container"));
+    let (code, lines) = Talk::begin(&at_terminal(&host, &logs)).end();
+    assert_eq!(code, Some(0));
+    assert_eq!(lines, ["red \x1b[31malert\x1b[0m  end"]);
+    // A program may want all of it.
+    assert_eq!(
+        host.run(&["logs", "foo"]),
+        "red \x1b[31malert\x1b[0m \x1b]52;c;eA==\x07\x1b[6n\x1b[2J\x08 end\r\n"
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Commands that change nothing.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -11,6 +11,7 @@ use rustix::fs::inotify;
 
 use crate::container::Container;
 use crate::network;
+use crate::printable::Printable;
 use crate::spec;
 
 /// `status NAME`
@@ -57,7 +58,7 @@ pub fn logs(container: &Container, follow: bool) -> Result<()> {
         ),
         answer => answer.with_context(|| format!("cannot read {}", path.display()))?,
     };
-    let mut stdout = io::stdout().lock();
+    let mut stdout = log_output();
     // Watched from before the first read, so that no line falls in between.
     let watch = inotify::init(inotify::CreateFlags::CLOEXEC).context("cannot watch a file")?;
     let changes = inotify::WatchFlags::MODIFY | inotify::WatchFlags::CLOSE_WRITE;
@@ -76,6 +77,15 @@ pub fn logs(container: &Container, follow: bool) -> Result<()> {
             .next()
             .context("cannot watch the console's log")?;
     }
+}
+
+/// Standard output, for a log: a terminal would take it for orders.
+fn log_output() -> Box<dyn Write> {
+    let stdout = io::stdout().lock();
+    if stdout.is_terminal() {
+        return Box::new(Printable::new(stdout));
+    }
+    Box::new(stdout)
 }
 
 /// `explain NAME [--json]`
