@@ -19,10 +19,10 @@ use rustix::fs::Access;
 
 use crate::config::ContainerConfig;
 use crate::container::{self, Container};
+use crate::files::{remove_file, remove_tree};
 use crate::lock::Lock;
 use crate::name::ContainerName;
 use crate::paths::Places;
-use crate::reclaim::remove_file;
 use crate::teardown;
 
 /// Remembers that a container starts, if that means that it is destroyed when
@@ -78,7 +78,7 @@ pub fn destroy_left_over(places: &Places) -> Result<()> {
             .with_context(|| format!("cannot lock container '{}'", container.name()))?;
         if lock.is_some() {
             destroy_stopped(&container)?;
-            teardown::remove_tree(container.run().path())?;
+            remove_tree(container.run().path())?;
         }
     }
     Ok(())

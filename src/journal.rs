@@ -18,7 +18,7 @@ use rustix::io::Errno;
 
 use crate::config::LinkJournal;
 use crate::container::Container;
-use crate::reclaim::remove_file;
+use crate::files::remove_file;
 use crate::users::Users;
 
 /// Where journals are that outlast a boot (`man 8 systemd-journald`), on the

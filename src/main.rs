@@ -11,6 +11,7 @@ mod control;
 mod daemon;
 mod date;
 mod ephemeral;
+mod files;
 mod flake;
 mod generator;
 mod hosts_file;

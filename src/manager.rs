@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use crate::container::Container;
 use crate::control::{Request, State};
 use crate::lock::Lock;
-use crate::{reclaim, teardown};
+use crate::{files, reclaim};
 use systemd::Unit;
 
 /// How often a lock is tried that the supervisor is about to release.
@@ -81,7 +81,7 @@ fn end(
             if !container.exists() {
                 // It was destroyed when it stopped, and all that is left is our
                 // lock.
-                teardown::remove_tree(container.run().path())?;
+                files::remove_tree(container.run().path())?;
             }
             return Ok(lock);
         }

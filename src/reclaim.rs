@@ -16,9 +16,9 @@ use runtime::rooted::Root;
 
 use crate::config::ContainerConfig;
 use crate::container::Container;
+use crate::files::{remove_file, remove_tree};
 use crate::network;
 use crate::spec;
-use crate::teardown::remove_tree;
 
 /// Removes all that a container that does not run may have left. Returns what
 /// the user has to know of it.
@@ -99,15 +99,5 @@ fn remove_below(root: &Path, path: &Path) -> io::Result<()> {
         Ok(parent) => runtime::rooted::remove_tree(parent.as_fd(), name).map_err(io::Error::other),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
-    }
-}
-
-/// Removes a file unless it is gone already.
-pub fn remove_file(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", path.display()))
-        }
-        _ => Ok(()),
     }
 }

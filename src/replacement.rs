@@ -7,15 +7,10 @@
 //! command that asks for the name puts it into its place before it does anything
 //! else.
 
-use std::fs::{self, File, Permissions};
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::container::{self, Container, Turn};
-use crate::reclaim::remove_file;
-use crate::teardown::remove_tree;
+use crate::files::{become_readable, remove_file, remove_tree, rename};
 use crate::users;
 
 /// Puts a container into the place of the one that it replaces. The caller has
@@ -55,18 +50,4 @@ fn finish(container: &Container, _: &Turn) -> Result<()> {
     remove_file(&container.run().console_log())?;
     users::forget(container)?;
     rename(&places.replacement(name), &places.conf(name))
-}
-
-/// A configuration that is no lock any more is for everybody to read.
-pub fn become_readable(conf: &Path) -> Result<()> {
-    fs::set_permissions(conf, Permissions::from_mode(0o644))
-        .with_context(|| format!("cannot open {} to its readers", conf.display()))
-}
-
-/// Renames, and waits until that is on the disk.
-pub fn rename(from: &Path, to: &Path) -> Result<()> {
-    let directory = to.parent().unwrap_or(to);
-    fs::rename(from, to)
-        .and_then(|()| File::open(directory)?.sync_all())
-        .with_context(|| format!("cannot make {}", to.display()))
 }

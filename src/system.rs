@@ -8,9 +8,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::builder::{self, Flags};
 use crate::container::Container;
+use crate::files::remove_file;
 use crate::flake::FlakeRef;
 use crate::profile::{Profile, link_name};
-use crate::reclaim::remove_file;
 use crate::spec::require_init;
 
 /// What a container's system is made from.

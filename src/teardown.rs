@@ -1,19 +1,16 @@
 //! Taking a container apart: its root directory, profiles and roots.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use rustix::mount::{UnmountFlags, unmount};
 
 use crate::container::{Container, Turn};
+use crate::files::{remove_file, remove_tree};
 use crate::journal;
 use crate::lock::Lock;
-use crate::mountinfo;
 use crate::paths::Trees;
-use crate::reclaim::{self, remove_file};
+use crate::reclaim;
 use crate::users;
 
 /// Undoes a creation that failed or was killed, its reservation last. If there
@@ -94,38 +91,4 @@ fn all_of<const N: usize>(results: [Result<()>; N]) -> Result<()> {
         crate::print_error(&std::mem::replace(&mut last, error));
     }
     Err(last)
-}
-
-/// Removes a directory with all that is in it. What is mounted below is
-/// unmounted first: it belongs to somebody else and stays as it is.
-pub fn remove_tree(path: &Path) -> Result<()> {
-    let cannot = || format!("cannot remove {}", path.display());
-    for mount_point in mount_points_below(path).with_context(cannot)? {
-        unmount(&mount_point, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW)
-            .with_context(|| format!("cannot unmount {}", mount_point.display()))?;
-    }
-    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-        return Err(io::Error::from(io::ErrorKind::InvalidInput)).with_context(cannot);
-    };
-    match File::open(parent) {
-        Ok(parent) => runtime::rooted::remove_tree(parent.as_fd(), name).with_context(cannot),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error).with_context(cannot),
-    }
-}
-
-/// The deepest first, those on top of others before them.
-fn mount_points_below(path: &Path) -> io::Result<Vec<PathBuf>> {
-    let path = match fs::canonicalize(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        answer => answer?,
-    };
-    let mounts = fs::read("/proc/self/mountinfo")?;
-    let mut below: Vec<_> = mounts
-        .split(|byte| *byte == b'\n')
-        .filter_map(mountinfo::mount_point)
-        .filter(|mount_point| mount_point.starts_with(&path))
-        .collect();
-    below.reverse();
-    Ok(below)
 }

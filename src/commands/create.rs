@@ -28,7 +28,7 @@ use crate::paths::{Places, Trees};
 use crate::profile::Profile;
 use crate::replacement;
 use crate::system::{self, Built, Source};
-use crate::{manager, teardown};
+use crate::{files, manager, teardown};
 
 /// `create NAME`
 pub fn create(places: &Places, arguments: &Create, show_trace: bool) -> Result<()> {
@@ -262,8 +262,8 @@ impl Reservation {
         if !self.replaces {
             // Whoever has the turn sees the one or the other.
             let _turn = container::take_turn(places)?;
-            replacement::become_readable(&places.reservation(name))?;
-            return replacement::rename(&places.reservation(name), &places.conf(name));
+            files::become_readable(&places.reservation(name))?;
+            return files::rename(&places.reservation(name), &places.conf(name));
         }
         match self.replace() {
             // From then on there is nothing to take back.

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::cli::DEFAULT_TIMEOUT_STOP;
 use crate::container::{self, Container};
-use crate::{manager, teardown};
+use crate::{files, manager, teardown};
 
 /// `destroy NAME…`
 pub fn destroy(container: &Container, force: bool) -> Result<()> {
@@ -30,7 +30,7 @@ pub fn destroy(container: &Container, force: bool) -> Result<()> {
         Ok(()) => teardown::finish_destruction(container, &turn),
         // Somebody else was faster, and all that is left is our lock.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            teardown::remove_tree(container.run().path())
+            files::remove_tree(container.run().path())
         }
         Err(error) => Err(error).with_context(|| format!("cannot remove {}", conf.display())),
     }

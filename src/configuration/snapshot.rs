@@ -15,7 +15,7 @@ use runtime::rooted::{self, Limits};
 
 use super::{Configuration, PLACE};
 use crate::container::create_dir;
-use crate::teardown::remove_tree;
+use crate::files::remove_tree;
 
 /// What a directory with a configuration may have in it.
 const LIMITS: Limits = Limits {

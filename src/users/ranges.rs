@@ -16,9 +16,9 @@ use runtime::{DEFAULT_COUNT, IdMap};
 
 use crate::config::{ContainerConfig, PrivateUsers};
 use crate::container::{self, Container, create_dir};
+use crate::files::remove_file;
 use crate::lock::Lock;
 use crate::paths::Places;
-use crate::reclaim::remove_file;
 
 /// First and last of the ids that containers' ranges begin with, one every 65536
 /// (systemd's UIDS-GIDS.md, "Container UIDs").
