@@ -271,12 +271,13 @@ fn with_jobs(host: &Host, script: &str) -> Talk {
 fn stopping_a_command_stops_the_program_inside() {
     let host = host_with_foo();
     let run = format!("{NIXOS_CONTAINER} run foo --");
-    // By the key, in a pipeline; by a signal, with a terminal inside.
+    // By the key, in a pipeline; by a signal, with a terminal inside. A shell
+    // that stops while it starts a program waits for that in state D (vfork).
     for (command, key) in [
-        (format!("{run} sh -c 'echo $$ >/tmp/pid; echo ready; cat' | cat"), "\u{1a}"),
+        (format!("{run} sh -c 'echo $$ >/tmp/pid; echo ready; exec cat' | cat"), "\u{1a}"),
         (
-            format!("(until {run} pgrep -x cat </dev/null; do :; done; pkill -TSTP -f '[e]cho on') >/dev/null &
-                     {run} sh -c 'echo on; echo $$ >/tmp/pid; echo ready; cat'"),
+            format!("(until {run} pgrep -x cat </dev/null; do :; done; pkill -TSTP -f '[s]h -c echo on') >/dev/null &
+                     {run} sh -c 'echo on; echo $$ >/tmp/pid; echo ready; exec cat'"),
             "",
         ),
     ] {
