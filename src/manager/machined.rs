@@ -36,8 +36,10 @@ trait Machines {
 /// There where machined can be asked, running or not.
 const SYSTEM_BUS: &str = "/run/dbus/system_bus_socket";
 
-/// Longer than machined takes to be started and to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// As long as systemd's own programs wait for an answer (sd_bus_call(3)): on a
+/// slow host, whose containers all start at once, the first has to wait until
+/// machined has been started.
+const PATIENCE: Duration = Duration::from_secs(25);
 
 /// What a container is to machined.
 pub struct Machine<'a> {
