@@ -8,10 +8,7 @@ use std::process::Command;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
 
 use common::talk::{Talk, at_terminal};
-use common::{Host, system};
-
-/// The command under test where every user of the host can reach it.
-const PROGRAM: &str = "/run/throwaway/nixos-container";
+use common::{Host, PROGRAM, system};
 
 /// To run a command as an ordinary user of the host, who has no name there.
 const AS_USER: &str = "setpriv --reuid=54321 --regid=54321 --clear-groups";
@@ -25,12 +22,8 @@ fn host_with_alice() -> Host {
             users.users.alice = { isNormalUser = true; password = \"open sesame\"; };
         }",
     );
-    host.run(&["create", "foo", "--system-path", &system]);
-    host.shell(&format!(
-        "sed -i /^NAT=/d \"$NIXOS_CONTAINER_CONF_DIR/foo.conf\"
-         touch {PROGRAM}; mount --bind {} {PROGRAM}",
-        env!("CARGO_BIN_EXE_nixos-container")
-    ));
+    host.create_of("foo", &system);
+    host.offer_program();
     host.run(&["start", "foo"]);
     host
 }

@@ -6,13 +6,10 @@ use std::collections::BTreeSet;
 use std::thread;
 
 use common::talk::{Talk, at_terminal};
-use common::{Host, system};
+use common::{Host, PROGRAM, system};
 
 /// Of each kind.
 const USERS: u32 = 10;
-
-/// The command under test where every user of the host can reach it.
-const PROGRAM: &str = "/run/throwaway/nixos-container";
 
 /// Options of a system that tells a word, and in which everybody can log in.
 fn options(word: &str) -> String {
@@ -28,12 +25,8 @@ fn host_with_users() -> Host {
         "{{ networking.hostName = \"foo\"; {} }}",
         options("nobody's")
     ));
-    host.run(&["create", "foo", "--system-path", &system]);
-    host.shell(&format!(
-        "sed -i /^NAT=/d \"$NIXOS_CONTAINER_CONF_DIR/foo.conf\"
-         touch {PROGRAM}; mount --bind {} {PROGRAM}",
-        env!("CARGO_BIN_EXE_nixos-container")
-    ));
+    host.create_of("foo", &system);
+    host.offer_program();
     host.run(&["start", "foo"]);
     host
 }

@@ -19,9 +19,9 @@ use crate::name::ContainerName;
 /// What they cost is root's and the container's.
 const MOST_OF_A_USER: usize = 16;
 
-/// How much all of them may have: fewer than half of the descriptors that a
-/// process usually may (`DefaultLimitNOFILE` of `man 5 systemd-system.conf`), of
-/// which a prompt takes two.
+/// How much all of them may have. A prompt takes two descriptors; so that is at
+/// most half of what a process usually may (`DefaultLimitNOFILE` of `man 5
+/// systemd-system.conf`).
 const MOST_OF_ALL: usize = 256;
 
 /// All connections, and the processes that serve them.
@@ -173,8 +173,7 @@ impl Clients {
     }
 
     /// Tells everybody. Who does not listen any more, or not fast enough, is
-    /// left alone.
-    /// The handles are for root alone.
+    /// left alone. The handles are for root alone.
     pub fn announce(&mut self, event: &Event, handles: &[BorrowedFd<'_>]) {
         self.connected.retain(|client| {
             let handles = if client.visitor.is_none() {

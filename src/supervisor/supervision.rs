@@ -350,8 +350,8 @@ struct Ready {
 }
 
 /// Whether the process handles the signal (as everybody does whom one cannot be
-/// kept from), or blocks it to read it from a descriptor as systemd does (`SigCgt` and `SigBlk` of `man 5
-/// proc_pid_status`).
+/// kept from), or blocks it to read it from a descriptor as systemd does
+/// (`SigCgt` and `SigBlk` of `man 5 proc_pid_status`).
 fn takes(pid: i32, signal: i32) -> bool {
     if matches!(signal, libc::SIGKILL | libc::SIGSTOP) {
         return true;

@@ -25,6 +25,9 @@ pub struct Host {
     pid: u32,
 }
 
+/// Where [`Host::offer_program`] puts the command under test.
+pub const PROGRAM: &str = "/run/throwaway/nixos-container";
+
 /// Longer than anything takes that is not stuck.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -120,7 +123,12 @@ impl Host {
     /// A container with the minimal system and without NAT, created and not
     /// started. NAT changes a setting of the host, and a start says so.
     pub fn create(&self, name: &str) {
-        self.run(&["create", name, "--system-path", minimal_system()]);
+        self.create_of(name, minimal_system());
+    }
+
+    /// The same with another system.
+    pub fn create_of(&self, name: &str, system: &str) {
+        self.run(&["create", name, "--system-path", system]);
         self.shell(&format!(
             "sed -i /^NAT=/d \"$NIXOS_CONTAINER_CONF_DIR/{name}.conf\""
         ));
@@ -130,6 +138,14 @@ impl Host {
     pub fn create_and_start(&self, name: &str) {
         self.create(name);
         self.run(&["start", name]);
+    }
+
+    /// Puts the command under test where every user of the host can reach it.
+    pub fn offer_program(&self) {
+        self.shell(&format!(
+            "touch {PROGRAM}; mount --bind {} {PROGRAM}",
+            env!("CARGO_BIN_EXE_nixos-container")
+        ));
     }
 
     /// The place of something that belongs to containers, by the variable that
