@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
+use rustix::param::clock_ticks_per_second;
+use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
 use crate::cli::List;
@@ -94,9 +96,10 @@ fn started(pid: i32) -> Option<SystemTime> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, fields) = stat.rsplit_once(") ")?;
     let ticks: u64 = fields.split(' ').nth(22 - 3)?.parse().ok()?;
-    let uptime = rustix::time::clock_gettime(rustix::time::ClockId::Boottime).tv_sec;
-    let age = u64::try_from(uptime).ok()? - ticks / rustix::param::clock_ticks_per_second();
-    SystemTime::now().checked_sub(Duration::from_secs(age))
+    let until_then = Duration::from_millis(ticks * 1000 / clock_ticks_per_second());
+    let until_now = Duration::try_from(clock_gettime(ClockId::Boottime)).ok()?;
+    let age = until_now.checked_sub(until_then)?;
+    SystemTime::now().checked_sub(age)
 }
 
 fn as_rfc3339<S: serde::Serializer>(
@@ -160,10 +163,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_was_started_before_now_and_not_long_ago() {
-        let own = i32::try_from(std::process::id()).expect("a pid");
-        let age = started(own).expect("it runs").elapsed().expect("before");
-        assert!(age < Duration::from_secs(3600), "{age:?}");
+    fn a_process_was_started_when_it_was_made() {
+        let early = SystemTime::now();
+        let mut child = std::process::Command::new("cat")
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .expect("there is cat");
+        let late = SystemTime::now();
+        let moment = started(child.id().try_into().expect("a pid")).expect("it runs");
+        child.wait().expect("it ends with its input");
+        // The ticks that are over are counted.
+        let early = early - Duration::from_secs(1) / clock_ticks_per_second() as u32;
+        assert!(
+            (early..=late).contains(&moment),
+            "{early:?} {moment:?} {late:?}"
+        );
         assert_eq!(started(0), None);
     }
 
