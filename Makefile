@@ -56,7 +56,7 @@ test:
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy $(fuzz_targets) -- -D warnings
 	tests/mini-nixpkgs/check
-	cargo test --workspace
+	cargo test --workspace --no-fail-fast
 
 vm-test:
 	@echo 'VM test: installing what is missing, building, then vm-tests/run on an emulated machine'
