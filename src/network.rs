@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use netns::firewall::{self, Watch};
 use netns::{Bridge, ContainerName, HostLink};
 use runtime::Id128;
@@ -276,22 +276,47 @@ pub struct WatchedRules<'a> {
 
 impl WatchedRules<'_> {
     /// Puts them back if they are gone. Returns what the user has to know.
+    ///
+    /// # Errors
+    ///
+    /// What the user has to know if they cannot be put back. It must not be
+    /// called again then: what was done of it is removed, with which the table
+    /// may go, and this is heard as a loss by other containers and by this one.
+    /// If any of them then tried once more what fails, there would be no end.
     pub fn keep(&self) -> Result<Vec<String>> {
-        if !self.watch.rules_are_lost()? {
+        const LOST: &str = "forwarded ports and NAT were removed with the host's rules";
+        if !self.are_lost()? {
             return Ok(Vec::new());
         }
-        let lost = "forwarded ports and NAT were removed with the host's rules";
-        let notices = match self.network.open_firewall() {
-            Ok(notices) => notices,
-            Err(error) => {
-                // Without the rules, nothing guards the host's loopback.
-                self.network.close_firewall()?;
-                return Err(error.context(lost));
+        loop {
+            match self.network.open_firewall() {
+                Ok(notices) => {
+                    let mut said = vec![format!("{LOST}, and are there again")];
+                    said.extend(notices);
+                    return Ok(said);
+                }
+                // Somebody removed them meanwhile, which can make that fail.
+                Err(_) if self.are_lost()? => {}
+                Err(error) => {
+                    let lost = format!("{LOST}, and the container goes on without them");
+                    return Err(self.give_up(error).context(lost));
+                }
             }
-        };
-        let mut said = vec![format!("{lost}, and are there again")];
-        said.extend(notices);
-        Ok(said)
+        }
+    }
+
+    fn are_lost(&self) -> Result<bool> {
+        self.watch.rules_are_lost().context(
+            "forwarded ports and NAT will not be put back if they are removed with the host's rules",
+        )
+    }
+
+    /// Without the rules, nothing guards the host's loopback.
+    fn give_up(&self, error: anyhow::Error) -> anyhow::Error {
+        match self.network.close_firewall() {
+            Ok(_) => error,
+            Err(left) => error.context(format!("what was put back cannot be removed ({left:#})")),
+        }
     }
 }
 

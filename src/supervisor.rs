@@ -56,8 +56,7 @@ pub fn supervise(container: &Container, report: Option<OwnedFd>) -> Result<u8> {
     let mut last_words = String::new();
     match supervise_reporting(container, report.as_ref(), &mut last_words) {
         Err(error) => {
-            let hint = crate::hint(&error).map(|hint| format!("; {hint}"));
-            let why = format!("{error:#}{}", hint.unwrap_or_default());
+            let why = in_a_line(&error);
             match &report {
                 Some(report) => {
                     let console = last_words;
@@ -69,6 +68,12 @@ pub fn supervise(container: &Container, report: Option<OwnedFd>) -> Result<u8> {
         }
         answer => answer,
     }
+}
+
+/// What came in the way, and what to try.
+fn in_a_line(error: &anyhow::Error) -> String {
+    let hint = crate::hint(error).map(|hint| format!("; {hint}"));
+    format!("{error:#}{}", hint.unwrap_or_default())
 }
 
 /// `last_words` becomes the end of the console of a container that failed.

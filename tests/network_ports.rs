@@ -51,27 +51,6 @@ fn a_forwarded_port_is_reached_from_everywhere() {
     host.refuse(Tcp, Network::Host, &v6(80, "::1"), INSIDE);
 }
 
-/// As `systemctl reload nftables` does on Debian, whose configuration begins so.
-#[test]
-fn the_rules_come_back_when_the_hosts_are_read_anew() {
-    let host = Host::among_others();
-    let own = host.shell("nft list ruleset");
-    host.start_with("foo", &format!("{ADDRESSES}\nHOST_PORT=8080:80"));
-    let on_bridge = "HOST_BRIDGE=br0\nHOST_ADDRESS=10.0.0.1\nLOCAL_ADDRESS=10.0.0.2/24";
-    host.start_with("bar", &format!("{on_bridge}\nHOST_PORT=9090:80"));
-    // Elements of sets have no order.
-    let rules = || host.shell("nft list ruleset | tr -s '{},\t ' '\n' | sort");
-    let before = rules();
-    for _ in 0..3 {
-        host.shell(&format!("nft 'flush ruleset; {own}'"));
-        host.await_that("the rules are there again", || rules() == before);
-    }
-    host.exchange(Tcp, Network::Host, &v4(8080, "127.0.0.1"), INSIDE);
-    host.exchange(Tcp, THE_OUTSIDE, &v4(8080, HOST), INSIDE);
-    let inside = (Network::Container("bar"), 80);
-    host.exchange(Tcp, THE_OUTSIDE, &v4(9090, HOST), inside);
-}
-
 #[test]
 fn a_port_is_of_one_protocol() {
     let host = with_ports("udp:53:80");

@@ -52,7 +52,7 @@ pub struct Supervision<'a> {
     pub control: Listener,
     /// By which everybody comes.
     pub public: Listener,
-    /// What it has of the host's rules.
+    /// What it has of the host's rules, as long as that can be kept.
     pub rules: Option<WatchedRules<'a>>,
     /// Those that ask for an end.
     pub signals: &'a SignalFd,
@@ -195,11 +195,17 @@ impl Supervision<'_> {
 
     /// A container whose ports are gone goes on.
     fn keep_rules(&mut self) {
-        let kept = self.rules.as_ref().map(WatchedRules::keep);
-        let said = match kept.transpose() {
-            Ok(notices) => notices.unwrap_or_default(),
-            Err(error) => vec![format!("{error:#}")],
+        let Some(rules) = &self.rules else {
+            return;
         };
+        let said = rules.keep().unwrap_or_else(|error| {
+            self.rules = None;
+            vec![format!(
+                "{}; when that is mended, `nixos-container restart {}` sets them up anew",
+                super::in_a_line(&error),
+                self.name
+            )]
+        });
         notices::tell(said, self.report, self.console.log());
     }
 
