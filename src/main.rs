@@ -59,7 +59,7 @@ fn main() -> ExitCode {
         .shells(commands::complete::SHELLS)
         .complete();
     let cli = cli::parse();
-    if !matches!(cli.command, cli::Command::Supervise(_)) {
+    if !matches!(cli.command, cli::Command::Life(cli::Life::Supervise(_))) {
         end_with_the_reader();
     }
     finish(commands::execute(cli))

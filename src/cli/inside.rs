@@ -2,10 +2,34 @@
 
 use std::ffi::OsString;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use runtime::accounts::User;
 
+use super::Name;
 use crate::name::ContainerName;
+
+#[derive(Debug, Subcommand)]
+pub enum Inside {
+    /// Run a command in a container as root, with root's login environment
+    #[command(after_help = "Example: nixos-container run foo -- systemctl status sshd")]
+    Run(Run),
+    /// Get a login prompt of a container; every user of the host may
+    #[command(after_help = "Example: nixos-container login foo
+It goes on after a logout; to leave, press ^] three times within a second.")]
+    Login(Name),
+    /// Log in to a container as root, without a password
+    #[command(after_help = "Example: nixos-container root-login foo")]
+    RootLogin(Name),
+    /// Get a shell in a container, or run a command, as the user who calls
+    #[command(after_help = "Examples:
+  sudo nixos-container enter foo                      as the user of foo with your name
+  nixos-container enter foo --root -- /bin/bash
+  nixos-container enter foo --user git --set-env LANG=C -- git gc")]
+    Enter(Enter),
+    /// Look after a login prompt: what a supervisor starts for `login`
+    #[command(hide = true, after_help = "Example: nixos-container serve-login foo")]
+    ServeLogin(Name),
+}
 
 #[derive(Debug, Args)]
 pub struct Run {

@@ -1,6 +1,6 @@
 //! The words of commands that start, stop and remove containers.
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use super::Names;
 use crate::config::values;
@@ -9,6 +9,29 @@ use crate::name::ContainerName;
 /// Seconds that a halt may take: systemd's `DefaultTimeoutStopSec=`, which
 /// holds for nixpkgs' unit.
 pub const DEFAULT_TIMEOUT_STOP: u64 = 90;
+
+#[derive(Debug, Subcommand)]
+pub enum Life {
+    /// Start containers; returns when they have reached multi-user.target
+    #[command(after_help = "Example: nixos-container start foo")]
+    Start(Names),
+    /// Halt containers cleanly
+    #[command(after_help = "Example: nixos-container stop --timeout 10 foo bar")]
+    Stop(Stop),
+    /// Kill a container at once
+    #[command(after_help = "Example: nixos-container terminate foo")]
+    Terminate(Terminate),
+    /// Stop containers and start them again
+    #[command(after_help = "Example: nixos-container restart foo")]
+    Restart(Names),
+    /// Stop containers and remove them with all their files
+    #[command(after_help = "Example: nixos-container destroy foo
+Data of the host that is mounted below a container's root directory stays.")]
+    Destroy(Destroy),
+    /// Run a container in the foreground: what `start` starts
+    #[command(hide = true, after_help = "Example: nixos-container supervise foo")]
+    Supervise(Supervise),
+}
 
 #[derive(Debug, Args)]
 pub struct Stop {

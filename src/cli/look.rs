@@ -1,7 +1,8 @@
 //! The words of commands that change nothing.
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
+use super::Name;
 use crate::name::ContainerName;
 
 pub const LIST: &str = "Examples:
@@ -21,6 +22,34 @@ With --json, an object with the keys container, the name; namespaces, the names 
 are new; host_steps and network, what the supervisor does; steps, what the child does until it
 executes init. The last three are arrays of objects in the order in which they are done: step
 names what is done, further keys say with what.";
+
+#[derive(Debug, Subcommand)]
+pub enum Look {
+    /// List the names of all containers
+    #[command(after_help = LIST)]
+    List(List),
+    /// Say whether a container is up, down, starting, stopping or gone
+    #[command(after_help = "Example: [ $(nixos-container status foo) = up ]
+Exits with 1 if there is no such container.")]
+    Status(Name),
+    /// Print a container's address
+    #[command(after_help = "Example: curl http://$(nixos-container show-ip foo)/")]
+    ShowIp(Name),
+    /// Print the public key by which a container's SSH server is known
+    #[command(
+        after_help = "Example: echo foo $(nixos-container show-host-key foo) >>~/.ssh/known_hosts"
+    )]
+    ShowHostKey(Name),
+    /// List the systems that a container has had
+    #[command(after_help = "Example: nixos-container generations foo")]
+    Generations(Name),
+    /// Print what a container has written to its console since it was started
+    #[command(after_help = "Example: nixos-container logs --follow foo")]
+    Logs(Logs),
+    /// Show, step by step, how a container is started, and the man page of each step
+    #[command(after_help = EXPLAIN)]
+    Explain(Explain),
+}
 
 #[derive(Debug, Args)]
 pub struct List {

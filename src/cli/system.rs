@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
-use super::expected;
+use super::{Create, Name, create, expected};
 use crate::flake::FlakeRef;
 use crate::name::ContainerName;
 
@@ -25,6 +25,29 @@ pub const PULL_CONFIG: &str = "Example: nixos-container pull-config foo --switch
 A container that was created from a file of the host gets a copy of it as its
 /etc/nixos/configuration.nix, one that was created from a flake gets that as its /etc/nixos, so
 that it can rebuild itself. What was there is kept beside it, with a number.";
+
+#[derive(Debug, Subcommand)]
+pub enum System {
+    /// Create a container and build its system; `start` starts it
+    #[command(after_help = create::EXAMPLES)]
+    Create(Create),
+    /// Build a container's system anew, and activate it if the container runs
+    #[command(after_help = UPDATE)]
+    Update(Update),
+    /// Go back to the system that a container had before
+    #[command(after_help = "Example: nixos-container rollback foo
+If the container runs, the system is activated at once.")]
+    Rollback(Name),
+    /// Bring a container's configuration up to date from the file or flake on the host
+    #[command(after_help = PULL_CONFIG)]
+    PullConfig(PullConfig),
+    /// Have a running container activate its system again
+    #[command(after_help = "Example: nixos-container reload foo")]
+    Reload(Name),
+    /// Have the container of a unit activate its system: what reloads the unit
+    #[command(hide = true, after_help = "Example: nixos-container activate foo")]
+    Activate(Name),
+}
 
 /// What a system is built from.
 #[derive(Debug, Args)]

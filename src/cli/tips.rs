@@ -37,13 +37,13 @@ fn dashes_before_a_command(error: &Error) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::Cli;
+    use crate::cli::{Cli, Command};
     use clap::Parser;
 
     /// The tips for a wrong command line.
     fn tips(line: &str) -> Vec<String> {
         let words = ["nixos-container"].into_iter().chain(line.split(' '));
-        let error = with_the_best(Cli::try_parse_from(words).expect_err(line));
+        let error = with_the_best(Cli::<Command>::try_parse_from(words).expect_err(line));
         let text = error.to_string();
         let tips = text.lines().filter_map(|line| line.strip_prefix("  tip: "));
         tips.map(str::to_owned).collect()
