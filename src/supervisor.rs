@@ -16,7 +16,7 @@ use runtime::notify::NotifySocket;
 use crate::config::ContainerConfig;
 use crate::console_log::{self, Console};
 use crate::container::Container;
-use crate::control::{Connection, Event, Listener, State};
+use crate::control::{Connection, Event, Listener};
 use crate::lock::Lock;
 use crate::manager::machined::{self, Machine};
 use crate::manager::unit;
@@ -30,7 +30,7 @@ mod notices;
 mod supervision;
 
 use clients::Clients;
-use supervision::{Ended, Supervision};
+use supervision::{Ended, Ends, Supervision};
 
 /// How long a boot may take unless `TIMEOUT_START_SEC` says otherwise: the
 /// default of nixpkgs' `timeoutStartSec`.
@@ -214,9 +214,7 @@ impl Supervisor<'_> {
         let execution = &config.execution;
         let foreground = self.report.is_none();
         let console = Console::new(execution.console, started.console, log, foreground)?;
-        let notifies = execution.notify_ready.unwrap_or(true);
-        let mut supervision = Supervision {
-            name: container.name(),
+        let ends = Ends {
             init: &started.init,
             system_calls,
             console,
@@ -227,20 +225,13 @@ impl Supervisor<'_> {
             signals: &self.signals,
             clients: &mut self.clients,
             report: self.report,
-            state: if notifies { State::Starting } else { State::Up },
-            execution,
-            status: None,
-            deadline: None,
-            boot_timed_out: false,
-            halt_pending: false,
-            report_pending: false,
-            closed_until: None,
         };
         let timeout_start = config.timeout_start.unwrap_or(DEFAULT_TIMEOUT_START);
         // A unit's own TimeoutStartSec= has the same effect.
-        supervision.set_deadline((notifies && !self.in_unit).then_some(timeout_start));
+        let boot_timeout = (!self.in_unit).then_some(timeout_start);
+        let mut supervision = Supervision::new(container.name(), execution, ends, boot_timeout);
         let exit = supervision.until_end()?;
-        if supervision.boot_timed_out {
+        if supervision.boot_timed_out() {
             return Err(too_slow(container, timeout_start));
         }
         supervision.judge(exit)

@@ -36,11 +36,9 @@ pub enum Ended {
     Rebooted,
 }
 
-/// A container from its init's first moment to its last.
-pub struct Supervision<'a> {
-    /// The container's.
-    pub name: &'a ContainerName,
-    /// Its process 1.
+/// What a supervisor hears of its container by, and of all who have to do with it.
+pub struct Ends<'a> {
+    /// The container's process 1.
     pub init: &'a Process,
     /// The filter of system calls that init was started with, as a file.
     pub system_calls: OwnedFd,
@@ -60,44 +58,81 @@ pub struct Supervision<'a> {
     pub clients: &'a mut Clients,
     /// Who started it and waits; nobody in the foreground.
     pub report: Option<&'a Connection>,
-    /// Where it is in its life.
-    pub state: State,
-    /// How its configuration wants it to be run.
-    pub execution: &'a Execution,
-    /// What it last said of its boot.
-    pub status: Option<String>,
-    /// When init is killed.
-    pub deadline: Option<Instant>,
-    /// Init was killed because the boot took too long.
-    pub boot_timed_out: bool,
-    /// Init was asked to halt before it could hear.
-    pub halt_pending: bool,
-    /// Who waits has not heard of the state that the container is in.
-    pub report_pending: bool,
-    /// Until when nobody is let in.
-    pub closed_until: Option<Instant>,
 }
 
-impl Supervision<'_> {
+/// A container from its init's first moment to its last.
+pub struct Supervision<'a> {
+    name: &'a ContainerName,
+    /// How its configuration wants it to be run.
+    execution: &'a Execution,
+    ends: Ends<'a>,
+    state: State,
+    /// What init last said of its boot.
+    status: Option<String>,
+    /// When init is killed.
+    deadline: Option<Instant>,
+    /// Init was killed because the boot took too long.
+    boot_timed_out: bool,
+    /// Init was asked to halt before it could hear.
+    halt_pending: bool,
+    /// Who waits has not heard of the state that the container is in.
+    report_pending: bool,
+    /// Until when nobody is let in.
+    closed_until: Option<Instant>,
+}
+
+impl<'a> Supervision<'a> {
+    /// Of a container that was started just now; `boot_timeout` is how long it
+    /// may take until it is up.
+    pub fn new(
+        name: &'a ContainerName,
+        execution: &'a Execution,
+        ends: Ends<'a>,
+        boot_timeout: Option<Duration>,
+    ) -> Self {
+        let mut supervision = Self {
+            name,
+            execution,
+            ends,
+            state: State::Up,
+            status: None,
+            deadline: None,
+            boot_timed_out: false,
+            halt_pending: false,
+            report_pending: false,
+            closed_until: None,
+        };
+        if execution.notify_ready.unwrap_or(true) {
+            supervision.state = State::Starting;
+            supervision.set_deadline(boot_timeout);
+        }
+        supervision
+    }
+
     /// Until init ends, and all that it wrote is in the log.
     pub fn until_end(&mut self) -> Result<Exit> {
         self.announce();
         let exit = self.run();
         if exit.is_err() {
-            let _ = self.init.signal(libc::SIGKILL);
-            let _ = self.init.wait();
+            let _ = self.ends.init.signal(libc::SIGKILL);
+            let _ = self.ends.init.wait();
         }
-        self.console.drain();
+        self.ends.console.drain();
         exit
+    }
+
+    /// Whether init was killed because the boot took too long.
+    pub fn boot_timed_out(&self) -> bool {
+        self.boot_timed_out
     }
 
     fn run(&mut self) -> Result<Exit> {
         loop {
             let ready = self.wait().context("cannot wait for the container")?;
             // First, because whatever is announced can change who is connected.
-            let requests = self.clients.read(ready.clients, self.name);
+            let requests = self.ends.clients.read(ready.clients, self.name);
             if ready.console {
-                self.console.copy();
+                self.ends.console.copy();
             }
             if ready.notify {
                 self.read_notification()?;
@@ -118,7 +153,7 @@ impl Supervision<'_> {
                 self.accept();
             }
             if ready.init {
-                return self.init.wait().context("cannot wait for init");
+                return self.ends.init.wait().context("cannot wait for init");
             }
             let now = Instant::now();
             self.closed_until = self.closed_until.filter(|moment| *moment > now);
@@ -134,27 +169,28 @@ impl Supervision<'_> {
     }
 
     fn wait(&self) -> io::Result<Ready> {
+        let ends = &self.ends;
         let input = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
         let mut fds = vec![
-            input(self.init.as_fd()),
-            input(self.console.as_fd()),
-            input(self.notify.as_fd()),
-            input(self.signals.as_fd()),
+            input(ends.init.as_fd()),
+            input(ends.console.as_fd()),
+            input(ends.notify.as_fd()),
+            input(ends.signals.as_fd()),
         ];
         let rules = fds.len();
-        fds.extend(self.rules.iter().map(|rules| input(rules.as_fd())));
+        fds.extend(ends.rules.iter().map(|rules| input(rules.as_fd())));
         let listeners = fds.len();
         if self.closed_until.is_none() {
-            fds.extend([input(self.control.as_fd()), input(self.public.as_fd())]);
+            fds.extend([input(ends.control.as_fd()), input(ends.public.as_fd())]);
         }
         let report = fds.len();
         if self.report_pending
-            && let Some(report) = self.report
+            && let Some(report) = ends.report
         {
             fds.push(PollFd::from_borrowed_fd(report.as_fd(), PollFlags::OUT));
         }
         let own = fds.len();
-        fds.extend(self.clients.wishes());
+        fds.extend(ends.clients.wishes());
         match rustix::event::poll(&mut fds, self.timeout().as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(errno) => return Err(errno.into()),
@@ -168,7 +204,7 @@ impl Supervision<'_> {
             rules: ready(rules..listeners),
             listeners: ready(listeners..report),
             report: ready(report..own),
-            clients: self.clients.ready(&fds[own..]),
+            clients: ends.clients.ready(&fds[own..]),
         })
     }
 
@@ -183,11 +219,12 @@ impl Supervision<'_> {
     /// something, are no reason to end the container.
     fn accept(&mut self) {
         let event = self.event();
-        let handles = [self.init.as_fd(), self.system_calls.as_fd()];
-        let accepted = self
+        let ends = &mut self.ends;
+        let handles = [ends.init.as_fd(), ends.system_calls.as_fd()];
+        let accepted = ends
             .clients
-            .accept(&self.control, &event, &handles)
-            .and_then(|()| self.clients.accept_visitors(&self.public, &event));
+            .accept(&ends.control, &event, &handles)
+            .and_then(|()| ends.clients.accept_visitors(&ends.public, &event));
         if accepted.is_err() {
             self.closed_until = Some(Instant::now() + ACCEPT_RETRY);
         }
@@ -195,22 +232,23 @@ impl Supervision<'_> {
 
     /// A container whose ports are gone goes on.
     fn keep_rules(&mut self) {
-        let Some(rules) = &self.rules else {
+        let Some(rules) = &self.ends.rules else {
             return;
         };
         let said = rules.keep().unwrap_or_else(|error| {
-            self.rules = None;
+            self.ends.rules = None;
             vec![format!(
                 "{}; when that is mended, `nixos-container restart {}` sets them up anew",
                 super::in_a_line(&error),
                 self.name
             )]
         });
-        notices::tell(said, self.report, self.console.log());
+        notices::tell(said, self.ends.report, self.ends.console.log());
     }
 
     fn read_notification(&mut self) -> Result<()> {
         let notification = self
+            .ends
             .notify
             .receive(|pid| self.is_init(pid))
             .context("cannot read what init reports")?;
@@ -239,12 +277,17 @@ impl Supervision<'_> {
         if self.execution.as_pid2 {
             process::number_inside(pid) == Some(2)
         } else {
-            pid == self.init.pid
+            pid == self.ends.init.pid
         }
     }
 
     fn read_signals(&mut self) -> Result<()> {
-        while let Some(signal) = self.signals.read_signal().context("cannot read signals")? {
+        while let Some(signal) = self
+            .ends
+            .signals
+            .read_signal()
+            .context("cannot read signals")?
+        {
             // In the foreground a terminal that goes takes the container with
             // it; on its own, the supervisor has none.
             let signal = signal.ssi_signo as i32;
@@ -274,7 +317,7 @@ impl Supervision<'_> {
     fn halt(&mut self) {
         let signal = self.execution.kill_signal;
         let signal = signal.unwrap_or_else(process::halt_signal);
-        self.halt_pending = !takes(self.init.pid, signal);
+        self.halt_pending = !takes(self.ends.init.pid, signal);
         if !self.halt_pending {
             self.kill(signal);
         }
@@ -282,27 +325,27 @@ impl Supervision<'_> {
 
     fn kill(&self, signal: i32) {
         // Init may be a zombie by now, which the next turn of the loop sees.
-        let _ = self.init.signal(signal);
+        let _ = self.ends.init.signal(signal);
     }
 
     /// Has init killed after this time, or never.
-    pub fn set_deadline(&mut self, timeout: Option<Duration>) {
+    fn set_deadline(&mut self, timeout: Option<Duration>) {
         self.deadline = timeout.map(|timeout| Instant::now() + timeout);
     }
 
     fn event(&self) -> Event {
         Event::State {
             state: self.state,
-            leader: self.init.pid,
+            leader: self.ends.init.pid,
             status: self.status.clone(),
         }
     }
 
     fn announce(&mut self) {
         let event = self.event();
-        let handles = [self.init.as_fd(), self.system_calls.as_fd()];
-        self.clients.announce(&event, &handles);
-        match self.report {
+        let handles = [self.ends.init.as_fd(), self.ends.system_calls.as_fd()];
+        self.ends.clients.announce(&event, &handles);
+        match self.ends.report {
             Some(_) => self.tell_report(),
             None => unit::tell_state(self.state, self.status.as_deref()),
         }
@@ -310,8 +353,9 @@ impl Supervision<'_> {
 
     /// Who waits for the boot must hear of its end, however slowly.
     fn tell_report(&mut self) {
-        let handles = [self.init.as_fd(), self.system_calls.as_fd()];
+        let handles = [self.ends.init.as_fd(), self.ends.system_calls.as_fd()];
         let told = self
+            .ends
             .report
             .map(|report| report.send_event(&self.event(), &handles));
         self.report_pending =
@@ -326,7 +370,7 @@ impl Supervision<'_> {
             (Exit::Signal(libc::SIGHUP), _) => Ok(Ended::Rebooted),
             (Exit::Signal(libc::SIGINT) | Exit::Code(0), State::Up) => Ok(Ended::Halted),
             // A program in the place of init, or a halt during the boot.
-            (Exit::Code(0), State::Starting) if self.report.is_none() => Ok(Ended::Halted),
+            (Exit::Code(0), State::Starting) if self.ends.report.is_none() => Ok(Ended::Halted),
             (exit, state) => Err(premature(exit, state)),
         }
     }
