@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{Host, PATIENCE, minimal_system, succeed, system};
+use serde_json::Value;
 
 /// Where root directories are on a throwaway host.
 const ROOT: &str = "/run/throwaway/state/foo";
@@ -357,10 +358,11 @@ fn one_container_cannot_see_or_signal_the_processes_of_another() {
     succeed(&mut host.nixos_container(&["destroy", "foo", "bar"]));
 }
 
-/// Makes directories in each other, from the working directory of a script.
+/// Makes directories in each other, from the working directory of a script. In
+/// the innermost runs what follows.
 fn nest(name: &str, levels: usize) -> String {
     let make = format!("for (1..{levels}) {{ mkdir $_[0] or die; chdir $_[0] or die }}");
-    format!("perl -e 'sub nest {{ {make} }} nest({name})'")
+    format!("perl -e 'sub nest {{ {make} }} nest({name}); exec @ARGV if @ARGV' --")
 }
 
 /// The command with as many descriptors as most have.
@@ -404,15 +406,25 @@ fn neither_depth_nor_attributes_keep_a_container_from_its_start_or_removal() {
 }
 
 #[test]
-fn cgroups_that_no_path_reaches_go_with_their_container() {
+fn cgroups_that_no_path_reaches_are_counted_and_go_with_their_container() {
     let host = Host::new();
     host.create_and_start("foo");
     let groups = || host.shell("find /sys/fs/cgroup -name nixos-container-foo");
     let nest = nest("\"x\" x 255", 40);
+    // Whatever waits for the script's output waits until the memory is taken.
+    let take_memory = r#"perl -e '
+        open my $group, ">", "cgroup.procs" or die; print $group 0; close $group or die;
+        my $memory = "x" x (1 << 27); close STDOUT; close STDERR; sleep 3600' &"#;
     host.shell(&format!(
-        "cd {}/payload; mkdir -p wide-1/a wide-2/b/c wide-2/d; {nest}",
+        "cd {}/payload; mkdir -p wide-1/a wide-2/b/c wide-2/d threaded/threads
+         echo threaded >threaded/threads/cgroup.type
+         {nest} {take_memory}",
         groups().trim()
     ));
+    let list = host.run(&["list", "--json"]);
+    let list: Value = serde_json::from_str(&list).expect("JSON");
+    let memory = list[0]["memory"].as_u64();
+    assert!(memory > Some(1 << 27), "{list}");
     // At once: in a shutdown, its systemd would remove them.
     host.run(&["terminate", "foo"]);
     assert_eq!(groups(), "");

@@ -2,6 +2,7 @@
 //! it is the whole tree and on those where it stands beside version 1.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -205,24 +206,36 @@ fn delegate_controllers(group: &Path) -> io::Result<()> {
 
 fn memory_shares(group: &Path) -> io::Result<Option<u64>> {
     let mut sum = None;
-    let processes = std::fs::read_to_string(group.join("cgroup.procs"))?;
-    for pid in processes.lines() {
-        // It may end at any moment.
-        let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"));
-        let share = rollup.ok().as_deref().and_then(proportional_share);
-        if let Some(share) = share {
-            *sum.get_or_insert(0) += share;
+    visit_groups(group, |parent, name| {
+        for pid in processes(parent, name)?.lines() {
+            // It may end at any moment.
+            let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"));
+            let share = rollup.ok().as_deref().and_then(proportional_share);
+            if let Some(share) = share {
+                *sum.get_or_insert(0) += share;
+            }
         }
-    }
-    for entry in std::fs::read_dir(group)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir()
-            && let Some(below) = memory_shares(&entry.path())?
-        {
-            *sum.get_or_insert(0) += below;
-        }
-    }
+        Ok(())
+    })?;
     Ok(sum)
+}
+
+/// The pids of a group's own processes, a line each.
+fn processes(parent: BorrowedFd<'_>, name: &OsStr) -> io::Result<String> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let path = Path::new(name).join("cgroup.procs");
+    let read = rustix::fs::openat(parent, path, flags, Mode::empty())
+        .map_err(io::Error::from)
+        .and_then(|file| io::read_to_string(File::from(file)));
+    match read {
+        Err(error) => match Errno::from_io_error(&error) {
+            // It went meanwhile, or has only threads, whose processes are in a
+            // group above (kernel documentation, admin-guide/cgroup-v2, "Threads").
+            Some(Errno::NOENT | Errno::NODEV | Errno::OPNOTSUPP) => Ok(String::new()),
+            _ => Err(error),
+        },
+        answer => answer,
+    }
 }
 
 fn proportional_share(rollup: &str) -> Option<u64> {
@@ -232,59 +245,73 @@ fn proportional_share(rollup: &str) -> Option<u64> {
 }
 
 /// Removes a group and all below it. Groups are directories whose files cannot
-/// be removed and need not be. Whoever made them chose their depth and names: no
-/// path reaches each of them, and one is open at a time.
+/// be removed and need not be.
 fn remove_groups(group: &Path) -> io::Result<()> {
+    visit_groups(group, |parent, name| {
+        match rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR) {
+            // Somebody else, who removes them too, was faster.
+            Err(Errno::NOENT) => Ok(()),
+            answer => Ok(answer?),
+        }
+    })
+}
+
+/// Goes through a group and all below it, and hands on each, after those below
+/// it, as the group that it is in and its name there. Whoever made them chose
+/// their depth and names: no path reaches each of them, and one is open at a
+/// time. What goes meanwhile is passed over.
+fn visit_groups(
+    group: &Path,
+    mut visit: impl FnMut(BorrowedFd<'_>, &OsStr) -> io::Result<()>,
+) -> io::Result<()> {
     let (Some(parent), Some(name)) = (group.parent(), group.file_name()) else {
         return Err(Errno::INVAL.into());
     };
+    let mut current = match open_directory(parent) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        answer => answer?,
+    };
+    let mut to_come = vec![name.to_owned()];
+    // The groups that lead to the current one, with those beside each to come.
+    let mut way = Vec::new();
     loop {
-        let parent = match open_directory(parent) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            answer => answer?,
-        };
-        match remove_groups_below(parent, name) {
-            // Somebody else, who removes them too, was faster.
-            Err(Errno::NOENT) if group.exists() => {}
-            Ok(()) | Err(Errno::NOENT) => return Ok(()),
-            Err(errno) => return Err(errno.into()),
-        }
-    }
-}
-
-fn remove_groups_below(mut current: OwnedFd, name: &OsStr) -> Result<(), Errno> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let open = |from: &OwnedFd, name: &OsStr| rustix::fs::openat(from, name, flags, Mode::empty());
-    let mut names = vec![name.to_owned()];
-    current = open(&current, name)?;
-    loop {
-        if let Some(below) = group_in(&current)? {
-            current = open(&current, &below)?;
-            names.push(below);
-            continue;
-        }
-        let Some(empty) = names.pop() else {
-            return Ok(());
-        };
-        // The kernel lets nobody move a group of cgroup2.
-        current = open(&current, OsStr::new(".."))?;
-        rustix::fs::unlinkat(&current, &empty, AtFlags::REMOVEDIR)?;
-        if names.is_empty() {
+        if let Some(name) = to_come.pop() {
+            match enter_group(&current, &name) {
+                Err(Errno::NOENT) => {}
+                entered => {
+                    let (group, below) = entered?;
+                    current = group;
+                    way.push((name, std::mem::replace(&mut to_come, below)));
+                }
+            }
+        } else if let Some((name, beside)) = way.pop() {
+            // The kernel lets nobody move a group of cgroup2.
+            current = open_from(&current, OsStr::new(".."))?;
+            visit(current.as_fd(), &name)?;
+            to_come = beside;
+        } else {
             return Ok(());
         }
     }
 }
 
-/// The name of one of the groups in a group.
-fn group_in(group: &OwnedFd) -> Result<Option<OsString>, Errno> {
-    for entry in Dir::read_from(group)? {
+/// Opens a group, with the names of those in it.
+fn enter_group(parent: &OwnedFd, name: &OsStr) -> Result<(OwnedFd, Vec<OsString>), Errno> {
+    let group = open_from(parent, name)?;
+    let mut below = Vec::new();
+    for entry in Dir::read_from(&group)? {
         let entry = entry?;
         let name = OsStr::from_bytes(entry.file_name().to_bytes());
         if entry.file_type() == FileType::Directory && name != "." && name != ".." {
-            return Ok(Some(name.to_owned()));
+            below.push(name.to_owned());
         }
     }
-    Ok(None)
+    Ok((group, below))
+}
+
+fn open_from(group: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(group, name, flags, Mode::empty())
 }
 
 fn open_directory(path: &Path) -> io::Result<OwnedFd> {
