@@ -320,14 +320,10 @@ fn await_run(host: &Host, command: &[&str]) {
 #[test]
 fn the_console_cannot_steer_the_terminal_that_an_error_is_shown_on() {
     let host = Host::new();
-    host.create("foo");
-    let init = host.system_with_init(
-        "printf 'red \\033[31malert\\033[0m \\033]0;title\\007\\033[2J\\b\\r\\n\\302\\233x\\377 end'
-         exit 1",
+    let stderr = host.fail_to_start(
+        "foo",
+        "red \\033[31malert\\033[0m \\033]0;title\\007\\033[2J\\b\\r\\n\\302\\233x\\377 end",
     );
-    let conf = host.place("CONF_DIR").join("foo.conf");
-    host.shell(&format!("echo SYSTEM_PATH={init} >>{}", conf.display()));
-    let stderr = host.fail(1, &["start", "foo"]);
     assert!(stderr.contains("red alert"), "{stderr:?}");
     let steering = |c: char| c.is_control() && c != '\n';
     assert!(!stderr.contains(steering), "{stderr:?}");

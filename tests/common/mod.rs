@@ -140,6 +140,14 @@ impl Host {
         self.run(&["start", name]);
     }
 
+    /// A container whose init writes this to its console, as `printf` takes it,
+    /// and fails; what its start says of that.
+    pub fn fail_to_start(&self, name: &str, words: &str) -> String {
+        let system = self.system_with_init(&format!("printf '{words}'\nexit 1"));
+        self.create_of(name, &system);
+        self.fail(1, &["start", name])
+    }
+
     /// Puts the command under test where every user of the host can reach it.
     pub fn offer_program(&self) {
         self.shell(&format!(
