@@ -50,7 +50,8 @@ pub fn remove(
     container: &ContainerName,
     directory: &Path,
 ) -> Result<bool, Error> {
-    let found = match elements(netfilter, REMOVE) {
+    // Mostly there is nothing. To see that needs no lock, which would make a file.
+    let found = match Found::of(container, netfilter) {
         // Who may not even ask has never set up anything.
         Err(Error::Netlink { source, .. })
             if source.kind() == io::ErrorKind::PermissionDenied && !Record::exists(directory) =>
@@ -59,33 +60,57 @@ pub fn remove(
         }
         answer => answer?,
     };
-    let something = match &found {
-        Some(elements) => is_last(container, elements) || !own(container, elements).is_empty(),
-        None => Record::exists(directory),
-    };
-    if !something {
+    if !found.is_anything(directory) {
         return Ok(false);
     }
     let _lock = Lock::take(directory)?;
     // Others may have come or gone before the lock was had.
-    let found = elements(netfilter, REMOVE)?;
-    let has_table = found.is_some();
-    let found = found.unwrap_or_default();
-    let own = own(container, &found);
-    let is_last = is_last(container, &found);
-    let changes = match (is_last, has_table) {
-        (true, true) => vec![Change::DeleteTable],
-        (true, false) => Vec::new(),
-        (false, _) => transaction::remove(&own),
-    };
+    let found = Found::of(container, netfilter)?;
     // The guard has to stand until nothing is let in any more.
     close_loopback(HostLink::veth(container).interface())?;
-    if is_last {
+    if found.is_last {
         put_back(directory)?;
     }
-    transaction::perform(netfilter, &changes, REMOVE)?;
-    forget_outdated(netfilter, &[], &addresses(&own))?;
+    transaction::perform(netfilter, &found.removal(), REMOVE)?;
+    forget_outdated(netfilter, &[], &addresses(&found.own))?;
     Ok(true)
+}
+
+/// What a container that goes has in our table.
+struct Found {
+    has_table: bool,
+    own: Vec<Element>,
+    /// No other container has anything there.
+    is_last: bool,
+}
+
+impl Found {
+    fn of(container: &ContainerName, netfilter: &Netfilter) -> Result<Self, Error> {
+        let found = elements(netfilter, REMOVE)?;
+        let has_table = found.is_some();
+        let found = found.unwrap_or_default();
+        Ok(Self {
+            has_table,
+            own: own(container, &found),
+            is_last: is_last(container, &found),
+        })
+    }
+
+    /// Whether there is anything to remove, or to put back.
+    fn is_anything(&self, directory: &Path) -> bool {
+        match self.has_table {
+            true => self.is_last || !self.own.is_empty(),
+            false => Record::exists(directory),
+        }
+    }
+
+    fn removal(&self) -> Vec<Change> {
+        match (self.is_last, self.has_table) {
+            (true, true) => vec![Change::DeleteTable],
+            (true, false) => Vec::new(),
+            (false, _) => transaction::remove(&self.own),
+        }
+    }
 }
 
 /// Sets what the plan needs of the host, and records what is not the
