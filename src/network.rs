@@ -268,7 +268,8 @@ impl PrivateNetwork {
 }
 
 /// The rules of a running container, which somebody may take away with his own.
-/// There is something to read whenever rules of the host change.
+/// There may be something to read whenever rules of the host change; not because
+/// of other containers.
 pub struct WatchedRules<'a> {
     network: &'a PrivateNetwork,
     watch: Watch,

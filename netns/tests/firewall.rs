@@ -12,10 +12,9 @@ use std::{
 
 use firewall_world::{
     HOST, HOST6, OUTSIDE, OUTSIDE6, Service, World, add_address, assert_refused, datagram_socket,
-    ip, nft, nft_script, opened, read_sysctl, remove_address, remove_link, sysctl_exists,
-    write_sysctl,
+    ip, nft, opened, read_sysctl, remove_address, remove_link, sysctl_exists, write_sysctl,
 };
-use netns::firewall::{Error, Forward, Protocol, Spec, Watch};
+use netns::firewall::{Error, Forward, Protocol, Spec};
 
 #[test]
 fn a_port_is_reachable_from_everywhere() {
@@ -620,41 +619,6 @@ fn the_guard_stays_if_the_hosts_loopback_cannot_be_closed() {
     drop(web);
     world.wait_for_end_of("vb-web");
     assert_eq!(world.state(), before);
-}
-
-#[test]
-fn a_loss_of_the_rules_is_noticed_and_applying_brings_them_back() {
-    let world = World::new();
-    let web = world.container("web", 1);
-    let other = world.container("other", 2);
-    let watch = world.host.run(|| Watch::open().expect("a socket"));
-    world.apply(&web.forwarding(8080, 80)).expect("apply");
-    let rules = world.state().rules;
-    world.apply(&other.forwarding(9090, 80)).expect("apply");
-    assert!(world.remove("other"));
-    assert!(
-        !watch.rules_are_lost().expect("read"),
-        "other containers come and go"
-    );
-
-    // As /etc/nftables.conf of Debian begins.
-    world
-        .host
-        .run(|| nft_script("flush ruleset; add table inet filter"));
-    assert!(watch.rules_are_lost().expect("read"));
-    assert!(!watch.rules_are_lost().expect("read"), "once is enough");
-    world.host.run(|| nft_script("delete table inet filter"));
-    assert!(!watch.rules_are_lost().expect("read"), "others' rules");
-    world.apply(&web.forwarding(8080, 80)).expect("apply");
-    assert_eq!(world.state().rules, rules);
-
-    // More than the socket has room for.
-    world.host.run(|| {
-        for _ in 0..10 {
-            nft_script(&"add table ip x; delete table ip x;".repeat(100));
-        }
-    });
-    assert!(watch.rules_are_lost().expect("read"), "nobody knows");
 }
 
 /// The host has its route to the outside from router advertisements.

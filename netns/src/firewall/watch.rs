@@ -18,6 +18,8 @@ use super::{
     rules::TABLE,
 };
 
+mod filter;
+
 /// `NFNLGRP_NFTABLES` of `linux/netfilter/nfnetlink.h`: all changes of tables.
 const CHANGES: u32 = 7;
 
@@ -26,8 +28,9 @@ const NFT_MSG_DELTABLE: u8 = 2;
 const NFTA_TABLE_NAME: u16 = 1;
 
 /// Hears when the rules of all containers are removed at once, from the network
-/// namespace of the thread that opened it. There is something to read from it
-/// after any change of anybody's rules.
+/// namespace of the thread that opened it. There may be something to read from
+/// it after any change of anybody's rules, but not because containers come to
+/// others or leave them.
 #[derive(Debug)]
 pub struct Watch(Socket);
 
@@ -40,6 +43,7 @@ impl Watch {
     pub fn open() -> Result<Self, Error> {
         let open = || {
             let mut socket = Socket::new(NETLINK_NETFILTER)?;
+            filter::attach(&socket)?;
             socket.bind(&SocketAddr::new(0, 0))?;
             socket.add_membership(CHANGES)?;
             socket.set_non_blocking(true)?;
