@@ -116,7 +116,7 @@ pub fn build(program: &str, arguments: &[OsString], link: &Path, what: String) -
         .with_context(|| format!("cannot wait for {program}"))?;
     drop(progress);
     if !status.success() {
-        eprint!("{log}");
+        say!("{}", log.trim_end());
     }
     Ok(status.success())
 }

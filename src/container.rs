@@ -159,7 +159,7 @@ impl Container {
             fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let config = ContainerConfig::parse(&path, &text)?;
         if !config.unknown_keys.is_empty() {
-            eprintln!(
+            say!(
                 "warning: {} has keys that are not known: {}",
                 path.display(),
                 config.unknown_keys.join(", ")

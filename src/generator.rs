@@ -57,7 +57,7 @@ fn drop_in_file(container: &Container, directory: &Path) -> PathBuf {
 pub fn generate(places: &Places, directory: &Path) -> Result<()> {
     for container in container::all(places)? {
         if let Err(error) = generate_for(&container, directory) {
-            eprintln!("{PROGRAM}: {error:#}");
+            say!("{PROGRAM}: {error:#}");
         }
     }
     Ok(())

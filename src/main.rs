@@ -1,5 +1,10 @@
 //! `nixos-container`: NixOS systems as containers.
 
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
+
+#[macro_use]
+mod say;
+
 mod builder;
 mod cli;
 mod commands;
@@ -98,9 +103,9 @@ fn end_with_the_reader() {
 
 /// What was being done, what came in the way, and what to try.
 fn print_error(error: &anyhow::Error) {
-    eprintln!("error: {error:#}");
+    say!("error: {error:#}");
     if let Some(hint) = hint(error) {
-        eprintln!("hint: {hint}");
+        say!("hint: {hint}");
     }
 }
 

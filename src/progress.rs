@@ -37,7 +37,7 @@ impl Progress {
 
     /// A line of its own, that stays.
     pub fn print(&self, line: &str) {
-        self.bar.suspend(|| eprintln!("{line}"));
+        self.bar.suspend(|| say!("{line}"));
     }
 }
 

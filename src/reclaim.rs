@@ -40,7 +40,7 @@ pub fn after_end(container: &Container) -> Result<Vec<String>> {
 /// What a command, which has a user in front of it, says of a notice.
 pub fn print(notices: &[String]) {
     for notice in notices {
-        eprintln!("note: {notice}");
+        say!("note: {notice}");
     }
 }
 

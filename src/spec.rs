@@ -217,7 +217,7 @@ fn resolv_conf(
         std::fs::read_to_string(path)
     })?;
     if let Some(warning) = decision.warning {
-        eprintln!("warning: {warning}");
+        say!("warning: {warning}");
     }
     Ok(decision.change)
 }

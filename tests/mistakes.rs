@@ -519,3 +519,33 @@ fn containers_of_ordinary_users_are_not_there_yet() {
          as with `sudo nixos-container …`\n"
     );
 }
+
+/// As on a full disk, which `/dev/full` is.
+#[test]
+fn words_that_cannot_be_written_stop_no_work() {
+    const CANNOT: &str = "error: cannot print: No space left on device (os error 28)\n";
+    let host = Host::new();
+    let ours = env!("CARGO_BIN_EXE_nixos-container");
+    let create = |name: &str, system: &str| format!("{ours} create {name} --system-path {system}");
+    let minimal = create("foo", minimal_system());
+    host.shell(&format!(
+        "{minimal} 2>/dev/full; {ours} stop foo 2>/dev/full"
+    ));
+    let mut named = host.command("sh");
+    named.args([
+        "-c",
+        &format!("{minimal} --ensure-unique-name --auto-start >/dev/full"),
+    ]);
+    let stderr = String::from_utf8(named.output().expect("it runs").stderr).expect("UTF-8");
+    assert!(stderr.ends_with(CANNOT), "{stderr}");
+    assert_eq!(host.run(&["status", "foo-0"]), "up\n");
+    for words in ["status foo", "show-ip foo", "generations foo", "list"] {
+        let said = host.shell(&format!("{ours} {words} 2>&1 >/dev/full || echo $?"));
+        assert_eq!(said, format!("{CANNOT}1\n"), "{words}");
+    }
+    // A supervisor in the foreground says that it lets the host forward packets.
+    let ended = create("ended", &host.system_with_init("exit 0"));
+    host.shell(&format!(
+        "{ours} stop foo-0; {ended}; {ours} supervise ended 2>/dev/full"
+    ));
+}

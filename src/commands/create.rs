@@ -45,13 +45,15 @@ pub fn create(places: &Places, arguments: &Create, show_trace: bool) -> Result<(
     };
     reservation.confirm()?;
     system::keep(&container, &built)?;
-    if arguments.ensure_unique_name {
-        println!("{}", container.name());
-    }
+    let told = if arguments.ensure_unique_name {
+        answer!("{}", container.name())
+    } else {
+        Ok(())
+    };
     if arguments.auto_start {
         life::start(&container)?;
     }
-    Ok(())
+    told
 }
 
 /// What the new container's system is to be made from.
@@ -112,7 +114,7 @@ fn reserve(places: &Places, arguments: &Create, wanted: &Wanted) -> Result<Reser
         .and_then(|()| lock.file().sync_all())
         .with_context(|| format!("cannot write {}", path.display()))?;
     if let (Some(host), Some(local)) = (config.host_address, config.local_address) {
-        eprintln!(
+        say!(
             "host IP is {}, container IP is {}",
             host.addr(),
             local.addr()

@@ -84,7 +84,7 @@ fn run(
     let relay = match entered.terminal {
         Some(main) => {
             if is_shell {
-                eprintln!("In container '{}'; {LEAVE_HINT}.", container.name());
+                say!("In container '{}'; {LEAVE_HINT}.", container.name());
             }
             Relay::to_terminal(&entered.process, &signals, main)?
         }
@@ -95,7 +95,7 @@ fn run(
         End::Exited(exit) => ExitCode::from((exit.status() & 0xff) as u8),
         End::Stopped => ExitCode::FAILURE,
         End::Left => {
-            eprintln!("\nLeft container '{}'.", container.name());
+            say!("\nLeft container '{}'.", container.name());
             // How a command went on is unknown; a shell is there to be left.
             ExitCode::from(u8::from(!is_shell))
         }
@@ -169,8 +169,7 @@ pub fn show_host_key(container: &Container) -> Result<()> {
             container.name()
         );
     };
-    println!("{key}");
-    Ok(())
+    answer!("{key}")
 }
 
 /// The first line, if it is printable text: what a container has in this file

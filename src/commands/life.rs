@@ -15,7 +15,7 @@ use crate::{daemon, ephemeral, manager, supervisor};
 /// `start NAME…`
 pub fn start(container: &Container) -> Result<()> {
     if !manager::start(container)? {
-        eprintln!("note: container '{}' runs already", container.name());
+        say!("note: container '{}' runs already", container.name());
     }
     Ok(())
 }
@@ -26,7 +26,7 @@ pub fn stop(container: &Container, timeout: u64) -> Result<()> {
     let ran = container.running()?.is_some();
     manager::stop(container, Duration::from_secs(timeout))?;
     if !ran {
-        eprintln!("note: container '{}' did not run", container.name());
+        say!("note: container '{}' did not run", container.name());
     }
     Ok(())
 }

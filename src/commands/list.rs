@@ -84,7 +84,7 @@ fn config(container: &Container) -> ContainerConfig {
     let path = container.places().conf(container.name());
     let text = fs::read_to_string(&path).unwrap_or_default();
     ContainerConfig::parse(&path, &text).unwrap_or_else(|error| {
-        eprintln!("warning: {error}");
+        say!("warning: {error}");
         ContainerConfig::default()
     })
 }

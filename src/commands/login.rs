@@ -36,15 +36,15 @@ pub fn login(container: &Container) -> Result<ExitCode> {
     }
     let signals = terminal::catch_signals()?;
     let main = ask(container, &supervisor)?;
-    eprintln!("In container '{}'; {LEAVE_HINT}.", container.name());
+    say!("In container '{}'; {LEAVE_HINT}.", container.name());
     Ok(
         match Relay::to_prompt(&supervisor, &signals, main)?.run()? {
             End::Left => {
-                eprintln!("\nLeft container '{}'.", container.name());
+                say!("\nLeft container '{}'.", container.name());
                 ExitCode::SUCCESS
             }
             End::Exited(_) | End::Stopped => {
-                eprintln!("\nContainer '{}' has stopped.", container.name());
+                say!("\nContainer '{}' has stopped.", container.name());
                 ExitCode::FAILURE
             }
         },

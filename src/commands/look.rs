@@ -17,13 +17,13 @@ use crate::spec;
 /// `status NAME`
 pub fn status(container: &Container) -> Result<ExitCode> {
     if !container.exists() {
-        println!("gone");
+        answer!("gone")?;
         return Ok(ExitCode::FAILURE);
     }
-    println!(
+    answer!(
         "{}",
         container.life()?.map_or("down", |life| life.state.as_str())
-    );
+    )?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -37,14 +37,13 @@ pub fn show_ip(container: &Container) -> Result<()> {
             .local_address6
             .map(|address| address.addr().to_string()));
     match address {
-        Some(address) => println!("{address}"),
+        Some(address) => answer!("{address}"),
         None => bail!(
             "container '{}' has no address: its configuration has neither LOCAL_ADDRESS \
              nor LOCAL_ADDRESS6",
             container.name()
         ),
     }
-    Ok(())
 }
 
 /// `logs NAME [--follow]`

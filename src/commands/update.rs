@@ -179,8 +179,8 @@ fn replace(configuration: &Configuration, replacement: &Replacement) -> Result<(
     };
     match replaced {
         Replaced::Nothing => {}
-        Replaced::Same => eprintln!("the configuration is up to date"),
-        Replaced::Other(kept) => eprintln!("the configuration that was there is kept as {kept}"),
+        Replaced::Same => say!("the configuration is up to date"),
+        Replaced::Other(kept) => say!("the configuration that was there is kept as {kept}"),
     }
     Ok(())
 }
@@ -199,7 +199,7 @@ pub fn pull_config(
     let _alone = container.lock_for_update()?;
     let config = container.config()?;
     if let Some(system) = &config.system_path {
-        eprintln!(
+        say!(
             "the system of container '{}' is set by the host's configuration: {}",
             container.name(),
             system.display()
@@ -264,7 +264,7 @@ pub fn rollback(container: &Container) -> Result<ExitCode> {
     profile
         .switch(earlier.number)
         .with_context(|| format!("cannot change the profile of container '{name}'"))?;
-    eprintln!(
+    say!(
         "container '{name}' is back at generation {}",
         earlier.number
     );
@@ -288,11 +288,11 @@ pub fn generations(container: &Container) -> Result<()> {
         } else {
             ""
         };
-        println!(
+        answer!(
             "{:4}   {}{mark}",
             generation.number,
             date::local(generation.created)
-        );
+        )?;
     }
     Ok(())
 }

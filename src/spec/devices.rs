@@ -26,7 +26,7 @@ pub fn resolve(allowed: &[AllowedDevice]) -> Result<Vec<Device>> {
                 WhichDevice::Node(node) => node.display().to_string(),
                 WhichDevice::Drivers { pattern, .. } => format!("driver {pattern}"),
             };
-            eprintln!("warning: ALLOWED_DEVICES: this host has no {name}");
+            say!("warning: ALLOWED_DEVICES: this host has no {name}");
         }
         devices.extend(found);
     }

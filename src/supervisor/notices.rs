@@ -11,7 +11,7 @@ use crate::control::{Connection, Event};
 pub fn tell(notices: Vec<String>, report: Option<&Connection>, log: &mut File) {
     for notice in notices {
         let Some(report) = report else {
-            eprintln!("note: {notice}");
+            say!("note: {notice}");
             continue;
         };
         let event = Event::Notice(notice.clone());
@@ -32,7 +32,7 @@ pub fn tell_of_the_end(
     for notice in notices {
         write_note(log, &notice);
         if report.is_none() {
-            eprintln!("note: {notice}");
+            say!("note: {notice}");
         }
         let event = Event::Notice(notice);
         if let Some(report) = report {
