@@ -23,7 +23,9 @@ use leave::Leave;
 use window::Window;
 
 pub use leave::HINT as LEAVE_HINT;
-pub use signals::catch as catch_signals;
+pub use signals::{
+    catch as catch_signals, ends as ending_signals, let_through as let_signals_through,
+};
 pub use streams::Streams;
 
 /// How it ended between the caller and a program inside.

@@ -6,6 +6,7 @@ use std::process::Output;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::talk::Talk;
 use common::{Host, PATIENCE, minimal_system, succeed, system};
 use serde_json::Value;
 
@@ -352,6 +353,60 @@ fn one_container_cannot_see_or_signal_the_processes_of_another() {
     assert_eq!(inside("bar", "pgrep -c sleep"), "1\n");
     assert_eq!(host.run(&["status", "bar"]), "up\n");
     succeed(&mut host.nixos_container(&["destroy", "foo", "bar"]));
+}
+
+/// With a lease, its holder has a say in whoever opens a file (`man 2 fcntl`).
+#[test]
+fn who_enters_can_give_up_whatever_is_done_inside() {
+    let host = Host::new();
+    host.create_and_start("foo");
+    let make_shell = "cp /run/current-system/sw/bin/true /slow
+        echo slow:x:1000:1000::/:/slow >>/etc/passwd";
+    host.run(&["run", "foo", "--", "sh", "-c", make_shell]);
+    // F_SETLEASE, F_WRLCK
+    let lease =
+        "$SIG{IO} = sub {}; open my $file, \"<\", shift or die; fcntl $file, 1024, 1 or die;
+        $| = 1; print \"held\\n\"; <STDIN>";
+    let mut holder = Talk::begin(
+        host.command("perl")
+            .args(["-e", lease, &format!("{ROOT}/slow")]),
+    );
+    holder.await_words("held");
+    for (signal, code) in [("TERM", 143), ("INT", 130)] {
+        let mut command = host.command("timeout");
+        command.args([
+            "--preserve-status",
+            "--signal",
+            signal,
+            "--kill-after=20",
+            "1",
+        ]);
+        command.args([
+            env!("CARGO_BIN_EXE_nixos-container"),
+            "enter",
+            "foo",
+            "--user=slow",
+            "--",
+            "x",
+        ]);
+        let output = command.output().expect("it runs");
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+    }
+    holder.end();
+    let freeze = |value| {
+        host.shell(&format!(
+            "echo {value} >$(find /sys/fs/cgroup -path '*nixos-container-foo*/entered')/cgroup.freeze"
+        ))
+    };
+    freeze(1);
+    let output = try_in_time(&host, &["run", "foo", "--", "true"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        stderr.starts_with("error: container 'foo' is frozen, "),
+        "{stderr}"
+    );
+    freeze(0);
+    host.run(&["run", "foo", "--", "true"]);
 }
 
 /// Makes directories in each other, from the working directory of a script. In

@@ -117,6 +117,15 @@ impl Cgroup {
         }
     }
 
+    /// Whether a process in this group of the container would stand still, for
+    /// somebody has frozen it or one above.
+    pub fn is_frozen(group: BorrowedFd<'_>) -> io::Result<bool> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let events = rustix::fs::openat(group, "cgroup.events", flags, Mode::empty())?;
+        let events = io::read_to_string(File::from(events))?;
+        Ok(events.lines().any(|line| line == "frozen 1"))
+    }
+
     /// The memory that the container's processes have, in bytes; `None` if there
     /// are none. The kernel's own account where the host has a controller for
     /// it; else the sum of each process's share, as `Pss` of `man 5 proc_pid_smaps`.

@@ -87,7 +87,9 @@ pub fn find_account(container: &Root, user: &User) -> Option<Account> {
 const LONGEST_DATABASE: u64 = 4 << 20;
 
 /// Starts a user's login shell, or a command from it, in the namespaces of
-/// `leader` (the pidfd of the container's init) and in `cgroup`.
+/// `leader` (the pidfd of the container's init) and in `cgroup`. Those inside
+/// can keep it from ever being executed, as by a lease on the shell's file
+/// (`man 2 fcntl`): once there is something to read from `give_up`, it is killed.
 ///
 /// # Safety
 ///
@@ -97,6 +99,7 @@ pub unsafe fn enter(
     leader: BorrowedFd<'_>,
     cgroup: BorrowedFd<'_>,
     entry: &Entry,
+    give_up: Option<BorrowedFd<'_>>,
 ) -> Result<Entered, LaunchError> {
     // A pid namespace holds for children only, so the parent enters it
     // (man 7 pid_namespaces, setns).
@@ -107,7 +110,11 @@ pub unsafe fn enter(
         Err(cause) => Err(LaunchError::Clone(cause)),
         Ok(Side::Parent(process)) => {
             drop(theirs);
-            let terminal = ours.hear()?;
+            let heard = ours.hear(give_up);
+            if matches!(heard, Err(LaunchError::GivenUp)) {
+                process.signal(libc::SIGKILL)?;
+            }
+            let terminal = heard?;
             Ok(Entered { process, terminal })
         }
         Ok(Side::Child) => {

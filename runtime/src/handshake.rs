@@ -5,6 +5,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -30,6 +31,9 @@ pub enum LaunchError {
     /// The child is gone without a word.
     #[error("the container's first process died before it could start init")]
     Died,
+    /// Who waited for the child gave up.
+    #[error("gave up waiting for the program to be executed")]
+    GivenUp,
     /// The talk itself failed.
     #[error("cannot talk with the container's first process")]
     Talk(#[from] io::Error),
@@ -127,16 +131,36 @@ impl ParentEnd {
     }
 
     /// Waits until the child has executed its program; then this is the
-    /// terminal it opened, if it did.
-    pub(crate) fn hear(&self) -> Result<Option<OwnedFd>, LaunchError> {
+    /// terminal it opened, if it did. Gives up once there is something to read
+    /// from `give_up`.
+    pub(crate) fn hear(
+        &self,
+        give_up: Option<BorrowedFd<'_>>,
+    ) -> Result<Option<OwnedFd>, LaunchError> {
         let mut terminal = None;
         loop {
+            if let Some(give_up) = give_up {
+                self.await_message(give_up)?;
+            }
             let (message, descriptor) = self.receive()?;
             match message.as_slice() {
                 // CLOEXEC closed the child's end; without a console it died.
                 [] => return Ok(terminal),
                 TERMINAL => terminal = descriptor,
                 failure => return Err(parse_failure(failure)),
+            }
+        }
+    }
+
+    fn await_message(&self, give_up: BorrowedFd<'_>) -> Result<(), LaunchError> {
+        let input = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
+        let mut fds = [input(self.0.as_fd()), input(give_up)];
+        loop {
+            match rustix::event::poll(&mut fds, None) {
+                Ok(_) if fds[0].revents().is_empty() => return Err(LaunchError::GivenUp),
+                Ok(_) => return Ok(()),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(io::Error::from(errno).into()),
             }
         }
     }

@@ -129,7 +129,7 @@ impl Starting {
 
     /// Waits until init runs.
     pub fn finish(self) -> Result<Started, LaunchError> {
-        match self.talk.hear() {
+        match self.talk.hear(None) {
             Ok(Some(console)) => {
                 if let Some(mounter) = self.mounter {
                     mounter.wait()?;
@@ -156,7 +156,7 @@ impl Starting {
     /// first, that is the reason for both, and returned.
     pub fn abort(self) -> Option<LaunchError> {
         self.kill();
-        self.talk.hear().err()
+        self.talk.hear(None).err()
     }
 
     fn kill(&self) {

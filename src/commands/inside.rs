@@ -7,11 +7,13 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, anyhow, bail};
 use runtime::accounts::{Account, User};
+use runtime::cgroup::Cgroup;
 use runtime::enter::{Entered, Entry, Stream, enter, find_account};
 
 use crate::cli;
 use crate::container::{Container, Running};
 use crate::control::State;
+use crate::manager::unit;
 use crate::terminal::{self, End, LEAVE_HINT, Relay, Streams};
 use crate::user_record::account_of_bound_user;
 
@@ -80,7 +82,8 @@ fn run(
         command,
         set_environment,
         theirs,
-    )?;
+    )
+    .inspect_err(|_| terminal::let_signals_through())?;
     let relay = match entered.terminal {
         Some(main) => {
             if is_shell {
@@ -124,16 +127,24 @@ pub fn start(
     let cgroup = cgroup
         .create_entered()
         .context("cannot make a cgroup in the container's")?;
+    let name = container.name();
+    if Cgroup::is_frozen(cgroup.as_fd()).context("cannot look whether it is frozen")? {
+        bail!(
+            "container '{name}' is frozen, and what enters it would be, too; thaw it first, with \
+             `systemctl thaw {}` or by its cgroup.freeze",
+            unit::name(name)
+        );
+    }
+    let signals = terminal::ending_signals()?;
+    let (leader, give_up) = (running.leader_fd.as_fd(), Some(signals.as_fd()));
     // SAFETY: this process has one thread, and its children are all for inside.
-    unsafe { enter(running.leader_fd.as_fd(), cgroup.as_fd(), &entry) }.with_context(|| {
-        match running.state {
-            State::Starting => format!(
-                "cannot enter container '{0}' before it has booted (`nixos-container status {0}` \
+    unsafe { enter(leader, cgroup.as_fd(), &entry, give_up) }.with_context(|| match running.state {
+        State::Starting => format!(
+            "cannot enter container '{0}' before it has booted (`nixos-container status {0}` \
                  says when it is up)",
-                container.name()
-            ),
-            State::Up | State::Stopping => format!("cannot enter container '{}'", container.name()),
-        }
+            container.name()
+        ),
+        State::Up | State::Stopping => format!("cannot enter container '{}'", container.name()),
     })
 }
 

@@ -23,15 +23,27 @@ const WATCHED: [Signal; 3] = [Signal::SIGTSTP, Signal::SIGCONT, Signal::SIGWINCH
 /// program, so that none is lost.
 pub fn catch() -> Result<SignalFd> {
     leave_reaping(false)?;
-    let mut set = SigSet::empty();
-    for signal in HANDED_ON.into_iter().chain(WATCHED) {
-        // What the caller ignores, as `nohup` does, stays ignored.
-        if !is_ignored(signal) {
-            set.add(signal);
-        }
-    }
+    let signals = HANDED_ON.into_iter().chain(WATCHED);
+    // What the caller ignores, as `nohup` does, stays ignored.
+    let set: SigSet = signals.filter(|signal| !is_ignored(*signal)).collect();
     set.thread_block().context("cannot block signals")?;
-    SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+    descriptor(&set)
+}
+
+/// The caught signals that end a program, and nothing else: there is something
+/// to read when the caller wants an end of what has not begun.
+pub fn ends() -> Result<SignalFd> {
+    descriptor(&HANDED_ON.into_iter().collect())
+}
+
+/// Lets the caught signals do what they do to other programs: one that waits
+/// ends this one.
+pub fn let_through() {
+    let _ = HANDED_ON.into_iter().collect::<SigSet>().thread_unblock();
+}
+
+fn descriptor(set: &SigSet) -> Result<SignalFd> {
+    SignalFd::with_flags(set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
         .context("cannot make a signal descriptor")
 }
 
