@@ -1,10 +1,11 @@
 //! How a supervisor and the commands talk: a socket of messages, JSON each.
 //!
 //! Whoever connects is told the container's state, at once and whenever it
-//! changes, until the container is gone and the socket closes. To root, the
-//! messages of a running container carry the pidfd of its init, so that no
-//! command ever acts on a recycled pid, and the filter of system calls that init
-//! was started with, which holds for whoever enters.
+//! changes, until the container is gone and the socket closes. For who does not
+//! listen it closes before that; they may connect anew. To root, the messages of
+//! a running container carry the pidfd of its init, so that no command ever acts
+//! on a recycled pid, and the filter of system calls that init was started with,
+//! which holds for whoever enters.
 
 use std::fs::Permissions;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -150,19 +151,33 @@ impl Connection {
 
     /// Sends an event, and what belongs to it. Never waits for a slow reader.
     pub fn send_event(&self, event: &Event, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        self.send(event, descriptors, SendFlags::DONTWAIT)
+    }
+
+    /// Sends an event, and waits for a slow reader.
+    pub fn send_last_event(&self, event: &Event) -> io::Result<()> {
+        self.send(event, &[], SendFlags::empty())
+    }
+
+    fn send(
+        &self,
+        event: &Event,
+        descriptors: &[BorrowedFd<'_>],
+        flags: SendFlags,
+    ) -> io::Result<()> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
         if !descriptors.is_empty() {
             ancillary.push(SendAncillaryMessage::ScmRights(descriptors));
         }
         let message = serde_json::to_vec(event)?;
-        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        let flags = flags | SendFlags::NOSIGNAL;
         rustix::net::sendmsg(&self.0, &[IoSlice::new(&message)], &mut ancillary, flags)?;
         Ok(())
     }
 
     /// The next event, and what belongs to it; `None` when the container is
-    /// gone.
+    /// gone, or too much has happened while nobody listened here.
     pub fn next_event(&self) -> io::Result<Option<(Event, Vec<OwnedFd>)>> {
         let mut message = vec![0; LONGEST_MESSAGE];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];

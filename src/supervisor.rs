@@ -54,20 +54,23 @@ pub struct Misconfigured(anyhow::Error);
 pub fn supervise(container: &Container, report: Option<OwnedFd>) -> Result<u8> {
     let report = report.map(Connection::from_descriptor);
     let mut last_words = String::new();
-    match supervise_reporting(container, report.as_ref(), &mut last_words) {
-        Err(error) => {
-            let why = in_a_line(&error);
-            match &report {
-                Some(report) => {
-                    let console = last_words;
-                    let _ = report.send_event(&Event::Failed { why, console }, &[]);
-                }
-                None => unit::tell_failure(&why),
-            }
-            Err(error)
+    let ended = supervise_reporting(container, report.as_ref(), &mut last_words);
+    match (&report, &ended) {
+        (Some(report), ended) => {
+            let last = match ended {
+                Ok(_) => Event::Gone,
+                Err(error) => Event::Failed {
+                    why: in_a_line(error),
+                    console: last_words,
+                },
+            };
+            // Nothing is held any more that a paused reader could keep.
+            let _ = report.send_last_event(&last);
         }
-        answer => answer,
+        (None, Err(error)) => unit::tell_failure(&in_a_line(error)),
+        (None, Ok(_)) => {}
     }
+    ended
 }
 
 /// What came in the way, and what to try.

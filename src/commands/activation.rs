@@ -51,9 +51,8 @@ fn switch(system: &Path) -> Vec<OsString> {
 
 /// Waits while the container boots: systemd has to be there for its units to be
 /// changed. Whether it came up.
-fn await_up(container: &Container, running: Running) -> Result<bool> {
-    let mut state = running.state;
-    while state == State::Starting {
+fn await_up(container: &Container, mut running: Running) -> Result<bool> {
+    while running.state == State::Starting {
         let event = running.connection.next_event().with_context(|| {
             format!(
                 "cannot hear from the supervisor of container '{}'",
@@ -61,10 +60,14 @@ fn await_up(container: &Container, running: Running) -> Result<bool> {
             )
         })?;
         match event {
-            Some((Event::State { state: next, .. }, _)) => state = next,
+            Some((Event::State { state, .. }, _)) => running.state = state,
             Some(_) => {}
-            None => return Ok(false),
+            None => match container.running()? {
+                // This command was paused, and is told no more.
+                Some(again) => running = again,
+                None => return Ok(false),
+            },
         }
     }
-    Ok(state == State::Up)
+    Ok(running.state == State::Up)
 }

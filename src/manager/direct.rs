@@ -82,7 +82,8 @@ fn await_boot(container: &Container, connection: &Connection) -> Result<()> {
                 Event::State {
                     state: State::Stopping,
                     ..
-                },
+                }
+                | Event::Gone,
                 _,
             )) => {
                 bail!(
@@ -92,7 +93,7 @@ fn await_boot(container: &Container, connection: &Connection) -> Result<()> {
             }
             Some((Event::State { status, .. }, _)) => progress.say(status.as_deref()),
             Some((Event::Notice(text), _)) => progress.print(&format!("note: {text}")),
-            Some((Event::Gone | Event::Terminal, _)) => {}
+            Some((Event::Terminal, _)) => {}
             Some((Event::Busy, _)) => return Err(busy(container)),
             Some((Event::Failed { why, console }, _)) => {
                 drop(progress);
