@@ -1,0 +1,51 @@
+//! Namespaces by their names.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// A kind of namespace (`man 7 namespaces`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum Namespace {
+    Mount,
+    Pid,
+    Uts,
+    Ipc,
+    Net,
+    Cgroup,
+    User,
+}
+
+impl Namespace {
+    /// What `clone3` makes these of.
+    pub(crate) fn clone_flags(namespaces: &[Self]) -> i32 {
+        namespaces.iter().fold(0, |flags, namespace| {
+            flags
+                | match namespace {
+                    Self::Mount => libc::CLONE_NEWNS,
+                    Self::Pid => libc::CLONE_NEWPID,
+                    Self::Uts => libc::CLONE_NEWUTS,
+                    Self::Ipc => libc::CLONE_NEWIPC,
+                    Self::Net => libc::CLONE_NEWNET,
+                    Self::Cgroup => libc::CLONE_NEWCGROUP,
+                    Self::User => libc::CLONE_NEWUSER,
+                }
+        })
+    }
+}
+
+impl fmt::Display for Namespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Mount => "mount",
+            Self::Pid => "pid",
+            Self::Uts => "uts",
+            Self::Ipc => "ipc",
+            Self::Net => "net",
+            Self::Cgroup => "cgroup",
+            Self::User => "user",
+        })
+    }
+}
