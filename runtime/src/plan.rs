@@ -4,20 +4,19 @@
 //! call that is not one of these steps, so the list is the whole truth about
 //! how a container comes to life.
 
-use std::path::PathBuf;
-
 use serde::Serialize;
 
 use crate::device_filter;
 use crate::host_step::HostStep;
-use crate::spec::{LocalTime, Network, ResolvConf, Spec, Streams};
-use crate::step::{Attributes, Namespace, Origin, Propagation, Step};
+use crate::spec::{Network, Spec, Streams};
+use crate::step::{Attributes, Namespace, Propagation, Step};
 
 mod api_file_systems;
 mod bound_users;
 mod mounts;
 mod process;
 mod root;
+mod root_files;
 mod steps;
 
 pub use bound_users::{USER_RECORDS, home_of_bound_user};
@@ -26,7 +25,8 @@ use api_file_systems::{dev, proc, run, sys};
 use mounts::mounted;
 use process::{restrict, start_init};
 use root::{finish_root, root};
-use steps::{bind, mount};
+use root_files::root_files;
+use steps::mount;
 
 /// How a container comes to life.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -159,62 +159,6 @@ fn enter_root(spec: &Spec) -> Vec<Step> {
     steps
 }
 
-/// What init expects to find in the root directory itself.
-fn root_files(spec: &Spec) -> Vec<Step> {
-    let directories = spec.directories.iter().map(|directory| Step::Directory {
-        path: directory.path.clone(),
-        mode: directory.mode,
-    });
-    let empty_files = spec
-        .empty_files
-        .iter()
-        .map(|path| Step::EmptyFile { path: path.clone() });
-    directories
-        .chain(empty_files)
-        .chain(resolv_conf(&spec.resolv_conf))
-        .chain(local_time(&spec.local_time))
-        .collect()
-}
-
-fn local_time(change: &LocalTime) -> Vec<Step> {
-    let path = PathBuf::from("/etc/localtime");
-    match change {
-        LocalTime::Leave => Vec::new(),
-        LocalTime::Copy(source) => vec![Step::CopyFile {
-            source: source.clone(),
-            path,
-        }],
-        LocalTime::Bind(source) => {
-            let attributes = Attributes {
-                read_only: true,
-                ..Attributes::DATA
-            };
-            vec![bind(Origin::Host, source, path, attributes)]
-        }
-        LocalTime::Symlink(target) => vec![
-            Step::RemoveFile { path: path.clone() },
-            Step::Symlink {
-                path,
-                target: target.clone(),
-            },
-        ],
-        LocalTime::Remove => vec![Step::RemoveFile { path }],
-    }
-}
-
-fn resolv_conf(change: &ResolvConf) -> Option<Step> {
-    let path = "/etc/resolv.conf".into();
-    match change {
-        ResolvConf::Leave => None,
-        ResolvConf::Write(contents) => Some(Step::File {
-            path,
-            contents: contents.clone(),
-            mode: 0o644,
-        }),
-        ResolvConf::Remove => Some(Step::RemoveFile { path }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,12 +166,13 @@ mod tests {
     use crate::idmap::IdMap;
     use crate::seccomp::SystemCallFilter;
     use crate::spec::{
-        Bind, Content, Id128, Init, Mount, Privileges, Resources, Root, RootTree, Streams,
+        Bind, Content, Id128, Init, LocalTime, Mount, Privileges, ResolvConf, Resources, Root,
+        RootTree, Streams,
     };
     use crate::step::{Origin, Owners, ProcessStep};
     use std::path::Path;
 
-    fn spec(network: Network) -> Spec {
+    pub(super) fn spec(network: Network) -> Spec {
         Spec {
             root: Root {
                 directory: "/var/lib/nixos-containers/foo".into(),
@@ -285,7 +230,7 @@ mod tests {
         }
     }
 
-    fn position(steps: &[Step], found: impl Fn(&Step) -> bool) -> usize {
+    pub(super) fn position(steps: &[Step], found: impl Fn(&Step) -> bool) -> usize {
         steps.iter().position(found).expect("a step of this kind")
     }
 
@@ -304,90 +249,6 @@ mod tests {
         };
         assert_eq!(steps[detached..].iter().find(of_the_host), None);
         assert!(steps[..detached].iter().any(|step| of_the_host(&step)));
-    }
-
-    const TREES: [RootTree; 4] = [
-        RootTree::Directory,
-        RootTree::Snapshot,
-        RootTree::Empty,
-        RootTree::Usr,
-    ];
-
-    fn with_root(tree: RootTree, read_only: bool) -> Spec {
-        let mut spec = spec(Network::Private);
-        (spec.root.tree, spec.root.read_only) = (tree, read_only);
-        spec
-    }
-
-    #[test]
-    fn every_path_is_resolved_below_the_containers_own_root() {
-        for tree in TREES {
-            let steps = plan(&with_root(tree, false)).steps;
-            let root = position(&steps, |step| {
-                matches!(
-                    step,
-                    Step::BindRoot { .. } | Step::EmptyRoot { .. } | Step::OverlayRoot { .. }
-                )
-            });
-            assert!(steps[..root].iter().all(|step| matches!(
-                step,
-                Step::DieWithSupervisor | Step::UnshareCgroup | Step::SetPropagation { .. }
-            )));
-            let pivot = position(&steps, |step| *step == Step::PivotRoot);
-            assert_eq!(steps[pivot + 1], Step::DetachHost, "{tree:?}");
-        }
-    }
-
-    #[test]
-    fn a_root_becomes_read_only_when_all_is_made_in_it() {
-        for tree in TREES {
-            let steps = plan(&with_root(tree, true)).steps;
-            let restricted = Step::Restrict {
-                target: "/".into(),
-                attributes: Attributes::READ_ONLY,
-            };
-            let restricted = position(&steps, |step| *step == restricted);
-            assert_eq!(steps[restricted + 1], Step::PivotRoot, "{tree:?}");
-        }
-    }
-
-    #[test]
-    fn a_covered_root_directory_shows_no_more_than_its_usr() {
-        let origins = |tree| {
-            let steps = plan(&with_root(tree, false)).steps;
-            let bound = steps.into_iter().filter_map(|step| match step {
-                Step::Bind {
-                    origin: Origin::RootDirectory,
-                    source,
-                    attributes,
-                    ..
-                } => Some((source, attributes.read_only)),
-                _ => None,
-            });
-            bound.collect::<Vec<_>>()
-        };
-        assert_eq!(origins(RootTree::Empty), []);
-        assert_eq!(origins(RootTree::Usr), [("/usr".into(), true)]);
-    }
-
-    #[test]
-    fn an_empty_var_is_there_before_anything_is_made_in_it() {
-        let mut spec = spec(Network::Private);
-        spec.root.empty_var = true;
-        spec.directories = vec![crate::spec::Directory {
-            path: "/var/lib".into(),
-            mode: 0o755,
-        }];
-        let steps = plan(&spec).steps;
-        let var = position(
-            &steps,
-            |step| matches!(step, Step::Mount { target, .. } if target == Path::new("/var")),
-        );
-        let directory = position(
-            &steps,
-            |step| matches!(step, Step::Directory { path, .. } if path == Path::new("/var/lib")),
-        );
-        assert!(var < directory);
     }
 
     #[test]

@@ -1,0 +1,63 @@
+//! What is made in the root directory itself.
+
+use std::path::PathBuf;
+
+use super::steps::bind;
+use crate::spec::{LocalTime, ResolvConf, Spec};
+use crate::step::{Attributes, Origin, Step};
+
+/// What init expects to find in the root directory itself.
+pub(super) fn root_files(spec: &Spec) -> Vec<Step> {
+    let directories = spec.directories.iter().map(|directory| Step::Directory {
+        path: directory.path.clone(),
+        mode: directory.mode,
+    });
+    let empty_files = spec
+        .empty_files
+        .iter()
+        .map(|path| Step::EmptyFile { path: path.clone() });
+    directories
+        .chain(empty_files)
+        .chain(resolv_conf(&spec.resolv_conf))
+        .chain(local_time(&spec.local_time))
+        .collect()
+}
+
+fn local_time(change: &LocalTime) -> Vec<Step> {
+    let path = PathBuf::from("/etc/localtime");
+    match change {
+        LocalTime::Leave => Vec::new(),
+        LocalTime::Copy(source) => vec![Step::CopyFile {
+            source: source.clone(),
+            path,
+        }],
+        LocalTime::Bind(source) => {
+            let attributes = Attributes {
+                read_only: true,
+                ..Attributes::DATA
+            };
+            vec![bind(Origin::Host, source, path, attributes)]
+        }
+        LocalTime::Symlink(target) => vec![
+            Step::RemoveFile { path: path.clone() },
+            Step::Symlink {
+                path,
+                target: target.clone(),
+            },
+        ],
+        LocalTime::Remove => vec![Step::RemoveFile { path }],
+    }
+}
+
+fn resolv_conf(change: &ResolvConf) -> Option<Step> {
+    let path = "/etc/resolv.conf".into();
+    match change {
+        ResolvConf::Leave => None,
+        ResolvConf::Write(contents) => Some(Step::File {
+            path,
+            contents: contents.clone(),
+            mode: 0o644,
+        }),
+        ResolvConf::Remove => Some(Step::RemoveFile { path }),
+    }
+}
