@@ -1,16 +1,15 @@
 //! From a [`Spec`] to the [`Step`]s that make it true. Pure.
 
-use std::{iter, net::IpAddr};
-
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use std::iter;
 
 use crate::{
-    Bridge, ExtraVeth, HostInterface, HostLink, InterfaceName, MacAddress, Side, Spec, Step, Veth,
-    bridge, files::Files, name,
+    Bridge, HostInterface, HostLink, InterfaceName, MacAddress, Side, Spec, Step, bridge,
+    files::Files,
 };
 
-/// The container's end of its veth pair, as NixOS in the container expects it.
-const PEER: &str = "eth0";
+mod veth;
+
+use veth::{extra_veth_steps, main_veth_steps};
 
 /// The steps that give a fresh network namespace the network of `spec`, in the
 /// order in which the kernel takes them.
@@ -77,105 +76,6 @@ fn zone_steps(spec: &Spec) -> Vec<Step> {
     steps
 }
 
-fn main_veth_steps(spec: &Spec, veth: &Veth) -> Vec<Step> {
-    let host = match veth.bridge {
-        Some(_) => HostLink::bridge_port(&spec.container),
-        None => HostLink::veth(&spec.container),
-    };
-    let mut steps = veth_steps(spec, &host, PEER, veth);
-    let routers = [
-        veth.host_address.map(|router| IpAddr::V4(router.addr())),
-        veth.host_address6.map(|router| IpAddr::V6(router.addr())),
-    ];
-    steps.extend(routers.into_iter().flatten().map(|router| {
-        let everywhere = default_destination(router);
-        add_route(Side::Container, PEER, everywhere, Some(router))
-    }));
-    steps
-}
-
-fn extra_veth_steps(spec: &Spec, number: usize, extra: &ExtraVeth) -> Vec<Step> {
-    let host = match &extra.host_name {
-        Some(name) => HostLink::from(name.clone()),
-        None => HostLink::extra_veth(&spec.container, &extra.name),
-    };
-    let mut steps = veth_steps(spec, &host, extra.name.as_str(), &extra.veth);
-    // Next to the link itself: killed in between, nothing says whose it is.
-    let mark = name::extra_veth_mark(&spec.container, number);
-    steps.insert(1, add_altname(Side::Host, host.interface(), &mark));
-    steps
-}
-
-/// A pair, and how its ends reach each other.
-fn veth_steps(spec: &Spec, host_link: &HostLink, peer: &str, veth: &Veth) -> Vec<Step> {
-    let host = host_link.interface();
-    let bridge = veth.bridge.as_ref();
-    let mut steps = vec![Step::CreateVeth {
-        host: host.to_owned(),
-        peer: peer.to_owned(),
-        mac_address: veth.mac_address.or_else(|| derived_address(spec, peer)),
-        mtu: veth.mtu.filter(|_| bridge.is_none()),
-        bridge: bridge.map(|bridge| bridge.interface().to_string()),
-    }];
-    let altname = host_link.altname();
-    steps.extend(altname.map(|altname| add_altname(Side::Host, host, altname)));
-    // A container is nobody's router, whatever it says. What arrives at a
-    // bridge's port, the bridge takes.
-    match bridge {
-        None => steps.push(Step::RefuseAdvertisements {
-            link: host.to_owned(),
-        }),
-        Some(_) if veth.hairpin => steps.push(Step::SetHairpin {
-            link: host.to_owned(),
-        }),
-        Some(_) => {}
-    }
-    // Before the addresses: a route needs a link that is up, and the host's
-    // end has a carrier only when the container's is up, too.
-    steps.push(set_up(Side::Container, peer));
-    let host = bridge.is_none().then_some(host);
-    steps.extend(address_steps(
-        host,
-        veth.host_address.map(IpNet::V4),
-        peer,
-        veth.local_address.map(IpNet::V4),
-    ));
-    steps.extend(address_steps(
-        host,
-        veth.host_address6.map(IpNet::V6),
-        peer,
-        veth.local_address6.map(IpNet::V6),
-    ));
-    steps
-}
-
-/// Addresses and routes of both ends, in one address family. They are those of
-/// NixOS' containers: each end has a route to the other's address. Without
-/// `host_link`, the host's end is a bridge's and has neither.
-fn address_steps(
-    host_link: Option<&str>,
-    host: Option<IpNet>,
-    peer: &str,
-    local: Option<IpNet>,
-) -> Vec<Step> {
-    let mut steps = Vec::new();
-    if let (Some(link), Some(address)) = (host_link, host) {
-        steps.push(add_address(Side::Host, link, address));
-    }
-    steps.extend(local.map(|address| add_address(Side::Container, peer, address)));
-    if let (Some(link), Some(local)) = (host_link, local)
-        && !is_on_link(host, local)
-    {
-        steps.push(add_route(Side::Host, link, single(local.addr()), None));
-    }
-    if let Some(host) = host
-        && !is_on_link(local, host)
-    {
-        steps.push(add_route(Side::Container, peer, single(host.addr()), None));
-    }
-    steps
-}
-
 fn derived_address(spec: &Spec, link: &str) -> Option<MacAddress> {
     let derive = |machine_id| MacAddress::derived(machine_id, &spec.container, link);
     spec.machine_id.map(derive)
@@ -213,13 +113,6 @@ fn with_altname(create: Step, name: &HostLink) -> Vec<Step> {
     iter::once(create).chain(altname).collect()
 }
 
-/// Whether the kernel, for a link with the address `own`, adds by itself a
-/// route that covers `other` (`proto kernel` in ip-route(8)). It does so for
-/// the prefix of the address if that is more than the address alone.
-fn is_on_link(own: Option<IpNet>, other: IpNet) -> bool {
-    own.is_some_and(|own| own.contains(&other.addr()))
-}
-
 fn set_up(side: Side, link: &str) -> Step {
     Step::SetUp {
         side,
@@ -235,166 +128,35 @@ fn add_altname(side: Side, link: &str, altname: &str) -> Step {
     }
 }
 
-fn add_address(side: Side, link: &str, address: IpNet) -> Step {
-    Step::AddAddress {
-        side,
-        link: link.to_owned(),
-        address,
-    }
-}
-
-fn add_route(side: Side, link: &str, destination: IpNet, gateway: Option<IpAddr>) -> Step {
-    Step::AddRoute {
-        side,
-        link: link.to_owned(),
-        destination,
-        gateway,
-    }
-}
-
-/// The network of one address alone.
-fn single(address: IpAddr) -> IpNet {
-    IpNet::from(address)
-}
-
-/// All addresses of the family of `address`.
-fn default_destination(address: IpAddr) -> IpNet {
-    match address {
-        IpAddr::V4(_) => Ipv4Net::default().into(),
-        IpAddr::V6(_) => Ipv6Net::default().into(),
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use crate::{ContainerName, ZoneName};
+    use crate::{ContainerName, Veth, ZoneName};
 
     use super::*;
 
-    fn name(name: &str) -> InterfaceName {
+    pub(super) fn name(name: &str) -> InterfaceName {
         InterfaceName::new(name).unwrap()
     }
 
-    fn spec(container: &str) -> Spec {
+    pub(super) fn spec(container: &str) -> Spec {
         Spec::new(ContainerName::new(container).unwrap(), "/run/c")
     }
 
-    fn words(spec: &Spec) -> Vec<String> {
+    pub(super) fn words(spec: &Spec) -> Vec<String> {
         plan(spec).iter().map(ToString::to_string).collect()
     }
 
-    fn lines(container: &str, veth: Option<Veth>) -> Vec<String> {
+    pub(super) fn lines(container: &str, veth: Option<Veth>) -> Vec<String> {
         words(&Spec {
             veth,
             ..spec(container)
         })
     }
 
-    fn v4(host: Option<&str>, local: Option<&str>) -> Option<Veth> {
-        Some(Veth {
-            host_address: host.map(|address| address.parse().unwrap()),
-            local_address: local.map(|address| address.parse().unwrap()),
-            ..Veth::default()
-        })
-    }
-
     #[test]
     fn without_veth_there_is_loopback_only() {
         assert_eq!(lines("web", None), ["set lo up inside the container"]);
-    }
-
-    #[test]
-    fn both_families() {
-        let veth = Veth {
-            host_address6: Some("fd00::1/128".parse().unwrap()),
-            local_address6: Some("fd00::2/128".parse().unwrap()),
-            ..v4(Some("10.233.1.1/32"), Some("10.233.1.2/32")).unwrap()
-        };
-        assert_eq!(
-            lines("web", Some(veth)),
-            [
-                "set lo up inside the container",
-                "create veth ve-web, up, with peer eth0 inside the container",
-                "take no router's advertisement from ve-web",
-                "set eth0 up inside the container",
-                "add address 10.233.1.1/32 to ve-web",
-                "add address 10.233.1.2/32 to eth0 inside the container",
-                "add route to 10.233.1.2/32 through ve-web",
-                "add route to 10.233.1.1/32 through eth0 inside the container",
-                "add address fd00::1/128 to ve-web",
-                "add address fd00::2/128 to eth0 inside the container",
-                "add route to fd00::2/128 through ve-web",
-                "add route to fd00::1/128 through eth0 inside the container",
-                "add default route via 10.233.1.1 through eth0 inside the container",
-                "add default route via fd00::1 through eth0 inside the container",
-            ]
-        );
-    }
-
-    #[test]
-    fn a_long_name_becomes_an_altname() {
-        let lines = lines("a-rather-long-name", v4(None, None));
-        assert!(
-            lines[2].starts_with("add alternative name ve-a-rather-long-name to ve-a-ra~"),
-            "{lines:?}"
-        );
-    }
-
-    #[test]
-    fn a_host_address_alone() {
-        assert_eq!(
-            lines("web", v4(Some("10.233.1.1/32"), None))[4..],
-            [
-                "add address 10.233.1.1/32 to ve-web",
-                "add route to 10.233.1.1/32 through eth0 inside the container",
-                "add default route via 10.233.1.1 through eth0 inside the container",
-            ]
-        );
-    }
-
-    #[test]
-    fn a_local_address_alone() {
-        assert_eq!(
-            lines("web", v4(None, Some("10.0.0.2/24")))[4..],
-            [
-                "add address 10.0.0.2/24 to eth0 inside the container",
-                "add route to 10.0.0.2/32 through ve-web",
-            ]
-        );
-    }
-
-    #[test]
-    fn no_route_to_what_a_prefix_covers() {
-        assert_eq!(
-            lines("web", v4(Some("10.0.0.1/24"), Some("10.0.0.2/24")))[4..],
-            [
-                "add address 10.0.0.1/24 to ve-web",
-                "add address 10.0.0.2/24 to eth0 inside the container",
-                "add default route via 10.0.0.1 through eth0 inside the container",
-            ]
-        );
-        assert_eq!(
-            lines("web", v4(Some("10.0.0.1/32"), Some("10.0.0.2/24")))[6..],
-            [
-                "add route to 10.0.0.2/32 through ve-web",
-                "add default route via 10.0.0.1 through eth0 inside the container",
-            ]
-        );
-    }
-
-    #[test]
-    fn a_pair_has_the_address_and_mtu_that_it_was_given() {
-        let veth = Veth {
-            mac_address: Some("02:00:00:00:00:05".parse().unwrap()),
-            mtu: Some(1400),
-            ..Veth::default()
-        };
-        assert_eq!(
-            lines("web", Some(veth))[1],
-            "create veth ve-web, up, MTU 1400, with peer eth0, address 02:00:00:00:00:05, \
-             inside the container"
-        );
     }
 
     #[test]
@@ -428,24 +190,6 @@ mod tests {
     }
 
     #[test]
-    fn in_a_bridge_the_host_has_no_address() {
-        let veth = Veth {
-            bridge: Some(Bridge::Existing(name("br0"))),
-            ..v4(Some("10.0.0.1/24"), Some("10.0.0.2/24")).unwrap()
-        };
-        assert_eq!(
-            lines("web", Some(veth))[1..],
-            [
-                "create veth vb-web, up, in bridge br0, with its MTU, with peer eth0 inside the \
-                 container",
-                "set eth0 up inside the container",
-                "add address 10.0.0.2/24 to eth0 inside the container",
-                "add default route via 10.0.0.1 through eth0 inside the container",
-            ]
-        );
-    }
-
-    #[test]
     fn a_zone_is_locked_and_made() {
         let veth = Veth {
             bridge: Some(Bridge::Zone(ZoneName::new("lan").unwrap())),
@@ -462,51 +206,6 @@ mod tests {
                 "create veth vb-web, up, in bridge vz-lan, with its MTU, with peer eth0 inside \
                  the container",
                 "set eth0 up inside the container",
-            ]
-        );
-    }
-
-    #[test]
-    fn only_a_port_of_a_bridge_has_a_hairpin_mode() {
-        let hairpin = |bridge| {
-            let veth = Veth {
-                bridge,
-                hairpin: true,
-                ..Veth::default()
-            };
-            let lines = lines("web", Some(veth));
-            lines.contains(&"set hairpin mode of port vb-web".to_owned())
-        };
-        assert!(hairpin(Some(Bridge::Existing(name("br0")))));
-        assert!(!hairpin(None));
-    }
-
-    #[test]
-    fn further_pairs_are_marked_and_have_no_default_route() {
-        let extra = |name: &str, host_name: Option<&str>| ExtraVeth {
-            name: InterfaceName::new(name).unwrap(),
-            host_name: host_name.map(|name| InterfaceName::new(name).unwrap()),
-            veth: v4(Some("10.1.0.1/24"), Some("10.1.0.2/24")).unwrap(),
-        };
-        let spec = Spec {
-            extra_veths: vec![extra("lan", None), extra("dmz", Some("to-web"))],
-            ..spec("web")
-        };
-        assert_eq!(
-            words(&spec)[1..],
-            [
-                "create veth ve-web.lan, up, with peer lan inside the container",
-                "add alternative name nixos-container:web:0 to ve-web.lan",
-                "take no router's advertisement from ve-web.lan",
-                "set lan up inside the container",
-                "add address 10.1.0.1/24 to ve-web.lan",
-                "add address 10.1.0.2/24 to lan inside the container",
-                "create veth to-web, up, with peer dmz inside the container",
-                "add alternative name nixos-container:web:1 to to-web",
-                "take no router's advertisement from to-web",
-                "set dmz up inside the container",
-                "add address 10.1.0.1/24 to to-web",
-                "add address 10.1.0.2/24 to dmz inside the container",
             ]
         );
     }
