@@ -1,0 +1,238 @@
+//! What the text of a configuration file says.
+
+use std::path::Path;
+
+use super::environment_file::{self, Assignment, SyntaxError};
+use super::users::PrivateUsers;
+use super::{ConfigError, ContainerConfig, devices, mounts, values};
+use crate::nspawn_flags::{self, Flag, IntegrationFlag, MountFlag, NetworkFlag, UserFlag};
+
+impl ContainerConfig {
+    /// Reads the contents of a configuration file; `path` is for messages.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        let assignments =
+            environment_file::parse(text).map_err(|error| ConfigError::syntax(path, error))?;
+        let path = path.display().to_string();
+        let mut config = Self::default();
+        let mut flags = Vec::new();
+        for assignment in &assignments {
+            if assignment.key == "EXTRA_NSPAWN_FLAGS" {
+                flags = parse_flags(&path, assignment)?;
+            } else {
+                config.apply(&path, assignment)?;
+            }
+        }
+        // nixpkgs' unit puts them after those that it makes of the other keys,
+        // so that they have the last word.
+        for flag in flags {
+            config.add(flag);
+        }
+        Ok(config)
+    }
+
+    fn apply(&mut self, path: &str, assignment: &Assignment) -> Result<(), ConfigError> {
+        let Assignment {
+            line, key, value, ..
+        } = assignment;
+        // An empty value is how nixpkgs' unit says "not set".
+        if value.is_empty() {
+            return Ok(());
+        }
+        self.set(key, value).map_err(|expected| ConfigError::Value {
+            path: path.to_owned(),
+            line: *line,
+            key: key.clone(),
+            value: value.clone(),
+            expected,
+        })
+    }
+
+    fn set(&mut self, key: &str, value: &str) -> Result<(), &'static str> {
+        match key {
+            "SYSTEM_PATH" => self.system_path = Some(values::path(value)?),
+            "CONFIG_FILE" => self.config_file = Some(values::path(value)?),
+            "FLAKE" => self.flake = Some(value.parse()?),
+            "AUTO_START" => self.auto_start = values::switch(value)?,
+            "COPY_RESOLV_CONF" => self.copy_resolv_conf = values::switch(value)?,
+            "TIMEOUT_START_SEC" => self.timeout_start = Some(values::time_span(value)?),
+            "PRIVATE_NETWORK" => self.private_network = values::switch(value)?,
+            "HOST_ADDRESS" => self.host_address = Some(values::address4(value)?),
+            "LOCAL_ADDRESS" => self.local_address = Some(values::address4(value)?),
+            "HOST_ADDRESS6" => self.host_address6 = Some(values::address6(value)?),
+            "LOCAL_ADDRESS6" => self.local_address6 = Some(values::address6(value)?),
+            "LOCAL_MAC_ADDRESS" => self.local_mac_address = Some(values::mac(value)?),
+            "HOST_BRIDGE" => self.host_bridge = Some(values::interface(value)?),
+            "EXTRA_VETHS" => self.extra_veths = values::extra_veths(value)?,
+            "INTERFACES" => self.interfaces = values::interfaces(value)?,
+            "MACVLANS" => self.macvlans = values::interfaces(value)?,
+            "NETWORK_NAMESPACE_PATH" => self.network_namespace = Some(values::path(value)?),
+            "HOST_PORT" => self.host_ports = values::ports(value)?,
+            "BIND_HOST" => self.bind_host = values::host_addresses(value)?,
+            "EPHEMERAL" => self.root.ephemeral = values::switch(value)?,
+            "DESTROY_ON_STOP" => self.destroy_on_stop = values::switch(value)?,
+            "TMPFS" => self.mounts.extend(mounts::tmpfs_list(value)?),
+            "PRIVATE_USERS" => self.private_users = PrivateUsers::parse(value)?,
+            "NAT" => self.nat = values::switch(value)?,
+            "ADDITIONAL_CAPABILITIES" => {
+                self.security.capabilities = values::capabilities(value)?;
+            }
+            "ALLOWED_DEVICES" => self.security.devices = devices::allowed_devices(value)?,
+            _ => self.unknown_keys.push(key.to_owned()),
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, flag: Flag) {
+        match flag {
+            Flag::Network(flag) => self.connect(flag),
+            Flag::Mounts(flag) => self.mount(flag),
+            Flag::Execution(flag) => self.execution.add(flag),
+            Flag::Integration(flag) => self.integrate(flag),
+            Flag::Credential(credential) => self.credentials.push(credential),
+            Flag::Security(flag) => self.security.add(flag),
+            Flag::Resource(flag) => self.resources.add(flag),
+            Flag::Users(UserFlag::PrivateUsers(users)) => self.private_users = users,
+            Flag::Users(UserFlag::Ownership(ownership)) => self.ownership = ownership,
+            Flag::Users(UserFlag::Bind(name)) => self.bound_users.push(name),
+        }
+    }
+
+    fn connect(&mut self, flag: NetworkFlag) {
+        match flag {
+            NetworkFlag::PrivateNetwork => self.private_network = true,
+            NetworkFlag::Veth => self.veth = true,
+            NetworkFlag::ExtraVeth(extra) => self.extra_veths.push(extra),
+            NetworkFlag::Bridge(bridge) => self.host_bridge = Some(bridge),
+            NetworkFlag::Zone(zone) => self.zone = Some(zone),
+            NetworkFlag::Interface(interface) => self.interfaces.push(interface),
+            NetworkFlag::Macvlan(parent) => self.macvlans.push(parent),
+            NetworkFlag::Ipvlan(parent) => self.ipvlans.push(parent),
+            NetworkFlag::NamespacePath(path) => self.network_namespace = Some(path),
+            NetworkFlag::Port(forward) => self.host_ports.push(forward),
+            NetworkFlag::ResolvConf(mode) => self.resolv_conf = Some(mode),
+        }
+    }
+
+    fn integrate(&mut self, flag: IntegrationFlag) {
+        match flag {
+            IntegrationFlag::LinkJournal(link) => self.link_journal = link,
+            IntegrationFlag::TimeZone(zone) => self.time_zone = zone,
+        }
+    }
+
+    fn mount(&mut self, flag: MountFlag) {
+        match flag {
+            MountFlag::Custom(mount) => self.mounts.push(mount),
+            MountFlag::ReadOnly => self.root.read_only = true,
+            MountFlag::Volatile(volatile) => self.root.volatile = volatile,
+            MountFlag::Ephemeral => self.root.snapshot = true,
+        }
+    }
+}
+
+fn parse_flags(path: &str, assignment: &Assignment) -> Result<Vec<Flag>, ConfigError> {
+    nspawn_flags::parse(&assignment.value).map_err(|error| ConfigError::Flag {
+        path: path.to_owned(),
+        line: assignment.line,
+        error,
+    })
+}
+
+impl ConfigError {
+    pub(super) fn syntax(path: &Path, error: SyntaxError) -> Self {
+        Self::Syntax {
+            path: path.display().to_string(),
+            line: error.line,
+            problem: error.problem,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<ContainerConfig, ConfigError> {
+        ContainerConfig::parse(Path::new("foo.conf"), text)
+    }
+
+    #[test]
+    fn what_nixpkgs_tool_writes_is_understood() {
+        let config = parse(
+            "PRIVATE_NETWORK=1\nHOST_ADDRESS=10.233.1.1\nLOCAL_ADDRESS=10.233.1.2\n\
+             HOST_BRIDGE=\nHOST_PORT=\nAUTO_START=0\n",
+        )
+        .expect("valid");
+        assert!(config.private_network && !config.auto_start);
+        assert_eq!(config.local_address, values::address4("10.233.1.2").ok());
+    }
+
+    #[test]
+    fn errors_name_file_line_and_key() {
+        let error = |text: &str| parse(text).expect_err("invalid").to_string();
+        assert_eq!(
+            error("# fine\nHOST_ADDRESS=10.0.0.300\n"),
+            "foo.conf:2: HOST_ADDRESS is \"10.0.0.300\", but must be an IPv4 address, \
+             as 10.233.1.2 or 10.233.1.2/24"
+        );
+        assert!(error("PRIVATE_NETWORK=yes\n").contains("PRIVATE_NETWORK is \"yes\""));
+        assert!(error("LOCAL_ADDRESS6=10.0.0.1\n").contains("IPv6"));
+        assert!(error("FLAKE=--x\n").contains("FLAKE is \"--x\""));
+        assert!(error("HOST_PORT=tcp:x\n").contains("HOST_PORT is \"tcp:x\""));
+    }
+
+    #[test]
+    fn flags_say_the_same_as_keys() {
+        for (flags, keys) in [
+            ("--private-network", "PRIVATE_NETWORK=1"),
+            ("--network-bridge=br0", "HOST_BRIDGE=br0"),
+            ("-p 8080:80 --port=udp:53", "HOST_PORT=8080:80,udp:53"),
+            ("--network-interface=eth1:lan0", "INTERFACES=eth1:lan0"),
+            (
+                "--network-macvlan eth1 --network-macvlan eth2",
+                "MACVLANS='eth1 eth2'",
+            ),
+            (
+                "--network-veth-extra=lan-web:lan",
+                "EXTRA_VETHS=lan,hostName=lan-web",
+            ),
+            (
+                "--network-namespace-path=/run/netns/a",
+                "NETWORK_NAMESPACE_PATH=/run/netns/a",
+            ),
+        ] {
+            let with_flags = parse(&format!("EXTRA_NSPAWN_FLAGS='{flags}'\n"));
+            assert_eq!(with_flags, parse(keys), "{flags}");
+        }
+    }
+
+    #[test]
+    fn flags_have_the_last_word_and_add_to_lists() {
+        let config = parse(
+            "EXTRA_NSPAWN_FLAGS=--network-bridge=br1 --port=81\nHOST_BRIDGE=br0\nHOST_PORT=80\n",
+        )
+        .expect("valid");
+        assert_eq!(config.host_bridge, values::interface("br1").ok());
+        assert_eq!(Ok(config.host_ports), values::ports("80,81"));
+    }
+
+    #[test]
+    fn errors_in_flags_name_file_line_and_flag() {
+        assert_eq!(
+            parse("A=1\nEXTRA_NSPAWN_FLAGS='-n --bind-user='\n").map_err(|error| error.to_string()),
+            Err(
+                "foo.conf:2: EXTRA_NSPAWN_FLAGS: --bind-user is \"\", but must be the name of a \
+                 user of the host"
+                    .to_owned()
+            )
+        );
+    }
+
+    #[test]
+    fn unknown_keys_are_no_error() {
+        assert_eq!(
+            parse("MINE=1\n").map(|config| config.unknown_keys),
+            Ok(vec!["MINE".to_owned()])
+        );
+    }
+}

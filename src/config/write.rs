@@ -1,0 +1,122 @@
+//! The text of a configuration file that says something.
+
+use std::path::{Path, PathBuf};
+
+use netns::firewall::Forward;
+use netns::ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use super::{ConfigError, ContainerConfig, environment_file};
+use crate::flake::FlakeRef;
+
+impl ContainerConfig {
+    /// The file that says this.
+    pub fn to_text(&self) -> String {
+        let number = |set: bool| Some(u8::from(set).to_string());
+        let switch = |set: bool| set.then(|| "1".to_owned());
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|p| p.display().to_string());
+        let address4 = |address: Option<Ipv4Net>| address.map(|a| display_address(a.into()));
+        let address6 = |address: Option<Ipv6Net>| address.map(|a| display_address(a.into()));
+        let lines = [
+            ("SYSTEM_PATH", path(&self.system_path)),
+            ("CONFIG_FILE", path(&self.config_file)),
+            ("FLAKE", self.flake.as_ref().map(ToString::to_string)),
+            ("PRIVATE_NETWORK", number(self.private_network)),
+            ("HOST_ADDRESS", address4(self.host_address)),
+            ("LOCAL_ADDRESS", address4(self.local_address)),
+            ("HOST_ADDRESS6", address6(self.host_address6)),
+            ("LOCAL_ADDRESS6", address6(self.local_address6)),
+            (
+                "HOST_BRIDGE",
+                self.host_bridge.as_ref().map(ToString::to_string),
+            ),
+            ("HOST_PORT", ports(&self.host_ports)),
+            ("NAT", number(self.nat)),
+            ("COPY_RESOLV_CONF", switch(self.copy_resolv_conf)),
+            ("EPHEMERAL", switch(self.root.ephemeral)),
+            ("DESTROY_ON_STOP", switch(self.destroy_on_stop)),
+            (
+                "TIMEOUT_START_SEC",
+                self.timeout_start.map(|t| t.as_secs().to_string()),
+            ),
+            ("AUTO_START", number(self.auto_start)),
+        ];
+        lines
+            .into_iter()
+            .filter_map(|(key, value)| {
+                Some(format!("{key}={}\n", environment_file::quote(&value?)))
+            })
+            .collect()
+    }
+
+    /// The contents of a configuration file, changed to say what the system is
+    /// made from. All else stays as it is.
+    pub fn with_source(
+        path: &Path,
+        text: &str,
+        file: Option<&Path>,
+        flake: Option<&FlakeRef>,
+    ) -> Result<String, ConfigError> {
+        let syntax = |error| ConfigError::syntax(path, error);
+        let file = file.map(|file| file.display().to_string());
+        let flake = flake.map(FlakeRef::to_string);
+        let text = environment_file::set(text, "CONFIG_FILE", file.as_deref()).map_err(syntax)?;
+        environment_file::set(&text, "FLAKE", flake.as_deref()).map_err(syntax)
+    }
+}
+
+fn ports(forwards: &[Forward]) -> Option<String> {
+    let words = forwards.iter().map(|forward| {
+        let Forward {
+            protocol,
+            host_port,
+            container_port,
+        } = forward;
+        format!("{protocol}:{host_port}:{container_port}")
+    });
+    (!forwards.is_empty()).then(|| words.collect::<Vec<_>>().join(","))
+}
+
+/// An address with its prefix length, unless that is the address alone.
+fn display_address(address: IpNet) -> String {
+    if address.prefix_len() == address.max_prefix_len() {
+        address.addr().to_string()
+    } else {
+        address.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::{RootConfig, values};
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let config = ContainerConfig {
+            system_path: Some("/nix/store/a b".into()),
+            flake: "/my flake?dir=x#web".parse().ok(),
+            private_network: true,
+            host_address: values::address4("10.0.0.1").ok(),
+            local_address: values::address4("10.0.0.2/24").ok(),
+            local_address6: values::address6("fc00::2").ok(),
+            host_bridge: values::interface("br0").ok(),
+            host_ports: values::ports("8080:80,udp:53").expect("valid"),
+            nat: true,
+            timeout_start: Some(Duration::from_secs(90)),
+            auto_start: true,
+            copy_resolv_conf: true,
+            root: RootConfig {
+                ephemeral: true,
+                ..RootConfig::default()
+            },
+            destroy_on_stop: true,
+            ..ContainerConfig::default()
+        };
+        assert_eq!(
+            ContainerConfig::parse(Path::new("foo.conf"), &config.to_text()),
+            Ok(config)
+        );
+    }
+}
