@@ -120,7 +120,8 @@ impl Container {
 
     /// Whether there is such a container.
     pub fn exists(&self) -> bool {
-        self.places.conf(&self.name).exists()
+        // As a link that leads nowhere, too: `destroy` has something to remove.
+        fs::symlink_metadata(self.places.conf(&self.name)).is_ok()
     }
 
     /// Fails if there is no such container.

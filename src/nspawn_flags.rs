@@ -65,7 +65,7 @@ pub enum FlagError {
         value: String,
     },
     /// No such flag.
-    #[error("{0} is not known; the flags are those of systemd-nspawn(1)")]
+    #[error("{0} is none of the flags of systemd-nspawn(1) that containers know")]
     Unknown(String),
     /// A word that stands where a flag is expected.
     #[error("{0:?} is not a flag; blanks separate words, and quotes do not hold them together")]
@@ -244,11 +244,11 @@ mod tests {
             ),
             (
                 "--network-bridges=br0",
-                "--network-bridges is not known; the flags are those of systemd-nspawn(1)",
+                "--network-bridges is none of the flags of systemd-nspawn(1) that containers know",
             ),
             (
                 "-nä",
-                "-ä is not known; the flags are those of systemd-nspawn(1)",
+                "-ä is none of the flags of systemd-nspawn(1) that containers know",
             ),
         ] {
             let error = parse(text).expect_err(text);

@@ -78,4 +78,9 @@ fn terminate_sends_the_signal_that_is_asked_for() {
     logs.hear("Halting system.");
     logs.end();
     host.run(&["start", "foo"]);
+    // No time is too long for a halt.
+    let mut logs = Talk::begin(&host.nixos_container(&["logs", "--follow", "foo"]));
+    let longest = u64::MAX.to_string();
+    host.run(&["stop", "foo", "--timeout", &longest]);
+    logs.hear("Halting system.");
 }

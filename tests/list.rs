@@ -72,6 +72,12 @@ fn list_tells_how_containers_are() {
     let running = host.run(&["list", "--long", "--running"]);
     assert_eq!(running.lines().count(), 2, "{running}");
 
+    // One that leads nowhere can be removed.
+    host.shell("ln -s /nowhere $NIXOS_CONTAINER_CONF_DIR/lost.conf");
+    assert!(host.run(&["list"]).contains("lost"));
+    host.run(&["destroy", "lost"]);
+    assert!(!host.run(&["list"]).contains("lost"));
+
     // A broken configuration is told of, and hides nobody else.
     host.shell("echo nonsense >$NIXOS_CONTAINER_CONF_DIR/bar.conf");
     let output = host.try_run(&["list", "--long"]);

@@ -90,6 +90,11 @@ pub fn quote(value: &str) -> String {
     quoted
 }
 
+/// As much of a line as tells which one it is.
+fn beginning(line: &str) -> String {
+    line.chars().take(80).collect()
+}
+
 struct Reader<'a> {
     /// Bytes of the whole text.
     whole: usize,
@@ -128,13 +133,13 @@ impl Reader<'_> {
         loop {
             match self.next() {
                 Some('=') => break,
-                Some('\n') | None => return Err(error(format!("{key:?} has no ="))),
+                Some('\n') | None => return Err(error(format!("{:?} has no =", beginning(&key)))),
                 Some(c) => key.push(c),
             }
         }
         let key = key.trim().to_owned();
         if key.is_empty() || !key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-            return Err(error(format!("{key:?} is no name of a key")));
+            return Err(error(format!("{:?} is no name of a key", beginning(&key))));
         }
         match self.value() {
             Some(value) => Ok(Assignment {
@@ -240,6 +245,8 @@ mod tests {
         assert_eq!(parse("A=1\n\nB='x\n").expect_err("broken").line, 3);
         assert_eq!(parse("=x").expect_err("broken").line, 1);
         assert_eq!(parse("A B=x").expect_err("broken").line, 1);
+        let long = parse(&"x".repeat(1 << 20)).expect_err("broken").problem;
+        assert!(long.len() < 100, "{long}");
     }
 
     #[test]

@@ -79,15 +79,17 @@ pub fn capabilities(text: &str) -> Parsed<CapabilitySet> {
 /// A time span as units have it (`man 7 systemd.time`): a number alone counts
 /// seconds.
 pub fn time_span(text: &str) -> Parsed<Duration> {
-    if text == "infinity" {
-        // As good as that: 136 years.
-        return Ok(Duration::from_secs(u32::MAX.into()));
+    // As good as infinity: 136 years.
+    let longest = Duration::from_secs(u32::MAX.into());
+    // A limit of 0 is none.
+    if matches!(text, "infinity" | "0") {
+        return Ok(longest);
     }
     let seconds = text.parse().map(Duration::from_secs);
     seconds
         .or_else(|_| humantime::parse_duration(text))
         .ok()
-        .filter(|span| *span <= Duration::from_secs(u32::MAX.into()))
+        .filter(|span| *span <= longest)
         .ok_or("a time span, as 90, 5min or infinity")
 }
 
@@ -273,7 +275,7 @@ mod tests {
         for (text, seconds) in [("90", 90), ("1min", 60), ("5min 20s", 320), ("1h", 3600)] {
             assert_eq!(time_span(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
-        assert!(time_span("infinity").is_ok());
+        assert_eq!(time_span("0"), time_span("infinity"));
         for bad in [
             "",
             "soon",

@@ -67,7 +67,8 @@ fn system_calls(text: &str) -> Result<SecurityFlag, &'static str> {
         None => (true, text),
     };
     let calls = seccomp::calls_named(word).ok_or(
-        "a system call, or a group of them as `systemd-analyze syscall-filter` shows, with ~          before it to prohibit it",
+        "a system call, or a group of them as `systemd-analyze syscall-filter` shows, with ~ \
+         before it to prohibit it",
     )?;
     Ok(SecurityFlag::SystemCalls { calls, permitted })
 }

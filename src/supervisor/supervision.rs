@@ -328,9 +328,9 @@ impl<'a> Supervision<'a> {
         let _ = self.ends.init.signal(signal);
     }
 
-    /// Has init killed after this time, or never.
+    /// Has init killed after this time, or never, as if it is too long to count.
     fn set_deadline(&mut self, timeout: Option<Duration>) {
-        self.deadline = timeout.map(|timeout| Instant::now() + timeout);
+        self.deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     }
 
     fn event(&self) -> Event {
