@@ -241,6 +241,12 @@ impl PrivateNetwork {
         Ok(notices)
     }
 
+    fn has_rules(&self) -> Result<bool> {
+        let rules = firewall::plan(&self.firewall);
+        let firewall = self.container.firewall()?;
+        Ok(firewall.has(&self.firewall.container, &rules)?)
+    }
+
     fn close_firewall(&self) -> Result<bool> {
         let firewall = self.container.firewall()?;
         Ok(firewall.remove(&self.firewall.container, &self.run_directory)?)
@@ -306,10 +312,14 @@ impl WatchedRules<'_> {
         }
     }
 
+    /// Whether they were removed and are not there again. They are if the last
+    /// container but this one went while this one came, or if who removed them
+    /// had saved them.
     fn are_lost(&self) -> Result<bool> {
-        self.watch.rules_are_lost().context(
+        let heard = self.watch.rules_are_lost().context(
             "forwarded ports and NAT will not be put back if they are removed with the host's rules",
-        )
+        )?;
+        Ok(heard && !self.network.has_rules().unwrap_or(false))
     }
 
     /// Without the rules, nothing guards the host's loopback.

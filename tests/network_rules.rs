@@ -34,6 +34,23 @@ fn the_rules_come_back_when_the_hosts_are_read_anew() {
     host.exchange(Tcp, THE_OUTSIDE, &format!("{HOST}:8080"), INSIDE);
     let inside = (Network::Container("bar"), 80);
     host.exchange(Tcp, THE_OUTSIDE, &format!("{HOST}:9090"), inside);
+
+    // Where they are among those that are read, nothing is lost. Until it ends,
+    // a container has heard of it.
+    host.shell("saved=$(nft list ruleset); nft \"flush ruleset; $saved\"");
+    host.run(&["stop", "foo"]);
+    let back = "forwarded ports and NAT were removed with the host's rules, and are there again";
+    assert_eq!(said(&host, "foo"), [back; 3]);
+}
+
+/// What its supervisor has written into a container's log.
+fn said(host: &Host, container: &str) -> Vec<String> {
+    let log = host.run(&["logs", container]);
+    // The console's last line may have no end.
+    let ours = log
+        .lines()
+        .filter_map(|line| line.split_once("nixos-container: "));
+    ours.map(|(_, said)| said.to_owned()).collect()
 }
 
 /// Each removes what it had put back, which others hear as a loss.
@@ -52,16 +69,8 @@ fn who_cannot_put_its_rules_back_gives_up_and_says_so_once() {
          mount -o remount,bind,ro {forwarding}
          nft delete table inet nixos-containers"
     ));
-    let said = |name: &str| -> Vec<String> {
-        let log = host.run(&["logs", name]);
-        // The console's last line may have no end.
-        let ours = log
-            .lines()
-            .filter_map(|line| line.split_once("nixos-container: "));
-        ours.map(|(_, said)| said.to_owned()).collect()
-    };
     for name in ["foo", "bar"] {
-        host.await_that("it gives up", || !said(name).is_empty());
+        host.await_that("it gives up", || !said(&host, name).is_empty());
     }
     // Nobody tries it again, whoever's rules come and go.
     host.shell("for _ in {1..20}; do nft add table inet nixos-containers; nft flush ruleset; done");
@@ -69,7 +78,7 @@ fn who_cannot_put_its_rules_back_gives_up_and_says_so_once() {
         // It goes on, and what it had to say until here is in its log.
         assert_eq!(host.inside(name, "echo works"), "works\n");
         assert_eq!(
-            said(name),
+            said(&host, name),
             [format!(
                 "forwarded ports and NAT were removed with the host's rules, \
                  and the container goes on without them: cannot set {forwarding}: Read-only \

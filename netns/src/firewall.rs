@@ -190,6 +190,16 @@ impl Firewall {
         apply::apply(&self.0, container, plan, directory)
     }
 
+    /// Whether the rules are there that `plan` makes. Whatever else it sets is
+    /// not looked at.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Netlink`]
+    pub fn has(&self, container: &ContainerName, plan: &[Step]) -> Result<bool, Error> {
+        apply::has(&self.0, container, plan)
+    }
+
     /// Says, in a sentence for each, what keeps the forwarded ports and the NAT
     /// of `spec` from working: chains of others that would drop the packets,
     /// ports that a process on the host has, addresses that are not there. None

@@ -112,6 +112,10 @@ fn whichever_way_the_table_goes_it_is_heard() {
         nft_script(&format!("flush ruleset\n{saved}"));
     });
     assert!(are_lost(&watch));
+    assert!(world.has(&web.forwarding(8080, 80)));
+    assert!(!world.has(&web.forwarding(8081, 80)));
+    world.host.run(|| nft_script("flush ruleset"));
+    assert!(!world.has(&web.forwarding(8080, 80)));
 }
 
 /// Only our own elements are known to precede nothing else.

@@ -15,6 +15,7 @@ use super::{
 use crate::{ContainerName, HostLink};
 
 const ADD: &str = "set up forwarded ports and NAT";
+const LOOK: &str = "look for the forwarded ports and NAT of a container";
 const REMOVE: &str = "remove forwarded ports and NAT";
 
 /// As [`Firewall::apply`](super::Firewall::apply).
@@ -31,10 +32,7 @@ pub fn apply(
     let _lock = Lock::take(directory)?;
     let existing = elements(netfilter, ADD)?;
     claims::check(container, plan, existing.as_deref().unwrap_or_default())?;
-    let wanted: Vec<_> = plan
-        .iter()
-        .filter_map(|step| Element::of(step, container))
-        .collect();
+    let wanted: Vec<_> = wanted(container, plan).collect();
     let changes = transaction::replace(container, existing.as_deref(), &wanted);
     transaction::perform(netfilter, &changes, ADD)?;
     let changes = set_sysctls(container, plan, directory)?;
@@ -42,6 +40,12 @@ pub fn apply(
     let replaced = addresses(&own(container, &existing.unwrap_or_default()));
     forget_outdated(netfilter, plan, &replaced)?;
     Ok(changes)
+}
+
+/// As [`Firewall::has`](super::Firewall::has).
+pub fn has(netfilter: &Netfilter, container: &ContainerName, plan: &[Step]) -> Result<bool, Error> {
+    let existing = elements(netfilter, LOOK)?.unwrap_or_default();
+    Ok(wanted(container, plan).all(|element| existing.contains(&element)))
 }
 
 /// As [`Firewall::remove`](super::Firewall::remove).
@@ -210,6 +214,15 @@ fn addresses(elements: &[Element]) -> Vec<IpAddr> {
     addresses.sort_unstable();
     addresses.dedup();
     addresses
+}
+
+/// What a plan puts into the sets.
+fn wanted<'a>(
+    container: &'a ContainerName,
+    plan: &'a [Step],
+) -> impl Iterator<Item = Element> + use<'a> {
+    plan.iter()
+        .filter_map(move |step| Element::of(step, container))
 }
 
 fn own(container: &ContainerName, elements: &[Element]) -> Vec<Element> {

@@ -56,8 +56,9 @@ impl Watch {
     }
 
     /// Reads what has been heard: whether the rules were removed since the last
-    /// time, or may have been. Does not wait. They may be there again, with
-    /// other containers in them.
+    /// time, or may have been. Does not wait. By now they may be there again,
+    /// with other containers in them or all the same
+    /// ([`Firewall::has`](super::Firewall::has)).
     ///
     /// # Errors
     ///

@@ -201,6 +201,11 @@ impl World {
             .run(|| opened().apply(&spec.container, &plan, &self.directory))
     }
 
+    pub fn has(&self, spec: &Spec) -> bool {
+        let has = || opened().has(&spec.container, &firewall::plan(spec));
+        self.host.run(has).expect("the kernel answers")
+    }
+
     pub fn remove(&self, container: &str) -> bool {
         self.host
             .run(|| opened().remove(&name(container), &self.directory))
