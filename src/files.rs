@@ -14,16 +14,24 @@ use crate::mountinfo;
 /// Removes a file unless it is gone already.
 pub fn remove_file(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+        Err(error) if !is_gone(path) => {
             Err(error).with_context(|| format!("cannot remove {}", path.display()))
         }
         _ => Ok(()),
     }
 }
 
+/// On a read-only file system, what to remove something fails with does not tell.
+fn is_gone(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
 /// Removes a directory with all that is in it. What is mounted below is
 /// unmounted first: it belongs to somebody else and stays as it is.
 pub fn remove_tree(path: &Path) -> Result<()> {
+    if is_gone(path) {
+        return Ok(());
+    }
     let cannot = || format!("cannot remove {}", path.display());
     for mount_point in mount_points_below(path).with_context(cannot)? {
         unmount(&mount_point, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW)
@@ -32,11 +40,8 @@ pub fn remove_tree(path: &Path) -> Result<()> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::Error::from(io::ErrorKind::InvalidInput)).with_context(cannot);
     };
-    match File::open(parent) {
-        Ok(parent) => runtime::rooted::remove_tree(parent.as_fd(), name).with_context(cannot),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error).with_context(cannot),
-    }
+    let parent = File::open(parent).with_context(cannot)?;
+    runtime::rooted::remove_tree(parent.as_fd(), name).with_context(cannot)
 }
 
 /// The deepest first, those on top of others before them.

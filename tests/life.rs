@@ -84,3 +84,19 @@ fn terminate_sends_the_signal_that_is_asked_for() {
     host.run(&["stop", "foo", "--timeout", &longest]);
     logs.hear("Halting system.");
 }
+
+/// As where `/etc` is an overlay that nobody may change (NixOS,
+/// `system.etc.overlay.mutable`).
+#[test]
+fn containers_live_where_configurations_are_read_only() {
+    let host = Host::new();
+    host.create("foo");
+    host.shell(
+        "mount --bind $NIXOS_CONTAINER_CONF_DIR $NIXOS_CONTAINER_CONF_DIR
+         mount -o remount,bind,ro $NIXOS_CONTAINER_CONF_DIR",
+    );
+    host.run(&["start", "foo"]);
+    host.run(&["restart", "foo"]);
+    assert_eq!(host.run(&["status", "foo"]), "up\n");
+    host.run(&["stop", "foo"]);
+}
