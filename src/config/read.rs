@@ -1,5 +1,6 @@
 //! What the text of a configuration file says.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use super::environment_file::{self, Assignment, SyntaxError};
@@ -15,7 +16,7 @@ impl ContainerConfig {
         let path = path.display().to_string();
         let mut config = Self::default();
         let mut flags = Vec::new();
-        for assignment in &assignments {
+        for assignment in last_of_each_key(&assignments) {
             if assignment.key == "EXTRA_NSPAWN_FLAGS" {
                 flags = parse_flags(&path, assignment)?;
             } else {
@@ -130,6 +131,14 @@ impl ContainerConfig {
     }
 }
 
+/// As in an environment, the last value of a name is the one it has.
+fn last_of_each_key(assignments: &[Assignment]) -> impl Iterator<Item = &Assignment> {
+    let indices = assignments.iter().enumerate();
+    let last: HashMap<_, _> = indices.map(|(index, a)| (&a.key, index)).collect();
+    let all = assignments.iter().enumerate();
+    all.filter_map(move |(index, a)| (last[&a.key] == index).then_some(a))
+}
+
 fn parse_flags(path: &str, assignment: &Assignment) -> Result<Vec<Flag>, ConfigError> {
     nspawn_flags::parse(&assignment.value).map_err(|error| ConfigError::Flag {
         path: path.to_owned(),
@@ -165,6 +174,14 @@ mod tests {
         .expect("valid");
         assert!(config.private_network && !config.auto_start);
         assert_eq!(config.local_address, values::address4("10.233.1.2").ok());
+    }
+
+    #[test]
+    fn the_last_value_of_a_key_is_the_one_it_has() {
+        let config = parse("NAT=1\nTMPFS=/a\nHOST_BRIDGE=br0\nTMPFS=/b\nHOST_BRIDGE=\n");
+        let config = config.expect("valid");
+        assert!(config.nat && config.host_bridge.is_none());
+        assert_eq!(config.mounts.len(), 1);
     }
 
     #[test]
