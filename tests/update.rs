@@ -344,6 +344,21 @@ fn pull_config_brings_a_flake_or_says_that_there_is_nothing() {
     assert!(file(&host, "foo", "/etc/nixos/flake.nix").contains("two"));
     let kept = host.run(&["run", "foo", "--", "ls", "/etc/nixos.~1~"]);
     assert_eq!(kept, "mine\n");
+    let pull = || {
+        let output = host.try_run(&["pull-config", "foo"]);
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let same = "the configuration is up to date\n";
+    assert!(pull().ends_with(same), "{}", pull());
+    for change in [
+        "touch more",
+        "rm more; chmod +x flake.nix",
+        "echo >>flake.nix",
+    ] {
+        let change = format!("cd /etc/nixos; {change}");
+        host.run(&["run", "foo", "--", "sh", "-c", &change]);
+        assert!(!pull().ends_with(same), "{change}");
+    }
 
     create(&host, "bar", &["--config", &telling("one")]);
     assert_eq!(

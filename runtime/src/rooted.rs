@@ -9,12 +9,14 @@
 mod copy;
 mod remove;
 
-use std::ffi::OsStr;
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, ResolveFlags, Uid};
+use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, RenameFlags, ResolveFlags, Uid};
 use rustix::io::Errno;
 
 pub use copy::Limits;
@@ -75,6 +77,24 @@ impl Root {
     /// A handle on whatever the path leads to, without opening it.
     pub fn resolve(&self, path: &Path) -> io::Result<OwnedFd> {
         Ok(self.open_at(path, OFlags::PATH, Mode::empty())?)
+    }
+
+    /// A handle on what is at `path` itself, which may be a symbolic link.
+    pub fn find(&self, path: &Path) -> io::Result<OwnedFd> {
+        Ok(self.open_at(path, OFlags::PATH | OFlags::NOFOLLOW, Mode::empty())?)
+    }
+
+    /// The names in the directory at `path`.
+    pub fn entries(&self, path: &Path) -> io::Result<BTreeSet<OsString>> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let mut names = BTreeSet::new();
+        for entry in Dir::new(self.open_at(path, flags, Mode::empty())?)? {
+            let name = OsStr::from_bytes(entry?.file_name().to_bytes()).to_owned();
+            if name != "." && name != ".." {
+                names.insert(name);
+            }
+        }
+        Ok(names)
     }
 
     /// Where the path leads, as a path in the root without links in it. Whoever

@@ -1,12 +1,15 @@
 //! All of `/etc/nixos`, replaced at once.
 
-use std::fs;
+use std::collections::BTreeSet;
+use std::fs::{self, Metadata};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use runtime::rooted::Root;
+use rustix::fs::FileType;
 
 use super::{Configuration, Replaced};
 
@@ -17,8 +20,13 @@ const STAGED: &str = "/etc/.nixos.new";
 
 impl Configuration {
     /// Makes `/etc/nixos` a copy of a directory of the host, and keeps the one
-    /// that was there under the name of a numbered backup.
+    /// that was there under the name of a numbered backup, unless it is the same.
     pub fn replace_directory_keeping(&self, source: &Path) -> Result<Replaced> {
+        // What cannot be compared, as a file in the place of a directory, is
+        // something else.
+        if is_copy(source, &self.root, Path::new(DIRECTORY)).unwrap_or(false) {
+            return Ok(Replaced::Same);
+        }
         let staged = Path::new(STAGED);
         self.root
             .remove_tree(staged)
@@ -57,10 +65,46 @@ fn copy(source: &Path, root: &Root, target: &Path) -> io::Result<()> {
         } else if metadata.is_symlink() {
             root.symlink(&fs::read_link(source)?, &target)?;
         } else {
-            // Read-only in the store, they are the container's to change.
-            let mode = metadata.permissions().mode() & 0o111 | 0o644;
-            root.create_file(&target, &fs::read(source)?, mode)?;
+            root.create_file(&target, &fs::read(source)?, mode(&metadata))?;
         }
     }
     Ok(())
+}
+
+/// Read-only in the store, files are the container's to change.
+fn mode(metadata: &Metadata) -> u32 {
+    metadata.permissions().mode() & 0o111 | 0o644
+}
+
+/// Whether [`copy`] would make what is there.
+fn is_copy(source: &Path, root: &Root, target: &Path) -> io::Result<bool> {
+    let there = root.find(target)?;
+    let status = rustix::fs::fstat(&there)?;
+    let metadata = fs::symlink_metadata(source)?;
+    let kind = FileType::from_raw_mode(status.st_mode);
+    if kind != FileType::from_raw_mode(metadata.mode()) {
+        return Ok(false);
+    }
+    Ok(match kind {
+        FileType::Directory => {
+            let mut names = BTreeSet::new();
+            for entry in fs::read_dir(source)? {
+                let name = entry?.file_name();
+                if !is_copy(&source.join(&name), root, &target.join(&name))? {
+                    return Ok(false);
+                }
+                names.insert(name);
+            }
+            root.entries(target)? == names
+        }
+        FileType::Symlink => {
+            let link = rustix::fs::readlinkat(&there, "", Vec::new())?;
+            fs::read_link(source)?.as_os_str().as_bytes() == link.as_bytes()
+        }
+        _ => {
+            status.st_mode & 0o7777 == mode(&metadata)
+                && status.st_size.cast_unsigned() == metadata.len()
+                && root.read_file(target, metadata.len())? == fs::read(source)?
+        }
+    })
 }
