@@ -30,7 +30,7 @@ pub fn execute(cli: Cli) -> Result<ExitCode> {
     if !is_root && !is_for_everybody(&cli.command) {
         return Err(needs_root(&cli));
     }
-    let places = Places::from_environment();
+    let places = Places::from_environment()?;
     // Others do not even see the locks.
     if is_root && let Err(error) = ephemeral::destroy_left_over(&places) {
         crate::print_error(&error);

@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use netns::firewall::Firewall;
@@ -56,6 +57,10 @@ pub struct Running {
     /// The filter of system calls that init was started with, as a file.
     system_calls: OwnedFd,
 }
+
+/// How long a supervisor may take to answer. In the middle of a start, it has
+/// other things to do.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(25);
 
 impl Running {
     /// Its root directory, with all that is mounted there, as its processes
@@ -275,10 +280,7 @@ impl Container {
         let Some(connection) = self.connect(&self.places.public(&self.name))? else {
             return Ok(None);
         };
-        match connection
-            .next_event()
-            .with_context(|| self.cannot_talk())?
-        {
+        match self.hear(&connection)? {
             Some((Event::State { state, leader, .. }, _)) => Ok(Some(Life { state, leader })),
             Some((Event::Failed { why, .. }, _)) => Err(anyhow!(why)).context(self.cannot_talk()),
             // It went while we asked.
@@ -288,6 +290,23 @@ impl Container {
 
     fn connect(&self, path: &Path) -> Result<Option<Connection>> {
         Connection::open(path).with_context(|| self.cannot_talk())
+    }
+
+    /// What a supervisor says to whoever has just connected.
+    fn hear(&self, connection: &Connection) -> Result<Option<(Event, Vec<OwnedFd>)>> {
+        if !connection
+            .await_event(ANSWER_TIMEOUT)
+            .with_context(|| self.cannot_talk())?
+        {
+            let pid = connection.peer_pid().with_context(|| self.cannot_talk())?;
+            bail!(
+                "{}: it has not answered for {} s; if it was stopped, `kill -CONT {pid}` lets it go \
+                 on, and `kill -KILL {pid}` ends it and the container",
+                self.cannot_talk(),
+                ANSWER_TIMEOUT.as_secs(),
+            );
+        }
+        connection.next_event().with_context(|| self.cannot_talk())
     }
 
     fn cannot_talk(&self) -> String {
@@ -309,10 +328,7 @@ impl Container {
         let Some(connection) = self.connect(&self.run().control())? else {
             return Ok(None);
         };
-        match connection
-            .next_event()
-            .with_context(|| self.cannot_talk())?
-        {
+        match self.hear(&connection)? {
             Some((Event::State { state, leader, .. }, descriptors)) => {
                 // None are there before its init is.
                 let handles = <[OwnedFd; 2]>::try_from(descriptors).ok();

@@ -13,8 +13,10 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use nix::sys::socket::sockopt::PeerCredentials;
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
@@ -142,6 +144,19 @@ impl Connection {
         // Not rustix's, which cannot hold the pid 0 of who is in another pid
         // namespace.
         Ok(nix::sys::socket::getsockopt(&self.0, PeerCredentials)?.uid())
+    }
+
+    /// The pid of the process at the other end, when it connected or began to
+    /// listen.
+    pub fn peer_pid(&self) -> io::Result<i32> {
+        Ok(nix::sys::socket::getsockopt(&self.0, PeerCredentials)?.pid())
+    }
+
+    /// Whether there is an event, or an end, to hear within this time.
+    pub fn await_event(&self, timeout: Duration) -> io::Result<bool> {
+        let timeout = Timespec::try_from(timeout).ok();
+        let mut fds = [PollFd::new(&self.0, PollFlags::IN)];
+        Ok(rustix::event::poll(&mut fds, timeout.as_ref())? > 0)
     }
 
     /// The end that a supervisor was started with.

@@ -53,7 +53,8 @@ fn main() -> ExitCode {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     if let Some(directory) = generator_directory() {
         return finish(
-            generator::generate(&paths::Places::from_environment(), &directory)
+            paths::Places::from_environment()
+                .and_then(|places| generator::generate(&places, &directory))
                 .map(|()| ExitCode::SUCCESS),
         );
     }

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::{Result, bail};
+
 use crate::name::ContainerName;
 
 /// Where containers are kept. Each place can be moved by a variable of the
@@ -18,13 +20,29 @@ pub struct Places {
 
 impl Places {
     /// The host's places, or those that the environment names.
-    pub fn from_environment() -> Self {
-        Self::named_by(|variable| std::env::var_os(variable).map(PathBuf::from))
+    ///
+    /// # Errors
+    ///
+    /// A variable that names no absolute path: a supervisor has a working directory
+    /// of its own.
+    pub fn from_environment() -> Result<Self> {
+        let mut relative = None;
+        let places = Self::named_by(|variable| {
+            let place = PathBuf::from(std::env::var_os(variable)?);
+            if !place.is_absolute() && !place.as_os_str().is_empty() {
+                relative = Some(format!("{variable} is {place:?}"));
+            }
+            Some(place)
+        });
+        match relative {
+            Some(relative) => bail!("{relative}, but must be an absolute path"),
+            None => Ok(places),
+        }
     }
 
     /// The host's places, or those that variables name.
-    pub fn named_by(value: impl Fn(&str) -> Option<PathBuf>) -> Self {
-        let place = |variable: &str, default: &str| {
+    pub fn named_by(mut value: impl FnMut(&str) -> Option<PathBuf>) -> Self {
+        let mut place = |variable: &str, default: &str| {
             value(variable)
                 .filter(|value| !value.as_os_str().is_empty())
                 .unwrap_or_else(|| PathBuf::from(default))

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use nix::sys::signal::{SigSet, Signal};
@@ -93,6 +93,7 @@ fn supervise_reporting(
         report,
         signals: signals()?,
         clients: Clients::default(),
+        boot_began: None,
     };
     container.create_run_dir()?;
     let lock = Lock::try_lock(&supervisor.run.lock()).context("cannot lock the container")?;
@@ -144,6 +145,9 @@ struct Supervisor<'a> {
     report: Option<&'a Connection>,
     signals: SignalFd,
     clients: Clients,
+    /// When it was started, or was up for the last time: lives that end in a
+    /// reboot before they are up share the time for one boot.
+    boot_began: Option<Instant>,
 }
 
 impl Supervisor<'_> {
@@ -230,10 +234,15 @@ impl Supervisor<'_> {
             report: self.report,
         };
         let timeout_start = config.timeout_start.unwrap_or(DEFAULT_TIMEOUT_START);
+        let boot_began = *self.boot_began.get_or_insert_with(Instant::now);
+        let left = timeout_start.saturating_sub(boot_began.elapsed());
         // A unit's own TimeoutStartSec= has the same effect.
-        let boot_timeout = (!self.in_unit).then_some(timeout_start);
+        let boot_timeout = (!self.in_unit).then_some(left);
         let mut supervision = Supervision::new(container.name(), execution, ends, boot_timeout);
         let exit = supervision.until_end()?;
+        if supervision.was_up() {
+            self.boot_began = None;
+        }
         if supervision.boot_timed_out() {
             return Err(too_slow(container, timeout_start));
         }

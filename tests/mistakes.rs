@@ -549,3 +549,32 @@ fn words_that_cannot_be_written_stop_no_work() {
         "{ours} stop foo-0; {ended}; {ours} supervise ended 2>/dev/full"
     ));
 }
+
+#[test]
+fn boots_that_end_in_reboots_have_the_time_for_one() {
+    let host = Host::new();
+    let shell = host.shell(&format!(
+        "sed -n '1s/^#!\\([^ ]*\\).*/\\1/p' {}/init",
+        minimal_system()
+    ));
+    let system = host.system_with_init(&format!("exec {} reboot -f", shell.trim()));
+    host.create_of("foo", &system);
+    host.shell(&format!("echo TIMEOUT_START_SEC=2 >>{}", conf(&host)));
+    let stderr = refuse(&host, 1, &["start", "foo"]);
+    assert!(
+        stderr.contains("the system had not booted after 2 s and was killed"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn places_are_absolute_paths() {
+    let host = Host::new();
+    let ours = env!("CARGO_BIN_EXE_nixos-container");
+    assert_eq!(
+        host.shell(&format!(
+            "NIXOS_CONTAINER_RUN_DIR=run/containers {ours} list 2>&1 || echo $?"
+        )),
+        "error: NIXOS_CONTAINER_RUN_DIR is \"run/containers\", but must be an absolute path\n1\n"
+    );
+}

@@ -104,3 +104,25 @@ fn a_reload_that_was_paused_takes_on_the_system_of_a_container_that_has_booted()
     ));
     assert!(output.contains("activating the configuration"), "{output}");
 }
+
+#[test]
+fn a_paused_supervisor_holds_up_nobody_for_ever() {
+    let host = Host::new();
+    host.create("bar");
+    host.create_and_start("foo");
+    let supervisor = host.shell("pgrep -f '[s]upervise.* foo$'");
+    let supervisor = supervisor.trim();
+    host.shell(&format!("kill -STOP {supervisor}"));
+    let output = host.try_run(&["list", "--long"]);
+    host.shell(&format!("kill -CONT {supervisor}"));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("\nbar "));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        format!(
+            "error: cannot talk with the supervisor of container 'foo': it has not answered for 25 \
+             s; if it was stopped, `kill -CONT {supervisor}` lets it go on, and `kill -KILL \
+             {supervisor}` ends it and the container\n"
+        )
+    );
+}

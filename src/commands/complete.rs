@@ -15,7 +15,8 @@ pub const SHELLS: Shells<'static> = Shells(&[&Bash, &Fish, &AutoloadedZsh]);
 
 /// The names of all containers; none where they cannot be read.
 pub fn containers() -> Vec<CompletionCandidate> {
-    let containers = container::all(&Places::from_environment()).unwrap_or_default();
+    let containers = Places::from_environment().and_then(|places| container::all(&places));
+    let containers = containers.unwrap_or_default();
     let names = containers.iter().map(|container| container.name().as_str());
     names.map(CompletionCandidate::new).collect()
 }

@@ -20,24 +20,32 @@ pub fn list(places: &Places, arguments: &List) -> Result<()> {
     let containers = container::all(places)?;
     let mut stdout = io::stdout().lock();
     if !(arguments.long || arguments.json || arguments.running) {
-        return names(containers.iter(), &mut stdout).context("cannot print");
+        let names = containers.iter().map(|container| container.name().as_str());
+        return print_names(names, &mut stdout).context("cannot print");
     }
     let mut rows = Vec::new();
+    let mut failure = None;
     for container in containers {
-        let row = Row::of(&container)?;
-        if !arguments.running || row.state != DOWN {
-            rows.push((container, row));
+        match Row::of(&container) {
+            Ok(row) => rows.push(row),
+            // One whose supervisor does not answer hides nobody else.
+            Err(error) => {
+                if let Some(earlier) = failure.replace(error) {
+                    crate::print_error(&earlier);
+                }
+            }
         }
     }
+    rows.retain(|row| !arguments.running || row.state != DOWN);
     if arguments.json {
-        let rows: Vec<_> = rows.iter().map(|(_, row)| row).collect();
-        serde_json::to_writer_pretty(&mut stdout, &rows).context("cannot print")?;
-        return writeln!(stdout).context("cannot print");
+        print_json(&rows, &mut stdout)
+    } else if arguments.long {
+        print_table(&rows, &mut stdout)
+    } else {
+        print_names(rows.iter().map(|row| row.name.as_str()), &mut stdout)
     }
-    if arguments.long {
-        return table(rows.iter().map(|(_, row)| row), &mut stdout).context("cannot print");
-    }
-    names(rows.iter().map(|(container, _)| container), &mut stdout).context("cannot print")
+    .context("cannot print")?;
+    failure.map_or(Ok(()), Err)
 }
 
 /// What is said of one container; in JSON, these are the keys.
@@ -110,19 +118,21 @@ fn as_rfc3339<S: serde::Serializer>(
     text.serialize(serializer)
 }
 
-fn names<'a>(
-    containers: impl Iterator<Item = &'a Container>,
-    out: &mut impl Write,
-) -> io::Result<()> {
-    for container in containers {
-        writeln!(out, "{}", container.name())?;
+fn print_names<'a>(names: impl Iterator<Item = &'a str>, out: &mut impl Write) -> io::Result<()> {
+    for name in names {
+        writeln!(out, "{name}")?;
     }
     Ok(())
 }
 
-fn table<'a>(rows: impl Iterator<Item = &'a Row>, out: &mut impl Write) -> io::Result<()> {
+fn print_json(rows: &[Row], out: &mut impl Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, rows)?;
+    writeln!(out)
+}
+
+fn print_table(rows: &[Row], out: &mut impl Write) -> io::Result<()> {
     let mut lines = vec![["NAME", "STATE", "ADDRESS", "SINCE", "MEMORY"].map(str::to_owned)];
-    lines.extend(rows.map(|row| {
+    lines.extend(rows.iter().map(|row| {
         let address = row.address.clone().or(row.address6.clone());
         [
             Some(row.name.clone()),
@@ -194,7 +204,7 @@ mod tests {
         };
         let rows = [row("a-long-name", None), row("b", Some(1 << 21))];
         let mut text = Vec::new();
-        table(rows.iter(), &mut text).expect("writable");
+        print_table(&rows, &mut text).expect("writable");
         assert_eq!(
             String::from_utf8_lossy(&text),
             "NAME         STATE  ADDRESS  SINCE  MEMORY\n\

@@ -126,6 +126,11 @@ impl<'a> Supervision<'a> {
         self.boot_timed_out
     }
 
+    /// Whether it has been up.
+    pub fn was_up(&self) -> bool {
+        self.state != State::Starting
+    }
+
     fn run(&mut self) -> Result<Exit> {
         loop {
             let ready = self.wait().context("cannot wait for the container")?;
