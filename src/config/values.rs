@@ -96,17 +96,24 @@ pub fn time_span(text: &str) -> Parsed<Duration> {
 /// Without a prefix length, the address stands alone.
 pub fn address4(text: &str) -> Parsed<Ipv4Net> {
     let alone = || text.parse::<Ipv4Addr>().map(Ipv4Net::from);
-    text.parse()
-        .or_else(|_| alone())
-        .map_err(|_| "an IPv4 address, as 10.233.1.2 or 10.233.1.2/24")
+    let net: Result<Ipv4Net, _> = text.parse().or_else(|_| alone());
+    net.ok()
+        .filter(|net| is_of_one_host(net.addr().into()) && !net.addr().is_broadcast())
+        .ok_or("an IPv4 address, as 10.233.1.2 or 10.233.1.2/24")
 }
 
 /// Without a prefix length, the address stands alone.
 pub fn address6(text: &str) -> Parsed<Ipv6Net> {
     let alone = || text.parse::<Ipv6Addr>().map(Ipv6Net::from);
-    text.parse()
-        .or_else(|_| alone())
-        .map_err(|_| "an IPv6 address, as fc00::2 or fc00::2/64")
+    let net: Result<Ipv6Net, _> = text.parse().or_else(|_| alone());
+    net.ok()
+        .filter(|net| is_of_one_host(net.addr().into()))
+        .ok_or("an IPv6 address, as fc00::2 or fc00::2/64")
+}
+
+/// And not every host's own, nobody's, or that of many.
+fn is_of_one_host(address: IpAddr) -> bool {
+    !(address.is_loopback() || address.is_unspecified() || address.is_multicast())
 }
 
 pub fn mac(text: &str) -> Parsed<MacAddress> {
@@ -267,6 +274,25 @@ mod tests {
             "", "0", "65536", "icmp:1", "1:2:3", "tcp:", "80:", "a", "80,,81",
         ] {
             assert!(ports(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_of_one_host() {
+        assert!(address4("10.233.1.2").is_ok() && address4("10.233.1.2/24").is_ok());
+        for bad in [
+            "",
+            "0.0.0.0",
+            "127.0.0.1/8",
+            "224.0.0.1",
+            "255.255.255.255",
+            "fc00::2",
+        ] {
+            assert!(address4(bad).is_err(), "{bad:?}");
+        }
+        assert!(address6("fc00::2").is_ok() && address6("fe80::1/64").is_ok());
+        for bad in ["::", "::1", "ff02::1", "10.233.1.2"] {
+            assert!(address6(bad).is_err(), "{bad:?}");
         }
     }
 
