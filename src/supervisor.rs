@@ -145,8 +145,8 @@ struct Supervisor<'a> {
     report: Option<&'a Connection>,
     signals: SignalFd,
     clients: Clients,
-    /// When it was started, or was up for the last time: lives that end in a
-    /// reboot before they are up share the time for one boot.
+    /// When the boot under way began: lives that end in a reboot before they are
+    /// up share the time for one boot.
     boot_began: Option<Instant>,
 }
 
