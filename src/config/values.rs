@@ -81,16 +81,18 @@ pub fn capabilities(text: &str) -> Parsed<CapabilitySet> {
 pub fn time_span(text: &str) -> Parsed<Duration> {
     // As good as infinity: 136 years.
     let longest = Duration::from_secs(u32::MAX.into());
-    // A limit of 0 is none.
-    if matches!(text, "infinity" | "0") {
+    if text == "infinity" {
         return Ok(longest);
     }
     let seconds = text.parse().map(Duration::from_secs);
-    seconds
-        .or_else(|_| humantime::parse_duration(text))
-        .ok()
-        .filter(|span| *span <= longest)
-        .ok_or("a time span, as 90, 5min or infinity")
+    let span = seconds.or_else(|_| humantime::parse_duration(text));
+    let span = span.ok().filter(|span| *span <= longest);
+    let span = span.ok_or("a time span, as 90, 5min or infinity")?;
+    // A limit of 0 is none. Parts of a second count as one.
+    Ok(match span.as_secs() {
+        0 if span.is_zero() => longest,
+        seconds => Duration::from_secs(seconds + u64::from(span.subsec_nanos() > 0)),
+    })
 }
 
 /// Without a prefix length, the address stands alone.
@@ -301,7 +303,10 @@ mod tests {
         for (text, seconds) in [("90", 90), ("1min", 60), ("5min 20s", 320), ("1h", 3600)] {
             assert_eq!(time_span(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
-        assert_eq!(time_span("0"), time_span("infinity"));
+        for none in ["0", "0s", "0M"] {
+            assert_eq!(time_span(none), time_span("infinity"));
+        }
+        assert_eq!(time_span("500ms"), time_span("1"));
         for bad in [
             "",
             "soon",
