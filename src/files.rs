@@ -21,7 +21,7 @@ pub fn remove_file(path: &Path) -> Result<()> {
     }
 }
 
-/// On a read-only file system, what to remove something fails with does not tell.
+/// What `unlink` fails with does not tell: a read-only file system says so first.
 fn is_gone(path: &Path) -> bool {
     fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }

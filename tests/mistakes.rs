@@ -560,7 +560,9 @@ fn boots_that_end_in_reboots_have_the_time_for_one() {
     let system = host.system_with_init(&format!("exec {} reboot -f", shell.trim()));
     host.create_of("foo", &system);
     host.shell(&format!("echo TIMEOUT_START_SEC=2 >>{}", conf(&host)));
-    let stderr = refuse(&host, 1, &["start", "foo"]);
+    let mut start = host.command("timeout");
+    start.args(["60", env!("CARGO_BIN_EXE_nixos-container"), "start", "foo"]);
+    let stderr = refused(1, &mut start);
     assert!(
         stderr.contains("the system had not booted after 2 s and was killed"),
         "{stderr}"

@@ -113,7 +113,11 @@ fn a_paused_supervisor_holds_up_nobody_for_ever() {
     let supervisor = host.shell("pgrep -f '[s]upervise.* foo$'");
     let supervisor = supervisor.trim();
     host.shell(&format!("kill -STOP {supervisor}"));
-    let output = host.try_run(&["list", "--long"]);
+    let mut list = host.command("timeout");
+    let output = list
+        .args(["60", NIXOS_CONTAINER, "list", "--long"])
+        .output();
+    let output = output.expect("it runs");
     host.shell(&format!("kill -CONT {supervisor}"));
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stdout).contains("\nbar "));

@@ -34,19 +34,16 @@ fn a_loss_of_the_rules_is_noticed_and_applying_brings_them_back() {
     let rules = world.state().rules;
     world.apply(&other.forwarding(9090, 80)).expect("apply");
     assert!(world.remove("other"));
-    assert!(
-        !watch.rules_are_lost().expect("read"),
-        "other containers come and go"
-    );
+    assert!(!are_lost(&watch), "other containers come and go");
 
     // As /etc/nftables.conf of Debian begins.
     world
         .host
         .run(|| nft_script("flush ruleset; add table inet filter"));
-    assert!(watch.rules_are_lost().expect("read"));
-    assert!(!watch.rules_are_lost().expect("read"), "once is enough");
+    assert!(are_lost(&watch));
+    assert!(!are_lost(&watch), "once is enough");
     world.host.run(|| nft_script("delete table inet filter"));
-    assert!(!watch.rules_are_lost().expect("read"), "others' rules");
+    assert!(!are_lost(&watch), "others' rules");
     world.apply(&web.forwarding(8080, 80)).expect("apply");
     assert_eq!(world.state().rules, rules);
 
@@ -56,7 +53,7 @@ fn a_loss_of_the_rules_is_noticed_and_applying_brings_them_back() {
             nft_script(&"add table ip x; delete table ip x;".repeat(100));
         }
     });
-    assert!(watch.rules_are_lost().expect("read"), "nobody knows");
+    assert!(are_lost(&watch), "nobody knows");
 }
 
 #[test]
