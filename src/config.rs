@@ -15,12 +15,15 @@ use netns::{ExtraVeth, HostInterface, InterfaceName, MacAddress, ZoneName};
 mod credentials;
 mod devices;
 mod environment_file;
+pub mod flake;
 mod integration;
 mod mounts;
+pub mod nspawn_flags;
 mod process;
 pub mod properties;
 pub mod quantities;
 mod read;
+pub mod resolv_conf;
 mod root;
 mod users;
 pub mod values;
@@ -35,9 +38,8 @@ pub use properties::{Property, PropertyValue};
 pub use root::{RootConfig, Volatile};
 pub use users::{Ownership, PrivateUsers};
 
-use crate::flake::FlakeRef;
-use crate::nspawn_flags::FlagError;
-use crate::resolv_conf;
+use flake::FlakeRef;
+use nspawn_flags::FlagError;
 
 /// A container's configuration, typed and validated.
 #[derive(Debug, Clone, Default, PartialEq)]

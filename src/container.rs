@@ -3,28 +3,32 @@
 
 use std::cell::OnceCell;
 use std::fs::{self, File};
-use std::io::{self, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use netns::firewall::Firewall;
-use runtime::cgroup::{Cgroup, Owner};
-use runtime::enter::Confinement;
-use runtime::rooted::Root;
-use runtime::seccomp::FilterProgram;
-use rustix::fs::{Gid, Uid};
+use runtime::rootfs::Root;
+use runtime::sys::cgroup::{Cgroup, Owner};
 
 use crate::config::ContainerConfig;
-use crate::control::{Connection, Event, State};
-use crate::flake::FlakeRef;
-use crate::lock::Lock;
-use crate::manager::unit;
-use crate::name::ContainerName;
-use crate::paths::{Places, RunDir, Trees};
+use crate::config::flake::FlakeRef;
+
+pub mod console_log;
+pub mod files;
+pub mod lock;
+pub mod mountinfo;
+pub mod name;
+pub mod paths;
+pub mod registry;
+pub mod running;
+pub mod unit;
+
+use lock::Lock;
+use name::ContainerName;
+use paths::{Places, RunDir, Trees};
 
 /// A container by its name; it need not exist.
 #[derive(Debug, Clone)]
@@ -32,70 +36,6 @@ pub struct Container {
     places: Places,
     name: ContainerName,
     firewall: Rc<OnceCell<Firewall>>,
-}
-
-/// What everybody may know of a container that runs.
-#[derive(Debug, Clone, Copy)]
-pub struct Life {
-    /// Where it is in its life.
-    pub state: State,
-    /// Pid of its init.
-    pub leader: i32,
-}
-
-/// A container that runs.
-#[derive(Debug)]
-pub struct Running {
-    /// The talk with its supervisor.
-    pub connection: Connection,
-    /// Where it is in its life.
-    pub state: State,
-    /// Pid of its init.
-    pub leader: i32,
-    /// Pidfd of its init.
-    pub leader_fd: OwnedFd,
-    /// The filter of system calls that init was started with, as a file.
-    system_calls: OwnedFd,
-}
-
-/// How long a supervisor may take to answer. In the middle of a start, it has
-/// other things to do.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(25);
-
-impl Running {
-    /// Its root directory, with all that is mounted there, as its processes
-    /// see it.
-    pub fn root(&self) -> Result<Root> {
-        let path = format!("/proc/{}/root", self.leader);
-        let opened = Root::open(Path::new(&path)).with_context(|| format!("cannot open {path}"))?;
-        // Alive now, init cannot have left its pid to somebody else before.
-        runtime::process::send_signal(self.leader_fd.as_fd(), 0)
-            .context("the container has just stopped")?;
-        Ok(opened)
-    }
-
-    /// What init is confined to, and who enters is to be.
-    pub fn confinement(&self) -> Result<Confinement> {
-        let cannot = "cannot read what the container is confined to";
-        let system_calls = FilterProgram::from_file(self.system_calls.as_fd()).context(cannot)?;
-        Confinement::of(self.leader, system_calls).context(cannot)
-    }
-
-    /// Makes a file of the host's one of the container's root.
-    pub fn give_to_root(&self, file: BorrowedFd<'_>) -> Result<()> {
-        let path = format!("/proc/{}/status", self.leader);
-        let status = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-        // Real, effective, saved and file system's (man 5 proc_pid_status).
-        let id = |name| {
-            let ids = status.lines().find_map(|line| line.strip_prefix(name))?;
-            ids.split_whitespace().nth(1)?.parse().ok()
-        };
-        let (Some(uid), Some(gid)) = (id("Uid:"), id("Gid:")) else {
-            bail!("{path} does not say who init runs as");
-        };
-        rustix::fs::fchown(file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
-            .context("cannot change its owner")
-    }
 }
 
 impl Container {
@@ -265,137 +205,6 @@ impl Container {
         let path = self.places.root(&self.name);
         Root::open(&path).with_context(|| format!("cannot open {}", path.display()))
     }
-
-    /// A talk with its supervisor, as everybody on the host may have it.
-    pub fn visit(&self) -> Result<Connection> {
-        self.require()?;
-        match self.connect(&self.places.public(&self.name))? {
-            Some(connection) => Ok(connection),
-            None => Err(self.is_not_running()),
-        }
-    }
-
-    /// What everybody may know of it while it runs; `None` if it does not.
-    pub fn life(&self) -> Result<Option<Life>> {
-        let Some(connection) = self.connect(&self.places.public(&self.name))? else {
-            return Ok(None);
-        };
-        match self.hear(&connection)? {
-            Some((Event::State { state, leader, .. }, _)) => Ok(Some(Life { state, leader })),
-            Some((Event::Failed { why, .. }, _)) => Err(anyhow!(why)).context(self.cannot_talk()),
-            // It went while we asked.
-            _ => Ok(None),
-        }
-    }
-
-    fn connect(&self, path: &Path) -> Result<Option<Connection>> {
-        Connection::open(path).with_context(|| self.cannot_talk())
-    }
-
-    /// What a supervisor says to whoever has just connected.
-    fn hear(&self, connection: &Connection) -> Result<Option<(Event, Vec<OwnedFd>)>> {
-        if !connection
-            .await_event(ANSWER_TIMEOUT)
-            .with_context(|| self.cannot_talk())?
-        {
-            let pid = connection.peer_pid().with_context(|| self.cannot_talk())?;
-            bail!(
-                "{}: it has not answered for {} s; if it was stopped, `kill -CONT {pid}` lets it go \
-                 on, and `kill -KILL {pid}` ends it and the container",
-                self.cannot_talk(),
-                ANSWER_TIMEOUT.as_secs(),
-            );
-        }
-        connection.next_event().with_context(|| self.cannot_talk())
-    }
-
-    fn cannot_talk(&self) -> String {
-        format!(
-            "cannot talk with the supervisor of container '{}'",
-            self.name
-        )
-    }
-
-    fn is_not_running(&self) -> anyhow::Error {
-        anyhow!(
-            "container '{0}' is not running; start it with `nixos-container start {0}`",
-            self.name
-        )
-    }
-
-    /// The running container; `None` if it does not run. Only root can reach it.
-    pub fn running(&self) -> Result<Option<Running>> {
-        let Some(connection) = self.connect(&self.run().control())? else {
-            return Ok(None);
-        };
-        match self.hear(&connection)? {
-            Some((Event::State { state, leader, .. }, descriptors)) => {
-                // None are there before its init is.
-                let handles = <[OwnedFd; 2]>::try_from(descriptors).ok();
-                Ok(handles.map(|[leader_fd, system_calls]| Running {
-                    connection,
-                    state,
-                    leader,
-                    leader_fd,
-                    system_calls,
-                }))
-            }
-            // It went while we asked.
-            _ => Ok(None),
-        }
-    }
-
-    /// The running container, or an error that says it does not run.
-    pub fn require_running(&self) -> Result<Running> {
-        self.require()?;
-        match self.running()? {
-            Some(running) => Ok(running),
-            None => Err(self.is_not_running()),
-        }
-    }
-}
-
-/// All containers there are, sorted by name.
-pub fn all(places: &Places) -> Result<Vec<Container>> {
-    let directory = places.conf_dir();
-    let entries = match fs::read_dir(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        answer => answer.with_context(|| format!("cannot read {}", directory.display()))?,
-    };
-    let mut names = Vec::new();
-    for entry in entries {
-        let entry = entry.with_context(|| format!("cannot read {}", directory.display()))?;
-        names.extend(name_of_conf(&entry.file_name().to_string_lossy()));
-    }
-    names.sort();
-    Ok(names
-        .into_iter()
-        .map(|name| Container::new(places, name))
-        .collect())
-}
-
-/// The turn to change which containers there are, until it is dropped.
-#[derive(Debug)]
-pub struct Turn(#[expect(dead_code, reason = "held")] Lock);
-
-/// Waits for the turn.
-pub fn take_turn(places: &Places) -> Result<Turn> {
-    create_dir(places.run_dir(), 0o700)?;
-    let lock = Lock::wait(&places.run_dir().join(".lock"));
-    lock.map(Turn).context("cannot lock the containers")
-}
-
-/// Files of other tools in `/etc/containers`, where nixpkgs kept containers
-/// before NixOS 22.05 (`man 5 containers.conf` and its neighbours).
-const FOREIGN: [&str; 4] = ["containers", "libpod", "registries", "storage"];
-
-/// The container whose configuration file has this name.
-pub fn name_of_conf(file_name: &str) -> Option<ContainerName> {
-    let name = file_name.strip_suffix(".conf")?;
-    if FOREIGN.contains(&name) {
-        return None;
-    }
-    name.parse().ok()
 }
 
 /// Makes the directories of a container, unless they exist. Those of all
@@ -418,26 +227,4 @@ pub fn create_dir(path: &Path, mode: u32) -> Result<()> {
         .mode(mode)
         .create(path)
         .with_context(|| format!("cannot make the directory {}", path.display()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn other_tools_files_are_no_containers() {
-        for file in [
-            "containers.conf",
-            "storage.conf",
-            ".foo.creating",
-            "a b.conf",
-            "foo.conf~",
-        ] {
-            assert_eq!(name_of_conf(file), None, "{file}");
-        }
-        assert_eq!(
-            name_of_conf("foo.conf").as_ref().map(ContainerName::as_str),
-            Some("foo")
-        );
-    }
 }

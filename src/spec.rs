@@ -1,31 +1,32 @@
 //! From a container's configuration to what the runtime and the network need:
 //! absolute paths, numbers, nothing left to guess.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
-use runtime::rooted::Root;
+use anyhow::{Context, Result};
+use runtime::rootfs::Root;
 use runtime::{Directory, Id128, Init, Network, ResolvConf, RootTree, Streams};
 use rustix::fs::{AtFlags, FileType};
 use rustix::io::Errno;
 
 use crate::config::{Console, ContainerConfig};
 use crate::container::Container;
-use crate::journal;
-use crate::name::ContainerName;
-use crate::network::{self, PrivateNetwork};
-use crate::paths::Places;
-use crate::resolv_conf;
-use crate::users::{self, Users};
+use crate::container::name::ContainerName;
+use crate::container::paths::Places;
+use crate::nix::system::require_init;
+use network::PrivateNetwork;
+use network::resolv_conf;
+use users::{Users, bound_users};
 
-mod bound_users;
 mod credentials;
 mod devices;
+pub mod journal;
 mod local_time;
 mod mounts;
+pub mod network;
 mod process;
 mod properties;
+pub mod users;
 
 pub use mounts::work_directories;
 
@@ -146,21 +147,6 @@ fn init(places: &Places, name: &ContainerName, config: &ContainerConfig) -> Resu
         },
         below_stub: config.execution.as_pid2,
     })
-}
-
-/// Checks that `system` is a NixOS system as far as starting it goes.
-pub fn require_init(system: &Path) -> Result<()> {
-    match std::fs::canonicalize(system) {
-        Ok(real) if real.join("init").exists() => Ok(()),
-        Ok(real) => bail!(
-            "{} is no NixOS system: it has no `init`; give the store path of a system's toplevel",
-            real.display()
-        ),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            bail!("the system {} does not exist", system.display())
-        }
-        Err(error) => Err(error).with_context(|| format!("cannot look at {}", system.display())),
-    }
 }
 
 /// What nixpkgs' unit makes before each start, with its modes.

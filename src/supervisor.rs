@@ -9,28 +9,31 @@ use anyhow::{Context, Result, anyhow, bail};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use runtime::Plan;
-use runtime::cgroup::Cgroup;
-use runtime::launch::{Started, Starting};
-use runtime::notify::NotifySocket;
+use runtime::process::launch::{Started, Starting};
+use runtime::sys::cgroup::Cgroup;
+use runtime::sys::notify::NotifySocket;
 
 use crate::config::ContainerConfig;
-use crate::console_log::{self, Console};
 use crate::container::Container;
+use crate::container::console_log::{self, Console};
+use crate::container::lock::Lock;
+use crate::container::paths::RunDir;
+use crate::container::unit;
 use crate::control::{Connection, Event, Listener};
-use crate::lock::Lock;
-use crate::manager::machined::{self, Machine};
-use crate::manager::unit;
-use crate::network::PrivateNetwork;
-use crate::paths::RunDir;
+use crate::lifecycle::{ephemeral, reclaim};
+use crate::spec::network::PrivateNetwork;
+use crate::spec::users;
 use crate::spec::{self, Start};
-use crate::{ephemeral, reclaim, users};
+use crate::systemd::machined::{self, Machine};
+use crate::systemd::notify;
 
 mod clients;
+pub mod daemon;
+mod event_loop;
 mod notices;
-mod supervision;
 
 use clients::Clients;
-use supervision::{Ended, Ends, Supervision};
+use event_loop::{Ended, Ends, Supervision};
 
 /// How long a boot may take unless `TIMEOUT_START_SEC` says otherwise: the
 /// default of nixpkgs' `timeoutStartSec`.
@@ -67,7 +70,7 @@ pub fn supervise(container: &Container, report: Option<OwnedFd>) -> Result<u8> {
             // Nothing is held any more that a paused reader could keep.
             let _ = report.send_last_event(&last);
         }
-        (None, Err(error)) => unit::tell_failure(&in_a_line(error)),
+        (None, Err(error)) => notify::tell_failure(&in_a_line(error)),
         (None, Ok(_)) => {}
     }
     ended
@@ -75,7 +78,7 @@ pub fn supervise(container: &Container, report: Option<OwnedFd>) -> Result<u8> {
 
 /// What came in the way, and what to try.
 fn in_a_line(error: &anyhow::Error) -> String {
-    let hint = crate::hint(error).map(|hint| format!("; {hint}"));
+    let hint = crate::report::hint(error).map(|hint| format!("; {hint}"));
     format!("{error:#}{}", hint.unwrap_or_default())
 }
 
@@ -295,7 +298,7 @@ fn launch(start: &Start, cgroup: &Cgroup) -> Result<(Started, Vec<String>)> {
         .create_payload()
         .with_context(|| format!("cannot make the cgroup {}", cgroup.path().display()))?;
     // SAFETY: the supervisor starts no threads.
-    let starting = unsafe { runtime::launch::launch(&plan, payload.as_fd()) }?;
+    let starting = unsafe { runtime::process::launch::launch(&plan, payload.as_fd()) }?;
     match furnish(&starting, start, &plan, &payload) {
         Ok(notices) => Ok((starting.finish()?, notices)),
         Err(_) if starting.is_ending() => Ok((starting.finish()?, Vec::new())),

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-#[path = "../../runtime/src/accounts.rs"]
+#[path = "../../runtime/src/spec/accounts.rs"]
 #[allow(dead_code, reason = "the target calls some of it")]
 mod accounts;
 

@@ -5,9 +5,17 @@
 #[allow(dead_code, unused_imports, reason = "a target calls some of it")]
 mod source {
     pub mod config;
-    pub mod flake;
-    pub mod nspawn_flags;
-    pub mod resolv_conf;
+    pub mod container {
+        pub mod lock;
+        pub mod mountinfo;
+        pub mod name;
+    }
+    pub mod spec {
+        pub mod network {
+            pub mod hosts_file;
+            pub mod resolv_conf;
+        }
+    }
 }
 
 pub use source::*;

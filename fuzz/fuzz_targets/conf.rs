@@ -6,7 +6,7 @@ mod command;
 
 use std::path::Path;
 
-use command::{config, flake, nspawn_flags, resolv_conf};
+use command::{config, container};
 use libfuzzer_sys::fuzz_target;
 
 use config::ContainerConfig;

@@ -2,19 +2,12 @@
 
 #![no_main]
 
-#[path = "../../src/hosts_file.rs"]
-#[allow(dead_code, reason = "the file itself is left alone")]
-mod hosts_file;
-#[path = "../../src/lock.rs"]
-#[allow(dead_code, reason = "the file itself is left alone")]
-mod lock;
-#[path = "../../src/name.rs"]
-#[allow(dead_code, reason = "the target calls some of it")]
-mod name;
+mod command;
 
-use hosts_file::Entry;
+use command::{config, container, spec};
+use container::name::ContainerName;
 use libfuzzer_sys::fuzz_target;
-use name::ContainerName;
+use spec::network::hosts_file::{self, Entry};
 
 fuzz_target!(|text: &[u8]| {
     let container: ContainerName = "foo".parse().expect("valid");

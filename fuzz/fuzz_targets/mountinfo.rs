@@ -2,12 +2,12 @@
 
 #![no_main]
 
-#[path = "../../src/mountinfo.rs"]
-#[allow(dead_code, reason = "the target calls some of it")]
-mod mountinfo;
+mod command;
 
 use std::os::unix::ffi::OsStrExt;
 
+use command::{config, container};
+use container::mountinfo;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|path: &[u8]| {

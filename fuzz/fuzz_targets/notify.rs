@@ -6,7 +6,7 @@ use std::os::unix::net::UnixDatagram;
 use std::sync::OnceLock;
 
 use libfuzzer_sys::fuzz_target;
-use runtime::notify::NotifySocket;
+use runtime::sys::notify::NotifySocket;
 
 struct Wire {
     supervisor: NotifySocket,

@@ -4,7 +4,8 @@
 
 mod command;
 
-use command::{config, flake, nspawn_flags, resolv_conf};
+use command::{config, container};
+use config::nspawn_flags;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

@@ -6,10 +6,11 @@ mod command;
 
 use std::path::Path;
 
-use command::{config, flake, nspawn_flags, resolv_conf};
+use command::{config, container, spec};
 use libfuzzer_sys::fuzz_target;
-use resolv_conf::{Mode, Source};
+use config::resolv_conf::{Mode, Source};
 use runtime::{Network, ResolvConf};
+use spec::network::resolv_conf;
 
 fuzz_target!(|texts: (&str, &str)| {
     let read = |path: &Path| {

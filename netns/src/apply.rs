@@ -1,13 +1,15 @@
 //! Performs the steps of a plan.
 
-use std::{collections::HashMap, fs::File, os::fd::BorrowedFd};
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::fd::BorrowedFd;
 
 use rtnetlink::Handle;
 
-use crate::{
-    Cause, Error, Side, Step, address, bridge, interface, link, macvlan, netlink, pin, record,
-    route, settings, sysctl, veth,
+use crate::link::{
+    self, address, bridge, interface, macvlan, netlink, pin, record, route, settings, sysctl, veth,
 };
+use crate::{Cause, Error, Side, Step};
 
 /// Performs `plan`, step by step, on the host and in the container's network
 /// namespace, a descriptor of which is `container_netns` (such as

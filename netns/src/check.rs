@@ -1,13 +1,13 @@
 //! Whether the host has what a network needs, before anything is started.
 
-use std::{fmt, path::Path};
+use std::fmt;
+use std::path::Path;
 
 use netlink_packet_route::link::{InfoKind, LinkFlags, LinkMessage};
 use rtnetlink::Handle;
 
-use crate::{
-    Bridge, Cause, Error, InterfaceName, Side, Spec, Step, Veth, link, netlink, plan, record,
-};
+use crate::link::{self, netlink, record};
+use crate::{Bridge, Cause, Error, InterfaceName, Side, Spec, Step, Veth, plan};
 
 /// What an interface of the host is wanted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! What can go wrong, in the words of the one who has to mend it.
 
-use std::{fmt, io, path::PathBuf};
+use std::path::PathBuf;
+use std::{fmt, io};
 
 use ipnet::{IpNet, Ipv4Net};
 use rustix::io::Errno;

@@ -96,28 +96,20 @@
 
 use std::path::Path;
 
-use self::nfnetlink::Netfilter;
 use crate::ContainerName;
+use nft::nfnetlink::Netfilter;
 
 mod apply;
 mod claims;
-mod conntrack;
-mod element;
 mod error;
 mod lock;
 mod loopback6;
-mod nfnetlink;
 mod nft;
 mod obstacles;
 mod plan;
-mod rules;
-mod set;
 mod spec;
-mod statement;
 mod step;
 mod sysctl;
-mod table;
-mod transaction;
 mod watch;
 
 pub use error::Error;

@@ -41,44 +41,29 @@
 //! tokio runtime of its own on the calling thread and therefore panics when
 //! called from inside another one.
 
-mod address;
 mod apply;
-mod bridge;
 mod check;
 mod error;
-mod files;
 pub mod firewall;
-mod interface;
 mod link;
-mod mac;
-mod macvlan;
 mod name;
-mod netlink;
-mod networks;
-mod pin;
 mod plan;
 mod pool;
 mod reclaim;
-mod record;
-mod route;
-mod settings;
 mod spec;
 mod step;
-mod sysctl;
-mod uplink;
-mod veth;
 
-pub use apply::apply;
-pub use bridge::netfilter_sees_bridges;
-pub use check::{Purpose, Unfit, check};
-pub use error::{Cause, Error};
+pub use crate::apply::apply;
+pub use crate::check::{Purpose, Unfit, check};
+pub use crate::error::{Cause, Error};
+pub use crate::link::bridge::netfilter_sees_bridges;
+pub use crate::link::mac::MacAddress;
+pub use crate::link::networks::host_networks;
+pub use crate::link::uplink::uplink_mtu;
+pub use crate::name::{ContainerName, HostLink, InterfaceName, ZoneName};
+pub use crate::plan::plan;
+pub use crate::pool::{Pair, Pool};
+pub use crate::reclaim::{reclaim, release};
+pub use crate::spec::{Bridge, ExtraVeth, HostInterface, Spec, Veth};
+pub use crate::step::{Side, Step};
 pub use ipnet;
-pub use mac::MacAddress;
-pub use name::{ContainerName, HostLink, InterfaceName, ZoneName};
-pub use networks::host_networks;
-pub use plan::plan;
-pub use pool::{Pair, Pool};
-pub use reclaim::{reclaim, release};
-pub use spec::{Bridge, ExtraVeth, HostInterface, Spec, Veth};
-pub use step::{Side, Step};
-pub use uplink::uplink_mtu;

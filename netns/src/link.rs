@@ -1,11 +1,28 @@
 //! Links: finding, creating, setting up, naming, removing.
 
+pub mod address;
+pub mod bridge;
+pub mod files;
+pub mod interface;
+pub mod mac;
+pub mod macvlan;
+pub mod netlink;
+pub mod networks;
+pub mod pin;
+pub mod record;
+pub mod route;
+pub mod settings;
+pub mod sysctl;
+pub mod uplink;
+pub mod veth;
+
 use futures_util::TryStreamExt;
-use netlink_packet_route::{
-    AddressFamily,
-    link::{InfoKind, LinkAttribute, LinkExtentMask, LinkInfo, LinkMessage, Prop},
+use netlink_packet_route::AddressFamily;
+use netlink_packet_route::link::{
+    InfoKind, LinkAttribute, LinkExtentMask, LinkInfo, LinkMessage, Prop,
 };
-use rtnetlink::{Handle, LinkUnspec, packet_core::DefaultNla};
+use rtnetlink::packet_core::DefaultNla;
+use rtnetlink::{Handle, LinkUnspec};
 use rustix::io::Errno;
 
 use crate::Cause;

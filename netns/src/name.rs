@@ -4,7 +4,8 @@
 //! The kernel gives an interface name 15 bytes (`IFNAMSIZ` less the NUL,
 //! `linux/if.h`), and an alternative name 127 (`ALTIFNAMSIZ` likewise).
 
-use std::{fmt, hash::Hasher};
+use std::fmt;
+use std::hash::Hasher;
 
 use fnv::FnvHasher;
 

@@ -2,10 +2,9 @@
 
 use std::iter;
 
-use crate::{
-    Bridge, HostInterface, HostLink, InterfaceName, MacAddress, Side, Spec, Step, bridge,
-    files::Files,
-};
+use crate::link::bridge;
+use crate::link::files::Files;
+use crate::{Bridge, HostInterface, HostLink, InterfaceName, MacAddress, Side, Spec, Step};
 
 mod veth;
 

@@ -1,18 +1,16 @@
 //! What a container has left on the host, found by its name alone.
 
-use std::{
-    fs::File,
-    os::fd::AsFd,
-    path::{Path, PathBuf},
-};
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 
 use netlink_packet_route::link::{InfoKind, LinkMessage};
 use rtnetlink::Handle;
 
-use crate::{
-    Cause, ContainerName, Error, HostLink, bridge, files::Files, interface::Way, link, name,
-    netlink, pin, record,
-};
+use crate::link::files::Files;
+use crate::link::interface::Way;
+use crate::link::{self, bridge, netlink, pin, record};
+use crate::{Cause, ContainerName, Error, HostLink, name};
 
 /// Takes back, after the container's last process has ended, what its network
 /// namespace does not take along by itself: gives back the interfaces that had

@@ -1,6 +1,8 @@
 //! The single changes that make up a container's network, as data.
 
-use std::{fmt, net::IpAddr, path::PathBuf};
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
 
 use ipnet::IpNet;
 use serde::Serialize;

@@ -6,17 +6,19 @@
 
 use serde::Serialize;
 
-use crate::device_filter;
-use crate::host_step::HostStep;
-use crate::spec::{Network, Spec, Streams};
-use crate::step::{Attributes, Namespace, Propagation, Step};
+use crate::spec::mount_attributes::{Attributes, Propagation};
+use crate::spec::{DEFAULT_DEVICES, Network, Spec, Streams};
+use host_step::HostStep;
+use step::{Namespace, Step};
 
 mod api_file_systems;
 mod bound_users;
+pub mod host_step;
 mod mounts;
 mod process;
 mod root;
 mod root_files;
+pub mod step;
 mod steps;
 
 pub use bound_users::{USER_RECORDS, home_of_bound_user};
@@ -122,7 +124,7 @@ pub fn plan(spec: &Spec) -> Plan {
 }
 
 fn host_steps(spec: &Spec) -> Vec<HostStep> {
-    let devices = device_filter::EVERYBODYS.into_iter();
+    let devices = DEFAULT_DEVICES.into_iter();
     let mut steps = vec![
         HostStep::DeviceFilter {
             devices: devices.chain(spec.devices.iter().copied()).collect(),
@@ -162,14 +164,15 @@ fn enter_root(spec: &Spec) -> Vec<Step> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capabilities::CapabilitySet;
-    use crate::idmap::IdMap;
-    use crate::seccomp::SystemCallFilter;
+    use crate::plan::step::ProcessStep;
+    use crate::spec::idmap::IdMap;
+    use crate::spec::mount_attributes::{Origin, Owners};
     use crate::spec::{
         Bind, Content, Id128, Init, LocalTime, Mount, Privileges, ResolvConf, Resources, Root,
         RootTree, Streams,
     };
-    use crate::step::{Origin, Owners, ProcessStep};
+    use crate::sys::capabilities::CapabilitySet;
+    use crate::sys::seccomp::SystemCallFilter;
     use std::path::Path;
 
     pub(super) fn spec(network: Network) -> Spec {

@@ -5,17 +5,21 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::idmap::IdMap;
+use idmap::IdMap;
 
+pub mod accounts;
 mod bound_user;
 mod credentials;
 mod devices;
+pub mod idmap;
+pub mod mount_attributes;
 mod mounts;
 mod process;
 mod root;
 
 pub use bound_user::BoundUser;
 pub use credentials::{Credential, Secret};
+pub(crate) use devices::DEFAULT_DEVICES;
 pub use devices::{Device, DeviceAccess, DeviceKind};
 pub use mounts::{Bind, Content, Mount};
 pub use process::{CgroupSetting, Init, Privileges, Resources, Streams};

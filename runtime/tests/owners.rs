@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink};
 use std::path::Path;
 
 use runtime::IdMap;
-use runtime::owners::{Owner, can_be_given_to, give_tree};
+use runtime::rootfs::owners::{Owner, can_be_given_to, give_tree};
 use rustix::fs::{IFlags, XattrFlags, getxattr, ioctl_getflags, ioctl_setflags, setxattr};
 
 const FIRST: u32 = 655_360;

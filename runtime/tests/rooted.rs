@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
-use runtime::rooted::{Root, remove_tree};
+use runtime::rootfs::{Root, remove_tree};
 
 /// A directory with a root in it, and beside it what must not be reached.
 struct Scene {

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use runtime::Id128;
-use runtime::accounts::User;
-use runtime::capabilities::CapabilitySet;
-use runtime::cpus::Cpus;
-use runtime::limits::Limit;
-use runtime::personality::Personality;
+use runtime::spec::accounts::User;
+use runtime::sys::capabilities::CapabilitySet;
+use runtime::sys::cpus::Cpus;
+use runtime::sys::limits::Limit;
+use runtime::sys::personality::Personality;
 
+use super::nspawn_flags::{ExecutionFlag, ResourceFlag, SecurityFlag};
 use super::{AllowedDevice, Property};
-use crate::nspawn_flags::{ExecutionFlag, ResourceFlag, SecurityFlag};
 
 /// How init is run.
 #[derive(Debug, Clone, Default, PartialEq)]

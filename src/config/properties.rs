@@ -2,7 +2,7 @@
 //! has it (`man 5 systemd.resource-control`; kernel documentation,
 //! admin-guide/cgroup-v2).
 
-use runtime::cpus::Cpus;
+use runtime::sys::cpus::Cpus;
 
 use super::quantities;
 

@@ -1,6 +1,6 @@
 //! Limits, sizes and times, as systemd writes them.
 
-use runtime::limits::{Limit, Resource, Unit};
+use runtime::sys::limits::{Limit, Resource, Unit};
 
 /// A value, or what would have been one.
 type Parsed<T> = Result<T, &'static str>;

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::environment_file::{self, Assignment, SyntaxError};
+use super::nspawn_flags::{self, Flag, IntegrationFlag, MountFlag, NetworkFlag, UserFlag};
 use super::users::PrivateUsers;
 use super::{ConfigError, ContainerConfig, devices, mounts, values};
-use crate::nspawn_flags::{self, Flag, IntegrationFlag, MountFlag, NetworkFlag, UserFlag};
 
 impl ContainerConfig {
     /// Reads the contents of a configuration file; `path` is for messages.

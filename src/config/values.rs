@@ -8,7 +8,7 @@ use netns::firewall::{Forward, Protocol};
 use netns::ipnet::{Ipv4Net, Ipv6Net};
 use netns::{Bridge, ExtraVeth, HostInterface, InterfaceName, MacAddress, Veth};
 use nix::sys::signal::Signal;
-use runtime::capabilities::CapabilitySet;
+use runtime::sys::capabilities::CapabilitySet;
 
 /// A value, or what would have been one.
 pub type Parsed<T> = Result<T, &'static str>;

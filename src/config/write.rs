@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use netns::firewall::Forward;
 use netns::ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+use super::flake::FlakeRef;
 use super::{ConfigError, ContainerConfig, environment_file};
-use crate::flake::FlakeRef;
 
 impl ContainerConfig {
     /// The file that says this.
@@ -89,8 +89,8 @@ fn display_address(address: IpNet) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::super::{RootConfig, values};
     use super::*;
+    use crate::config::{RootConfig, values};
 
     #[test]
     fn what_is_written_is_read_back() {

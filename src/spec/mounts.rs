@@ -8,12 +8,12 @@ use anyhow::{Context, Result, bail};
 use runtime::{Attributes, Bind, Content, Layer, Mount, Origin, Owners, Upper};
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
 
+use super::users::{self, Users};
 use crate::config::{ContainerConfig, CustomContent, CustomMount, Source};
 use crate::container::Container;
-use crate::mountinfo;
-use crate::name::ContainerName;
-use crate::paths::Places;
-use crate::users::{self, Users};
+use crate::container::mountinfo;
+use crate::container::name::ContainerName;
+use crate::container::paths::Places;
 
 /// All mounts, in the order in which they are made.
 #[derive(Debug)]

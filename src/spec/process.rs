@@ -1,9 +1,10 @@
 //! What init may do and use.
 
 use anyhow::{Context, Result, bail};
-use runtime::capabilities::CapabilitySet;
-use runtime::seccomp::SystemCallFilter;
-use runtime::{Network, Privileges, Resources, limits};
+use runtime::sys::capabilities::CapabilitySet;
+use runtime::sys::limits;
+use runtime::sys::seccomp::SystemCallFilter;
+use runtime::{Network, Privileges, Resources};
 
 use super::properties;
 use crate::config::{self, ContainerConfig};

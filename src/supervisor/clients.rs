@@ -12,8 +12,8 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result};
 use rustix::event::{PollFd, PollFlags};
 
+use crate::container::name::ContainerName;
 use crate::control::{Connection, Event, Listener, PublicRequest, Request};
-use crate::name::ContainerName;
 
 /// How much a user of the host may have at once, be it connections or prompts.
 /// What they cost is root's and the container's.
@@ -213,7 +213,7 @@ fn serve_login(container: &ContainerName, connection: &Connection, visitor: u32)
         .stderr(Stdio::null())
         .spawn()
         .context("cannot start a process for the prompt")?;
-    let pidfd = runtime::process::open(process.id().cast_signed());
+    let pidfd = runtime::sys::pidfd::open(process.id().cast_signed());
     Ok(Prompt {
         visitor,
         pidfd: pidfd.context("cannot watch the process for the prompt")?,

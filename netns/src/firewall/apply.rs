@@ -1,17 +1,16 @@
 //! Performs the steps of a plan, and undoes them.
 
-use std::{io, net::IpAddr, path::Path};
+use std::io;
+use std::net::IpAddr;
+use std::path::Path;
 
-use super::{
-    Error, Family, Step, claims, conntrack,
-    element::Element,
-    lock::Lock,
-    loopback6,
-    nfnetlink::Netfilter,
-    sysctl::{self, Record, SysctlChange},
-    table,
-    transaction::{self, Change},
-};
+use super::lock::Lock;
+use super::nft::element::Element;
+use super::nft::nfnetlink::Netfilter;
+use super::nft::transaction::{self, Change};
+use super::nft::{conntrack, table};
+use super::sysctl::{self, Record, SysctlChange};
+use super::{Error, Family, Step, claims, loopback6};
 use crate::{ContainerName, HostLink};
 
 const ADD: &str = "set up forwarded ports and NAT";
@@ -30,7 +29,7 @@ pub fn apply(
         return Ok(Vec::new());
     }
     let _lock = Lock::take(directory)?;
-    let existing = elements(netfilter, ADD)?;
+    let existing = table::elements(netfilter, ADD)?;
     claims::check(container, plan, existing.as_deref().unwrap_or_default())?;
     let wanted: Vec<_> = wanted(container, plan).collect();
     let changes = transaction::replace(container, existing.as_deref(), &wanted);
@@ -44,7 +43,7 @@ pub fn apply(
 
 /// As [`Firewall::has`](super::Firewall::has).
 pub fn has(netfilter: &Netfilter, container: &ContainerName, plan: &[Step]) -> Result<bool, Error> {
-    let existing = elements(netfilter, LOOK)?.unwrap_or_default();
+    let existing = table::elements(netfilter, LOOK)?.unwrap_or_default();
     Ok(wanted(container, plan).all(|element| existing.contains(&element)))
 }
 
@@ -90,7 +89,7 @@ struct Found {
 
 impl Found {
     fn of(container: &ContainerName, netfilter: &Netfilter) -> Result<Self, Error> {
-        let found = elements(netfilter, REMOVE)?;
+        let found = table::elements(netfilter, REMOVE)?;
         let has_table = found.is_some();
         let found = found.unwrap_or_default();
         Ok(Self {
@@ -234,11 +233,4 @@ fn own(container: &ContainerName, elements: &[Element]) -> Vec<Element> {
 fn is_last(container: &ContainerName, elements: &[Element]) -> bool {
     let mut owned = elements.iter().filter(|element| element.owner.is_some());
     owned.all(|element| element.is_of(container))
-}
-
-pub fn elements(
-    netfilter: &Netfilter,
-    operation: &'static str,
-) -> Result<Option<Vec<Element>>, Error> {
-    table::elements(netfilter).map_err(|source| Error::Netlink { operation, source })
 }

@@ -2,7 +2,10 @@
 
 use std::net::SocketAddr;
 
-use super::{Error, Protocol, Spec, Step, apply, element::Element, nfnetlink::Netfilter, plan};
+use super::nft::element::Element;
+use super::nft::nfnetlink::Netfilter;
+use super::nft::table;
+use super::{Error, Protocol, Spec, Step, plan};
 use crate::ContainerName;
 
 const LOOK: &str = "look for the forwarded ports of other containers";
@@ -13,7 +16,7 @@ pub fn conflict(netfilter: &Netfilter, spec: &Spec) -> Result<(), Error> {
     if plan.is_empty() {
         return Ok(());
     }
-    let existing = apply::elements(netfilter, LOOK)?;
+    let existing = table::elements(netfilter, LOOK)?;
     check(&spec.container, &plan, &existing.unwrap_or_default())
 }
 

@@ -1,6 +1,8 @@
 //! What can go wrong with ports and NAT.
 
-use std::{io, net::IpAddr, path::PathBuf};
+use std::io;
+use std::net::IpAddr;
+use std::path::PathBuf;
 
 use super::Protocol;
 

@@ -1,10 +1,8 @@
 //! One start or stop at a time looks at the rules and changes them.
 
-use std::{
-    fs::{self, File},
-    io,
-    path::Path,
-};
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
 

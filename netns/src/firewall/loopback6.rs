@@ -15,7 +15,8 @@ use rtnetlink::{Handle, RouteMessageBuilder};
 use rustix::io::Errno;
 
 use super::Error;
-use crate::{Cause, link, netlink};
+use crate::Cause;
+use crate::link::{self, netlink};
 
 /// Above that of the route through lo, which is 0, so that whatever leaves for
 /// `::1` still goes there.

@@ -1,27 +1,13 @@
-//! Asks nft(8).
+//! The table `inet nixos-containers` in the wire format of nf_tables
+//! (`linux/netfilter/nf_tables.h`).
 
-use std::{
-    io::ErrorKind,
-    process::{Command, Stdio},
-};
+pub mod conntrack;
+pub mod element;
+pub mod nfnetlink;
+mod rules;
+mod set;
+mod statement;
+pub mod table;
+pub mod transaction;
 
-const PROGRAM: &str = "nft";
-
-/// The rules of the whole host, as nft words them in JSON; otherwise why it
-/// cannot be asked.
-pub fn list_ruleset() -> Result<Vec<u8>, String> {
-    let output = Command::new(PROGRAM)
-        .args(["-j", "list", "ruleset"])
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| match error.kind() {
-            ErrorKind::NotFound => format!("there is no program {PROGRAM}"),
-            _ => format!("{PROGRAM}: {error}"),
-        })?;
-    if output.status.success() {
-        return Ok(output.stdout);
-    }
-    let text = String::from_utf8_lossy(&output.stderr);
-    let line = text.lines().next().unwrap_or("it failed without a word");
-    Err(format!("{PROGRAM}: {line}"))
-}
+pub use rules::TABLE;

@@ -7,16 +7,17 @@
 //! known of such a packet, and what is not known is neither true nor false.
 
 mod addresses;
+mod nft_program;
 mod packet;
 mod ruleset;
 
 use std::collections::BTreeMap;
 
-use self::{
-    packet::{Link, Packet},
-    ruleset::{Answer, BaseChain, Ruleset},
-};
-use super::{Family, Spec, Step, nfnetlink::Netfilter, nft, plan, table};
+use super::nft::nfnetlink::Netfilter;
+use super::nft::table;
+use super::{Family, Spec, Step, plan};
+use packet::{Link, Packet};
+use ruleset::{Answer, BaseChain, Ruleset};
 
 /// As [`Firewall::obstacles`](super::Firewall::obstacles).
 pub fn obstacles(netfilter: &Netfilter, spec: &Spec) -> Vec<String> {
@@ -41,7 +42,7 @@ fn others_ruleset(netfilter: &Netfilter) -> Result<Option<Ruleset>, String> {
     if !table::others_filter(netfilter).map_err(|error| error.to_string())? {
         return Ok(None);
     }
-    let listing = nft::list_ruleset()?;
+    let listing = nft_program::list_ruleset()?;
     let ruleset = Ruleset::parse(&listing);
     ruleset.map(Some).map_err(|error| error.to_string())
 }

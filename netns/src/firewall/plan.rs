@@ -86,10 +86,8 @@ fn listen_addresses(bind_host: &[IpAddr], family: Family) -> Vec<IpAddr> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::{
-        ContainerName,
-        firewall::{Forward, Protocol},
-    };
+    use crate::ContainerName;
+    use crate::firewall::{Forward, Protocol};
 
     fn spec() -> Spec {
         Spec {

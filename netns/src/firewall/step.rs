@@ -1,10 +1,8 @@
 //! The single changes that make up a container's ports and its way out, as
 //! data.
 
-use std::{
-    fmt,
-    net::{IpAddr, SocketAddr},
-};
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 use serde::Serialize;

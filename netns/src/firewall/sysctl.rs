@@ -4,11 +4,9 @@
 //! another process may have to do: so a record of it lies in a file before
 //! anything is changed. It is only ever read and written under the lock.
 
-use std::{
-    fmt, fs,
-    io::{ErrorKind, Write},
-    path::{Path, PathBuf},
-};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::{fmt, fs};
 
 use serde::{Deserialize, Serialize};
 

@@ -4,19 +4,16 @@
 //! removes the rules of everybody. Then nothing is forwarded any more, and where
 //! `route_localnet` is set, nothing guards the host's loopback.
 
-use std::{
-    io,
-    os::fd::{AsFd, BorrowedFd},
-};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 
-use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
+use netlink_sys::protocols::NETLINK_NETFILTER;
+use netlink_sys::{Socket, SocketAddr};
 use rustix::io::Errno;
 
-use super::{
-    Error,
-    nfnetlink::{self, DATAGRAM_MAX, NFTABLES, find_text},
-    rules::TABLE,
-};
+use super::Error;
+use super::nft::TABLE;
+use super::nft::nfnetlink::{self, DATAGRAM_MAX, NFTABLES, find_text};
 
 mod filter;
 

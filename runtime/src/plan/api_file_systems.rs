@@ -4,10 +4,11 @@
 use std::path::Path;
 
 use super::bound_users;
+use super::step::{INACCESSIBLE_DIRECTORY, INACCESSIBLE_FILE, Step};
 use super::steps::{bind, bind_if_present, file, hide, mount};
 use super::{CONTAINER_MANAGER, RUN_HOST};
+use crate::spec::mount_attributes::{Attributes, Origin};
 use crate::spec::{Network, Spec, Streams};
-use crate::step::{Attributes, INACCESSIBLE_DIRECTORY, INACCESSIBLE_FILE, Origin, Step};
 
 /// Device nodes that any process may use and that carry nothing of the host
 /// (Container Interface, "What You Shouldn't Do" and `man 1 systemd-nspawn`).

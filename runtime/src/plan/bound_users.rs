@@ -4,9 +4,10 @@
 use std::path::{Path, PathBuf};
 
 use super::RUN_HOST;
+use super::step::Step;
 use super::steps::file;
 use crate::spec::BoundUser;
-use crate::step::{Attributes, Origin, Owners, Step};
+use crate::spec::mount_attributes::{Attributes, Origin, Owners};
 
 /// Where the records are that tell of users and groups of the host; nss-systemd
 /// and the like look there (`man 8 nss-systemd`, "JSON user and group records").

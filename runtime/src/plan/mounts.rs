@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::idmap::IdMap;
+use super::step::Step;
+use crate::spec::idmap::IdMap;
 use crate::spec::{Bind, Content, Mount};
-use crate::step::Step;
 
 pub(super) fn mounted(mount: &Mount, ids: Option<IdMap>) -> Step {
     let target = mount.target.clone();

@@ -1,10 +1,10 @@
 //! From the child to init: what it may do, what it may use, what it is told.
 
 use super::api_file_systems::CREDENTIALS;
+use super::step::{ProcessStep, Step};
 use super::{CONTAINER_MANAGER, RUN_HOST};
-use crate::accounts::Account;
 use crate::spec::Spec;
-use crate::step::{ProcessStep, Step};
+use crate::spec::accounts::Account;
 
 /// What holds for init and for all that it starts. The supervisor's part is
 /// done by then: a child that has become somebody else is none of its own any

@@ -1,8 +1,9 @@
 //! What becomes `/`.
 
+use super::step::Step;
 use super::steps::mount;
+use crate::spec::mount_attributes::{Attributes, Origin, Owners};
 use crate::spec::{Root, RootTree};
-use crate::step::{Attributes, Origin, Owners, Step};
 
 /// As much of the machine's memory as systemd-nspawn gives a root or a `/var`,
 /// and NixOS a host's `/run`.

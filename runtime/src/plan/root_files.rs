@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
+use super::step::Step;
 use super::steps::bind;
+use crate::spec::mount_attributes::{Attributes, Origin};
 use crate::spec::{LocalTime, ResolvConf, Spec};
-use crate::step::{Attributes, Origin, Step};
 
 /// What init expects to find in the root directory itself.
 pub(super) fn root_files(spec: &Spec) -> Vec<Step> {

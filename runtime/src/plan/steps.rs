@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::step::{Attributes, Origin, Owners, Step};
+use super::step::Step;
+use crate::spec::mount_attributes::{Attributes, Origin, Owners};
 
 pub(super) fn mount(
     fstype: &str,

@@ -68,3 +68,26 @@ impl fmt::Display for Device {
         Ok(())
     }
 }
+
+/// Devices that every container may use: what `DevicePolicy=closed` allows
+/// (`man 5 systemd.resource-control`), and tunnels.
+pub(crate) const DEFAULT_DEVICES: [Device; 9] = [
+    character(1, Some(3)),    // null
+    character(1, Some(5)),    // zero
+    character(1, Some(7)),    // full
+    character(1, Some(8)),    // random
+    character(1, Some(9)),    // urandom
+    character(5, Some(0)),    // tty
+    character(5, Some(2)),    // ptmx
+    character(136, None),     // pts/0 to pts/255
+    character(10, Some(200)), // net/tun
+];
+
+const fn character(major: u32, minor: Option<u32>) -> Device {
+    Device {
+        kind: DeviceKind::Character,
+        major,
+        minor,
+        access: DeviceAccess::ALL,
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::step::{Attributes, Layer, Origin, Owners, Upper};
+use crate::spec::mount_attributes::{Attributes, Layer, Origin, Owners, Upper};
 
 /// Something that is mounted inside.
 #[derive(Debug, Clone, PartialEq)]

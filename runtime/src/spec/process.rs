@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::accounts::User;
-use crate::capabilities::CapabilitySet;
-use crate::cpus::Cpus;
-use crate::limits::Limit;
-use crate::personality::Personality;
-use crate::seccomp::SystemCallFilter;
+use super::accounts::User;
+use crate::sys::capabilities::CapabilitySet;
+use crate::sys::cpus::Cpus;
+use crate::sys::limits::Limit;
+use crate::sys::personality::Personality;
+use crate::sys::seccomp::SystemCallFilter;
 
 /// The process that becomes PID 1.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,13 +2,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use rustix::{
-    io::Errno,
-    net::{self, AddressFamily, SocketFlags, SocketType, ipproto, sockopt},
-};
+use rustix::io::Errno;
+use rustix::net::{self, AddressFamily, SocketFlags, SocketType, ipproto, sockopt};
 
-use super::super::{Family, Protocol, Spec, Step, plan};
-use crate::{HostLink, bridge};
+use crate::HostLink;
+use crate::firewall::{Family, Protocol, Spec, Step, plan};
+use crate::link::bridge;
 
 /// Addresses of the host and of the container that do not go together, and
 /// ports of the host that a process there has; one sentence for each.

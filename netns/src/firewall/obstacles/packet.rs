@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde_json::Value;
 
-use super::super::{Family, Protocol};
+use crate::firewall::{Family, Protocol};
 
 /// A packet of which some is known.
 #[derive(Clone, Debug)]

@@ -3,14 +3,13 @@
 //! Read loosely: a listing holds what other tools and later releases of nft put
 //! there, and what is not understood here is just not known.
 
-use std::{collections::HashMap, fmt};
+use std::collections::HashMap;
+use std::fmt;
 
 use serde_json::Value;
 
-use super::{
-    super::rules::TABLE,
-    packet::{Packet, Truth},
-};
+use super::packet::{Packet, Truth};
+use crate::firewall::nft::TABLE;
 
 /// How far jumps may lead: `NFT_JUMP_STACK_SIZE` of the kernel.
 const JUMPS_MAX: usize = 16;

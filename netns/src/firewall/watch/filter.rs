@@ -33,10 +33,8 @@
 use netlink_sys::Socket;
 use socket2::{SockFilter, SockRef};
 
-use super::super::{
-    nfnetlink::{self, INET, NFTABLES, text_attribute},
-    rules::TABLE,
-};
+use crate::firewall::nft::TABLE;
+use crate::firewall::nft::nfnetlink::{self, INET, NFTABLES, text_attribute};
 
 /// Of `linux/netfilter/nf_tables.h`.
 const NFT_MSG_NEWSETELEM: u8 = 12;

@@ -1,0 +1,134 @@
+//! Connections that are tracked with an outdated translation.
+//!
+//! What becomes of a connection's addresses is decided by its first packet and
+//! kept as long as it goes on. So a client that sends datagrams without end
+//! would never reach a container that has a new address, or one that was not
+//! there when the client began. The messages are those of
+//! `linux/netfilter/nfnetlink_conntrack.h`; the kernel deletes by a filter
+//! since 5.8, and by status since 5.18.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use rustix::io::Errno;
+
+use super::nfnetlink::{Ask, CTNETLINK, Netfilter, attribute, nested};
+use crate::firewall::Protocol;
+
+const IPCTNL_MSG_CT_DELETE: u8 = 2;
+
+const CTA_TUPLE_ORIG: u16 = 1;
+const CTA_TUPLE_REPLY: u16 = 2;
+const CTA_STATUS: u16 = 3;
+const CTA_FILTER: u16 = 25;
+const CTA_STATUS_MASK: u16 = 26;
+
+const CTA_TUPLE_IP: u16 = 1;
+const CTA_IP_V4_SRC: u16 = 1;
+const CTA_IP_V4_DST: u16 = 2;
+const CTA_IP_V6_SRC: u16 = 3;
+const CTA_IP_V6_DST: u16 = 4;
+
+const CTA_TUPLE_PROTO: u16 = 2;
+const CTA_PROTO_NUM: u16 = 1;
+const CTA_PROTO_DST_PORT: u16 = 3;
+
+const CTA_FILTER_ORIG_FLAGS: u16 = 1;
+const CTA_FILTER_REPLY_FLAGS: u16 = 2;
+/// `CTA_FILTER_FLAG` of net/netfilter/nf_conntrack_netlink.c: which parts of a
+/// tuple have to match.
+const BY_SOURCE: u32 = 1 << 0;
+const BY_DESTINATION: u32 = 1 << 1;
+const BY_PROTOCOL: u32 = 1 << 3;
+const BY_DESTINATION_PORT: u32 = 1 << 5;
+
+/// `IPS_SRC_NAT | IPS_DST_NAT` of `linux/netfilter/nf_conntrack_common.h`.
+const TRANSLATED: u32 = 1 << 4 | 1 << 5;
+
+/// `IPPROTO_UDP`
+const UDP: u8 = 17;
+
+/// `AF_INET` and `AF_INET6` of socket(2).
+const INET: u8 = 2;
+const INET6: u8 = 10;
+
+/// Forgets the connections in which `address` answers, so that the other side
+/// of each is told that it is gone.
+pub fn forget_answers_of(netfilter: &Netfilter, address: IpAddr) -> io::Result<()> {
+    let source = match address {
+        IpAddr::V4(address) => attribute(CTA_IP_V4_SRC, &address.octets()),
+        IpAddr::V6(address) => attribute(CTA_IP_V6_SRC, &address.octets()),
+    };
+    let tuple = nested(CTA_TUPLE_REPLY, &[nested(CTA_TUPLE_IP, &[source])]);
+    delete(netfilter, address, &[tuple, filter(0, BY_SOURCE)])
+}
+
+/// Forgets that datagrams to `listen` went to the host itself. Other protocols
+/// begin every connection anew, and one that the host has shall go on.
+pub fn forget_untranslated(
+    netfilter: &Netfilter,
+    protocol: Protocol,
+    listen: SocketAddr,
+) -> io::Result<()> {
+    if protocol != Protocol::Udp {
+        return Ok(());
+    }
+    let mut tuple = vec![nested(
+        CTA_TUPLE_PROTO,
+        &[
+            attribute(CTA_PROTO_NUM, &[UDP]),
+            attribute(CTA_PROTO_DST_PORT, &listen.port().to_be_bytes()),
+        ],
+    )];
+    let mut by = BY_PROTOCOL | BY_DESTINATION_PORT;
+    if !listen.ip().is_unspecified() {
+        let destination = match listen.ip() {
+            IpAddr::V4(address) => attribute(CTA_IP_V4_DST, &address.octets()),
+            IpAddr::V6(address) => attribute(CTA_IP_V6_DST, &address.octets()),
+        };
+        tuple.push(nested(CTA_TUPLE_IP, &[destination]));
+        by |= BY_DESTINATION;
+    }
+    let untranslated = [
+        attribute(CTA_STATUS, &0_u32.to_be_bytes()),
+        attribute(CTA_STATUS_MASK, &TRANSLATED.to_be_bytes()),
+    ];
+    delete(
+        netfilter,
+        listen.ip(),
+        &[
+            nested(CTA_TUPLE_ORIG, &tuple),
+            untranslated.concat(),
+            filter(by, 0),
+        ],
+    )
+}
+
+fn filter(original: u32, reply: u32) -> Vec<u8> {
+    nested(
+        CTA_FILTER,
+        &[
+            attribute(CTA_FILTER_ORIG_FLAGS, &original.to_ne_bytes()),
+            attribute(CTA_FILTER_REPLY_FLAGS, &reply.to_ne_bytes()),
+        ],
+    )
+}
+
+/// Deletes what matches, in the family of `address`.
+fn delete(netfilter: &Netfilter, address: IpAddr, attributes: &[Vec<u8>]) -> io::Result<()> {
+    let family = match address {
+        IpAddr::V4(_) => INET,
+        IpAddr::V6(_) => INET6,
+    };
+    match netfilter.request(
+        CTNETLINK,
+        IPCTNL_MSG_CT_DELETE,
+        family,
+        Ask::Do,
+        &attributes.concat(),
+    ) {
+        // A kernel without ctnetlink.
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::INVAL) => Ok(()),
+        other => other.map(drop),
+    }
+}

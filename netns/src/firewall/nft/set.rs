@@ -1,0 +1,222 @@
+//! The sets of our table. In them, a container is a few elements.
+
+use super::nfnetlink::{attribute, nested, number_attribute as number, text_attribute as text};
+use crate::firewall::Family;
+
+/// A set, or a map, as it is called in nft(8) where each element has a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Set {
+    /// From address, protocol and port on the host to address and port of a
+    /// container.
+    Ports(Family),
+    /// Container and source of forwarded connections that get the address of
+    /// the container's link as their source.
+    Masquerade(Family),
+    /// Containers whose packets to the outside leave with an address of the
+    /// host's.
+    Nat(Family),
+    /// Links through which nothing with an address of 127.0.0.0/8 may come in.
+    Guarded,
+}
+
+/// A type of data in nft(8): `ipv4_addr` or `ipv6_addr`, `inet_proto`,
+/// `inet_service`, `ifname`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Datatype {
+    Address(Family),
+    Protocol,
+    Port,
+    Interface,
+}
+
+const NFTA_SET_NAME: u16 = 2;
+const NFTA_SET_FLAGS: u16 = 3;
+const NFTA_SET_KEY_TYPE: u16 = 4;
+const NFTA_SET_KEY_LEN: u16 = 5;
+const NFTA_SET_DATA_TYPE: u16 = 6;
+const NFTA_SET_DATA_LEN: u16 = 7;
+const NFTA_SET_DESC: u16 = 9;
+const NFTA_SET_ID: u16 = 10;
+const NFTA_SET_USERDATA: u16 = 13;
+const NFTA_SET_DESC_CONCAT: u16 = 2;
+const NFTA_SET_FIELD_LEN: u16 = 1;
+const NFT_SET_INTERVAL: u32 = 1 << 2;
+const NFT_SET_MAP: u32 = 1 << 3;
+const NFT_SET_CONCAT: u32 = 1 << 7;
+const NFTA_LIST_ELEM: u16 = 1;
+/// What nft notes of keys that are names: `NFTNL_UDATA_SET_KEYBYTEORDER` of
+/// libnftnl, 4 bytes long, `BYTEORDER_HOST_ENDIAN`. Without it, it lists them
+/// wrongly.
+const HOST_ORDER: [u8; 6] = if cfg!(target_endian = "little") {
+    [0, 4, 1, 0, 0, 0]
+} else {
+    [0, 4, 0, 0, 0, 1]
+};
+
+impl Set {
+    pub const ALL: [Self; 7] = [
+        Self::Ports(Family::V4),
+        Self::Ports(Family::V6),
+        Self::Masquerade(Family::V4),
+        Self::Masquerade(Family::V6),
+        Self::Nat(Family::V4),
+        Self::Nat(Family::V6),
+        Self::Guarded,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ports(Family::V4) => "ports4",
+            Self::Ports(Family::V6) => "ports6",
+            Self::Masquerade(Family::V4) => "masquerade4",
+            Self::Masquerade(Family::V6) => "masquerade6",
+            Self::Nat(Family::V4) => "nat4",
+            Self::Nat(Family::V6) => "nat6",
+            Self::Guarded => "guarded",
+        }
+    }
+
+    /// What nft(8) calls it.
+    pub fn kind(self) -> &'static str {
+        match self.value().is_empty() {
+            true => "set",
+            false => "map",
+        }
+    }
+
+    /// What an element's key consists of.
+    pub fn key(self) -> Vec<Datatype> {
+        match self {
+            Self::Ports(family) => {
+                vec![
+                    Datatype::Address(family),
+                    Datatype::Protocol,
+                    Datatype::Port,
+                ]
+            }
+            Self::Masquerade(family) => vec![Datatype::Address(family); 2],
+            Self::Nat(family) => vec![Datatype::Address(family)],
+            Self::Guarded => vec![Datatype::Interface],
+        }
+    }
+
+    /// What an element's value consists of; nothing if this is no map.
+    pub fn value(self) -> Vec<Datatype> {
+        match self {
+            Self::Ports(family) => vec![Datatype::Address(family), Datatype::Port],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether an element may stand for all from one key to another, each part
+    /// of which is in between.
+    pub fn has_ranges(self) -> bool {
+        matches!(self, Self::Ports(_) | Self::Masquerade(_))
+    }
+
+    /// The attributes of a message about it, but for the table.
+    pub fn encode(self) -> Vec<u8> {
+        let (key, value) = (self.key(), self.value());
+        let mut flags = 0;
+        if self.has_ranges() {
+            flags |= NFT_SET_INTERVAL | NFT_SET_CONCAT;
+        }
+        if !value.is_empty() {
+            flags |= NFT_SET_MAP;
+        }
+        let mut attributes = vec![
+            text(NFTA_SET_NAME, self.name()),
+            number(NFTA_SET_FLAGS, flags),
+            number(NFTA_SET_KEY_TYPE, type_number(&key)),
+            number(NFTA_SET_KEY_LEN, length(&key)),
+            // A number of the caller's choice, for rules of the same transaction.
+            number(NFTA_SET_ID, 0),
+        ];
+        if !value.is_empty() {
+            attributes.push(number(NFTA_SET_DATA_TYPE, type_number(&value)));
+            attributes.push(number(NFTA_SET_DATA_LEN, length(&value)));
+        }
+        if key == [Datatype::Interface] {
+            attributes.push(attribute(NFTA_SET_USERDATA, &HOST_ORDER));
+        }
+        if self.has_ranges() {
+            let field = |part: &Datatype| {
+                let length = number(NFTA_SET_FIELD_LEN, part.width() as u32);
+                nested(NFTA_LIST_ELEM, &[length])
+            };
+            let fields: Vec<_> = key.iter().map(field).collect();
+            attributes.push(nested(
+                NFTA_SET_DESC,
+                &[nested(NFTA_SET_DESC_CONCAT, &fields)],
+            ));
+        }
+        attributes.concat()
+    }
+}
+
+impl Datatype {
+    /// Its number in nft (`enum datatypes` of its datatype.h), which the kernel
+    /// only keeps.
+    pub fn number(self) -> u32 {
+        match self {
+            Self::Address(Family::V4) => 7,
+            Self::Address(Family::V6) => 8,
+            Self::Protocol => 12,
+            Self::Port => 13,
+            Self::Interface => 41,
+        }
+    }
+
+    /// In bytes.
+    pub fn width(self) -> usize {
+        match self {
+            Self::Address(Family::V4) => 4,
+            Self::Address(Family::V6) => 16,
+            Self::Protocol => 1,
+            Self::Port => 2,
+            // IFNAMSIZ of netdevice(7)
+            Self::Interface => 16,
+        }
+    }
+}
+
+/// The type of a concatenation in nft: 6 bits for each part
+/// (`TYPE_BITS` of its datatype.h).
+fn type_number(parts: &[Datatype]) -> u32 {
+    parts
+        .iter()
+        .fold(0, |number, part| number << 6 | part.number())
+}
+
+/// In bytes, of which each part takes whole registers of 4.
+fn length(parts: &[Datatype]) -> u32 {
+    let lengths = parts.iter().map(|part| part.width().next_multiple_of(4));
+    lengths.sum::<usize>() as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As nft 1.0.6 declares `type ipv4_addr . inet_proto . inet_service :
+    /// ipv4_addr . inet_service; flags interval`, but for what it notes of
+    /// types in the user's data.
+    #[test]
+    fn a_map_is_declared_as_nft_does() {
+        let expected = [
+            [11, 0, 2, 0].as_slice(),
+            b"ports4\0\0",
+            &[8, 0, 3, 0, 0, 0, 0, 0x8c],
+            &[8, 0, 4, 0, 0, 0, 0x73, 0x0d],
+            &[8, 0, 5, 0, 0, 0, 0, 12],
+            &[8, 0, 10, 0, 0, 0, 0, 0],
+            &[8, 0, 6, 0, 0, 0, 0x01, 0xcd],
+            &[8, 0, 7, 0, 0, 0, 0, 8],
+            &[44, 0, 9, 0x80, 40, 0, 2, 0x80],
+            &[12, 0, 1, 0x80, 8, 0, 1, 0, 0, 0, 0, 4],
+            &[12, 0, 1, 0x80, 8, 0, 1, 0, 0, 0, 0, 1],
+            &[12, 0, 1, 0x80, 8, 0, 1, 0, 0, 0, 0, 2],
+        ];
+        assert_eq!(Set::Ports(Family::V4).encode(), expected.concat());
+    }
+}

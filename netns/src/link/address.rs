@@ -1,0 +1,48 @@
+//! Addresses of links, ip-address(8).
+
+use std::net::IpAddr;
+
+use futures_util::TryStreamExt;
+use ipnet::IpNet;
+use netlink_packet_route::AddressFamily;
+use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
+use rtnetlink::Handle;
+
+use crate::Cause;
+
+/// Gives a link an address, which can be used at once.
+pub async fn add(netlink: &Handle, link: u32, address: IpNet) -> Result<(), Cause> {
+    let mut request = netlink
+        .address()
+        .add(link, address.addr(), address.prefix_len());
+    if address.addr().is_ipv6() {
+        // Duplicate address detection (RFC 4862, 5.4) would keep the address
+        // unusable for a second or two: services that bind it while the
+        // container starts would fail. A veth pair has two ends, both of which
+        // are ours, and in a bridge's network whoever gave the address out
+        // knows that it is free.
+        request.message_mut().header.flags |= AddressHeaderFlags::Nodad;
+    }
+    Ok(request.execute().await?)
+}
+
+/// The IPv4 addresses of all links, with their prefix lengths.
+pub async fn list_v4(netlink: &Handle) -> Result<Vec<IpNet>, Cause> {
+    let mut request = netlink.address().get();
+    request.message_mut().header.family = AddressFamily::Inet;
+    let messages: Vec<AddressMessage> = request.execute().try_collect().await?;
+    Ok(messages.iter().flat_map(networks).collect())
+}
+
+/// The link's own address and, on a point-to-point link, the one at its other
+/// end, to which the prefix length then belongs (`IFA_LOCAL` and `IFA_ADDRESS`
+/// in rtnetlink(7)).
+fn networks(message: &AddressMessage) -> impl Iterator<Item = IpNet> + '_ {
+    message.attributes.iter().filter_map(|attribute| {
+        let address: &IpAddr = match attribute {
+            AddressAttribute::Address(address) | AddressAttribute::Local(address) => address,
+            _ => return None,
+        };
+        IpNet::new(*address, message.header.prefix_len).ok()
+    })
+}

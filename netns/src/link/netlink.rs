@@ -1,0 +1,75 @@
+//! The way to the kernel: rtnetlink(7) sockets in either namespace.
+
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::{io, process};
+
+use rtnetlink::Handle;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use tokio::runtime;
+
+use crate::Error;
+
+/// Runs `work` to its end on the calling thread. All sockets that it opened are
+/// closed on return.
+pub fn block_on<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()
+        .map_err(|error| prepare("wait for the kernel's answers", error))?
+        .block_on(work)
+}
+
+/// A socket in the namespace of the calling thread. Only inside [`block_on`].
+pub fn connect() -> Result<Handle, Error> {
+    let (connection, handle, _) =
+        rtnetlink::new_connection().map_err(|error| prepare("open a netlink socket", error))?;
+    tokio::spawn(connection);
+    Ok(handle)
+}
+
+/// A socket in the namespace `netns`. Only inside [`block_on`].
+pub fn connect_in(netns: BorrowedFd<'_>) -> Result<Handle, Error> {
+    // A socket belongs for ever to the namespace that it was opened in
+    // (network_namespaces(7)), so it is enough to be there for a moment.
+    let _visit = Visit::begin(netns)?;
+    connect()
+}
+
+/// The namespace of the calling thread.
+pub fn own_namespace() -> Result<File, Error> {
+    File::open("/proc/thread-self/ns/net")
+        .map_err(|error| prepare("open the own network namespace", error))
+}
+
+/// While it lives, the calling thread is in another network namespace.
+struct Visit {
+    home: File,
+}
+
+impl Visit {
+    fn begin(netns: BorrowedFd<'_>) -> Result<Self, Error> {
+        let home = own_namespace()?;
+        move_into_link_name_space(netns, Some(LinkNameSpaceType::Network))
+            .map_err(|errno| prepare("enter the container's network namespace", errno.into()))?;
+        Ok(Self { home })
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        let home = move_into_link_name_space(self.home.as_fd(), Some(LinkNameSpaceType::Network));
+        if let Err(errno) = home {
+            // Whatever this process did next would happen to the wrong network.
+            eprintln!("cannot return from the container's network namespace: {errno}");
+            process::abort();
+        }
+    }
+}
+
+fn prepare(operation: &'static str, error: io::Error) -> Error {
+    Error::Prepare {
+        operation,
+        cause: error.into(),
+    }
+}

@@ -1,0 +1,33 @@
+//! Which IPv4 networks the host has to do with.
+
+use ipnet::IpNet;
+
+use super::{address, netlink, route};
+use crate::Error;
+
+/// The addresses of the links in the current network namespace, with their
+/// prefix lengths, and the destinations in its routing tables, the default
+/// route's `0.0.0.0/0` included. IPv4 only; sorted, each once.
+///
+/// # Errors
+///
+/// [`Error::List`] if the kernel refuses, [`Error::Prepare`] if it cannot be
+/// asked.
+pub fn host_networks() -> Result<Vec<IpNet>, Error> {
+    netlink::block_on(async {
+        let netlink = netlink::connect()?;
+        let addresses = address::list_v4(&netlink).await;
+        let routes = route::list_v4(&netlink).await;
+        let mut networks = addresses.map_err(|cause| Error::List {
+            objects: "addresses",
+            cause,
+        })?;
+        networks.extend(routes.map_err(|cause| Error::List {
+            objects: "routes",
+            cause,
+        })?);
+        networks.sort_unstable();
+        networks.dedup();
+        Ok(networks)
+    })
+}

@@ -1,0 +1,54 @@
+//! Keeping a network namespace past the end of its last process, as
+//! ip-netns(8) does: by mounting it on a file.
+//!
+//! A physical interface in a namespace that ends goes to the first namespace
+//! of the machine under whatever name is free there, and a virtual one is
+//! destroyed (network_namespaces(7)). So a namespace with interfaces of the
+//! host must not end before they have been taken out.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::path::Path;
+
+use rustix::fs::fstatfs;
+use rustix::io::Errno;
+use rustix::mount::{UnmountFlags, mount_bind, unmount};
+
+use crate::Cause;
+
+/// The type of the file system that namespaces are files of: `NSFS_MAGIC` in
+/// linux/magic.h.
+const NSFS_MAGIC: i64 = 0x6e73_6673;
+
+/// Mounts the namespace on `path`, which is made.
+pub fn pin(path: &Path, netns: BorrowedFd<'_>) -> Result<(), Cause> {
+    OpenOptions::new().create(true).append(true).open(path)?;
+    mount_bind(format!("/proc/self/fd/{}", netns.as_raw_fd()), path)?;
+    Ok(())
+}
+
+/// The namespace that is mounted on `path`, if there is one.
+pub fn pinned(path: &Path) -> Result<Option<File>, Cause> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    // The width of the field depends on the architecture.
+    #[allow(clippy::unnecessary_cast)]
+    let kind = fstatfs(&file)?.f_type as i64;
+    Ok((kind == NSFS_MAGIC).then_some(file))
+}
+
+/// Lets the namespace end, and removes the file.
+pub fn unpin(path: &Path) -> Result<(), Cause> {
+    match unmount(path, UnmountFlags::DETACH) {
+        // Not there, or not mounted on.
+        Ok(()) | Err(Errno::NOENT | Errno::INVAL) => {}
+        Err(errno) => return Err(errno.into()),
+    }
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}

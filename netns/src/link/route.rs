@@ -1,0 +1,79 @@
+//! Routes, ip-route(8).
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::pin::pin;
+
+use futures_util::TryStreamExt;
+use ipnet::{IpNet, Ipv4Net};
+use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteScope};
+use rtnetlink::{Handle, RouteMessageBuilder};
+
+use crate::Cause;
+
+/// Adds a route through a link: to neighbours, or to what lies beyond `gateway`.
+///
+/// Its protocol is `static`, which a routing daemon leaves alone, while it may
+/// purge what came with the protocol `boot` (ip-route(8)).
+pub async fn add(
+    netlink: &Handle,
+    link: u32,
+    destination: IpNet,
+    gateway: Option<IpAddr>,
+) -> Result<(), Cause> {
+    let route = RouteMessageBuilder::<IpAddr>::new()
+        .output_interface(link)
+        .destination_prefix(destination.addr(), destination.prefix_len())
+        .map_err(io::Error::other)?;
+    let route = match gateway {
+        Some(gateway) => route.gateway(gateway).map_err(io::Error::other)?,
+        None => route.scope(RouteScope::Link),
+    };
+    Ok(netlink.route().add(route.build()).execute().await?)
+}
+
+/// The index of the link through which packets to `address` leave.
+pub async fn link_towards(netlink: &Handle, address: IpAddr) -> Result<Option<u32>, Cause> {
+    let length = if address.is_ipv4() { 32 } else { 128 };
+    let question = RouteMessageBuilder::<IpAddr>::new()
+        .destination_prefix(address, length)
+        .map_err(io::Error::other)?;
+    let answer = netlink.route().get(question.build()).execute();
+    match pin!(answer).try_next().await.map_err(Cause::from) {
+        Ok(route) => Ok(route.as_ref().and_then(output_link)),
+        // No route, or one that says that there is none.
+        Err(cause) if cause.is_unreachable() => Ok(None),
+        Err(cause) => Err(cause),
+    }
+}
+
+fn output_link(route: &RouteMessage) -> Option<u32> {
+    route
+        .attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            RouteAttribute::Oif(index) => Some(*index),
+            _ => None,
+        })
+}
+
+/// The IPv4 destinations in all routing tables.
+pub async fn list_v4(netlink: &Handle) -> Result<Vec<IpNet>, Cause> {
+    let any = RouteMessageBuilder::<Ipv4Addr>::new().build();
+    let messages: Vec<RouteMessage> = netlink.route().get(any).execute().try_collect().await?;
+    Ok(messages.iter().filter_map(destination_v4).collect())
+}
+
+/// A default route has no destination attribute, only a prefix length of 0.
+fn destination_v4(message: &RouteMessage) -> Option<IpNet> {
+    let address = message
+        .attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            RouteAttribute::Destination(RouteAddress::Inet(address)) => Some(*address),
+            _ => None,
+        })
+        .unwrap_or(Ipv4Addr::UNSPECIFIED);
+    let network = Ipv4Net::new(address, message.header.destination_prefix_length).ok()?;
+    Some(network.into())
+}

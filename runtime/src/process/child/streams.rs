@@ -1,0 +1,47 @@
+//! What the child reads from and writes to.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::pipe::PipeFlags;
+
+use super::mount_point;
+use crate::process::pty::Pty;
+use crate::rootfs::Root;
+use crate::rootfs::mount;
+
+/// The terminal that a system writes to and may log in at (Container Interface).
+const CONSOLE: &str = "/dev/console";
+
+/// Makes a terminal `/dev/console`; its other end.
+pub(super) fn make_console(container: &Root) -> io::Result<OwnedFd> {
+    let pty = Pty::open(container)?;
+    let console = mount_point(container, pty.terminal.as_fd(), Path::new(CONSOLE))?;
+    let terminal = mount::clone_tree(pty.terminal.as_fd(), false)?;
+    mount::attach(terminal.as_fd(), console.as_fd())?;
+    Ok(pty.main)
+}
+
+/// The console as standard streams.
+pub(super) fn open_console(container: &Root) -> io::Result<()> {
+    let flags = OFlags::RDWR | OFlags::NOCTTY;
+    let terminal = container.open_at(Path::new(CONSOLE), flags, Mode::empty())?;
+    take_as_streams(&terminal, &terminal)
+}
+
+/// Nothing to read, and a pipe to write to; its other end.
+pub(super) fn open_pipe(container: &Root) -> io::Result<OwnedFd> {
+    let nothing = container.open_at(Path::new("/dev/null"), OFlags::RDONLY, Mode::empty())?;
+    let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+    take_as_streams(&nothing, &write)?;
+    Ok(read)
+}
+
+fn take_as_streams(input: &OwnedFd, output: &OwnedFd) -> io::Result<()> {
+    rustix::process::setsid()?;
+    rustix::stdio::dup2_stdin(input)?;
+    rustix::stdio::dup2_stdout(output)?;
+    Ok(rustix::stdio::dup2_stderr(output)?)
+}

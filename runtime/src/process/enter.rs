@@ -1,0 +1,331 @@
+//! A process into a running container.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+
+use rustix::fs::{Gid, Uid};
+use rustix::process::DumpableBehavior;
+use rustix::termios::OptionalActions;
+use rustix::thread::ThreadNameSpaceType;
+
+use super::handshake::{self, ChildEnd, LaunchError};
+use super::pty::Pty;
+use crate::rootfs::Root;
+use crate::spec::accounts::Account;
+use crate::sys::pidfd::{self, Process, Side};
+use crate::sys::{exec, user_namespace};
+
+mod confinement;
+mod surroundings;
+
+pub use confinement::Confinement;
+
+/// What to run inside, and how.
+#[derive(Debug)]
+pub struct Entry {
+    /// Who it runs as.
+    pub account: Account,
+    /// Words to execute from the login shell; none for the shell itself.
+    pub command: Vec<OsString>,
+    /// Environment besides what a login sets. The system's profile may change
+    /// it, as at any login.
+    pub environment: Vec<(String, String)>,
+    /// Environment of the command, whatever the profile says. The keys are
+    /// names to a shell.
+    pub set_environment: Vec<(String, String)>,
+    /// Its standard input, output and error.
+    pub streams: [Stream; 3],
+    /// What holds for whoever is inside.
+    pub confinement: Confinement,
+}
+
+/// What a process that enters has as one of its standard streams.
+#[derive(Debug)]
+pub enum Stream {
+    /// The caller's.
+    Callers,
+    /// Another file.
+    Given(OwnedFd),
+    /// A terminal of the container's, the same for all streams that have one.
+    Terminal,
+}
+
+/// A process that entered.
+#[derive(Debug)]
+pub struct Entered {
+    /// It.
+    pub process: Process,
+    /// The other end of its terminal, if it has one.
+    pub terminal: Option<OwnedFd>,
+}
+
+/// All but the PID namespace, which holds for children only, and that of users.
+const NAMESPACES: ThreadNameSpaceType = ThreadNameSpaceType::MOUNT
+    .union(ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME)
+    .union(ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION)
+    .union(ThreadNameSpaceType::NETWORK)
+    .union(ThreadNameSpaceType::CONTROL_GROUP);
+
+/// Starts a user's login shell, or a command from it, in the namespaces of
+/// `leader` (the pidfd of the container's init) and in `cgroup`. Those inside
+/// can keep it from ever being executed, as by a lease on the shell's file
+/// (`man 2 fcntl`): once there is something to read from `give_up`, it is killed.
+///
+/// # Safety
+///
+/// The calling process has one thread, and no child of its own to make after
+/// this: its children are born into the container's pid namespace.
+pub unsafe fn enter(
+    leader: BorrowedFd<'_>,
+    cgroup: BorrowedFd<'_>,
+    entry: &Entry,
+    give_up: Option<BorrowedFd<'_>>,
+) -> Result<Entered, LaunchError> {
+    // A pid namespace holds for children only, so the parent enters it
+    // (man 7 pid_namespaces, setns).
+    move_into(leader, ThreadNameSpaceType::PROCESS_ID)?;
+    let (ours, theirs) = handshake::pair()?;
+    // SAFETY: the caller has one thread.
+    match unsafe { pidfd::clone(0, Some(cgroup)) } {
+        Err(cause) => Err(LaunchError::Clone(cause)),
+        Ok(Side::Parent(process)) => {
+            drop(theirs);
+            let heard = ours.hear(give_up);
+            if matches!(heard, Err(LaunchError::GivenUp)) {
+                process.signal(libc::SIGKILL)?;
+            }
+            let terminal = heard?;
+            Ok(Entered { process, terminal })
+        }
+        Ok(Side::Child) => {
+            drop(ours);
+            match prepare(leader, entry, &theirs) {
+                Ok(()) => {
+                    let shell =
+                        format!("execute the login shell {}", entry.account.shell.display());
+                    theirs.send_failure(&shell, &exec(entry));
+                }
+                Err(cause) => theirs.send_failure("enter the container", &cause),
+            }
+            // SAFETY: ends the child at once, without what the caller
+            // registered to be done at its own exit.
+            unsafe { libc::_exit(1) }
+        }
+    }
+}
+
+/// All that comes before the program itself.
+fn prepare(leader: BorrowedFd<'_>, entry: &Entry, parent: &ChildEnd) -> io::Result<()> {
+    // From here on processes inside can see this one; not into it.
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    surroundings::take_from_init()?;
+    entry.confinement.take_oom_score()?;
+    enter_namespaces(leader)?;
+    // Not in the caller's session: what comes from inside must not get hold of
+    // its terminal, and who waits hands signals on to one process group.
+    rustix::process::setsid()?;
+    take_streams(entry, parent)?;
+    entry.confinement.confine_thread()?;
+    exec::reset_signals()?;
+    let account = &entry.account;
+    join_groups(account)?;
+    // As late as root's privileges last: it may forbid what comes before.
+    entry.confinement.filter_system_calls()?;
+    become_user(account)?;
+    Ok(rustix::process::chdir(&account.home).or_else(|_| rustix::process::chdir("/"))?)
+}
+
+/// Returns only if it failed.
+fn exec(entry: &Entry) -> io::Error {
+    exec::exec_as(
+        &entry.account.shell,
+        &login_arguments(entry),
+        &environment(entry),
+    )
+}
+
+fn join_groups(account: &Account) -> io::Result<()> {
+    let gid = Gid::from_raw(account.gid);
+    let groups: Vec<_> = account.groups.iter().copied().map(Gid::from_raw).collect();
+    rustix::thread::set_thread_groups(&groups)?;
+    Ok(rustix::thread::set_thread_res_gid(gid, gid, gid)?)
+}
+
+/// For anybody but root, who the caller is already, it takes all capabilities
+/// away (`man 7 capabilities`, "Effect of user ID changes on capabilities").
+fn become_user(account: &Account) -> io::Result<()> {
+    let uid = Uid::from_raw(account.uid);
+    if uid.is_root() {
+        return Ok(());
+    }
+    Ok(rustix::thread::set_thread_res_uid(uid, uid, uid)?)
+}
+
+/// All at once: the powers of the caller are those of the host's root until it
+/// is in the user namespace, and not all others need belong to that one.
+fn enter_namespaces(leader: BorrowedFd<'_>) -> io::Result<()> {
+    match move_into(leader, NAMESPACES | ThreadNameSpaceType::USER) {
+        // It is in this user namespace already (man 2 setns, EINVAL).
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => move_into(leader, NAMESPACES)?,
+        answer => answer?,
+    }
+    user_namespace::become_root()
+}
+
+fn move_into(leader: BorrowedFd<'_>, namespaces: ThreadNameSpaceType) -> io::Result<()> {
+    Ok(rustix::thread::move_into_thread_name_spaces(
+        leader, namespaces,
+    )?)
+}
+
+fn take_streams(entry: &Entry, parent: &ChildEnd) -> io::Result<()> {
+    let is_terminal = |stream: &Stream| matches!(stream, Stream::Terminal);
+    let terminal = if entry.streams.iter().any(is_terminal) {
+        Some(open_terminal(entry, parent)?)
+    } else {
+        None
+    };
+    let files = entry.streams.each_ref().map(|stream| match stream {
+        Stream::Callers => None,
+        Stream::Given(file) => Some(file),
+        Stream::Terminal => terminal.as_ref(),
+    });
+    let [input, output, error] = files;
+    input.map_or(Ok(()), rustix::stdio::dup2_stdin)?;
+    output.map_or(Ok(()), rustix::stdio::dup2_stdout)?;
+    error.map_or(Ok(()), rustix::stdio::dup2_stderr)?;
+    Ok(())
+}
+
+/// A terminal that controls the session; the parent gets its other end.
+fn open_terminal(entry: &Entry, parent: &ChildEnd) -> io::Result<OwnedFd> {
+    let pty = Pty::open(&Root::open(Path::new("/"))?)?;
+    // As the caller's is, if there is one; from the very beginning.
+    if let Ok(modes) = rustix::termios::tcgetattr(rustix::stdio::stdin()) {
+        rustix::termios::tcsetattr(&pty.terminal, OptionalActions::Now, &modes)?;
+    }
+    if let Ok(size) = rustix::termios::tcgetwinsize(rustix::stdio::stdout()) {
+        rustix::termios::tcsetwinsize(&pty.main, size)?;
+    }
+    // As after a login: others may not write to it (man 1 mesg).
+    rustix::fs::fchown(&pty.terminal, Some(Uid::from_raw(entry.account.uid)), None)?;
+    rustix::process::ioctl_tiocsctty(&pty.terminal)?;
+    parent.send_terminal(pty.main.as_fd())?;
+    Ok(pty.terminal)
+}
+
+/// A login shell is told so by the dash before its name (`man 1 login`). It
+/// executes the command's words as they are, with nothing of its own.
+fn login_arguments(entry: &Entry) -> Vec<OsString> {
+    let mut shell = OsString::from("-");
+    shell.push(entry.account.shell.file_name().unwrap_or_default());
+    let mut arguments = vec![shell];
+    if let Some(program) = entry.command.first() {
+        let mut line = OsString::new();
+        for (key, value) in &entry.set_environment {
+            line.push(format!("{key}="));
+            line.push(quote(OsStr::new(value)));
+            line.push(" ");
+        }
+        // Not all shells know `--` here: dash takes it for the program.
+        line.push("exec");
+        if program.as_bytes().starts_with(b"-") {
+            line.push(" --");
+        }
+        for word in &entry.command {
+            line.push(" ");
+            line.push(quote(word));
+        }
+        arguments.extend(["-c".into(), line]);
+    }
+    arguments
+}
+
+fn environment(entry: &Entry) -> Vec<(String, String)> {
+    let account = &entry.account;
+    let login = [
+        ("HOME", account.home.to_string_lossy().into_owned()),
+        ("SHELL", account.shell.to_string_lossy().into_owned()),
+        ("USER", account.name.clone()),
+        ("LOGNAME", account.name.clone()),
+    ];
+    let login = login.map(|(key, value)| (key.to_owned(), value));
+    // The last of a name counts, for each is there once only.
+    let mut environment = BTreeMap::from(login);
+    environment.extend(entry.environment.iter().cloned());
+    environment.extend(entry.set_environment.iter().cloned());
+    environment.into_iter().collect()
+}
+
+/// A word as every shell in use reads it back.
+fn quote(word: &OsStr) -> OsString {
+    let mut quoted = vec![b'\''];
+    for byte in word.as_bytes() {
+        match byte {
+            b'\'' => quoted.extend(br"'\''"),
+            byte => quoted.push(*byte),
+        }
+    }
+    quoted.push(b'\'');
+    OsString::from_vec(quoted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::capabilities::CapabilitySet;
+    use crate::sys::seccomp::SystemCallFilter;
+
+    fn entry(command: &[&str], set_environment: &[(&str, &str)]) -> Entry {
+        let owned = |(key, value): &(&str, &str)| (key.to_string(), value.to_string());
+        let filter = SystemCallFilter::for_bounding_set(CapabilitySet::SYSTEM).program();
+        Entry {
+            account: Account {
+                shell: "/run/sw/bin/bash".into(),
+                ..Account::bare_root()
+            },
+            command: command.iter().map(OsString::from).collect(),
+            environment: vec![("PATH".to_owned(), "/bin".to_owned())],
+            set_environment: set_environment.iter().map(owned).collect(),
+            streams: [Stream::Callers, Stream::Callers, Stream::Callers],
+            confinement: Confinement::of(std::process::id() as i32, filter).expect("readable"),
+        }
+    }
+
+    #[test]
+    fn without_a_command_it_is_the_login_shell() {
+        assert_eq!(login_arguments(&entry(&[], &[])), ["-bash"]);
+    }
+
+    #[test]
+    fn words_of_a_command_stay_whole() {
+        let entry = entry(&["echo", "it's", "$HOME; `x`", ""], &[]);
+        assert_eq!(
+            login_arguments(&entry),
+            ["-bash", "-c", r"exec 'echo' 'it'\''s' '$HOME; `x`' ''"]
+        );
+    }
+
+    #[test]
+    fn an_environment_that_is_set_is_the_commands_and_the_shells() {
+        let entry = entry(&["env"], &[("PATH", "/a b"), ("HOME", "/tmp"), ("X", "")]);
+        assert_eq!(
+            login_arguments(&entry)[2],
+            "PATH='/a b' HOME='/tmp' X='' exec 'env'"
+        );
+        let environment = environment(&entry);
+        for (key, value) in [
+            ("PATH", "/a b"),
+            ("HOME", "/tmp"),
+            ("X", ""),
+            ("USER", "root"),
+        ] {
+            let of_key: Vec<_> = environment.iter().filter(|(k, _)| k == key).collect();
+            assert_eq!(of_key, [&(key.to_owned(), value.to_owned())]);
+        }
+    }
+}

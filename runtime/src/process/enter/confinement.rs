@@ -1,0 +1,81 @@
+//! What a container's init cannot get out of, and nobody who enters can either.
+
+use std::io;
+
+use crate::sys::capabilities::CapabilitySet;
+use crate::sys::seccomp::FilterProgram;
+
+/// The bounds that init was started with: as `/proc` tells them, but for the
+/// filter of system calls, which is nowhere to be read.
+#[derive(Debug, Clone)]
+pub struct Confinement {
+    capabilities: CapabilitySet,
+    no_new_privileges: bool,
+    personality: libc::c_ulong,
+    oom_score_adj: i16,
+    system_calls: FilterProgram,
+}
+
+impl Confinement {
+    /// That of a process, by its pid in the caller's namespace, with the filter
+    /// that it was started with.
+    pub fn of(pid: i32, system_calls: FilterProgram) -> io::Result<Self> {
+        let read = |file| {
+            let path = format!("/proc/{pid}/{file}");
+            std::fs::read_to_string(&path).map(|text| (path, text))
+        };
+        let odd = |path: &str| io::Error::other(format!("{path} is not as expected"));
+        let (path, status) = read("status")?;
+        let field = |name| {
+            let value = |line: &str| line.strip_prefix(name).map(|value| value.trim().to_owned());
+            status.lines().find_map(value)
+        };
+        let capabilities = field("CapBnd:").and_then(|mask| CapabilitySet::from_mask(&mask));
+        let no_new_privileges = field("NoNewPrivs:");
+        let (Some(capabilities), Some(no_new_privileges)) = (capabilities, no_new_privileges)
+        else {
+            return Err(odd(&path));
+        };
+        let (path, personality) = read("personality")?;
+        let personality = libc::c_ulong::from_str_radix(personality.trim(), 16);
+        let personality = personality.map_err(|_| odd(&path))?;
+        let (path, oom_score_adj) = read("oom_score_adj")?;
+        Ok(Self {
+            capabilities,
+            no_new_privileges: no_new_privileges == "1",
+            personality,
+            oom_score_adj: oom_score_adj.trim().parse().map_err(|_| odd(&path))?,
+            system_calls,
+        })
+    }
+
+    /// Gives the calling process init's place in the kernel's choice of whom to
+    /// kill when memory runs out. Needs the host's `/proc`.
+    pub(super) fn take_oom_score(&self) -> io::Result<()> {
+        let score = self.oom_score_adj.to_string();
+        match std::fs::write("/proc/self/oom_score_adj", score) {
+            // Less than the caller's may need CAP_SYS_RESOURCE.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+            answer => answer,
+        }
+    }
+
+    /// Confines the calling thread and all that it will execute, but for the
+    /// system calls.
+    pub(super) fn confine_thread(&self) -> io::Result<()> {
+        // SAFETY: takes a number only.
+        if unsafe { libc::personality(self.personality) } == -1 {
+            return Err(io::Error::last_os_error());
+        }
+        if self.no_new_privileges {
+            rustix::thread::set_no_new_privs(true)?;
+        }
+        Ok(self.capabilities.bound_thread()?)
+    }
+
+    /// Filters the system calls of the calling thread and of all that it will
+    /// execute.
+    pub(super) fn filter_system_calls(&self) -> io::Result<()> {
+        self.system_calls.install()
+    }
+}

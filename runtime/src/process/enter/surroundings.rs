@@ -1,0 +1,107 @@
+//! What a process has from whoever started it: limits, priority, processors,
+//! keys. A process that enters has the container's, which are those of its init.
+
+use std::io;
+
+use rustix::process::Pid;
+
+use crate::sys::pidfd;
+
+/// The container's init, to a process in the container's pid namespace. Under
+/// this pid it can be nobody else.
+const INIT: i32 = 1;
+
+/// Gives the calling process what init has. It must be in the container's pid
+/// namespace.
+pub(super) fn take_from_init() -> io::Result<()> {
+    for resource in 0..RESOURCES {
+        take_limit(resource)?;
+    }
+    take_scheduling()?;
+    let init = Pid::from_raw(INIT);
+    rustix::thread::sched_setaffinity(None, &rustix::thread::sched_getaffinity(init)?)?;
+    take_io_priority()?;
+    // The caller's keys are not the container's.
+    pidfd::join_session_keyring()
+}
+
+/// How many limits there are (`RLIM_NLIMITS` of `asm-generic/resource.h`).
+const RESOURCES: u32 = 16;
+
+/// The soft limit on open files that systemd gives the programs it starts
+/// (`man 5 systemd-system.conf`, `DefaultLimitNOFILE=`). For itself it raises
+/// it; programs that use `select` cannot have that (`man 2 select`, BUGS).
+const OPEN_FILES_SOFT: u64 = 1024;
+
+fn take_limit(resource: u32) -> io::Result<()> {
+    let mut limit = limit_of(INIT, resource)?;
+    if resource == libc::RLIMIT_NOFILE {
+        limit.rlim_cur = OPEN_FILES_SOFT.min(limit.rlim_max);
+    }
+    let own = limit_of(0, resource)?;
+    if (own.rlim_cur, own.rlim_max) == (limit.rlim_cur, limit.rlim_max) {
+        return Ok(());
+    }
+    match set_limit(resource, limit) {
+        // Raising a hard limit needs CAP_SYS_RESOURCE, which root on the host
+        // may lack, as in another container.
+        Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
+            limit.rlim_max = limit.rlim_max.min(own.rlim_max);
+            limit.rlim_cur = limit.rlim_cur.min(limit.rlim_max);
+            set_limit(resource, limit)
+        }
+        answer => answer,
+    }
+}
+
+fn limit_of(pid: i32, resource: u32) -> io::Result<libc::rlimit64> {
+    let mut limit = libc::rlimit64 {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the kernel writes one `rlimit64` to where it is told, and reads
+    // none.
+    checked(unsafe { libc::prlimit64(pid, resource, std::ptr::null(), &raw mut limit) }.into())?;
+    Ok(limit)
+}
+
+fn set_limit(resource: u32, limit: libc::rlimit64) -> io::Result<()> {
+    // SAFETY: the kernel reads one `rlimit64`, and writes none.
+    checked(unsafe { libc::prlimit64(0, resource, &raw const limit, std::ptr::null_mut()) }.into())
+        .map(drop)
+}
+
+/// Policy, priority and nice value (`man 2 sched_setattr`).
+fn take_scheduling() -> io::Result<()> {
+    // SAFETY: all-zero is a value of this structure of numbers.
+    let mut attributes: libc::sched_attr = unsafe { std::mem::zeroed() };
+    let size = size_of::<libc::sched_attr>();
+    // SAFETY: the kernel writes as many bytes as the structure has.
+    checked(unsafe { libc::syscall(libc::SYS_sched_getattr, INIT, &raw mut attributes, size, 0) })?;
+    // SAFETY: the structure says its size itself, as the kernel has filled it in.
+    match checked(unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw mut attributes, 0) }) {
+        // A better priority needs CAP_SYS_NICE or a limit that allows it.
+        Err(error) if error.raw_os_error() != Some(libc::EPERM) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// `IOPRIO_WHO_PROCESS` of `linux/ioprio.h`.
+const ONE_PROCESS: i32 = 1;
+
+fn take_io_priority() -> io::Result<()> {
+    // SAFETY: takes numbers only.
+    let priority = checked(unsafe { libc::syscall(libc::SYS_ioprio_get, ONE_PROCESS, INIT) })?;
+    // SAFETY: takes numbers only.
+    match checked(unsafe { libc::syscall(libc::SYS_ioprio_set, ONE_PROCESS, 0, priority) }) {
+        Err(error) if error.raw_os_error() != Some(libc::EPERM) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn checked(answer: libc::c_long) -> io::Result<libc::c_long> {
+    if answer < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(answer)
+}

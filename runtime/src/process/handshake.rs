@@ -1,0 +1,218 @@
+//! What a child and its parent tell each other before the child executes its
+//! program.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+};
+
+use crate::sys::pidfd::Process;
+
+/// Why a container did not come to life.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// No child.
+    #[error("cannot clone a process into new namespaces")]
+    Clone(#[source] io::Error),
+    /// A step of the plan failed in the child.
+    #[error("cannot {step}: {cause}")]
+    Step {
+        /// The step, in words.
+        step: String,
+        /// What the kernel answered.
+        cause: io::Error,
+    },
+    /// The child is gone without a word.
+    #[error("the container's first process died before it could start init")]
+    Died,
+    /// Who waited for the child gave up.
+    #[error("gave up waiting for the program to be executed")]
+    GivenUp,
+    /// The talk itself failed.
+    #[error("cannot talk with the container's first process")]
+    Talk(#[from] io::Error),
+}
+
+/// Both ends of a talk. A socket of messages: none is ever torn in two.
+pub(crate) fn pair() -> io::Result<(ParentEnd, ChildEnd)> {
+    let (parent, child) = socketpair(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
+    Ok((ParentEnd(parent), ChildEnd(child)))
+}
+
+const TERMINAL: &[u8] = b"terminal";
+/// Before init's pid.
+const INIT: &[u8] = b"init ";
+const GO: &[u8] = b"go";
+/// Longest description of a failed step, in bytes.
+const LONGEST_MESSAGE: usize = 4096;
+
+/// The child's end of the talk.
+pub(crate) struct ChildEnd(OwnedFd);
+
+impl ChildEnd {
+    pub(crate) fn send_terminal(&self, terminal: BorrowedFd<'_>) -> io::Result<()> {
+        self.send_with(TERMINAL, terminal)
+    }
+
+    fn send_with(&self, message: &[u8], descriptor: BorrowedFd<'_>) -> io::Result<()> {
+        let descriptors = [descriptor];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
+        let message = [IoSlice::new(message)];
+        sendmsg(&self.0, &message, &mut ancillary, SendFlags::empty())?;
+        Ok(())
+    }
+
+    /// Whose pidfd is whose is told apart by nothing but the pid.
+    pub(crate) fn send_init(&self, init: &Process) -> io::Result<()> {
+        let message = [INIT, init.pid.to_string().as_bytes()].concat();
+        self.send_with(&message, init.as_fd())
+    }
+
+    pub(crate) fn await_go(&self) -> io::Result<()> {
+        let mut word = [0; GO.len()];
+        let length = rustix::io::read(&self.0, &mut word)?;
+        if word.get(..length) == Some(GO) {
+            return Ok(());
+        }
+        Err(io::Error::other("the supervisor gave up"))
+    }
+
+    /// `errno`, a space, and what could not be done. If the supervisor is not
+    /// there to hear it, there is nobody else to tell.
+    pub(crate) fn send_failure(&self, what: &str, cause: &io::Error) {
+        let message = match cause.raw_os_error() {
+            Some(errno) => format!("{errno} {what}"),
+            None => format!("0 {what}: {cause}"),
+        };
+        let length = message.len().min(LONGEST_MESSAGE);
+        let _ = rustix::io::write(&self.0, &message.as_bytes()[..length]);
+    }
+}
+
+/// The supervisor's end of the talk.
+#[derive(Debug)]
+pub(crate) struct ParentEnd(OwnedFd);
+
+impl ParentEnd {
+    pub(crate) fn go(&self) -> io::Result<()> {
+        match rustix::net::send(&self.0, GO, SendFlags::NOSIGNAL) {
+            // The child failed first, and has said why.
+            Ok(_) | Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Waits for the init that the child clones, if its plan has it do so.
+    pub(crate) fn hear_of_init(&self) -> Result<Process, LaunchError> {
+        let (message, pidfd) = self.receive()?;
+        let Some(pid) = message.strip_prefix(INIT) else {
+            return Err(parse_failure(&message));
+        };
+        let pid = std::str::from_utf8(pid)
+            .ok()
+            .and_then(|pid| pid.parse().ok());
+        match (pid, pidfd) {
+            (Some(pid), Some(pidfd)) => Ok(Process::adopted(pid, pidfd)),
+            _ => Err(LaunchError::Died),
+        }
+    }
+
+    /// Waits until the child has executed its program; then this is the
+    /// terminal it opened, if it did. Gives up once there is something to read
+    /// from `give_up`.
+    pub(crate) fn hear(
+        &self,
+        give_up: Option<BorrowedFd<'_>>,
+    ) -> Result<Option<OwnedFd>, LaunchError> {
+        let mut terminal = None;
+        loop {
+            if let Some(give_up) = give_up {
+                self.await_message(give_up)?;
+            }
+            let (message, descriptor) = self.receive()?;
+            match message.as_slice() {
+                // CLOEXEC closed the child's end; without a console it died.
+                [] => return Ok(terminal),
+                TERMINAL => terminal = descriptor,
+                failure => return Err(parse_failure(failure)),
+            }
+        }
+    }
+
+    fn await_message(&self, give_up: BorrowedFd<'_>) -> Result<(), LaunchError> {
+        let input = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
+        let mut fds = [input(self.0.as_fd()), input(give_up)];
+        loop {
+            match rustix::event::poll(&mut fds, None) {
+                Ok(_) if fds[0].revents().is_empty() => return Err(LaunchError::GivenUp),
+                Ok(_) => return Ok(()),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(io::Error::from(errno).into()),
+            }
+        }
+    }
+
+    /// The next message, with what came along; an empty one is the last.
+    fn receive(&self) -> Result<(Vec<u8>, Option<OwnedFd>), LaunchError> {
+        let mut message = vec![0; LONGEST_MESSAGE];
+        loop {
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+            let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+            let received = recvmsg(
+                &self.0,
+                &mut [IoSliceMut::new(&mut message)],
+                &mut ancillary,
+                RecvFlags::CMSG_CLOEXEC,
+            );
+            match received {
+                Ok(received) => {
+                    let descriptor = received_descriptor(&mut ancillary);
+                    message.truncate(received.bytes);
+                    return Ok((message, descriptor));
+                }
+                // Reset: it ended without reading all that it was told. That comes
+                // before what it said itself, which is still to be read.
+                Err(Errno::INTR | Errno::CONNRESET) => {}
+                Err(errno) => return Err(io::Error::from(errno).into()),
+            }
+        }
+    }
+}
+
+fn received_descriptor(ancillary: &mut RecvAncillaryBuffer<'_>) -> Option<OwnedFd> {
+    ancillary.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+        _ => None,
+    })
+}
+
+fn parse_failure(message: &[u8]) -> LaunchError {
+    let message = String::from_utf8_lossy(message);
+    let (errno, what) = message.split_once(' ').unwrap_or(("0", &message));
+    match errno.parse() {
+        Ok(0) | Err(_) => match what.rsplit_once(": ") {
+            Some((step, cause)) => LaunchError::Step {
+                step: step.to_owned(),
+                cause: io::Error::other(cause.to_owned()),
+            },
+            None => LaunchError::Died,
+        },
+        Ok(errno) => LaunchError::Step {
+            step: what.to_owned(),
+            cause: io::Error::from_raw_os_error(errno),
+        },
+    }
+}

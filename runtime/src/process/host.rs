@@ -1,0 +1,59 @@
+//! The host's part of a start, performed by the supervisor (see [`HostStep`]).
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use super::device_filter;
+use super::handshake::LaunchError;
+use crate::plan::host_step::HostStep;
+use crate::sys::cgroup;
+use crate::sys::pidfd::Process;
+
+/// Performs a step for a child that was cloned into the group `payload`.
+pub(crate) fn perform(
+    step: &HostStep,
+    child: &Process,
+    payload: BorrowedFd<'_>,
+) -> Result<(), LaunchError> {
+    attempt(step, child, payload).map_err(|cause| LaunchError::Step {
+        step: step.to_string(),
+        cause,
+    })
+}
+
+fn attempt(step: &HostStep, child: &Process, payload: BorrowedFd<'_>) -> io::Result<()> {
+    match step {
+        // Inside another container nobody can; its own filter holds for both.
+        HostStep::DeviceFilter { devices } => device_filter::attach(payload, devices).map(drop),
+        HostStep::Delegate { root } => cgroup::delegate(payload, *root),
+        HostStep::Limits { limits } => {
+            let pid = rustix::process::Pid::from_raw(child.pid);
+            let pid = pid.ok_or(io::ErrorKind::InvalidInput)?;
+            limits.iter().try_for_each(|limit| limit.impose(pid))?;
+            Ok(())
+        }
+        HostStep::Cgroup(setting) => {
+            let path = Path::new("..").join(&setting.file);
+            let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+            let file = match rustix::fs::openat(payload, path, flags, Mode::empty()) {
+                Err(Errno::NOENT) => {
+                    let why = "the groups above do not hand its controller down \
+                               (cgroup.subtree_control)";
+                    return Err(io::Error::other(why));
+                }
+                answer => answer?,
+            };
+            rustix::io::write(file, setting.value.as_bytes())?;
+            Ok(())
+        }
+        // The child is not reaped, so the pid is its own.
+        HostStep::OomScore { adjust } => std::fs::write(
+            format!("/proc/{}/oom_score_adj", child.pid),
+            adjust.to_string(),
+        ),
+    }
+}

@@ -1,0 +1,147 @@
+//! A process 1 for programs that are not made to be one: it reaps what is
+//! orphaned, and turns what a host asks of an init into what it asks of any
+//! program (`man 1 systemd-nspawn`, `--as-pid2`).
+
+use std::convert::Infallible;
+use std::ffi::{CStr, c_char};
+use std::io;
+
+use nix::sys::signal::SigSet;
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use rustix::process::{DumpableBehavior, Pid, Signal, WaitOptions, kill_process};
+
+use crate::sys::pidfd::{self, Exit, Process, Side};
+
+/// The stub's name in `ps`. Programs that show whole command lines show the
+/// supervisor's, of which the stub is a copy.
+const NAME: &CStr = c"(stub-init)";
+
+/// Leaves the calling process, which must be process 1, behind as the stub and
+/// returns in process 2.
+pub(crate) fn leave_behind() -> io::Result<()> {
+    // Before there is a process 2, so that none of its signals is missed.
+    let signals = SigSet::all();
+    signals.thread_block()?;
+    // SAFETY: the child that performs a plan has one thread.
+    match unsafe { pidfd::clone(0, None) }? {
+        Side::Child => {
+            // A session of its own, with the console as its terminal, if that
+            // is one.
+            rustix::process::setsid()?;
+            let _ = rustix::process::ioctl_tiocsctty(rustix::stdio::stdin());
+            crate::sys::exec::reset_signals()
+        }
+        Side::Parent(payload) => {
+            let Err(_) = attend(&payload, &signals);
+            // SAFETY: ends the stub at once, without what the supervisor, of
+            // which it is a copy, registered to be done at its own exit.
+            unsafe { libc::_exit(1) }
+        }
+    }
+}
+
+/// What the stub does until the payload ends, and with it the container.
+fn attend(payload: &Process, signals: &SigSet) -> io::Result<Infallible> {
+    let payload = Pid::from_raw(payload.pid).ok_or(io::ErrorKind::InvalidInput)?;
+    close_descriptors();
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    rustix::thread::set_name(NAME)?;
+    forget_environment();
+    let requests = SignalFd::with_flags(signals, SfdFlags::SFD_CLOEXEC)?;
+    let mut reboot = false;
+    loop {
+        if let Some(exit) = reap_until(payload)? {
+            end(exit, reboot);
+        }
+        let Some(request) = requests.read_signal()? else {
+            continue;
+        };
+        let signal = request.ssi_signo.cast_signed();
+        if let Some(request) = Request::from_signal(signal) {
+            reboot = request == Request::Reboot;
+            // It is not reaped, so the pid is its own; and it may have ended
+            // already, which is what is wanted.
+            let _ = kill_process(payload, Signal::TERM);
+            let _ = kill_process(payload, Signal::CONT);
+        }
+    }
+}
+
+/// All but the standard streams: the supervisor waits for the end of its talk
+/// with the child, which is when nobody has the child's end of it any more.
+fn close_descriptors() {
+    // SAFETY: whatever owns one of them is never used again, for the stub does
+    // not return.
+    unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
+}
+
+/// What a host asks of an init.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Request {
+    Halt,
+    Reboot,
+}
+
+impl Request {
+    /// As the Container Interface and `man 1 init` have them; SIGTERM is what a
+    /// program is asked to end by.
+    fn from_signal(signal: i32) -> Option<Self> {
+        let first = libc::SIGRTMIN();
+        match signal - first {
+            3 | 4 => return Some(Self::Halt),
+            5 | 6 => return Some(Self::Reboot),
+            _ => {}
+        }
+        match signal {
+            libc::SIGTERM => Some(Self::Halt),
+            libc::SIGINT => Some(Self::Reboot),
+            _ => None,
+        }
+    }
+}
+
+/// Reaps everybody who has ended; how the payload did, if it is among them.
+fn reap_until(payload: Pid) -> io::Result<Option<Exit>> {
+    loop {
+        match rustix::process::wait(WaitOptions::NOHANG) {
+            Ok(Some((pid, status))) if pid == payload => {
+                let code = status.exit_status().map(Exit::Code);
+                let signal = status.terminating_signal().map(Exit::Signal);
+                return Ok(code.or(signal));
+            }
+            Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
+            Ok(None) => return Ok(None),
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
+/// The kernel ends all that is left with its process 1.
+fn end(exit: Exit, reboot: bool) -> ! {
+    if reboot {
+        // SAFETY: takes a number only. In a pid namespace it ends this process
+        // and tells its parent why (man 2 reboot); without CAP_SYS_BOOT it fails.
+        unsafe { libc::reboot(libc::RB_AUTOBOOT) };
+    }
+    // SAFETY: ends the process, as above.
+    unsafe { libc::_exit(exit.status()) }
+}
+
+unsafe extern "C" {
+    static environ: *const *mut c_char;
+}
+
+/// The stub is a copy of the supervisor, whose environment is its caller's and
+/// nobody's in here: `/proc/1/environ` shows it to root.
+fn forget_environment() {
+    // SAFETY: a process has one thread here, and asks for no variable any more;
+    // each pointer up to the null one leads to a string of the process's own.
+    unsafe {
+        let mut variable = environ;
+        while !variable.is_null() && !(*variable).is_null() {
+            let length = libc::strlen(*variable);
+            std::ptr::write_bytes(*variable, 0, length);
+            variable = variable.add(1);
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! The container's file systems: resolving paths inside a root, mounting, and
+//! owners of files.
+
+mod accounts;
+mod acl;
+mod in_root;
+pub(crate) mod mount;
+pub mod owners;
+pub(crate) mod root;
+
+pub use accounts::find_account;
+pub use in_root::{Limits, NotRemoved, Root, remove_tree};

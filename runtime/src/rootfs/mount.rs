@@ -1,0 +1,168 @@
+//! The mount system calls, a safe function each (`man 2 open_tree`,
+//! `man 2 fsopen`, `man 2 move_mount`, `man 2 mount_setattr`).
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::StatVfsMountFlags;
+use rustix::io::{Errno, Result};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
+};
+
+use crate::spec::mount_attributes::{Attributes, Propagation};
+
+/// A detached copy of the mount that `source` is in, from `source` down;
+/// with the mounts below it if `recursive`.
+pub(crate) fn clone_tree(source: BorrowedFd<'_>, recursive: bool) -> Result<OwnedFd> {
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_EMPTY_PATH;
+    if recursive {
+        flags |= OpenTreeFlags::AT_RECURSIVE;
+    }
+    open_tree(source, "", flags)
+}
+
+/// A detached mount of a file system of its own.
+pub(crate) fn create(
+    fstype: &str,
+    source: &str,
+    options: &[(String, String)],
+    attributes: Attributes,
+) -> Result<OwnedFd> {
+    let context = fsopen(fstype, FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(context.as_fd(), "source", source)?;
+    for (key, value) in options {
+        if value.is_empty() {
+            fsconfig_set_flag(context.as_fd(), key.as_str())?;
+        } else {
+            fsconfig_set_string(context.as_fd(), key.as_str(), value.as_str())?;
+        }
+    }
+    fsconfig_create(context.as_fd())?;
+    let flags = MountAttrFlags::from_bits_retain(bits(attributes) as u32);
+    fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, flags)
+}
+
+/// A detached mount of directories on top of each other, the lowest first.
+/// Changes go to the upper directory, with the help of a working directory on
+/// the same mount (`Documentation/filesystems/overlayfs.rst` of Linux).
+///
+/// The directories are named by their descriptors: a path would be looked up
+/// again, have its colons escaped, and be longer than the 256 bytes of one
+/// parameter (`man 2 fsconfig`). So the host's `/proc` has to be there.
+pub(crate) fn overlay(
+    lower: &[BorrowedFd<'_>],
+    changes: Option<(BorrowedFd<'_>, BorrowedFd<'_>)>,
+    attributes: Attributes,
+) -> Result<OwnedFd> {
+    let path = |fd: &BorrowedFd<'_>| format!("/proc/self/fd/{}", fd.as_raw_fd());
+    // The kernel has the uppermost first.
+    let lower: Vec<_> = lower.iter().rev().map(path).collect();
+    let mut options = vec![("lowerdir".to_owned(), lower.join(":"))];
+    if let Some((upper, work)) = changes {
+        options.push(("upperdir".to_owned(), path(&upper)));
+        options.push(("workdir".to_owned(), path(&work)));
+    }
+    create("overlay", "overlay", &options, attributes)
+}
+
+/// Puts a detached mount onto `target`.
+pub(crate) fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<()> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    move_mount(mount, "", target, "", flags)
+}
+
+/// Adds attributes to a mount; with `recursive`, to those below it too.
+pub(crate) fn restrict(
+    mount: BorrowedFd<'_>,
+    attributes: Attributes,
+    recursive: bool,
+) -> Result<()> {
+    if attributes == Attributes::default() {
+        return Ok(());
+    }
+    set_attributes(mount, recursive, |attr| attr.attr_set = bits(attributes))
+}
+
+/// Makes all mounts of a tree read-only but the topmost.
+pub(crate) fn make_read_only_below(tree: BorrowedFd<'_>) -> Result<()> {
+    let flags = rustix::fs::fstatvfs(tree)?.f_flag;
+    restrict(tree, Attributes::READ_ONLY, true)?;
+    if flags.contains(StatVfsMountFlags::RDONLY) {
+        return Ok(());
+    }
+    set_attributes(tree, false, |attr| attr.attr_clr = libc::MOUNT_ATTR_RDONLY)
+}
+
+/// Shows the owners of all files in a detached tree as a user namespace maps
+/// them: what is root's on the disk is that of root inside (`man 2
+/// mount_setattr`, "ID-mapped mounts").
+pub(crate) fn map_owners(
+    tree: BorrowedFd<'_>,
+    recursive: bool,
+    user_namespace: BorrowedFd<'_>,
+) -> Result<()> {
+    set_attributes(tree, recursive, |attr| {
+        attr.attr_set = libc::MOUNT_ATTR_IDMAP;
+        attr.userns_fd = user_namespace.as_raw_fd() as u64;
+    })
+}
+
+/// Changes where mount events of the whole tree go (`man 7 mount_namespaces`).
+pub(crate) fn set_propagation(tree: BorrowedFd<'_>, propagation: Propagation) -> Result<()> {
+    set_attributes(tree, true, |attr| {
+        attr.propagation = match propagation {
+            Propagation::Slave => libc::MS_SLAVE,
+            Propagation::Shared => libc::MS_SHARED,
+        }
+    })
+}
+
+fn set_attributes(
+    mount: BorrowedFd<'_>,
+    recursive: bool,
+    change: impl FnOnce(&mut libc::mount_attr),
+) -> Result<()> {
+    let mut attr = libc::mount_attr {
+        attr_set: 0,
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: 0,
+    };
+    change(&mut attr);
+    let mut flags = libc::AT_EMPTY_PATH;
+    if recursive {
+        flags |= libc::AT_RECURSIVE;
+    }
+    // SAFETY: the kernel reads an empty string and one mount_attr of the size
+    // given; both outlive the call.
+    let answer = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            flags,
+            &raw const attr,
+            size_of::<libc::mount_attr>(),
+        )
+    };
+    if answer < 0 {
+        return Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO));
+    }
+    Ok(())
+}
+
+fn bits(attributes: Attributes) -> u64 {
+    let table = [
+        (attributes.read_only, libc::MOUNT_ATTR_RDONLY),
+        (attributes.no_suid, libc::MOUNT_ATTR_NOSUID),
+        (attributes.no_devices, libc::MOUNT_ATTR_NODEV),
+        (attributes.no_exec, libc::MOUNT_ATTR_NOEXEC),
+    ];
+    table
+        .iter()
+        .filter(|(wanted, _)| *wanted)
+        .fold(0, |all, (_, bit)| all | bit)
+}

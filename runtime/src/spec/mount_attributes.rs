@@ -1,0 +1,165 @@
+//! How something is mounted.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+/// Where a bound tree comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// The host.
+    Host,
+    /// The container itself.
+    Container,
+    /// The container's root directory, where [`Step::EmptyRoot`](crate::plan::step::Step::EmptyRoot) covers it.
+    RootDirectory,
+}
+
+/// A directory of an overlay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Layer {
+    /// Whose directory.
+    pub origin: Origin,
+    /// Absolute path at its origin.
+    pub path: PathBuf,
+}
+
+/// The directory of an overlay that changes go to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Upper {
+    /// The directory; made if missing.
+    pub layer: Layer,
+    /// A directory at the same origin and of the same mount, for the kernel to
+    /// work in; made if missing.
+    pub work: PathBuf,
+}
+
+/// Whose the files of a tree of the host's are in a user namespace. Whoever is
+/// none of its users is nobody there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Owners {
+    /// As the disk has it.
+    OnDisk,
+    /// What is the host's root's is that of root inside, and so on.
+    Mapped,
+    /// What is that of the tree's owner is that of root inside; all else is
+    /// nobody's.
+    RootIsOwner,
+    /// What is that of one user and one group of the host is that of one number
+    /// inside; all else is nobody's.
+    Account {
+        /// The user on the host.
+        uid: u32,
+        /// The group on the host.
+        gid: u32,
+        /// Both inside.
+        inside: u32,
+    },
+}
+
+impl Owners {
+    pub(crate) fn mapped(mapped: bool) -> Self {
+        if mapped { Self::Mapped } else { Self::OnDisk }
+    }
+
+    /// For people.
+    pub(crate) fn words(self) -> impl Iterator<Item = String> {
+        let words = match self {
+            Self::OnDisk => None,
+            Self::Mapped => Some("owners mapped".to_owned()),
+            Self::RootIsOwner => Some("its owner is root".to_owned()),
+            Self::Account { uid, gid, inside } => Some(format!("{uid}:{gid} is {inside}:{inside}")),
+        };
+        words.into_iter()
+    }
+}
+
+/// Where mount events go (`man 7 mount_namespaces`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Propagation {
+    /// In from the host, never out.
+    Slave,
+    /// Between the container and what it makes of itself.
+    Shared,
+}
+
+/// Restrictions of a mount (`man 2 mount_setattr`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Attributes {
+    /// No writing.
+    pub read_only: bool,
+    /// Set-user-ID bits and file capabilities have no effect.
+    pub no_suid: bool,
+    /// Device nodes have no effect.
+    pub no_devices: bool,
+    /// Nothing there can be executed.
+    pub no_exec: bool,
+}
+
+impl Attributes {
+    /// The names that `mount(8)` has for what is set.
+    pub(crate) fn words(self) -> impl Iterator<Item = &'static str> {
+        [
+            (self.read_only, "ro"),
+            (self.no_suid, "nosuid"),
+            (self.no_devices, "nodev"),
+            (self.no_exec, "noexec"),
+        ]
+        .into_iter()
+        .filter_map(|(set, word)| set.then_some(word))
+    }
+
+    /// No restriction.
+    pub const NONE: Self = Self {
+        read_only: false,
+        no_suid: false,
+        no_devices: false,
+        no_exec: false,
+    };
+    /// No writing, and nothing else.
+    pub const READ_ONLY: Self = Self {
+        read_only: true,
+        ..Self::NONE
+    };
+    pub(crate) const NO_SUID: Self = Self {
+        no_suid: true,
+        ..Self::NONE
+    };
+    pub(crate) const DATA: Self = Self {
+        no_devices: true,
+        ..Self::NO_SUID
+    };
+    pub(crate) const KERNEL: Self = Self {
+        no_exec: true,
+        ..Self::DATA
+    };
+    pub(crate) const KERNEL_READ_ONLY: Self = Self {
+        read_only: true,
+        ..Self::KERNEL
+    };
+    pub(crate) const DEVICE: Self = Self {
+        no_devices: false,
+        ..Self::KERNEL_READ_ONLY
+    };
+}
+
+impl fmt::Display for Origin {
+    /// As it stands before a path.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Host => "the host's ",
+            Self::Container => "",
+            Self::RootDirectory => "the root directory's ",
+        })
+    }
+}
+
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.origin, self.path.display())
+    }
+}

@@ -1,0 +1,83 @@
+//! The words of `create`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use netns::InterfaceName;
+use netns::firewall::Forward;
+use netns::ipnet::{Ipv4Net, Ipv6Net};
+
+use super::{SystemArguments, expected};
+use crate::config::values;
+use crate::container::name::ContainerName;
+use crate::nix::options::NixArguments;
+
+pub const EXAMPLES: &str = "Examples:
+  nixos-container create foo --config 'services.openssh.enable = true;'
+  nixos-container create web --config-file ./web.nix --port 8080:80 --auto-start
+  nixos-container create web --flake .#web --force
+  nixos-container create test --local-address 10.235.1.2 --host-address 10.235.1.1";
+
+#[derive(Debug, Args)]
+pub struct Create {
+    /// The container: letters, digits, - and _, at most 64 of them
+    pub name: ContainerName,
+    #[command(flatten)]
+    pub system: SystemArguments,
+    /// A system that is built already, instead of a configuration
+    #[arg(
+        long,
+        value_name = "PATH",
+        conflicts_with_all = ["config", "config_file", "flake", "nixos_path"]
+    )]
+    pub system_path: Option<PathBuf>,
+    /// Empty its root at every start, and destroy it when it stops
+    #[arg(long)]
+    pub ephemeral: bool,
+    /// If there is such a container, take NAME-0, NAME-1, …; print the name taken
+    #[arg(long, conflicts_with = "force")]
+    pub ensure_unique_name: bool,
+    /// Replace the container of this name, if there is one, with all its files. It is stopped and
+    /// given up once the new system has been built; addresses that are not given stay the same
+    #[arg(long)]
+    pub force: bool,
+    /// Start it when it has been created, and whenever the host starts
+    #[arg(long)]
+    pub auto_start: bool,
+    /// The host's address on the link to the container; else the first free 10.233.N.1
+    #[arg(long, value_name = "IP", requires = "local_address", value_parser = ipv4)]
+    pub host_address: Option<Ipv4Net>,
+    /// The container's address; else the first free 10.233.N.2
+    #[arg(long, value_name = "IP", requires = "host_address", value_parser = ipv4)]
+    pub local_address: Option<Ipv4Net>,
+    /// The host's IPv6 address on the link
+    #[arg(long, value_name = "IP", requires = "local_address6", value_parser = ipv6)]
+    pub host_address6: Option<Ipv6Net>,
+    /// The container's IPv6 address
+    #[arg(long, value_name = "IP", requires = "host_address6", value_parser = ipv6)]
+    pub local_address6: Option<Ipv6Net>,
+    /// A bridge of the host to put the host's end of the link into
+    #[arg(long, value_name = "INTERFACE", value_parser = interface)]
+    pub bridge: Option<InterfaceName>,
+    /// A port of the host that leads to the container: [PROTOCOL:]HOST[:CONTAINER][,…]
+    #[arg(long, value_name = "PORT", value_parser = port, value_delimiter = ',')]
+    pub port: Vec<Forward>,
+    #[command(flatten)]
+    pub nix: NixArguments,
+}
+
+fn ipv4(text: &str) -> Result<Ipv4Net, String> {
+    values::address4(text).map_err(expected)
+}
+
+fn ipv6(text: &str) -> Result<Ipv6Net, String> {
+    values::address6(text).map_err(expected)
+}
+
+fn interface(text: &str) -> Result<InterfaceName, String> {
+    values::interface(text).map_err(expected)
+}
+
+fn port(text: &str) -> Result<Forward, String> {
+    values::port(text).map_err(expected)
+}

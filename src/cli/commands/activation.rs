@@ -1,0 +1,74 @@
+//! A running container takes on its system.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, anyhow};
+
+use super::inside;
+use crate::container::Container;
+use crate::container::running::Running;
+use crate::control::{Event, State};
+use crate::lifecycle;
+use crate::spec::system_inside;
+
+/// `reload NAME`
+pub fn reload(container: &Container) -> Result<ExitCode> {
+    container.require_running()?;
+    if lifecycle::reload(container)? {
+        return Ok(ExitCode::SUCCESS);
+    }
+    activate(container)
+}
+
+/// Has a container that runs activate its system, as nixpkgs' unit does when it
+/// is reloaded. The exit code is that of NixOS' `switch-to-configuration`: 4 if
+/// a unit failed.
+pub fn activate(container: &Container) -> Result<ExitCode> {
+    let Some(running) = container.running()? else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    if !await_up(container, running)? {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let system = system_inside(&container.config()?);
+    let status = inside::run_as_root(container, switch(&system))?;
+    if status != ExitCode::SUCCESS {
+        let name = container.name();
+        crate::report::print_error(&anyhow!(
+            "container '{name}' has its new system, but could not activate all of it; \
+             `nixos-container run {name} -- systemctl --failed` shows units that failed, \
+             `nixos-container rollback {name}` goes back"
+        ));
+    }
+    Ok(status)
+}
+
+fn switch(system: &Path) -> Vec<OsString> {
+    let program = system.join("bin/switch-to-configuration");
+    vec![program.into(), "test".into()]
+}
+
+/// Waits while the container boots: systemd has to be there for its units to be
+/// changed. Whether it came up.
+fn await_up(container: &Container, mut running: Running) -> Result<bool> {
+    while running.state == State::Starting {
+        let event = running.connection.next_event().with_context(|| {
+            format!(
+                "cannot hear from the supervisor of container '{}'",
+                container.name()
+            )
+        })?;
+        match event {
+            Some((Event::State { state, .. }, _)) => running.state = state,
+            Some(_) => {}
+            None => match container.running()? {
+                // This command was paused, and is told no more.
+                Some(again) => running = again,
+                None => return Ok(false),
+            },
+        }
+    }
+    Ok(running.state == State::Up)
+}

@@ -1,0 +1,297 @@
+//! `create`: a container whole, or none.
+//!
+//! While its system is built, a container is a reservation: a hidden file,
+//! locked by the process that creates it, which holds its name and addresses.
+//! Renamed to `NAME.conf` it is the container. A reservation that nobody has
+//! locked was left by a process that was killed, and is cleared away by the next
+//! creation, or by a `destroy` of its name. With `--force` there may be a
+//! container already: see [`crate::lifecycle::replacement`].
+
+mod addresses;
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use super::{life, sources};
+use crate::cli::args::{Create, DEFAULT_TIMEOUT_STOP};
+use crate::config::{ContainerConfig, RootConfig};
+use crate::container::files;
+use crate::container::lock::Lock;
+use crate::container::name::ContainerName;
+use crate::container::paths::{Places, Trees};
+use crate::container::{self, Container, create_dir};
+use crate::lifecycle::replacement;
+use crate::lifecycle::{self, destroy};
+use crate::nix::build::Flags;
+use crate::nix::configuration::{self, Configuration};
+use crate::nix::profile::Profile;
+use crate::nix::system::{self, Built, Source};
+
+/// `create NAME`
+pub fn create(places: &Places, arguments: &Create, show_trace: bool) -> Result<()> {
+    let wanted = wanted(arguments)?;
+    let flags = Flags::new(&arguments.nix, show_trace);
+    let reservation = reserve(places, arguments, &wanted)?;
+    let container = reservation.container.clone();
+    let built = match furnish(&reservation, wanted, &flags) {
+        Ok(built) => built,
+        Err(error) => {
+            reservation.give_up();
+            return Err(error);
+        }
+    };
+    reservation.confirm()?;
+    system::keep(&container, &built)?;
+    let told = if arguments.ensure_unique_name {
+        answer!("{}", container.name())
+    } else {
+        Ok(())
+    };
+    if arguments.auto_start {
+        life::start(&container)?;
+    }
+    told
+}
+
+/// What the new container's system is to be made from.
+enum Wanted {
+    Chosen(sources::Chosen),
+    System(PathBuf),
+}
+
+/// Fails before anything is made, if it cannot be.
+fn wanted(arguments: &Create) -> Result<Wanted> {
+    if let Some(system) = &arguments.system_path {
+        let system = absolute(system)?;
+        system::check(&system)?;
+        return Ok(Wanted::System(system));
+    }
+    sources::chosen(&arguments.system).map(Wanted::Chosen)
+}
+
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).with_context(|| format!("cannot resolve {}", path.display()))
+}
+
+/// A name and addresses that nobody else can take.
+struct Reservation {
+    container: Container,
+    lock: Lock,
+    /// The root directory was there before: somebody's data, to keep.
+    keep_root: bool,
+    /// There is a container of this name, whose place it takes.
+    replaces: bool,
+}
+
+fn reserve(places: &Places, arguments: &Create, wanted: &Wanted) -> Result<Reservation> {
+    create_dir(places.conf_dir(), 0o755)?;
+    // Two creations at once must not choose the same name or addresses.
+    let turn = container::registry::take_turn(places)?;
+    for name in reservations(places)? {
+        destroy::clear_away_killed_creation(&Container::new(places, name), &turn)?;
+    }
+    let name = choose_name(places, arguments)?;
+    let container = Container::new(places, name);
+    destroy::finish_destruction(&container, &turn)?;
+    let old = replaced(&container)?;
+    let config = configure(places, arguments, wanted, &container, old.as_ref())?;
+    let replaces = old.is_some();
+    let keep_root = !replaces && places.root(container.name()).exists();
+    let path = places.reservation(container.name());
+    let mut lock = Lock::try_lock(&path)
+        .with_context(|| format!("cannot make {}", path.display()))?
+        .with_context(|| format!("container '{}' is being created already", container.name()))?;
+    let text = format!(
+        "{}{}",
+        if keep_root { destroy::KEEP_ROOT } else { "" },
+        config.to_text()
+    );
+    lock.file()
+        .write_all(text.as_bytes())
+        .and_then(|()| lock.file().sync_all())
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    if let (Some(host), Some(local)) = (config.host_address, config.local_address) {
+        say!(
+            "host IP is {}, container IP is {}",
+            host.addr(),
+            local.addr()
+        );
+    }
+    Ok(Reservation {
+        container,
+        lock,
+        keep_root,
+        replaces,
+    })
+}
+
+/// What the container of this name is configured to be, if there is one and it
+/// may be replaced.
+fn replaced(container: &Container) -> Result<Option<ContainerConfig>> {
+    if !container.exists() {
+        return Ok(None);
+    }
+    container.require_imperative()?;
+    // A configuration that cannot be read is a reason to replace it.
+    Ok(Some(container.config().unwrap_or_default()))
+}
+
+fn choose_name(places: &Places, arguments: &Create) -> Result<ContainerName> {
+    let wanted = &arguments.name;
+    if arguments.force || !taken(places, wanted) {
+        return Ok(wanted.clone());
+    }
+    if !arguments.ensure_unique_name {
+        bail!(
+            "container '{wanted}' exists already; choose another name, or replace it with --force"
+        );
+    }
+    for number in 0.. {
+        let name = format!("{wanted}-{number}")
+            .parse()
+            .map_err(anyhow::Error::msg)?;
+        if !taken(places, &name) {
+            return Ok(name);
+        }
+    }
+    bail!("no name is free")
+}
+
+fn taken(places: &Places, name: &ContainerName) -> bool {
+    places.conf(name).exists() || places.reservation(name).exists()
+}
+
+fn configure(
+    places: &Places,
+    arguments: &Create,
+    wanted: &Wanted,
+    container: &Container,
+    old: Option<&ContainerConfig>,
+) -> Result<ContainerConfig> {
+    let others = addresses::in_use(places, container.name())?;
+    let (host, local) = addresses::choose(arguments, old, others)?;
+    let (config_file, flake) = match wanted {
+        Wanted::Chosen(chosen) => chosen.record(),
+        Wanted::System(_) => (None, None),
+    };
+    Ok(ContainerConfig {
+        private_network: true,
+        host_address: Some(host),
+        local_address: Some(local),
+        host_address6: arguments.host_address6,
+        local_address6: arguments.local_address6,
+        host_bridge: arguments.bridge.clone(),
+        host_ports: arguments.port.clone(),
+        // The manual page: a private network reaches the world through the host.
+        nat: arguments.bridge.is_none(),
+        auto_start: arguments.auto_start,
+        config_file,
+        root: RootConfig {
+            ephemeral: arguments.ephemeral,
+            ..RootConfig::default()
+        },
+        destroy_on_stop: arguments.ephemeral,
+        flake,
+        ..ContainerConfig::default()
+    })
+}
+
+/// The names that are reserved.
+fn reservations(places: &Places) -> Result<Vec<ContainerName>> {
+    let directory = places.conf_dir();
+    let cannot = || format!("cannot read {}", directory.display());
+    let mut names = Vec::new();
+    for entry in fs::read_dir(directory).with_context(cannot)? {
+        let file = entry.with_context(cannot)?.file_name();
+        let name = file.to_str().and_then(|file| {
+            file.strip_prefix('.')?
+                .strip_suffix(".creating")?
+                .parse()
+                .ok()
+        });
+        names.extend(name);
+    }
+    Ok(names)
+}
+
+/// Makes the root directory and the system's profile.
+fn furnish(reservation: &Reservation, wanted: Wanted, flags: &Flags) -> Result<Built> {
+    let container = &reservation.container;
+    let trees = reservation.trees();
+    container::create_trees(&trees)?;
+    let snapshot;
+    let source = match wanted {
+        Wanted::System(system) => Source::System(system),
+        Wanted::Chosen(sources::Chosen::Flake(flake)) => Source::Flake(flake),
+        Wanted::Chosen(sources::Chosen::Configuration { options, nixos }) => {
+            let configuration = Configuration::in_root(&trees.root)?;
+            configuration.write(&configuration::text(container.name(), &options)?)?;
+            let directory = container.places().creating(container.name());
+            snapshot = configuration.snapshot(directory)?;
+            let snapshot = snapshot
+                .as_ref()
+                .context("the configuration has vanished")?;
+            Source::Configuration {
+                file: snapshot.file().to_owned(),
+                nixos,
+            }
+        }
+    };
+    let built = system::build(container, &source, flags)?;
+    Profile::open(&trees.profiles)
+        .and_then(|profile| profile.set(built.system()))
+        .with_context(|| format!("cannot change the profile in {}", trees.profiles.display()))?;
+    Ok(built)
+}
+
+impl Reservation {
+    /// Where the container is made.
+    fn trees(&self) -> Trees {
+        let (places, name) = (self.container.places(), self.container.name());
+        if self.replaces {
+            places.staged_trees(name)
+        } else {
+            places.trees(name)
+        }
+    }
+
+    /// Makes it a container, in one step.
+    fn confirm(self) -> Result<()> {
+        let (places, name) = (self.container.places(), self.container.name());
+        if !self.replaces {
+            // Whoever has the turn sees the one or the other.
+            let _turn = container::registry::take_turn(places)?;
+            files::become_readable(&places.reservation(name))?;
+            return files::rename(&places.reservation(name), &places.conf(name));
+        }
+        match self.replace() {
+            // From then on there is nothing to take back.
+            Err(error) if places.reservation(name).exists() => {
+                self.give_up();
+                Err(error)
+            }
+            answer => answer,
+        }
+    }
+
+    fn replace(&self) -> Result<()> {
+        let container = &self.container;
+        let _nobody_updates_it = container.lock_for_update()?;
+        let timeout = Duration::from_secs(DEFAULT_TIMEOUT_STOP);
+        let _nobody_starts_it = lifecycle::stop(container, timeout)?;
+        let turn = container::registry::take_turn(container.places())?;
+        replacement::perform(container, &turn)
+    }
+
+    /// Takes back all that was made.
+    fn give_up(self) {
+        if let Err(error) = destroy::undo_creation(&self.container, self.keep_root) {
+            crate::report::print_error(&error);
+        }
+        drop(self.lock);
+    }
+}

@@ -1,0 +1,46 @@
+//! `destroy`: a container gone whole.
+
+use std::fs;
+use std::io;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::cli::args::DEFAULT_TIMEOUT_STOP;
+use crate::container::files;
+use crate::container::{self, Container};
+use crate::lifecycle::{self, destroy};
+
+/// `destroy NAME…`
+pub fn destroy(container: &Container, force: bool) -> Result<()> {
+    let places = container.places();
+    let conf = places.conf(container.name());
+    if !container.exists() {
+        return clear_away(container);
+    }
+    container.require_imperative()?;
+    let _nobody_starts_it = if force {
+        lifecycle::kill(container)?
+    } else {
+        lifecycle::stop(container, Duration::from_secs(DEFAULT_TIMEOUT_STOP))?
+    };
+    // A creation under the same name waits until all is gone.
+    let turn = container::registry::take_turn(places)?;
+    // In one step the container is gone; the rest can be done again.
+    match fs::rename(&conf, places.tombstone(container.name())) {
+        Ok(()) => destroy::finish_destruction(container, &turn),
+        // Somebody else was faster, and all that is left is our lock.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            files::remove_tree(container.run().path())
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot remove {}", conf.display())),
+    }
+}
+
+/// What a killed creation or destruction has left of a container that does not
+/// exist.
+fn clear_away(container: &Container) -> Result<()> {
+    let turn = container::registry::take_turn(container.places())?;
+    destroy::clear_away_killed_creation(container, &turn)?;
+    destroy::finish_destruction(container, &turn)
+}

@@ -1,0 +1,210 @@
+//! Processes in a running container.
+
+use std::ffi::OsString;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, anyhow, bail};
+use runtime::process::enter::{Entered, Entry, Stream, enter};
+use runtime::rootfs::find_account;
+use runtime::spec::accounts::{Account, User};
+use runtime::sys::cgroup::Cgroup;
+
+use crate::cli::args;
+use crate::cli::terminal::{self, End, LEAVE_HINT, Relay, Streams};
+use crate::container::Container;
+use crate::container::running::Running;
+use crate::container::unit;
+use crate::control::State;
+use crate::spec::users::user_record::account_of_bound_user;
+
+/// Where programs are before the login shell has read its profile.
+const PATH: &str = "/run/wrappers/bin:/run/current-system/sw/bin:/usr/bin:/bin";
+
+/// `run NAME -- COMMAND…`, and `root-login NAME` for no command.
+pub fn run_as_root(container: &Container, command: Vec<OsString>) -> Result<ExitCode> {
+    let running = container.require_running()?;
+    let root = account(&running, &User::root())?.unwrap_or_else(Account::bare_root);
+    run(container, &running, root, command, Vec::new())
+}
+
+/// `enter NAME [-- COMMAND…]`
+pub fn enter_as_user(container: &Container, enter: args::Enter) -> Result<ExitCode> {
+    let named = enter.root.then(User::root).or(enter.user);
+    let running = container.require_running()?;
+    let user = named.clone().unwrap_or_else(caller);
+    let Some(account) = account(&running, &user)? else {
+        let name = container.name();
+        return Err(match named {
+            Some(_) => anyhow!(
+                "container '{name}' has no user '{user}'; `nixos-container run {name} -- getent \
+                 passwd` lists those it has"
+            ),
+            None => anyhow!(
+                "container '{name}' has no user '{user}', who you are here; enter it as its root \
+                 with `nixos-container enter --root {name}`"
+            ),
+        });
+    };
+    run(container, &running, account, enter.command, enter.set_env)
+}
+
+/// The user who calls. Whoever became root for this command alone, with `sudo`
+/// or `doas`, is still that.
+fn caller() -> User {
+    ["SUDO_USER", "DOAS_USER"]
+        .into_iter()
+        .filter_map(|variable| std::env::var(variable).ok())
+        .find(|name| !name.is_empty())
+        .map_or_else(User::root, User::Name)
+}
+
+/// The user's account in the container; `None` if there is no such user.
+pub fn account(running: &Running, user: &User) -> Result<Option<Account>> {
+    let root = running.root()?;
+    Ok(find_account(&root, user).or_else(|| account_of_bound_user(&root, user)))
+}
+
+fn run(
+    container: &Container,
+    running: &Running,
+    account: Account,
+    command: Vec<OsString>,
+    set_environment: Vec<(String, String)>,
+) -> Result<ExitCode> {
+    let mut streams = Streams::of_caller()?;
+    let is_shell = command.is_empty();
+    let signals = terminal::catch_signals()?;
+    let theirs = streams.take_inside();
+    let entered = start(
+        container,
+        running,
+        account,
+        command,
+        set_environment,
+        theirs,
+    )
+    .inspect_err(|_| terminal::let_signals_through())?;
+    let relay = match entered.terminal {
+        Some(main) => {
+            if is_shell {
+                say!("In container '{}'; {LEAVE_HINT}.", container.name());
+            }
+            Relay::to_terminal(&entered.process, &signals, main)?
+        }
+        None => Relay::to_pipes(&entered.process, &signals, streams),
+    };
+    Ok(match relay.run()? {
+        // A wait status has eight bits (man 2 wait).
+        End::Exited(exit) => ExitCode::from((exit.status() & 0xff) as u8),
+        End::Stopped => ExitCode::FAILURE,
+        End::Left => {
+            say!("\nLeft container '{}'.", container.name());
+            // How a command went on is unknown; a shell is there to be left.
+            ExitCode::from(u8::from(!is_shell))
+        }
+    })
+}
+
+/// Starts a process inside. What it is given of streams is closed here, so that
+/// pipes end with it.
+pub fn start(
+    container: &Container,
+    running: &Running,
+    account: Account,
+    command: Vec<OsString>,
+    set_environment: Vec<(String, String)>,
+    streams: [Stream; 3],
+) -> Result<Entered> {
+    let entry = Entry {
+        account,
+        command,
+        environment: environment(),
+        set_environment,
+        streams,
+        confinement: running.confinement()?,
+    };
+    let cgroup = container.cgroup_of(running.leader)?;
+    let cgroup = cgroup
+        .create_entered()
+        .context("cannot make a cgroup in the container's")?;
+    let name = container.name();
+    if Cgroup::is_frozen(cgroup.as_fd()).context("cannot look whether it is frozen")? {
+        bail!(
+            "container '{name}' is frozen, and what enters it would be, too; thaw it first, with \
+             `systemctl thaw {}` or by its cgroup.freeze",
+            unit::name(name)
+        );
+    }
+    let signals = terminal::ending_signals()?;
+    let (leader, give_up) = (running.leader_fd.as_fd(), Some(signals.as_fd()));
+    // SAFETY: this process has one thread, and its children are all for inside.
+    unsafe { enter(leader, cgroup.as_fd(), &entry, give_up) }.with_context(|| match running.state {
+        State::Starting => format!(
+            "cannot enter container '{0}' before it has booted (`nixos-container status {0}` \
+                 says when it is up)",
+            container.name()
+        ),
+        State::Up | State::Stopping => format!("cannot enter container '{}'", container.name()),
+    })
+}
+
+fn environment() -> Vec<(String, String)> {
+    let term = std::env::var("TERM").map(|term| ("TERM".to_owned(), term));
+    std::iter::once(("PATH".to_owned(), PATH.to_owned()))
+        .chain(term)
+        .collect()
+}
+
+/// Host keys of sshd by preference, as nixpkgs' tool has it. The first is the
+/// only one that this project's users are sure to find.
+const HOST_KEYS: [&str; 2] = [
+    "/etc/ssh/ssh_host_ed25519_key.pub",
+    "/etc/ssh/ssh_host_ecdsa_key.pub",
+];
+
+/// Longest public key that is read, in bytes. One of these kinds has about 200.
+const LONGEST_KEY: u64 = 4096;
+
+/// `show-host-key NAME`
+pub fn show_host_key(container: &Container) -> Result<()> {
+    container.require()?;
+    let root = match container.running()? {
+        Some(running) => running.root()?,
+        None => container.root()?,
+    };
+    let keys = HOST_KEYS.map(|path| root.read_file(Path::new(path), LONGEST_KEY));
+    let Some(key) = keys.iter().flatten().find_map(|key| public_key(key)) else {
+        bail!(
+            "container '{0}' has no host key; it gets one when it first starts with \
+             services.openssh.enable = true",
+            container.name()
+        );
+    };
+    answer!("{key}")
+}
+
+/// The first line, if it is printable text: what a container has in this file
+/// goes to a person's terminal and into `known_hosts`.
+fn public_key(contents: &[u8]) -> Option<&str> {
+    let line = str::from_utf8(contents).ok()?.lines().next()?;
+    let printable = !line.is_empty() && line.chars().all(|c| c == ' ' || c.is_ascii_graphic());
+    printable.then_some(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_key_is_a_line_of_text() {
+        assert_eq!(
+            public_key(b"ssh-ed25519 AAAA root@foo\nmore\n"),
+            Some("ssh-ed25519 AAAA root@foo")
+        );
+        for bad in [&b""[..], b"\n", b"ssh-ed25519 \x1b[2J", b"\xff\xfe"] {
+            assert_eq!(public_key(bad), None, "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! `list`: which containers there are, and how they are.
+
+use std::fs;
+use std::io::{self, Write};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use rustix::param::clock_ticks_per_second;
+use rustix::time::{ClockId, clock_gettime};
+use serde::Serialize;
+
+use crate::cli::args::List;
+use crate::cli::date;
+use crate::config::ContainerConfig;
+use crate::container::paths::Places;
+use crate::container::{self, Container};
+
+/// `list [--long | --json] [--running]`
+pub fn list(places: &Places, arguments: &List) -> Result<()> {
+    let containers = container::registry::all(places)?;
+    let mut stdout = io::stdout().lock();
+    if !(arguments.long || arguments.json || arguments.running) {
+        let names = containers.iter().map(|container| container.name().as_str());
+        return print_names(names, &mut stdout).context("cannot print");
+    }
+    let mut rows = Vec::new();
+    let mut failure = None;
+    for container in containers {
+        match Row::of(&container) {
+            Ok(row) => rows.push(row),
+            // One whose supervisor does not answer hides nobody else.
+            Err(error) => {
+                if let Some(earlier) = failure.replace(error) {
+                    crate::report::print_error(&earlier);
+                }
+            }
+        }
+    }
+    rows.retain(|row| !arguments.running || row.state != DOWN);
+    if arguments.json {
+        print_json(&rows, &mut stdout)
+    } else if arguments.long {
+        print_table(&rows, &mut stdout)
+    } else {
+        print_names(rows.iter().map(|row| row.name.as_str()), &mut stdout)
+    }
+    .context("cannot print")?;
+    failure.map_or(Ok(()), Err)
+}
+
+/// What is said of one container; in JSON, these are the keys.
+#[derive(Debug, Serialize)]
+struct Row {
+    name: String,
+    /// As `status` says it.
+    state: &'static str,
+    address: Option<String>,
+    address6: Option<String>,
+    /// When its init was started.
+    #[serde(serialize_with = "as_rfc3339")]
+    since: Option<SystemTime>,
+    /// Bytes.
+    memory: Option<u64>,
+    auto_start: bool,
+}
+
+const DOWN: &str = "down";
+
+impl Row {
+    fn of(container: &Container) -> Result<Self> {
+        let config = config(container);
+        let life = container.life()?;
+        let leader = life.map(|life| life.leader);
+        Ok(Self {
+            name: container.name().to_string(),
+            state: life.map_or(DOWN, |life| life.state.as_str()),
+            address: config.local_address.map(|a| a.addr().to_string()),
+            address6: config.local_address6.map(|a| a.addr().to_string()),
+            since: leader.and_then(started),
+            // Gone, or never there.
+            memory: match leader {
+                Some(leader) => container.cgroup_of(leader)?.memory().unwrap_or(None),
+                None => None,
+            },
+            auto_start: config.auto_start,
+        })
+    }
+}
+
+/// A broken configuration is no reason to keep silent about the others.
+fn config(container: &Container) -> ContainerConfig {
+    let path = container.places().conf(container.name());
+    let text = fs::read_to_string(&path).unwrap_or_default();
+    ContainerConfig::parse(&path, &text).unwrap_or_else(|error| {
+        say!("warning: {error}");
+        ContainerConfig::default()
+    })
+}
+
+/// When a process was started; `None` if it is gone.
+fn started(pid: i32) -> Option<SystemTime> {
+    // After the name, which may contain anything, field 22 is the third and so
+    // on; it counts clock ticks since the boot (`man 5 proc_pid_stat`).
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let ticks: u64 = fields.split(' ').nth(22 - 3)?.parse().ok()?;
+    let until_then = Duration::from_millis(ticks * 1000 / clock_ticks_per_second());
+    let until_now = Duration::try_from(clock_gettime(ClockId::Boottime)).ok()?;
+    let age = until_now.checked_sub(until_then)?;
+    SystemTime::now().checked_sub(age)
+}
+
+fn as_rfc3339<S: serde::Serializer>(
+    since: &Option<SystemTime>,
+    serializer: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    let text = since.map(|since| humantime::format_rfc3339_seconds(since).to_string());
+    text.serialize(serializer)
+}
+
+fn print_names<'a>(names: impl Iterator<Item = &'a str>, out: &mut impl Write) -> io::Result<()> {
+    for name in names {
+        writeln!(out, "{name}")?;
+    }
+    Ok(())
+}
+
+fn print_json(rows: &[Row], out: &mut impl Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, rows)?;
+    writeln!(out)
+}
+
+fn print_table(rows: &[Row], out: &mut impl Write) -> io::Result<()> {
+    let mut lines = vec![["NAME", "STATE", "ADDRESS", "SINCE", "MEMORY"].map(str::to_owned)];
+    lines.extend(rows.iter().map(|row| {
+        let address = row.address.clone().or(row.address6.clone());
+        [
+            Some(row.name.clone()),
+            Some(row.state.to_owned()),
+            address,
+            row.since.map(seconds_since_1970).map(date::local),
+            row.memory.map(mebibytes),
+        ]
+        .map(|cell| cell.unwrap_or_else(|| "-".to_owned()))
+    }));
+    let mut widths = [0; 5];
+    for line in &lines {
+        for (width, cell) in widths.iter_mut().zip(line) {
+            *width = cell.len().max(*width);
+        }
+    }
+    for line in &lines {
+        let cells = line.iter().zip(widths);
+        let padded: Vec<_> = cells
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
+        writeln!(out, "{}", padded.join("  ").trim_end())?;
+    }
+    Ok(())
+}
+
+fn seconds_since_1970(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_was_started_when_it_was_made() {
+        let early = SystemTime::now();
+        let mut child = std::process::Command::new("cat")
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .expect("there is cat");
+        let late = SystemTime::now();
+        let moment = started(child.id().try_into().expect("a pid")).expect("it runs");
+        child.wait().expect("it ends with its input");
+        // The ticks that are over are counted.
+        let early = early - Duration::from_secs(1) / clock_ticks_per_second() as u32;
+        assert!(
+            (early..=late).contains(&moment),
+            "{early:?} {moment:?} {late:?}"
+        );
+        assert_eq!(started(0), None);
+    }
+
+    #[test]
+    fn a_table_is_lined_up_and_says_what_is_not_there() {
+        let row = |name: &str, memory| Row {
+            name: name.to_owned(),
+            state: DOWN,
+            address: None,
+            address6: Some("fc00::2".to_owned()),
+            since: None,
+            memory,
+            auto_start: false,
+        };
+        let rows = [row("a-long-name", None), row("b", Some(1 << 21))];
+        let mut text = Vec::new();
+        print_table(&rows, &mut text).expect("writable");
+        assert_eq!(
+            String::from_utf8_lossy(&text),
+            "NAME         STATE  ADDRESS  SINCE  MEMORY\n\
+             a-long-name  down   fc00::2  -      -\n\
+             b            down   fc00::2  -      2.0 MiB\n"
+        );
+    }
+}

@@ -1,0 +1,172 @@
+//! Commands that change nothing.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use runtime::Network;
+use rustix::fs::inotify;
+
+use crate::cli::printable::Printable;
+use crate::container::Container;
+use crate::spec;
+use crate::spec::network;
+
+/// `status NAME`
+pub fn status(container: &Container) -> Result<ExitCode> {
+    if !container.exists() {
+        answer!("gone")?;
+        return Ok(ExitCode::FAILURE);
+    }
+    answer!(
+        "{}",
+        container.life()?.map_or("down", |life| life.state.as_str())
+    )?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `show-ip NAME`
+pub fn show_ip(container: &Container) -> Result<()> {
+    let config = container.config()?;
+    let address = config
+        .local_address
+        .map(|address| address.addr().to_string())
+        .or(config
+            .local_address6
+            .map(|address| address.addr().to_string()));
+    match address {
+        Some(address) => answer!("{address}"),
+        None => bail!(
+            "container '{}' has no address: its configuration has neither LOCAL_ADDRESS \
+             nor LOCAL_ADDRESS6",
+            container.name()
+        ),
+    }
+}
+
+/// `logs NAME [--follow]`
+pub fn logs(container: &Container, follow: bool) -> Result<()> {
+    container.require()?;
+    let path = container.run().console_log();
+    let mut log = match File::open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => bail!(
+            "container '{}' has not been started since the host was",
+            container.name()
+        ),
+        answer => answer.with_context(|| format!("cannot read {}", path.display()))?,
+    };
+    let mut stdout = log_output();
+    // Watched from before the first read, so that no line falls in between.
+    let watch = inotify::init(inotify::CreateFlags::CLOEXEC).context("cannot watch a file")?;
+    let changes = inotify::WatchFlags::MODIFY | inotify::WatchFlags::CLOSE_WRITE;
+    inotify::add_watch(&watch, &path, changes)
+        .with_context(|| format!("cannot watch {}", path.display()))?;
+    loop {
+        io::copy(&mut log, &mut stdout).context("cannot print the console's log")?;
+        stdout.flush().context("cannot print the console's log")?;
+        if !follow || container.life()?.is_none() {
+            // What came after the last read and before the end.
+            io::copy(&mut log, &mut stdout).context("cannot print the console's log")?;
+            return Ok(());
+        }
+        let mut events = [std::mem::MaybeUninit::uninit(); 1024];
+        inotify::Reader::new(&watch, &mut events)
+            .next()
+            .context("cannot watch the console's log")?;
+    }
+}
+
+/// Standard output, for a log: a terminal would take it for orders.
+fn log_output() -> Box<dyn Write> {
+    let stdout = io::stdout().lock();
+    if stdout.is_terminal() {
+        return Box::new(Printable::new(stdout));
+    }
+    Box::new(stdout)
+}
+
+/// `explain NAME [--json]`
+pub fn explain(container: &Container, json: bool) -> Result<()> {
+    let config = container.config()?;
+    let start = spec::resolve(container, &config)?;
+    let plan = runtime::plan(&start.container);
+    let given: Vec<_> = start.users.iter().flat_map(|users| &users.given).collect();
+    let network = start
+        .network
+        .map(|network| network.plan())
+        .unwrap_or_default();
+    let mut stdout = io::stdout().lock();
+    if json {
+        let whole = serde_json::json!({
+            "container": container.name().as_str(),
+            "given": given,
+            "namespaces": plan.namespaces,
+            "host_steps": plan.host_steps,
+            "network": network,
+            "steps": plan.steps,
+        });
+        serde_json::to_writer_pretty(&mut stdout, &whole).context("cannot print")?;
+        writeln!(stdout).context("cannot print")?;
+        return Ok(());
+    }
+    let network = (start.container.network != Network::Host).then_some(&network[..]);
+    explanation(container, &given, &plan, network, &mut stdout).context("cannot print")
+}
+
+fn explanation(
+    container: &Container,
+    given: &[&PathBuf],
+    plan: &runtime::Plan,
+    network: Option<&[network::Step]>,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let namespaces: Vec<_> = plan.namespaces.iter().map(ToString::to_string).collect();
+    writeln!(out, "How container '{}' comes to life\n", container.name())?;
+    if !given.is_empty() {
+        writeln!(out, "The supervisor gives to the container's users")?;
+        for (path, number) in given.iter().zip(1..) {
+            let tree = format!("{} with all that is in it", path.display());
+            line(out, number, &tree, "chown(2)")?;
+        }
+        writeln!(out)?;
+    }
+    writeln!(
+        out,
+        "The supervisor clones a child, in a cgroup of its own,"
+    )?;
+    line(
+        out,
+        1,
+        &format!("into new namespaces: {}", namespaces.join(", ")),
+        "clone(2), namespaces(7)",
+    )?;
+    writeln!(out, "\nThe supervisor meanwhile:")?;
+    for (step, number) in plan.host_steps.iter().zip(1..) {
+        line(out, number, &step.to_string(), step.manual())?;
+    }
+    match network {
+        None => writeln!(out, "\nThe network is the host's.")?,
+        // Somebody else furnishes it.
+        Some([]) => {}
+        Some(network) => {
+            writeln!(out, "\nIt furnishes the network:")?;
+            for (step, number) in network.iter().zip(1..) {
+                line(out, number, &step.to_string(), step.manual())?;
+            }
+        }
+    }
+    writeln!(out, "\nThe child:")?;
+    for (step, number) in plan.steps.iter().zip(1..) {
+        line(out, number, &step.to_string(), step.manual())?;
+    }
+    Ok(())
+}
+
+/// Where the manual pages are lined up, unless a step is longer.
+const MANUAL_COLUMN: usize = 76;
+
+fn line(out: &mut impl Write, number: usize, step: &str, manual: &str) -> io::Result<()> {
+    writeln!(out, "{number:4}  {step:MANUAL_COLUMN$}  {manual}")
+}

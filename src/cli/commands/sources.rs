@@ -1,0 +1,63 @@
+//! What the command line says a system is made from.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+
+use crate::cli::args::SystemArguments;
+use crate::config::flake::FlakeRef;
+use crate::nix::configuration::Options;
+
+/// What a user has chosen.
+pub enum Chosen {
+    /// A `configuration.nix` with these options.
+    Configuration {
+        /// The options.
+        options: Options,
+        /// The NixOS expression to build with; `<nixpkgs/nixos>` if none.
+        nixos: Option<PathBuf>,
+    },
+    /// A flake.
+    Flake(FlakeRef),
+}
+
+impl Chosen {
+    /// What the container's configuration file keeps of it: the file and the
+    /// flake that later commands look at again.
+    pub fn record(&self) -> (Option<PathBuf>, Option<FlakeRef>) {
+        match self {
+            Self::Configuration {
+                options: Options::Import(file),
+                ..
+            } => (Some(file.clone()), None),
+            Self::Configuration { .. } => (None, None),
+            Self::Flake(flake) => (None, Some(flake.clone())),
+        }
+    }
+}
+
+/// Reads the choice. Fails if a file of it is not there.
+pub fn chosen(arguments: &SystemArguments) -> Result<Chosen> {
+    if let Some(flake) = &arguments.flake {
+        let flake = flake.clone().absolute();
+        return Ok(Chosen::Flake(flake.context("cannot resolve the flake")?));
+    }
+    let options = match (&arguments.config, &arguments.config_file) {
+        // No change, as nixpkgs' tool has it: a script's empty variable.
+        (Some(text), _) if text.is_empty() => Options::None,
+        (Some(text), _) => Options::Text(text.clone()),
+        (None, Some(file)) => {
+            let file = std::path::absolute(file)
+                .with_context(|| format!("cannot resolve {}", file.display()))?;
+            if !file.exists() {
+                bail!("the configuration file {} does not exist", file.display());
+            }
+            Options::Import(file)
+        }
+        (None, None) => Options::None,
+    };
+    Ok(Chosen::Configuration {
+        options,
+        nixos: arguments.nixos_path.clone(),
+    })
+}

@@ -1,0 +1,298 @@
+//! Commands that change a container's system.
+//!
+//! They build first. What a container has is changed when there is something
+//! to change it to, each file and link whole, the profile last: killed in
+//! between, a container has its old system, and the next `update` brings it to
+//! the new one.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+
+use super::activation;
+use super::sources::{self, Chosen};
+use crate::cli::args::{PullConfig, Update};
+use crate::cli::date;
+use crate::config::ContainerConfig;
+use crate::config::flake::FlakeRef;
+use crate::container::{self, Container};
+use crate::nix::build::{self, Flags};
+use crate::nix::configuration::{self, Configuration, Replaced, Snapshot};
+use crate::nix::profile::Profile;
+use crate::nix::system::require_init;
+use crate::nix::system::{self, Built, Source};
+
+/// `update NAME`
+pub fn update(container: &Container, arguments: &Update, show_trace: bool) -> Result<ExitCode> {
+    container.require_imperative()?;
+    let flags = Flags::new(&arguments.nix, show_trace);
+    let chosen = sources::chosen(&arguments.system)?;
+    let _alone = container.lock_for_update()?;
+    let config = config_with_profile(container)?;
+    change(container, to_chosen(container, config, chosen)?, &flags)?;
+    activation::activate(container)
+}
+
+/// What a container's system is to become.
+struct Change {
+    origin: Origin,
+    configuration: Replacement,
+    /// What its configuration file is to say of file and flake from now on.
+    record: Option<(Option<PathBuf>, Option<FlakeRef>)>,
+}
+
+enum Origin {
+    Configuration { nixos: Option<PathBuf> },
+    Flake(FlakeRef),
+}
+
+/// What happens to the container's `configuration.nix`.
+enum Replacement {
+    None,
+    Overwrite(String),
+    /// The one that was there is kept under another name.
+    Keep(String),
+    /// All of `/etc/nixos` becomes a copy of this directory; what was there is
+    /// kept under another name.
+    KeepTree(PathBuf),
+}
+
+/// The change that an `update` with this choice is.
+fn to_chosen(container: &Container, config: ContainerConfig, chosen: Chosen) -> Result<Change> {
+    use configuration::Options;
+    let record = Some(chosen.record());
+    let change = match chosen {
+        Chosen::Flake(flake) => Change {
+            origin: Origin::Flake(flake),
+            configuration: Replacement::None,
+            record,
+        },
+        Chosen::Configuration {
+            options: Options::None,
+            nixos,
+        } => Change {
+            origin: match config.flake {
+                Some(flake) if nixos.is_none() => Origin::Flake(flake),
+                _ => Origin::Configuration { nixos },
+            },
+            configuration: Replacement::None,
+            record: None,
+        },
+        Chosen::Configuration { options, nixos } => Change {
+            origin: Origin::Configuration { nixos },
+            configuration: Replacement::Overwrite(configuration::text(container.name(), &options)?),
+            record,
+        },
+    };
+    Ok(change)
+}
+
+/// Its configuration, if its system is that of its profile.
+fn config_with_profile(container: &Container) -> Result<ContainerConfig> {
+    let config = container.config()?;
+    if let Some(system) = &config.system_path {
+        bail!(
+            "the system of container '{}' is {}, set by SYSTEM_PATH in {}; change or remove that \
+             line",
+            container.name(),
+            system.display(),
+            container.places().conf(container.name()).display()
+        );
+    }
+    Ok(config)
+}
+
+/// Builds, and then changes what there is.
+fn change(container: &Container, change: Change, flags: &Flags) -> Result<()> {
+    let root = container.places().root(container.name());
+    container.create_directories(root.clone())?;
+    let configuration = Configuration::in_root(&root)?;
+    let built = build(container, &change, &configuration, flags)?;
+    commit(container, &change, &configuration, &built)
+}
+
+fn build(
+    container: &Container,
+    change: &Change,
+    configuration: &Configuration,
+    flags: &Flags,
+) -> Result<Built> {
+    let directory = container.places().updating(container.name());
+    match &change.origin {
+        Origin::Flake(flake) => system::build(container, &Source::Flake(flake.clone()), flags),
+        Origin::Configuration { nixos } => {
+            let snapshot = match &change.configuration {
+                Replacement::Overwrite(text) | Replacement::Keep(text) => {
+                    configuration.snapshot_with(text, directory)?
+                }
+                _ => existing(container, configuration.snapshot(directory)?)?,
+            };
+            let source = Source::Configuration {
+                file: snapshot.file().to_owned(),
+                nixos: nixos.clone(),
+            };
+            system::build(container, &source, flags)
+        }
+    }
+}
+
+fn existing(container: &Container, snapshot: Option<Snapshot>) -> Result<Snapshot> {
+    snapshot.with_context(|| {
+        format!(
+            "container '{}' has no {} to build its system from; give one with --config, \
+             --config-file or --flake",
+            container.name(),
+            configuration::PLACE
+        )
+    })
+}
+
+fn commit(
+    container: &Container,
+    change: &Change,
+    configuration: &Configuration,
+    built: &Built,
+) -> Result<()> {
+    let (places, name) = (container.places(), container.name());
+    // Nobody removes or replaces it meanwhile.
+    let _turn = container::registry::take_turn(places)?;
+    if !container.exists() || !configuration.is_of(&places.root(name)) {
+        bail!("container '{name}' was removed while its system was being built");
+    }
+    replace(configuration, &change.configuration)?;
+    if let Some((file, flake)) = &change.record {
+        container.record_source(file.as_deref(), flake.as_ref())?;
+    }
+    profile(container)?
+        .set(built.system())
+        .with_context(|| format!("cannot change the profile of container '{name}'"))?;
+    system::keep(container, built)
+}
+
+fn replace(configuration: &Configuration, replacement: &Replacement) -> Result<()> {
+    let replaced = match replacement {
+        Replacement::None => return Ok(()),
+        Replacement::Overwrite(text) => return configuration.write(text),
+        Replacement::Keep(text) => configuration.replace_keeping(text)?,
+        Replacement::KeepTree(source) => configuration.replace_directory_keeping(source)?,
+    };
+    match replaced {
+        Replaced::Nothing => {}
+        Replaced::Same => say!("the configuration is up to date"),
+        Replaced::Other(kept) => say!("the configuration that was there is kept as {kept}"),
+    }
+    Ok(())
+}
+
+fn profile(container: &Container) -> Result<Profile> {
+    let directory = container.places().profiles(container.name());
+    Profile::open(&directory).with_context(|| format!("cannot open {}", directory.display()))
+}
+
+/// `pull-config NAME`
+pub fn pull_config(
+    container: &Container,
+    arguments: &PullConfig,
+    show_trace: bool,
+) -> Result<ExitCode> {
+    let _alone = container.lock_for_update()?;
+    let config = container.config()?;
+    if let Some(system) = &config.system_path {
+        say!(
+            "the system of container '{}' is set by the host's configuration: {}",
+            container.name(),
+            system.display()
+        );
+    } else {
+        let flags = Flags::new(&arguments.nix, show_trace);
+        let pulled = pulled(container, &config, &flags)?;
+        if arguments.switch {
+            change(container, pulled, &flags)?;
+        } else {
+            let root = container.places().root(container.name());
+            replace(&Configuration::in_root(&root)?, &pulled.configuration)?;
+        }
+    }
+    if arguments.switch {
+        return activation::activate(container);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The change that brings a container to what is on the host today.
+fn pulled(container: &Container, config: &ContainerConfig, flags: &Flags) -> Result<Change> {
+    let name = container.name();
+    if let Some(flake) = &config.flake {
+        return Ok(Change {
+            origin: Origin::Flake(flake.clone()),
+            configuration: Replacement::KeepTree(build::fetch(flake, flags)?.path),
+            record: None,
+        });
+    }
+    let Some(file) = &config.config_file else {
+        bail!(
+            "container '{name}' was created from no file or flake of the host, so there is \
+             nothing to pull; give one with `nixos-container update {name} --config-file PATH`"
+        );
+    };
+    let text = configuration::text(name, &configuration::copy_of(file)?)?;
+    Ok(Change {
+        origin: Origin::Configuration { nixos: None },
+        configuration: Replacement::Keep(text),
+        record: None,
+    })
+}
+
+/// `rollback NAME`
+pub fn rollback(container: &Container) -> Result<ExitCode> {
+    let _alone = container.lock_for_update()?;
+    config_with_profile(container)?;
+    let name = container.name();
+    let profile = profile(container)?;
+    let cannot = || format!("cannot read the profile of container '{name}'");
+    let generations = profile.generations().with_context(cannot)?;
+    let current = profile.current().with_context(cannot)?;
+    let earlier = generations
+        .iter()
+        .rfind(|generation| current.is_some_and(|current| generation.number < current));
+    let Some(earlier) = earlier else {
+        bail!("container '{name}' has no earlier system to go back to");
+    };
+    require_init(&earlier.system)
+        .with_context(|| format!("cannot go back to generation {}", earlier.number))?;
+    profile
+        .switch(earlier.number)
+        .with_context(|| format!("cannot change the profile of container '{name}'"))?;
+    say!(
+        "container '{name}' is back at generation {}",
+        earlier.number
+    );
+    activation::activate(container)
+}
+
+/// `generations NAME`, in the words of `nix-env --list-generations`.
+pub fn generations(container: &Container) -> Result<()> {
+    container.require()?;
+    let profile = profile(container)?;
+    let cannot = || {
+        format!(
+            "cannot read the profile of container '{}'",
+            container.name()
+        )
+    };
+    let current = profile.current().with_context(cannot)?;
+    for generation in profile.generations().with_context(cannot)? {
+        let mark = if current == Some(generation.number) {
+            "   (current)"
+        } else {
+            ""
+        };
+        answer!(
+            "{:4}   {}{mark}",
+            generation.number,
+            date::local(generation.created)
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,158 @@
+//! What a container writes to its console: copied, logged, quoted.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use rustix::fs::{Mode, OFlags};
+use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer};
+
+use super::paths::RunDir;
+use crate::config::Console as Kind;
+
+/// What is kept of the console, in bytes; then the log starts over.
+const LONGEST_LOG: u64 = 1 << 20;
+
+/// The supervisor's end of `/dev/console`.
+pub struct Console {
+    output: OwnedFd,
+    /// Held open so that the console does not hang up whenever nobody inside
+    /// happens to have it open.
+    _input: OwnedFd,
+    log: File,
+    logged: u64,
+    echo: bool,
+    ignored: bool,
+}
+
+impl AsFd for Console {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.output.as_fd()
+    }
+}
+
+impl Console {
+    /// The log of one start, empty.
+    pub fn create_log(run: &RunDir) -> Result<File> {
+        let path = run.console_log();
+        File::create(&path).with_context(|| format!("cannot make {}", path.display()))
+    }
+
+    /// The console whose output comes from here; copied to standard output too
+    /// if `echo`.
+    pub fn new(kind: Kind, output: OwnedFd, log: File, echo: bool) -> Result<Self> {
+        let cannot = "cannot set up the console";
+        rustix::io::ioctl_fionbio(&output, true).context(cannot)?;
+        let input = match kind {
+            Kind::Logged | Kind::Ignored => {
+                let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+                ioctl_tiocgptpeer(&output, flags)
+            }
+            // A pipe's other end is had by opening it again (man 7 pipe).
+            Kind::Pipe => rustix::fs::open(
+                format!("/proc/self/fd/{}", output.as_raw_fd()),
+                OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC,
+                Mode::empty(),
+            ),
+        };
+        Ok(Self {
+            output,
+            _input: input.context(cannot)?,
+            log,
+            logged: 0,
+            echo,
+            ignored: kind == Kind::Ignored,
+        })
+    }
+
+    /// Where it is copied to.
+    pub fn log(&mut self) -> &mut File {
+        &mut self.log
+    }
+
+    /// Copies what is there, and returns how many bytes that was. What cannot be
+    /// logged is lost: a full disk of the host must not stop the container.
+    pub fn copy(&mut self) -> usize {
+        let mut buffer = [0; 4096];
+        let length = rustix::io::read(&self.output, &mut buffer).unwrap_or(0);
+        if self.ignored {
+            return length;
+        }
+        let bytes = &buffer[..length];
+        if self.logged > LONGEST_LOG {
+            let _ = self.log.set_len(0);
+            let _ = io::Seek::rewind(&mut self.log);
+            self.logged = 0;
+        }
+        let _ = self.log.write_all(bytes);
+        self.logged += length as u64;
+        if self.echo {
+            let _ = io::stdout().write_all(bytes);
+            let _ = io::stdout().flush();
+        }
+        length
+    }
+
+    /// Copies all that is left.
+    pub fn drain(&mut self) {
+        while self.copy() > 0 {}
+    }
+}
+
+/// Lines of the console that an error shows.
+const TAIL_LINES: usize = 10;
+/// And bytes of them at most: a message of the supervisor has to hold them.
+const TAIL_BYTES: usize = 4096;
+
+/// The last lines that the container wrote to its console, without what would
+/// colour or steer the terminal that they are shown on.
+pub fn tail(path: &Path) -> String {
+    let log = std::fs::read(path).unwrap_or_default();
+    let log = String::from_utf8_lossy(&log);
+    let all: Vec<_> = log
+        .lines()
+        .map(plain)
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    let tail = all[all.len().saturating_sub(TAIL_LINES)..].join("\n");
+    let longest = tail.len().saturating_sub(TAIL_BYTES);
+    let start = (longest..).find(|start| tail.is_char_boundary(*start));
+    tail[start.unwrap_or_default()..].to_owned()
+}
+
+fn plain(line: &str) -> String {
+    // What is left of a sequence that was cut off or is unknown goes too.
+    console::strip_ansi_codes(line)
+        .chars()
+        .filter(|c| !c.is_control())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_console_cannot_steer_a_terminal() {
+        for (line, shown) in [
+            (
+                "[\x1b[0;32m  OK  \x1b[0m] Reached target\r",
+                "[  OK  ] Reached target",
+            ),
+            ("\x1b]0;title\x07text", "text"),
+            ("a\x1b[2J\x1b[Hb\u{9b}2Jc\x08\x7f", "abc"),
+        ] {
+            assert_eq!(plain(line), shown);
+        }
+        for line in [
+            "cut off \x1b[",
+            "cut off \x1b]0;",
+            "\x1bP1$r\x1b\\",
+            "\x1bc",
+        ] {
+            assert!(!plain(line).contains(char::is_control), "{line:?}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Which containers there are.
+
+use std::fs;
+use std::io;
+
+use anyhow::{Context, Result};
+
+use super::lock::Lock;
+use super::name::ContainerName;
+use super::paths::Places;
+use super::{Container, create_dir};
+
+/// All containers there are, sorted by name.
+pub fn all(places: &Places) -> Result<Vec<Container>> {
+    let directory = places.conf_dir();
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        answer => answer.with_context(|| format!("cannot read {}", directory.display()))?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.with_context(|| format!("cannot read {}", directory.display()))?;
+        names.extend(name_of_conf(&entry.file_name().to_string_lossy()));
+    }
+    names.sort();
+    Ok(names
+        .into_iter()
+        .map(|name| Container::new(places, name))
+        .collect())
+}
+
+/// The turn to change which containers there are, until it is dropped.
+#[derive(Debug)]
+pub struct Turn(#[expect(dead_code, reason = "held")] Lock);
+
+/// Waits for the turn.
+pub fn take_turn(places: &Places) -> Result<Turn> {
+    create_dir(places.run_dir(), 0o700)?;
+    let lock = Lock::wait(&places.run_dir().join(".lock"));
+    lock.map(Turn).context("cannot lock the containers")
+}
+
+/// Files of other tools in `/etc/containers`, where nixpkgs kept containers
+/// before NixOS 22.05 (`man 5 containers.conf` and its neighbours).
+const FOREIGN: [&str; 4] = ["containers", "libpod", "registries", "storage"];
+
+/// The container whose configuration file has this name.
+pub fn name_of_conf(file_name: &str) -> Option<ContainerName> {
+    let name = file_name.strip_suffix(".conf")?;
+    if FOREIGN.contains(&name) {
+        return None;
+    }
+    name.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_tools_files_are_no_containers() {
+        for file in [
+            "containers.conf",
+            "storage.conf",
+            ".foo.creating",
+            "a b.conf",
+            "foo.conf~",
+        ] {
+            assert_eq!(name_of_conf(file), None, "{file}");
+        }
+        assert_eq!(
+            name_of_conf("foo.conf").as_ref().map(ContainerName::as_str),
+            Some("foo")
+        );
+    }
+}

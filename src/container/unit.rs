@@ -1,0 +1,63 @@
+//! A supervisor as the main process of its container's unit: what it tells the
+//! host's systemd, and the unit's cgroup.
+
+use std::path::{Path, PathBuf};
+
+use super::name::ContainerName;
+
+/// The unit of a container, as nixpkgs names it.
+pub fn name(container: &ContainerName) -> String {
+    format!("container@{container}.service")
+}
+
+/// The cgroup of the container's unit, relative to the root of all, if this
+/// process is in it.
+pub fn own_cgroup(container: &ContainerName) -> Option<PathBuf> {
+    cgroup_of(container, std::process::id() as i32)
+}
+
+/// The cgroup of the container's unit, relative to the root of all, if a
+/// process is in it.
+pub fn cgroup_of(container: &ContainerName, pid: i32) -> Option<PathBuf> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    unit_cgroup(&text, &name(container))
+}
+
+/// Finds the unit in what `man 7 cgroups` calls `/proc/pid/cgroup`.
+fn unit_cgroup(text: &str, unit: &str) -> Option<PathBuf> {
+    let path = text.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    let is_unit = |group: &&Path| {
+        let name = group.file_name();
+        name.is_some_and(|name| name.to_string_lossy() == unit)
+    };
+    // The outermost: further down, the container gives the names.
+    let group = Path::new(path).ancestors().filter(is_unit).last()?;
+    Some(group.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_units_cgroup_is_found_from_below() {
+        let unit = "container@foo.service";
+        let found = |path: &str| unit_cgroup(&format!("4:memory:/x\n0::/{path}\n"), unit);
+        let group = PathBuf::from("machine.slice/container@foo.service");
+        for below in ["", "/supervisor", "/payload/init.scope"] {
+            let path = format!("{}{below}", group.display());
+            assert_eq!(found(&path).as_ref(), Some(&group), "{path}");
+        }
+        // Which names there are inside is the container's own affair.
+        let inside = format!("{}/payload/system.slice/{unit}/a", group.display());
+        assert_eq!(found(&inside), Some(group), "{inside}");
+        for other in [
+            "",
+            "nixos-container-foo/payload",
+            "container@food.service",
+            "user.slice",
+        ] {
+            assert_eq!(found(other), None, "{other}");
+        }
+    }
+}

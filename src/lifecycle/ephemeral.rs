@@ -1,0 +1,101 @@
+//! Containers that are destroyed when they stop: `DESTROY_ON_STOP` of their
+//! configuration, which `create --ephemeral` sets.
+//!
+//! `EPHEMERAL` alone does not: the NixOS module sets it for containers that
+//! have an empty root at every start and are there until the host's
+//! configuration no longer declares them. Their configuration is read-only, and
+//! a container with such a one is never destroyed, whatever is in it.
+//!
+//! A mark beside the configuration says that the container has been started.
+//! While its supervisor lives, that holds the container's lock; a mark without
+//! is what a killed supervisor has left, or a host that lost its power, and the
+//! next command finishes what they could not.
+
+use std::fs::{self, File};
+use std::io;
+
+use anyhow::{Context, Result};
+use rustix::fs::Access;
+
+use super::destroy;
+use crate::config::ContainerConfig;
+use crate::container::files::{remove_file, remove_tree};
+use crate::container::lock::Lock;
+use crate::container::name::ContainerName;
+use crate::container::paths::Places;
+use crate::container::{self, Container};
+
+/// Remembers that a container starts, if that means that it is destroyed when
+/// it stops. The caller holds its lock.
+pub fn remember_start(container: &Container, config: &ContainerConfig) -> Result<()> {
+    let (places, name) = (container.places(), container.name());
+    let declared = rustix::fs::access(places.conf(name), Access::WRITE_OK).is_err();
+    if !config.destroy_on_stop || declared {
+        return Ok(());
+    }
+    let mark = places.started(name);
+    File::create(&mark)
+        .and_then(|_| File::open(places.conf_dir())?.sync_all())
+        .with_context(|| format!("cannot make {}", mark.display()))
+}
+
+/// Forgets it, so that the container outlives its next stop.
+pub fn forget_start(container: &Container) -> Result<()> {
+    remove_file(&container.places().started(container.name()))
+}
+
+/// Whether it is, so that the container is destroyed when it stops.
+pub fn remembers_start(container: &Container) -> bool {
+    container.places().started(container.name()).exists()
+}
+
+/// Destroys a container that has stopped, if its start is remembered. The
+/// caller holds its lock.
+pub fn destroy_stopped(container: &Container) -> Result<()> {
+    if !remembers_start(container) {
+        return Ok(());
+    }
+    let (places, name) = (container.places(), container.name());
+    // A creation under the same name waits until all is gone.
+    let turn = container::registry::take_turn(places)?;
+    let conf = places.conf(name);
+    match fs::rename(&conf, places.tombstone(name)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("cannot remove {}", conf.display()));
+        }
+        _ => {}
+    }
+    destroy::finish_destruction(container, &turn)?;
+    forget_start(container)
+}
+
+/// Destroys all containers that should have been when they stopped.
+pub fn destroy_left_over(places: &Places) -> Result<()> {
+    for name in remembered(places)? {
+        let container = Container::new(places, name);
+        container.create_run_dir()?;
+        let lock = Lock::try_lock(&container.run().lock())
+            .with_context(|| format!("cannot lock container '{}'", container.name()))?;
+        if lock.is_some() {
+            destroy_stopped(&container)?;
+            remove_tree(container.run().path())?;
+        }
+    }
+    Ok(())
+}
+
+/// The containers whose start is remembered.
+fn remembered(places: &Places) -> Result<Vec<ContainerName>> {
+    let directory = places.conf_dir();
+    let cannot = || format!("cannot read {}", directory.display());
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        answer => answer.with_context(cannot)?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let file = entry.with_context(cannot)?.file_name();
+        names.extend(file.to_str().and_then(Places::name_of_started));
+    }
+    Ok(names)
+}

@@ -1,0 +1,224 @@
+//! Nix' programs, and how they are run.
+
+use std::ffi::OsString;
+use std::io::{BufRead, BufReader, IsTerminal, Read};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+use serde::Deserialize;
+
+use super::options::NixArguments;
+use crate::config::flake::FlakeRef;
+use crate::report::progress::Progress;
+
+/// What lets `nix` work with flakes whatever the host's `nix.conf` says.
+pub const WITH_FLAKES: [&str; 2] = ["--extra-experimental-features", "nix-command flakes"];
+
+/// The user's options for Nix, as words for it.
+#[derive(Debug, Default)]
+pub struct Flags {
+    /// For `nix-build` and `nix build`.
+    for_all: Vec<OsString>,
+    /// For `nix build` alone.
+    for_flakes: Vec<OsString>,
+}
+
+impl Flags {
+    /// The words that the user's options are.
+    pub fn new(arguments: &NixArguments, show_trace: bool) -> Self {
+        let mut for_all = Vec::new();
+        let mut for_flakes = Vec::new();
+        let switch = |words: &mut Vec<OsString>, flag: &str, set: bool| {
+            words.extend(set.then(|| flag.into()));
+        };
+        let pairs = |words: &mut Vec<OsString>, flag: &str, values: &[String]| {
+            for pair in values.chunks(2) {
+                words.push(flag.into());
+                words.extend(pair.iter().map(OsString::from));
+            }
+        };
+        switch(&mut for_all, "--show-trace", show_trace);
+        switch(&mut for_all, "--impure", arguments.impure);
+        switch(&mut for_all, "--no-allow-dirty", arguments.no_allow_dirty);
+        pairs(&mut for_all, "--option", &arguments.option);
+        if let Some(format) = &arguments.log_format {
+            for_all.extend(["--log-format".into(), format.into()]);
+        }
+        for input in &arguments.update_input {
+            for_flakes.extend(["--update-input".into(), input.into()]);
+        }
+        pairs(
+            &mut for_flakes,
+            "--override-input",
+            &arguments.override_input,
+        );
+        for (flag, set) in [
+            ("--commit-lock-file", arguments.commit_lock_file),
+            ("--no-registries", arguments.no_registries),
+            ("--no-update-lock-file", arguments.no_update_lock_file),
+            ("--no-write-lock-file", arguments.no_write_lock_file),
+            ("--recreate-lock-file", arguments.recreate_lock_file),
+            ("--refresh", arguments.refresh),
+        ] {
+            switch(&mut for_flakes, flag, set);
+        }
+        Self {
+            for_all,
+            for_flakes,
+        }
+    }
+
+    /// For `nix build` of a flake.
+    pub fn for_flakes(&self) -> impl Iterator<Item = OsString> {
+        self.for_all.iter().chain(&self.for_flakes).cloned()
+    }
+
+    /// For `nix-build` of a configuration, which knows no flakes.
+    pub fn for_configurations(&self) -> Result<impl Iterator<Item = OsString>> {
+        if let Some(flag) = self.for_flakes.first() {
+            bail!(
+                "{} is for flakes, and this system is built from a configuration; leave it out",
+                flag.display()
+            );
+        }
+        Ok(self.for_all.iter().cloned())
+    }
+}
+
+/// Runs a program of Nix that builds, and makes `link` one to what it has built.
+/// Whether it succeeded. On a terminal its log is one line that changes, and is
+/// shown whole if it fails; else it goes to standard error as it comes.
+pub fn build(program: &str, arguments: &[OsString], link: &Path, what: String) -> Result<bool> {
+    // Whoever chooses the log's form wants to see it.
+    let shorten = std::io::stderr().is_terminal() && !arguments.iter().any(|a| a == "--log-format");
+    let progress = Progress::new(what);
+    let mut child = command(program)
+        .args(arguments)
+        .arg("--out-link")
+        .arg(link)
+        .stdout(Stdio::null())
+        .stderr(if shorten {
+            Stdio::piped()
+        } else {
+            Stdio::inherit()
+        })
+        .spawn()
+        .map_err(|error| cannot_run(program, error))?;
+    let log = match child.stderr.take() {
+        Some(stderr) => follow(stderr, &progress)?,
+        None => String::new(),
+    };
+    let status = child
+        .wait()
+        .with_context(|| format!("cannot wait for {program}"))?;
+    drop(progress);
+    if !status.success() {
+        say!("{}", log.trim_end());
+    }
+    Ok(status.success())
+}
+
+/// Has Nix' garbage collector keep what `link` leads to, a path in the store.
+pub fn add_root(link: &Path, path: &Path) -> Result<()> {
+    let status = command("nix-store")
+        .arg("--realise")
+        .arg(path)
+        .args(["--indirect", "--add-root"])
+        .arg(link)
+        .stdout(Stdio::null())
+        .status()
+        .map_err(|error| cannot_run("nix-store", error))?;
+    if !status.success() {
+        bail!("Nix could not keep {}, and says why above", path.display());
+    }
+    Ok(())
+}
+
+/// Whether there is a `<nixpkgs>`. Nix itself is asked, because it knows
+/// channels beside `$NIX_PATH`.
+pub fn finds_nixpkgs() -> bool {
+    command("nix-instantiate")
+        .args(["--find-file", "nixpkgs/nixos"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+/// A copy of a flake's files in the store (`man 1 nix3-flake-metadata`).
+#[derive(Debug, Deserialize)]
+pub struct FlakeSource {
+    /// The store path.
+    pub path: PathBuf,
+}
+
+/// Fetches a flake.
+pub fn fetch(flake: &FlakeRef, flags: &Flags) -> Result<FlakeSource> {
+    let output = command("nix")
+        .args(["flake", "metadata", "--json"])
+        .args(WITH_FLAKES)
+        .args(flags.for_flakes())
+        .arg(flake.reference())
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| cannot_run("nix", error))?;
+    if !output.status.success() {
+        bail!("Nix could not fetch the flake {flake}, and says why above");
+    }
+    serde_json::from_slice(&output.stdout).context("cannot understand `nix flake metadata`")
+}
+
+/// A program of Nix, which ends with this process. Left alone, it could still
+/// make its link when somebody else has taken the container's name. Nix is made
+/// to be killed at any moment.
+fn command(program: &str) -> Command {
+    let mut nix = Command::new(program);
+    let parent = rustix::process::getpid();
+    // SAFETY: two system calls, which are all that happens in the child before
+    // it executes Nix.
+    unsafe { nix.pre_exec(move || die_with(parent)) };
+    // NixOS' expression takes it for the configuration to build.
+    nix.env_remove("NIXOS_CONFIG").stdin(Stdio::null());
+    nix
+}
+
+fn die_with(parent: Pid) -> std::io::Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    // It may have died before it was asked for its signal.
+    if getppid() == Some(parent) {
+        return Ok(());
+    }
+    Err(std::io::Error::other("the parent is gone"))
+}
+
+fn cannot_run(program: &str, error: std::io::Error) -> anyhow::Error {
+    if error.kind() == std::io::ErrorKind::NotFound {
+        return anyhow::anyhow!(
+            "Nix is not installed: there is no `{program}` in $PATH; \
+             install it with `apt install nix-bin` or as your distribution has it"
+        );
+    }
+    anyhow::Error::new(error).context(format!("cannot run {program}"))
+}
+
+/// Reads a log to its end, and shows its newest line.
+fn follow(log: impl Read, progress: &Progress) -> Result<String> {
+    let mut all = String::new();
+    let mut reader = BufReader::new(log);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let length = reader
+            .read_until(b'\n', &mut line)
+            .context("cannot read Nix's log")?;
+        if length == 0 {
+            return Ok(all);
+        }
+        let text = String::from_utf8_lossy(&line);
+        progress.say(Some(text.trim_end()));
+        all.push_str(&text);
+    }
+}

@@ -1,0 +1,207 @@
+//! The `configuration.nix` of a container.
+
+mod directory;
+mod snapshot;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use runtime::rootfs::Root;
+
+pub use snapshot::Snapshot;
+
+use crate::container::name::ContainerName;
+
+/// The part of a `configuration.nix` that the user chooses.
+#[derive(Debug, Clone)]
+pub enum Options {
+    /// Nothing beyond what every container has.
+    None,
+    /// Definitions, as they stand.
+    Text(String),
+    /// A file of the host to import, by its absolute path.
+    Import(PathBuf),
+    /// The contents of a file of the host, for a container that cannot see it.
+    Copy(String),
+}
+
+/// Where a container keeps its configuration, as `nixos-rebuild` inside does.
+pub const PLACE: &str = "/etc/nixos/configuration.nix";
+
+/// Longest `configuration.nix` that is read, in bytes.
+const LONGEST: u64 = 4 << 20;
+
+/// The text for a container, as nixpkgs' tool writes it.
+pub fn text(name: &ContainerName, options: &Options) -> Result<String> {
+    let options = match options {
+        Options::None => String::new(),
+        Options::Text(text) => text.clone(),
+        Options::Import(file) => format!("imports = [ (/. + {}) ];", nix_string(file)?),
+        Options::Copy(text) => format!("imports = [\n(\n{text}\n)\n  ];"),
+    };
+    let host_name = host_name(name);
+    Ok(format!(
+        "{{ config, lib, pkgs, ... }}:\n\n\
+         with lib;\n\n\
+         {{ boot.isContainer = true;\n  \
+           networking.hostName = mkDefault \"{host_name}\";\n  \
+           networking.useDHCP = false;\n  \
+           {options}\n\
+         }}\n"
+    ))
+}
+
+/// A path as a string of Nix: a path literal has no spaces.
+fn nix_string(path: &Path) -> Result<String> {
+    let Some(text) = path.to_str() else {
+        bail!(
+            "the path {} is not UTF-8, which Nix demands",
+            path.display()
+        );
+    };
+    let escaped = text
+        .replace('\\', r"\\")
+        .replace('"', "\\\"")
+        .replace("${", "\\${");
+    Ok(format!("\"{escaped}\""))
+}
+
+/// The container's name as far as NixOS takes it for a host name: at most 63
+/// characters, the last a letter or a digit (`networking.hostName` of nixpkgs).
+fn host_name(name: &ContainerName) -> &str {
+    let name = name.as_str();
+    name[..name.len().min(63)].trim_end_matches(['-', '_'])
+}
+
+/// A `configuration.nix` of the host, to be copied.
+pub fn copy_of(file: &Path) -> Result<Options> {
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("cannot read the configuration file {}", file.display()))?;
+    Ok(Options::Copy(text))
+}
+
+/// The configuration in a container's root directory.
+#[derive(Debug)]
+pub struct Configuration {
+    root: Root,
+    /// For messages.
+    path: PathBuf,
+}
+
+impl Configuration {
+    /// That of the container with this root directory.
+    pub fn in_root(root: &Path) -> Result<Self> {
+        Ok(Self {
+            path: root.to_owned(),
+            // Of a container with users of its own, they are the files' owners.
+            root: Root::open_for_its_owner(root)
+                .with_context(|| format!("cannot open {}", root.display()))?,
+        })
+    }
+
+    /// Puts a text in the place of what is there.
+    pub fn write(&self, text: &str) -> Result<()> {
+        self.root
+            .replace_file(Path::new(PLACE), text.as_bytes(), 0o644)
+            .with_context(|| self.cannot("write", PLACE))
+    }
+
+    /// Whether this is still the root directory at `path`.
+    pub fn is_of(&self, path: &Path) -> bool {
+        let ours = rustix::fs::fstat(&self.root);
+        let there = rustix::fs::stat(path);
+        matches!((ours, there), (Ok(a), Ok(b)) if (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino))
+    }
+
+    /// Puts a text in the place of what is there, and keeps that under the name
+    /// of a numbered backup, as `cp --backup=numbered` makes them; what name.
+    /// `None` if it says so already.
+    pub fn replace_keeping(&self, text: &str) -> Result<Replaced> {
+        let there = match self.root.read_file(Path::new(PLACE), LONGEST) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.write(text)?;
+                return Ok(Replaced::Nothing);
+            }
+            answer => answer.with_context(|| self.cannot("read", PLACE))?,
+        };
+        if there == text.as_bytes() {
+            return Ok(Replaced::Same);
+        }
+        let backup = self.keep(&there)?;
+        self.write(text)?;
+        Ok(Replaced::Other(backup))
+    }
+
+    fn keep(&self, contents: &[u8]) -> Result<String> {
+        for number in 1.. {
+            let backup = format!("{PLACE}.~{number}~");
+            let made = self
+                .root
+                .create_file(Path::new(&backup), contents, 0o644)
+                .with_context(|| self.cannot("write", &backup))?;
+            if made {
+                return Ok(backup);
+            }
+        }
+        bail!("no name is free for a backup of {PLACE}")
+    }
+
+    fn cannot(&self, act: &str, place: &str) -> String {
+        format!("cannot {act} {place} in {}", self.path.display())
+    }
+}
+
+/// What a new configuration has replaced.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Replaced {
+    /// There was none.
+    Nothing,
+    /// It is the one that was there.
+    Same,
+    /// Another one, which is kept under this name.
+    Other(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(options: &Options) -> String {
+        let name = "foo".parse().expect("valid");
+        super::text(&name, options).expect("valid")
+    }
+
+    #[test]
+    fn a_configuration_names_its_host_and_holds_the_options() {
+        let text = text(&Options::Text("services.openssh.enable = true;".into()));
+        assert!(text.contains("networking.hostName = mkDefault \"foo\";"));
+        assert!(text.contains("  services.openssh.enable = true;\n}"));
+    }
+
+    #[test]
+    fn every_name_gives_a_host_name_that_nixos_accepts() {
+        for (name, host) in [
+            ("a_b-c".to_owned(), "a_b-c".to_owned()),
+            ("a-_-".to_owned(), "a".to_owned()),
+            ("x".repeat(64), "x".repeat(63)),
+        ] {
+            assert_eq!(host_name(&name.parse().expect("valid")), host);
+        }
+    }
+
+    #[test]
+    fn the_path_of_an_import_is_no_code() {
+        let text = text(&Options::Import("/a b/${x}\"c.nix".into()));
+        assert!(
+            text.contains(r#"imports = [ (/. + "/a b/\${x}\"c.nix") ];"#),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_copy_may_end_with_a_comment() {
+        let text = text(&Options::Copy("{ a = 1; } # that is all".into()));
+        assert!(text.contains("(\n{ a = 1; } # that is all\n)\n"), "{text}");
+    }
+}

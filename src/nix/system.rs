@@ -1,0 +1,177 @@
+//! A container's system: what it is made from, and what Nix makes of it.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use super::build::{self, Flags};
+use super::profile::{Profile, link_name};
+use crate::config::flake::FlakeRef;
+use crate::container::Container;
+use crate::container::files::remove_file;
+
+/// What a container's system is made from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// A NixOS configuration.
+    Configuration {
+        /// The host's path of its `configuration.nix`.
+        file: PathBuf,
+        /// The NixOS expression to build with; `<nixpkgs/nixos>` if none.
+        nixos: Option<PathBuf>,
+    },
+    /// A flake, which has a system for containers.
+    Flake(FlakeRef),
+    /// A system that is built already.
+    System(PathBuf),
+}
+
+/// A system in the store, kept from Nix' garbage collector by a link until this
+/// is dropped.
+#[derive(Debug)]
+pub struct Built {
+    system: PathBuf,
+    link: Option<PathBuf>,
+}
+
+impl Built {
+    /// Its store path.
+    pub fn system(&self) -> &Path {
+        &self.system
+    }
+}
+
+impl Drop for Built {
+    fn drop(&mut self) {
+        if let Some(link) = &self.link
+            && let Err(error) = remove_file(link)
+        {
+            crate::report::print_error(&error);
+        }
+    }
+}
+
+/// Builds a system for a container. Changes nothing of the container.
+pub fn build(container: &Container, source: &Source, flags: &Flags) -> Result<Built> {
+    build_from(container, source, flags).with_context(|| {
+        format!(
+            "cannot build the system of container '{}'",
+            container.name()
+        )
+    })
+}
+
+fn build_from(container: &Container, source: &Source, flags: &Flags) -> Result<Built> {
+    let link = container.places().building(container.name());
+    let what = format!("building {}", container.name());
+    let built = match source {
+        Source::System(system) => {
+            let system = fs::canonicalize(system)
+                .with_context(|| format!("cannot find the system {}", system.display()))?;
+            Built { system, link: None }
+        }
+        Source::Configuration { file, nixos } => {
+            let mut include = OsString::from("nixos-config=");
+            include.push(file);
+            let mut words = Vec::from(["-I".into(), include, "-A".into(), "system".into()]);
+            words.extend(flags.for_configurations()?);
+            words.push(match nixos {
+                Some(path) => path.into(),
+                None => "<nixpkgs/nixos>".into(),
+            });
+            if !build::build("nix-build", &words, &link, what)? {
+                return Err(why_not(nixos.is_none()));
+            }
+            linked(link)?
+        }
+        Source::Flake(flake) => {
+            let mut words = Vec::from(["build".into()]);
+            words.extend(build::WITH_FLAKES.map(OsString::from));
+            words.extend(flags.for_flakes());
+            words.push(flake.toplevel().into());
+            if !build::build("nix", &words, &link, what)? {
+                return Err(why_not(false));
+            }
+            linked(link)?
+        }
+    };
+    require_init(&built.system)?;
+    Ok(built)
+}
+
+/// Where Nix' garbage collector looks for profiles.
+const PROFILES: &str = "/nix/var/nix/profiles";
+
+/// Makes sure that Nix' garbage collector keeps the container's system, which
+/// its profile has now. It looks into profiles by itself where they usually
+/// are.
+pub fn keep(container: &Container, built: &Built) -> Result<()> {
+    let directory = container.places().profiles(container.name());
+    if directory.starts_with(PROFILES) {
+        return Ok(());
+    }
+    let current = Profile::open(&directory)
+        .and_then(|profile| profile.current())
+        .with_context(|| format!("cannot read the profile in {}", directory.display()))?;
+    match current {
+        Some(number) => build::add_root(&directory.join(link_name(number)), built.system()),
+        // Changed from inside meanwhile.
+        None => Ok(()),
+    }
+}
+
+fn linked(link: PathBuf) -> Result<Built> {
+    let system = fs::read_link(&link)
+        .with_context(|| format!("cannot find what Nix has built at {}", link.display()))?;
+    flush(&system)?;
+    Ok(Built {
+        system,
+        link: Some(link),
+    })
+}
+
+/// Waits until what Nix has built is on the disk, its database too. By itself Nix
+/// leaves that to the kernel (`fsync-store-paths`, `man 5 nix.conf`), and after a
+/// power cut a profile would lead to files without their contents.
+fn flush(system: &Path) -> Result<()> {
+    let store = fs::File::open(system)
+        .with_context(|| format!("cannot open the system {}", system.display()))?;
+    rustix::fs::syncfs(&store).context("cannot write the Nix store to its disk")
+}
+
+fn why_not(needs_nixpkgs: bool) -> anyhow::Error {
+    if needs_nixpkgs && !build::finds_nixpkgs() {
+        return anyhow::anyhow!(
+            "Nix cannot find nixpkgs; say where it is, by NIX_PATH=nixpkgs=PATH or by \
+             --nixos-path PATH/nixos"
+        );
+    }
+    anyhow::anyhow!("Nix says why above; nothing has changed")
+}
+
+/// Fails if there is no NixOS system at this path, before anything is made for
+/// it.
+pub fn check(system: &Path) -> Result<()> {
+    if !system.exists() {
+        bail!("the system {} does not exist", system.display());
+    }
+    require_init(system)
+}
+
+/// Checks that `system` is a NixOS system as far as starting it goes.
+pub fn require_init(system: &Path) -> Result<()> {
+    match std::fs::canonicalize(system) {
+        Ok(real) if real.join("init").exists() => Ok(()),
+        Ok(real) => bail!(
+            "{} is no NixOS system: it has no `init`; give the store path of a system's toplevel",
+            real.display()
+        ),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            bail!("the system {} does not exist", system.display())
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot look at {}", system.display())),
+    }
+}

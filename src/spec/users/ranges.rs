@@ -1,0 +1,275 @@
+//! Ranges of users that are one container's alone.
+//!
+//! A range, once picked, is recorded beside the container's root directory,
+//! whose files may belong to it: not in the configuration, which the host's may
+//! have declared and nobody here can write, and not among what is forgotten when
+//! the host restarts. It is the container's until that is destroyed.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use runtime::rootfs::owners::Owner;
+use runtime::{DEFAULT_COUNT, IdMap};
+
+use crate::config::{ContainerConfig, PrivateUsers};
+use crate::container::files::remove_file;
+use crate::container::lock::Lock;
+use crate::container::paths::Places;
+use crate::container::{self, Container, create_dir};
+
+/// First and last of the ids that containers' ranges begin with, one every 65536
+/// (systemd's UIDS-GIDS.md, "Container UIDs").
+const FIRST: u32 = 0x0008_0000;
+const LAST: u32 = 0x6fff_0000;
+
+/// The range of a container: the one it has, or one that nobody has. Records
+/// nothing.
+pub fn find(container: &Container, owner: Owner) -> Result<IdMap> {
+    match recorded(container)? {
+        Some(ids) => Ok(ids),
+        None => pick(container, owner),
+    }
+}
+
+/// Has the container keep a range, if it is to have one of its own.
+pub fn keep(container: &Container, config: &ContainerConfig) -> Result<()> {
+    let picks = matches!(
+        config.private_users,
+        PrivateUsers::Pick | PrivateUsers::PickIfPossible
+    );
+    if !picks || super::unavailable().is_some() || recorded(container)?.is_some() {
+        return Ok(());
+    }
+    let places = container.places();
+    // Two containers at once must not pick the same.
+    let lock = places.run_dir().join(".users.lock");
+    let _turn = Lock::wait(&lock).with_context(|| format!("cannot lock {}", lock.display()))?;
+    let owner = super::owner(&places.root(container.name()))?;
+    record(container, pick(container, owner)?)
+}
+
+/// Leaves the range to others.
+pub fn forget(container: &Container) -> Result<()> {
+    let path = container.places().users(container.name());
+    remove_file(&unfinished(&path))?;
+    remove_file(&path)
+}
+
+fn recorded(container: &Container) -> Result<Option<IdMap>> {
+    read_record(&container.places().users(container.name()))
+}
+
+fn read_record(path: &Path) -> Result<Option<IdMap>> {
+    let text = match fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        answer => answer.with_context(|| format!("cannot read {}", path.display()))?,
+    };
+    match PrivateUsers::parse(text.trim_end()) {
+        Ok(PrivateUsers::These(ids)) => Ok(Some(ids)),
+        _ => bail!(
+            "{} does not say which users are the container's; remove it to have others picked",
+            path.display()
+        ),
+    }
+}
+
+/// A record that is being written.
+fn unfinished(path: &Path) -> PathBuf {
+    path.with_extension("users.tmp")
+}
+
+fn record(container: &Container, ids: IdMap) -> Result<()> {
+    let path = container.places().users(container.name());
+    let cannot = || format!("cannot write {}", path.display());
+    if let Some(directory) = path.parent() {
+        create_dir(directory, 0o700)?;
+    }
+    let temporary = unfinished(&path);
+    let write = || -> io::Result<()> {
+        let mut file = File::create(&temporary)?;
+        writeln!(file, "{}:{}", ids.root(), ids.count())?;
+        file.sync_all()?;
+        fs::rename(&temporary, &path)
+    };
+    write().with_context(cannot)
+}
+
+fn pick(container: &Container, owner: Owner) -> Result<IdMap> {
+    let name = container.name().as_str();
+    choose(name, owner, &super::existing()?, &taken(container)?)
+        .context("no range of 65536 users is free; say which with --private-users=NUMBER")
+}
+
+/// A range that nobody has: that which the container's files have already, if
+/// they have, and else the same for the same name, if that is possible.
+fn choose(name: &str, owner: Owner, existing: &[IdMap], taken: &[IdMap]) -> Option<IdMap> {
+    let of_files = owner
+        .ids()
+        .filter(|ids| (FIRST..=LAST).contains(&ids.root()));
+    let slots = (LAST - FIRST) / DEFAULT_COUNT + 1;
+    let start = hash(name) % slots;
+    let others = (0..slots).map(|step| FIRST + (start + step) % slots * DEFAULT_COUNT);
+    let others = others.filter_map(|first| IdMap::new(first, DEFAULT_COUNT));
+    of_files
+        .into_iter()
+        .chain(others)
+        .filter(|ids| existing.iter().any(|range| range.includes(*ids)))
+        .find(|ids| !taken.iter().any(|other| other.overlaps(*ids)))
+}
+
+/// FNV-1a, 32 bits (RFC 9923): the same in every build.
+fn hash(text: &str) -> u32 {
+    let mix = |hash: u32, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+    text.bytes().fold(0x811c_9dc5, mix)
+}
+
+/// Ranges that are somebody else's: other containers', users' and groups' of the
+/// host, those that users may take (`man 5 subuid`), and, for containers of
+/// other managers, who runs processes.
+fn taken(container: &Container) -> Result<Vec<IdMap>> {
+    let mut taken = Vec::new();
+    for file in ["/etc/passwd", "/etc/group"] {
+        taken.extend(lines(file)?.iter().filter_map(|line| account(line)));
+    }
+    for file in ["/etc/subuid", "/etc/subgid"] {
+        taken.extend(lines(file)?.iter().filter_map(|line| subordinate(line)));
+    }
+    taken.extend(with_processes()?);
+    let places = container.places();
+    for other in container::registry::all(places)? {
+        if other.name() != container.name() {
+            taken.extend(configured(&other));
+        }
+    }
+    taken.extend(records(places, container)?);
+    Ok(taken)
+}
+
+fn lines(file: &str) -> Result<Vec<String>> {
+    let text = match fs::read(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        answer => answer.with_context(|| format!("cannot read {file}"))?,
+    };
+    let text = String::from_utf8_lossy(&text);
+    Ok(text.lines().map(str::to_owned).collect())
+}
+
+/// The third field of `man 5 passwd` and `man 5 group`.
+fn account(line: &str) -> Option<IdMap> {
+    IdMap::new(line.split(':').nth(2)?.parse().ok()?, 1)
+}
+
+/// `NAME:FIRST:COUNT`
+fn subordinate(line: &str) -> Option<IdMap> {
+    let mut numbers = line
+        .split(':')
+        .skip(1)
+        .map(|field| field.trim().parse().ok());
+    IdMap::new(numbers.next()??, numbers.next()??)
+}
+
+/// Whose processes there are.
+fn with_processes() -> Result<Vec<IdMap>> {
+    let mut users = Vec::new();
+    for entry in fs::read_dir("/proc").context("cannot read /proc")? {
+        let entry = entry.context("cannot read /proc")?;
+        // Whatever went meanwhile has nobody any more; what is no process, root.
+        if let Ok(metadata) = entry.metadata() {
+            users.extend(IdMap::new(metadata.uid(), 1));
+        }
+    }
+    Ok(users)
+}
+
+/// What another container's configuration says by number. A file that is
+/// broken has no users that could be used.
+fn configured(other: &Container) -> Option<IdMap> {
+    let path = other.places().conf(other.name());
+    let text = fs::read_to_string(&path).ok()?;
+    match ContainerConfig::parse(&path, &text).ok()?.private_users {
+        PrivateUsers::These(ids) => Some(ids),
+        _ => None,
+    }
+}
+
+/// What other containers keep, whether or not they are configured to now.
+fn records(places: &Places, container: &Container) -> Result<Vec<IdMap>> {
+    let directory = places.state_dir();
+    let cannot = || format!("cannot read {}", directory.display());
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        answer => answer.with_context(cannot)?,
+    };
+    let own = places.users(container.name());
+    let mut ranges = Vec::new();
+    for entry in entries {
+        let path = entry.with_context(cannot)?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with('.') && name.ends_with(".users") && path != own {
+            ranges.extend(read_record(&path)?);
+        }
+    }
+    Ok(ranges)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_and_subordinate_ids_are_taken() {
+        assert_eq!(account("root:x:0:0::/root:/bin/sh"), IdMap::new(0, 1));
+        assert_eq!(account("big:*:524300:"), IdMap::new(524_300, 1));
+        assert_eq!(
+            subordinate("alice:100000:65536"),
+            IdMap::new(100_000, 65536)
+        );
+        for line in ["", "+", "# comment", "a:b", "a:1", "a:1:", "a:1:-5"] {
+            assert_eq!(account(line), None, "{line}");
+            assert_eq!(subordinate(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_range_is_the_same_for_the_same_name_and_never_somebody_elses() {
+        let all = [IdMap::new(0, u32::MAX).expect("valid")];
+        let choose = |name, taken: &[IdMap]| choose(name, Owner::HOST, &all, taken);
+        let first = choose("foo", &[]).expect("free");
+        assert_eq!(choose("foo", &[]), Some(first));
+        assert_ne!(choose("bar", &[]), Some(first));
+        let one_of_them = IdMap::new(first.root() + 65535, 1).expect("valid");
+        let second = choose("foo", &[one_of_them]).expect("free");
+        assert!(!second.overlaps(first));
+        for ids in [first, second] {
+            assert!((FIRST..=LAST).contains(&ids.root()) && ids.root() % DEFAULT_COUNT == 0);
+        }
+        let last = IdMap::new(LAST, DEFAULT_COUNT).expect("valid");
+        let all_but_the_last = IdMap::new(0, LAST).expect("valid");
+        assert_eq!(choose("foo", &[all_but_the_last]), Some(last));
+        assert_eq!(choose("foo", &[all_but_the_last, last]), None);
+    }
+
+    #[test]
+    fn nobody_is_picked_who_does_not_exist() {
+        let few = [IdMap::new(0, 65536), IdMap::new(FIRST + 1, DEFAULT_COUNT)];
+        let few: Vec<_> = few.into_iter().flatten().collect();
+        assert_eq!(choose("foo", Owner::HOST, &few, &[]), None);
+        let one = [IdMap::new(FIRST, DEFAULT_COUNT).expect("valid")];
+        assert_eq!(choose("foo", Owner::HOST, &one, &[]), Some(one[0]));
+    }
+
+    #[test]
+    fn names_are_hashed_as_everywhere() {
+        assert_eq!(hash(""), 0x811c_9dc5);
+        assert_eq!(hash("foobar"), 0xbf9c_f968);
+    }
+
+    #[test]
+    fn ranges_begin_where_systemd_has_containers() {
+        assert_eq!((FIRST, LAST), (524_288, 1_878_982_656));
+        assert_eq!((LAST - FIRST) % DEFAULT_COUNT, 0);
+    }
+}

@@ -1,0 +1,201 @@
+//! What systemd has to know of containers before it starts any (`man 7
+//! systemd.generator`): which start with the host, and what their units need.
+
+use std::fmt::Write;
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use runtime::{DeviceKind, Origin};
+
+use crate::config::{AllowedDevice, ContainerConfig, CustomContent, Source, WhichDevice};
+use crate::container::paths::Places;
+use crate::container::unit;
+use crate::container::{self, Container};
+
+/// As systemd runs it, by this name.
+pub const PROGRAM: &str = "nixos-container-generator";
+
+/// What starts with the host. The target of machines, which nixpkgs has for
+/// them, is not on every host.
+const STARTED: &str = "multi-user.target.wants";
+
+/// The template that every container's unit is made of.
+const TEMPLATE: &str = "container@.service";
+
+/// Where systemd finds the template (`man 5 systemd.unit`).
+const UNIT_DIRECTORIES: [&str; 4] = [
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+];
+
+/// Where systemd has a generator write what is neither early nor late.
+const GENERATED: &str = "/run/systemd/generator";
+
+/// Whether the container's unit, once loaded, has what the configuration asks
+/// for; else systemd has to run the generator again. A configuration that is
+/// broken is not this one's to tell.
+pub fn has_run_since(container: &Container) -> bool {
+    let Ok(config) = container.config() else {
+        return true;
+    };
+    let file = drop_in_file(container, Path::new(GENERATED));
+    drop_in(&config) == fs::read_to_string(file).ok()
+}
+
+fn drop_in_file(container: &Container, directory: &Path) -> PathBuf {
+    let unit = unit::name(container.name());
+    directory.join(format!("{unit}.d")).join("50-conf.conf")
+}
+
+/// Writes into `directory` what all containers' units need. A container whose
+/// configuration is broken keeps no other from starting.
+pub fn generate(places: &Places, directory: &Path) -> Result<()> {
+    for container in container::registry::all(places)? {
+        if let Err(error) = generate_for(&container, directory) {
+            say!("{PROGRAM}: {error:#}");
+        }
+    }
+    Ok(())
+}
+
+fn generate_for(container: &Container, directory: &Path) -> Result<()> {
+    let config = container.config()?;
+    if let Some(text) = drop_in(&config) {
+        let file = drop_in_file(container, directory);
+        fs::create_dir_all(file.parent().unwrap_or(directory))
+            .and_then(|()| fs::write(&file, text))
+            .with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    if config.auto_start {
+        let unit = unit::name(container.name());
+        want(&unit, directory).with_context(|| format!("cannot have {unit} started"))?;
+    }
+    Ok(())
+}
+
+fn want(unit: &str, directory: &Path) -> io::Result<()> {
+    let wants = directory.join(STARTED);
+    fs::create_dir_all(&wants)?;
+    let template = UNIT_DIRECTORIES
+        .map(|directory| Path::new(directory).join(TEMPLATE))
+        .into_iter()
+        .find(|template| template.exists())
+        .unwrap_or_else(|| TEMPLATE.into());
+    symlink(template, wants.join(unit))
+}
+
+/// What the container's unit has besides the template's settings.
+fn drop_in(config: &ContainerConfig) -> Option<String> {
+    let sources = config
+        .mounts
+        .iter()
+        .filter_map(|mount| match &mount.content {
+            CustomContent::Bind {
+                source: Source::At(Origin::Host, path),
+                ..
+            } => Some(path),
+            _ => None,
+        });
+    let mut text = String::new();
+    let mut section = "";
+    let mut say = |of: &'static str, key: &str, value: String| {
+        if section != of {
+            section = of;
+            let _ = writeln!(text, "[{of}]");
+        }
+        let _ = writeln!(text, "{key}={value}");
+    };
+    for source in sources {
+        say(
+            "Unit",
+            "RequiresMountsFor",
+            escape(&source.to_string_lossy()),
+        );
+    }
+    if let Some(timeout) = config.timeout_start {
+        say("Service", "TimeoutStartSec", timeout.as_secs().to_string());
+    }
+    // What the unit does not allow, the container's own filter cannot.
+    for device in &config.security.devices {
+        say("Service", "DeviceAllow", device_allow(device));
+    }
+    (!text.is_empty()).then_some(text)
+}
+
+/// A device in the words of `man 5 systemd.resource-control`.
+fn device_allow(AllowedDevice { which, access }: &AllowedDevice) -> String {
+    let which = match which {
+        WhichDevice::Node(node) => node.to_string_lossy().into_owned(),
+        WhichDevice::Drivers { kind, pattern } => match kind {
+            DeviceKind::Character => format!("char-{pattern}"),
+            DeviceKind::Block => format!("block-{pattern}"),
+        },
+    };
+    let letters = [(access.read, 'r'), (access.write, 'w'), (access.make, 'm')];
+    let letters = letters.iter().filter(|(allowed, _)| *allowed);
+    let letters: String = letters.map(|(_, letter)| letter).collect();
+    format!("{} {letters}", escape(&which))
+}
+
+/// A path as a unit file quotes it (`man 5 systemd.unit`, specifiers, and `man 7
+/// systemd.syntax`, QUOTING).
+fn escape(path: &str) -> String {
+    let mut escaped = String::from("\"");
+    for character in path.chars() {
+        match character {
+            '%' => escaped.push_str("%%"),
+            '"' | '\\' => escaped.extend(['\\', character]),
+            character if character.is_control() => {
+                let _ = write!(escaped, "\\x{:02x}", u32::from(character));
+            }
+            character => escaped.push(character),
+        }
+    }
+    escaped.push('"');
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drop_in_of(conf: &str) -> Option<String> {
+        let config = ContainerConfig::parse(Path::new("foo.conf"), conf).expect("valid");
+        drop_in(&config)
+    }
+
+    #[test]
+    fn a_unit_waits_for_what_is_bound_and_as_long_as_it_may() {
+        let conf = "TIMEOUT_START_SEC=300\n\
+                    EXTRA_NSPAWN_FLAGS=\"--bind=/srv/a:/b --bind-ro=/srv/100% --tmpfs=/var\"\n";
+        assert_eq!(
+            drop_in_of(conf).as_deref(),
+            Some(
+                "[Unit]\nRequiresMountsFor=\"/srv/a\"\nRequiresMountsFor=\"/srv/100%%\"\n\
+                 [Service]\nTimeoutStartSec=300\n"
+            )
+        );
+        assert_eq!(drop_in_of("PRIVATE_NETWORK=1\n"), None);
+    }
+
+    #[test]
+    fn a_unit_allows_the_devices_of_its_container() {
+        assert_eq!(
+            drop_in_of("ALLOWED_DEVICES=\"/dev/fuse, char-input* r,block-loop rw\"\n").as_deref(),
+            Some(
+                "[Service]\nDeviceAllow=\"/dev/fuse\" rwm\nDeviceAllow=\"char-input*\" r\n\
+                 DeviceAllow=\"block-loop\" rw\n"
+            )
+        );
+    }
+
+    #[test]
+    fn paths_stay_whole_in_a_unit_file() {
+        assert_eq!(escape("/a \"b\"\\\n"), "\"/a \\\"b\\\"\\\\\\x0a\"");
+    }
+}
