@@ -1,17 +1,18 @@
-//! The README's table of commands and tests: each command and option of the
-//! program has a row, and each test that a row names is there.
+//! The documents: `docs/commands.md` has a row for each command and option of
+//! the program, each test that a row names exists, links lead somewhere, and the
+//! crates that the README names are those that the workspace uses.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const README: &str = include_str!("../README.md");
+const COMMANDS: &str = include_str!("../docs/commands.md");
 const HEAD: &str = "| command | source | proven by, in `tests/` |";
 
-/// A row of the table.
+/// A row of the table of commands.
 struct Row {
     commands: Vec<String>,
     options: Vec<String>,
-    /// Of each test its file and its function.
+    /// File and function of each test.
     tests: Vec<(String, String)>,
 }
 
@@ -30,26 +31,36 @@ impl Row {
         }
     }
 
-    /// Options without a command are those of all.
+    /// Whether the row is about this option. A row without commands is about all
+    /// commands.
     fn has(&self, command: &str, option: &str) -> bool {
         self.options.iter().any(|known| known == option)
             && (self.commands.is_empty() || self.commands.iter().any(|known| known == command))
     }
 }
 
-/// What stands between backquotes.
+/// The pieces between backquotes.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
+/// The rows of the table below this head.
+fn table<'a>(document: &'a str, head: &'a str) -> impl Iterator<Item = &'a str> {
+    let lines = document.lines().skip_while(move |line| *line != head);
+    lines.skip(2).take_while(|line| line.starts_with('|'))
+}
+
 fn rows() -> Vec<Row> {
-    let table = README.lines().skip_while(|line| *line != HEAD).skip(2);
-    let rows: Vec<_> = table
-        .take_while(|line| line.starts_with('|'))
-        .map(Row::new)
-        .collect();
-    assert!(!rows.is_empty(), "the README has no table with {HEAD}");
+    let rows: Vec<_> = table(COMMANDS, HEAD).map(Row::new).collect();
+    assert!(
+        !rows.is_empty(),
+        "docs/commands.md has no table with {HEAD}"
+    );
     rows
+}
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 fn help(arguments: &[&str]) -> String {
@@ -58,12 +69,12 @@ fn help(arguments: &[&str]) -> String {
     String::from_utf8(output.expect("it runs").stdout).expect("text")
 }
 
-/// The commands that the program's help lists, but for the help itself.
+/// The commands that the program's help lists, except `help`.
 fn commands() -> Vec<String> {
     let help = help(&[]);
     let list = help.lines().skip_while(|line| *line != "Commands:").skip(1);
     let list = list.take_while(|line| !line.is_empty());
-    // Further lines of a description begin further right.
+    // Further lines of a description are indented more.
     let list = list.filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
     let list = list.filter(|command| !command.is_empty() && *command != "help");
     list.map(str::to_owned).collect()
@@ -108,13 +119,54 @@ fn every_test_that_a_row_names_is_there() {
         let subject = (&row.commands, &row.options);
         assert!(!row.tests.is_empty(), "no test for {subject:?}");
         for (file, function) in &row.tests {
-            let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", &format!("{file}.rs")]
-                .iter()
-                .collect();
+            let path = repository().join("tests").join(format!("{file}.rs"));
             let source = std::fs::read_to_string(&path)
                 .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             let definition = format!("\nfn {function}(");
             assert!(source.contains(&definition), "no {file}::{function}");
+        }
+    }
+}
+
+/// The Markdown files of the repository, outside of what is built.
+fn documents() -> Vec<PathBuf> {
+    let directories = [
+        "",
+        "docs",
+        "examples",
+        "fuzz",
+        "tests",
+        "tests/mini-nixpkgs",
+        "vm-tests",
+    ];
+    let files = directories.iter().flat_map(|directory| {
+        let directory = repository().join(directory);
+        let entries = std::fs::read_dir(&directory)
+            .unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
+        entries.map(|entry| entry.expect("readable").path())
+    });
+    files
+        .filter(|file| file.extension().is_some_and(|end| end == "md"))
+        .collect()
+}
+
+/// The targets of a document's links, without those to other hosts.
+fn links(document: &str) -> impl Iterator<Item = &str> {
+    let targets = document.split("](").skip(1);
+    let targets = targets.filter_map(|rest| rest.split([')', '#']).next());
+    targets.filter(|target| !target.is_empty() && !target.contains("://"))
+}
+
+#[test]
+fn every_link_leads_to_a_file() {
+    let documents = documents();
+    assert!(documents.len() > 8, "{documents:?}");
+    for document in documents {
+        let text = std::fs::read_to_string(&document).expect("readable");
+        let directory = document.parent().expect("a directory");
+        for link in links(&text) {
+            let target = directory.join(link);
+            assert!(target.exists(), "{}: {link}", document.display());
         }
     }
 }
