@@ -12,10 +12,6 @@ use crate::{Purpose, Side, Step, Unfit};
 /// [`Error::hint`].
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The text is no container's name.
-    #[error("invalid container name {0:?}: it must be 1 to 64 of A-Z, a-z, 0-9, _ and -")]
-    ContainerName(String),
-
     /// The text is no network interface's name.
     #[error(
         "invalid interface name {0:?}: it must be 1 to 15 printable ASCII characters without \

@@ -43,6 +43,7 @@
 
 mod apply;
 mod check;
+mod container_name;
 mod error;
 pub mod firewall;
 mod link;
@@ -55,12 +56,13 @@ mod step;
 
 pub use crate::apply::apply;
 pub use crate::check::{Purpose, Unfit, check};
+pub use crate::container_name::{ContainerName, ContainerNameError};
 pub use crate::error::{Cause, Error};
 pub use crate::link::bridge::netfilter_sees_bridges;
 pub use crate::link::mac::MacAddress;
 pub use crate::link::networks::host_networks;
 pub use crate::link::uplink::uplink_mtu;
-pub use crate::name::{ContainerName, HostLink, InterfaceName, ZoneName};
+pub use crate::name::{HostLink, InterfaceName, ZoneName};
 pub use crate::plan::plan;
 pub use crate::pool::{Pair, Pool};
 pub use crate::reclaim::{reclaim, release};

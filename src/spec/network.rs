@@ -106,7 +106,7 @@ fn bridge(config: &ContainerConfig) -> Result<Option<Bridge>> {
 
 /// The private network of a container as configured.
 pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<PrivateNetwork> {
-    let name = ContainerName::new(container.name().as_str())?;
+    let name = container.name().clone();
     let run_directory = container.places().run_dir();
     let bridge = bridge(config)?;
     let mut links = netns::Spec::new(name.clone(), run_directory);
@@ -378,14 +378,14 @@ pub fn reclaim(container: &Container) -> Result<Vec<String>> {
 type Reclaim = fn(&ContainerName, &Path) -> Result<Vec<netns::Error>, netns::Error>;
 
 fn take_back(container: &Container, links: Reclaim) -> Result<Vec<String>> {
-    let name = ContainerName::new(container.name().as_str())?;
+    let name = container.name();
     let run_directory = container.places().run_dir();
     let mut notices = Vec::new();
     if let Err(error) = hosts_file::remove(container.name(), &container.places().hosts_lock()) {
         notices.push(format!("the host still knows its name: {error:#}"));
     }
-    let lost = links(&name, run_directory)?;
+    let lost = links(name, run_directory)?;
     notices.extend(lost.iter().map(ToString::to_string));
-    container.firewall()?.remove(&name, run_directory)?;
+    container.firewall()?.remove(name, run_directory)?;
     Ok(notices)
 }
