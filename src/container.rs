@@ -2,8 +2,7 @@
 //! whether it runs.
 
 use std::cell::OnceCell;
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -164,13 +163,7 @@ impl Container {
         if text == old {
             return Ok(());
         }
-        let changed = self.places.changed_conf(&self.name);
-        let mut written = File::create(&changed).with_context(cannot)?;
-        written
-            .write_all(text.as_bytes())
-            .and_then(|()| written.sync_all())
-            .and_then(|()| fs::rename(&changed, &conf))
-            .with_context(cannot)
+        netns::files::replace(&conf, text.as_bytes()).with_context(cannot)
     }
 
     /// Makes the directory of what belongs to it while it runs. That of all

@@ -1,15 +1,15 @@
 //! Performs the steps of a plan.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::os::fd::BorrowedFd;
 
 use rtnetlink::Handle;
 
 use crate::link::{
-    self, address, bridge, interface, macvlan, netlink, pin, record, route, settings, sysctl, veth,
+    self, address, bridge, interface, macvlan, netlink, pin, record, route, settings, veth,
 };
-use crate::{Cause, Error, Side, Step};
+use crate::lock::Lock;
+use crate::{Cause, Error, Side, Step, sysctl};
 
 /// Performs `plan`, step by step, on the host and in the container's network
 /// namespace, a descriptor of which is `container_netns` (such as
@@ -49,7 +49,7 @@ struct Sides<'fd> {
     container: Namespace,
     container_netns: BorrowedFd<'fd>,
     /// The lock of zones, once it was taken.
-    zones: Option<File>,
+    zones: Option<Lock>,
 }
 
 impl Sides<'_> {
@@ -67,7 +67,7 @@ impl Sides<'_> {
                 interface::move_in(&self.host.netlink, interface, name, self.container_netns).await
             }
             Step::LockZones { path } => {
-                self.zones = Some(bridge::lock(path)?);
+                self.zones = Some(Lock::wait(path)?);
                 Ok(())
             }
             Step::CreateBridge { bridge, mtu } => {

@@ -244,10 +244,6 @@ impl Cause {
         self.errno().is_some_and(|errno| answers.contains(&errno))
     }
 
-    pub(crate) fn kind(&self) -> io::ErrorKind {
-        self.0.kind()
-    }
-
     fn errno(&self) -> Option<Errno> {
         Errno::from_io_error(&self.0)
     }

@@ -102,21 +102,20 @@ use nft::nfnetlink::Netfilter;
 mod apply;
 mod claims;
 mod error;
-mod lock;
+mod host_settings;
 mod loopback6;
 mod nft;
 mod obstacles;
 mod plan;
 mod spec;
 mod step;
-mod sysctl;
 mod watch;
 
 pub use error::Error;
+pub use host_settings::SysctlChange;
 pub use plan::plan;
 pub use spec::{Family, Forward, Protocol, Spec};
 pub use step::Step;
-pub use sysctl::SysctlChange;
 pub use watch::Watch;
 
 /// The way to a host's firewall: that of the network namespace in which the

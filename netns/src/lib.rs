@@ -45,14 +45,17 @@ mod apply;
 mod check;
 mod container_name;
 mod error;
+pub mod files;
 pub mod firewall;
 mod link;
+mod lock;
 mod name;
 mod plan;
 mod pool;
 mod reclaim;
 mod spec;
 mod step;
+mod sysctl;
 
 pub use crate::apply::apply;
 pub use crate::check::{Purpose, Unfit, check};

@@ -2,7 +2,6 @@
 
 pub mod address;
 pub mod bridge;
-pub mod files;
 pub mod interface;
 pub mod mac;
 pub mod macvlan;
@@ -12,7 +11,6 @@ pub mod pin;
 pub mod record;
 pub mod route;
 pub mod settings;
-pub mod sysctl;
 pub mod uplink;
 pub mod veth;
 

@@ -3,7 +3,7 @@
 use std::iter;
 
 use crate::link::bridge;
-use crate::link::files::Files;
+use crate::link::record::Files;
 use crate::{Bridge, HostInterface, HostLink, InterfaceName, MacAddress, Side, Spec, Step};
 
 mod veth;

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use netlink_packet_route::link::{InfoKind, LinkMessage};
 use rtnetlink::Handle;
 
-use crate::link::files::Files;
 use crate::link::interface::Way;
-use crate::link::{self, bridge, netlink, pin, record};
-use crate::{Cause, ContainerName, Error, HostLink, name};
+use crate::link::record::{self, Files};
+use crate::link::{self, bridge, netlink, pin};
+use crate::lock::Lock;
+use crate::{Cause, ContainerName, Error, HostLink, files, name};
 
 /// Takes back, after the container's last process has ended, what its network
 /// namespace does not take along by itself: gives back the interfaces that had
@@ -36,7 +37,8 @@ use crate::{Cause, ContainerName, Error, HostLink, name};
 pub fn release(container: &ContainerName, run_directory: &Path) -> Result<Vec<Error>, Error> {
     let unrestored = give_back(container, run_directory)?;
     let lock = bridge::lock_file(run_directory);
-    let locked = bridge::lock_if_used(&lock).map_err(|cause| file_error("lock", &lock, cause))?;
+    let locked = Lock::wait_if_exists(&lock);
+    let locked = locked.map_err(|error| file_error("lock", &lock, error.into()))?;
     if let Some(_locked) = locked {
         netlink::block_on(async {
             let netlink = netlink::connect()?;
@@ -74,12 +76,11 @@ pub fn reclaim(container: &ContainerName, run_directory: &Path) -> Result<Vec<Er
 
 /// Gives back the interfaces that the record names, then forgets it.
 fn give_back(container: &ContainerName, run_directory: &Path) -> Result<Vec<Error>, Error> {
-    let files = Files::new(run_directory, container);
-    let interfaces = record::read(&files.record)
-        .map_err(|cause| file_error("read", &files.record, cause))?
+    let Files { namespace, record } = Files::new(run_directory, container);
+    let interfaces = record::read(&record)
+        .map_err(|cause| file_error("read", &record, cause))?
         .unwrap_or_default();
-    let pinned = pin::pinned(&files.namespace)
-        .map_err(|cause| file_error("open", &files.namespace, cause))?;
+    let pinned = pin::pinned(&namespace).map_err(|cause| file_error("open", &namespace, cause))?;
     let mut unrestored = Vec::new();
     if !interfaces.is_empty() {
         let host_netns = netlink::own_namespace()?;
@@ -99,10 +100,9 @@ fn give_back(container: &ContainerName, run_directory: &Path) -> Result<Vec<Erro
         })?;
         // Before the namespace ends: what is recorded is always either in a
         // namespace that is kept, or back.
-        record::remove(&files.record)
-            .map_err(|cause| file_error("remove", &files.record, cause))?;
+        files::remove(&record).map_err(|error| file_error("remove", &record, error.into()))?;
     }
-    pin::unpin(&files.namespace).map_err(|cause| file_error("unmount", &files.namespace, cause))?;
+    pin::unpin(&namespace).map_err(|cause| file_error("unmount", &namespace, cause))?;
     Ok(unrestored)
 }
 

@@ -99,11 +99,6 @@ impl Places {
         self.conf.join(format!(".{name}.replacing"))
     }
 
-    /// A configuration that has been changed, on its way into its place.
-    pub fn changed_conf(&self, name: &ContainerName) -> PathBuf {
-        self.conf.join(format!(".{name}.changed"))
-    }
-
     /// A link to a system that is being built.
     pub fn building(&self, name: &ContainerName) -> PathBuf {
         self.conf.join(format!(".{name}.building"))

@@ -72,7 +72,7 @@ pub fn finish_destruction(container: &Container, _: &Turn) -> Result<()> {
         journal::forget(container),
         remove_tree(&places.updating(name)),
         remove_file(&places.building(name)),
-        remove_file(&places.changed_conf(name)),
+        remove_file(&netns::files::unfinished(&places.conf(name))),
     ])?;
     remove_file(&tombstone)
 }

@@ -1,16 +1,16 @@
 //! Performs the steps of a plan, and undoes them.
 
-use std::io;
 use std::net::IpAddr;
 use std::path::Path;
+use std::{fs, io};
 
-use super::lock::Lock;
+use super::host_settings::{Record, SysctlChange};
 use super::nft::element::Element;
 use super::nft::nfnetlink::Netfilter;
 use super::nft::transaction::{self, Change};
 use super::nft::{conntrack, table};
-use super::sysctl::{self, Record, SysctlChange};
-use super::{Error, Family, Step, claims, loopback6};
+use super::{Error, Family, Step, claims, host_settings, loopback6};
+use crate::lock::Lock;
 use crate::{ContainerName, HostLink};
 
 const ADD: &str = "set up forwarded ports and NAT";
@@ -28,7 +28,7 @@ pub fn apply(
         remove(netfilter, container, directory)?;
         return Ok(Vec::new());
     }
-    let _lock = Lock::take(directory)?;
+    let _lock = lock(directory)?;
     let existing = table::elements(netfilter, ADD)?;
     claims::check(container, plan, existing.as_deref().unwrap_or_default())?;
     let wanted: Vec<_> = wanted(container, plan).collect();
@@ -66,7 +66,7 @@ pub fn remove(
     if !found.is_anything(directory) {
         return Ok(false);
     }
-    let _lock = Lock::take(directory)?;
+    let _lock = lock(directory)?;
     // Others may have come or gone before the lock was had.
     let found = Found::of(container, netfilter)?;
     // The guard has to stand until nothing is let in any more.
@@ -77,6 +77,18 @@ pub fn remove(
     transaction::perform(netfilter, &found.removal(), REMOVE)?;
     forget_outdated(netfilter, &[], &addresses(&found.own))?;
     Ok(true)
+}
+
+/// Waits for the lock under which one process at a time looks at the rules and
+/// changes them.
+fn lock(directory: &Path) -> Result<Lock, Error> {
+    let path = directory.join("firewall.lock");
+    let locked = fs::create_dir_all(directory).and_then(|()| Lock::wait(&path));
+    locked.map_err(|source| Error::File {
+        operation: "lock",
+        path,
+        source,
+    })
 }
 
 /// What a container that goes has in our table.
@@ -129,12 +141,14 @@ fn set_sysctls(
     let mut routes = Vec::new();
     for step in plan {
         match step {
-            Step::EnableForwarding { family } => shared.extend(sysctl::for_forwarding(*family)),
+            Step::EnableForwarding { family } => {
+                shared.extend(host_settings::for_forwarding(*family))
+            }
             Step::RouteLoopback { family, link } => {
                 let is_own = link == own_link.interface();
                 match family {
-                    Family::V4 if is_own => own.extend(sysctl::for_loopback(link)),
-                    Family::V4 => shared.extend(sysctl::for_loopback(link)),
+                    Family::V4 if is_own => own.extend(host_settings::for_loopback(link)),
+                    Family::V4 => shared.extend(host_settings::for_loopback(link)),
                     Family::V6 if is_own => {}
                     Family::V6 => routes.push(link.clone()),
                 }
@@ -148,7 +162,7 @@ fn set_sysctls(
         record.write(directory)?;
     }
     for change in own.iter().chain(&shared) {
-        sysctl::set(change)?;
+        host_settings::set(change)?;
     }
     Ok(shared)
 }
@@ -191,7 +205,7 @@ fn forget_outdated(netfilter: &Netfilter, plan: &[Step], replaced: &[IpAddr]) ->
 
 /// A link of our own goes with its container, but not always at once.
 fn close_loopback(link: &str) -> Result<(), Error> {
-    if sysctl::close_loopback(link)? {
+    if host_settings::close_loopback(link)? {
         loopback6::remove_route(link)?;
     }
     Ok(())

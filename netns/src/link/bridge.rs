@@ -1,17 +1,13 @@
 //! Bridges, and zones: bridges that exist while a container is in them.
 
-use std::fs::{File, OpenOptions};
-use std::io;
 use std::path::{Path, PathBuf};
 
 use netlink_packet_route::link::{InfoKind, LinkMessage};
 use rtnetlink::{Handle, LinkBridge, LinkBridgePort};
-use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-use super::sysctl;
 use crate::name::ZONE_PREFIX;
-use crate::{Cause, link};
+use crate::{Cause, link, sysctl};
 
 /// Creates a bridge, up, that listens to no router, unless there is a link of
 /// that name.
@@ -44,7 +40,7 @@ pub fn netfilter_sees_bridges_ipv6() -> bool {
 
 fn is_called(tables: &str) -> bool {
     let value = sysctl::read(&format!("net/bridge/bridge-nf-call-{tables}"));
-    value.is_some_and(|value| value.trim_end() != "0")
+    value.is_some_and(|value| value != "0")
 }
 
 /// Lets a bridge send frames out of the port that they came in by.
@@ -61,33 +57,6 @@ pub async fn set_hairpin(netlink: &Handle, port: u32) -> Result<(), Cause> {
 /// No container can have its name, so it stands beside their directories.
 pub fn lock_file(run_directory: &Path) -> PathBuf {
     run_directory.join("zones.lock")
-}
-
-/// Takes the lock, waiting for its holder. It is given back with the result,
-/// or with the end of the process.
-pub fn lock(path: &Path) -> Result<File, Cause> {
-    lock_opened(OpenOptions::new().create(true).append(true).open(path))
-}
-
-/// Takes the lock if any container was ever in a zone since the last reboot.
-pub fn lock_if_used(path: &Path) -> Result<Option<File>, Cause> {
-    match OpenOptions::new().append(true).open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        opened => lock_opened(opened).map(Some),
-    }
-}
-
-fn lock_opened(opened: io::Result<File>) -> Result<File, Cause> {
-    let file = opened?;
-    loop {
-        match flock(&file, FlockOperation::LockExclusive) {
-            Err(Errno::INTR) => {}
-            taken => {
-                taken?;
-                return Ok(file);
-            }
-        }
-    }
 }
 
 /// The bridges of all zones. Those of systemd-nspawn are not among them.

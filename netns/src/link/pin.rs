@@ -6,7 +6,7 @@
 //! destroyed (network_namespaces(7)). So a namespace with interfaces of the
 //! host must not end before they have been taken out.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::Path;
@@ -15,7 +15,7 @@ use rustix::fs::fstatfs;
 use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, mount_bind, unmount};
 
-use crate::Cause;
+use crate::{Cause, files};
 
 /// The type of the file system that namespaces are files of: `NSFS_MAGIC` in
 /// linux/magic.h.
@@ -47,8 +47,5 @@ pub fn unpin(path: &Path) -> Result<(), Cause> {
         Ok(()) | Err(Errno::NOENT | Errno::INVAL) => {}
         Err(errno) => return Err(errno.into()),
     }
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
-        _ => Ok(()),
-    }
+    Ok(files::remove(path)?)
 }

@@ -1,24 +1,37 @@
-//! The file with what the interfaces were that have moved into a container.
+//! What it takes to give interfaces back that have moved into a container: two
+//! files in the container's directory below the run directory.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
-use super::files::Files;
 use super::settings::Settings;
-use crate::{Cause, ContainerName};
+use crate::{Cause, ContainerName, files};
 
-/// Writes the file whole or not at all.
-pub fn write(path: &Path, interfaces: &[Settings]) -> Result<(), Cause> {
-    let text = serde_json::to_vec(interfaces).map_err(io::Error::from)?;
-    let unfinished = path.with_extension("json.new");
-    let mut file = File::create(&unfinished)?;
-    file.write_all(&text)?;
-    file.sync_all()?;
-    Ok(fs::rename(unfinished, path)?)
+/// The paths of the two files.
+pub struct Files {
+    /// The container's network namespace is mounted on this file.
+    pub namespace: PathBuf,
+    /// The settings that the interfaces had on the host.
+    pub record: PathBuf,
 }
 
-/// What the file says, if there is one.
+impl Files {
+    pub fn new(run_directory: &Path, container: &ContainerName) -> Self {
+        let own = run_directory.join(container.as_str());
+        Self {
+            namespace: own.join("netns"),
+            record: own.join("interfaces.json"),
+        }
+    }
+}
+
+/// Writes a record.
+pub fn write(path: &Path, interfaces: &[Settings]) -> Result<(), Cause> {
+    let text = serde_json::to_vec(interfaces).map_err(io::Error::from)?;
+    Ok(files::replace(path, &text)?)
+}
+
+/// Reads a record; `None` if it is missing.
 pub fn read(path: &Path) -> Result<Option<Vec<Settings>>, Cause> {
     let text = match fs::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -28,7 +41,7 @@ pub fn read(path: &Path) -> Result<Option<Vec<Settings>>, Cause> {
     Ok(Some(interfaces))
 }
 
-/// The container that an interface has moved into, by the records of all.
+/// The container whose record says that an interface has moved into it.
 pub fn holder(run_directory: &Path, interface: &str) -> Option<String> {
     let entries = fs::read_dir(run_directory).into_iter().flatten().flatten();
     let mut containers =
@@ -39,14 +52,6 @@ pub fn holder(run_directory: &Path, interface: &str) -> Option<String> {
         moved.iter().any(|moved| moved.name == interface)
     })?;
     Some(holder.as_str().to_owned())
-}
-
-/// Removes the file, unless there is none.
-pub fn remove(path: &Path) -> Result<(), Cause> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

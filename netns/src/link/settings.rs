@@ -19,8 +19,7 @@ use rtnetlink::{Handle, LinkUnspec, RouteMessageBuilder};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use super::sysctl;
-use crate::{Cause, Error, link};
+use crate::{Cause, Error, link, sysctl};
 
 /// An interface with all that a move takes from it and that a container can
 /// change.
@@ -320,5 +319,5 @@ fn restore_sysctl(file: &str, value: &str) -> Result<(), Cause> {
     if sysctl::read(file).as_deref() == Some(value) {
         return Ok(());
     }
-    sysctl::write(file, value)
+    Ok(sysctl::write(file, value)?)
 }

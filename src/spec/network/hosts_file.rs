@@ -8,11 +8,9 @@
 //! On NixOS the file is made by the system's configuration, and nothing else may
 //! change it.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
 use std::net::IpAddr;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::Path;
+use std::{fs, io};
 
 use anyhow::{Context, Result};
 use rustix::fs::{Access, AtFlags, CWD, FileType, StatxAttributes, StatxFlags, accessat, statx};
@@ -23,9 +21,6 @@ use crate::container::name::ContainerName;
 
 /// The file.
 pub const PATH: &str = "/etc/hosts";
-
-/// Replaces the file at the end of a change. Whoever changes it has the lock.
-const UNFINISHED: &str = "/etc/.hosts.nixos-container";
 
 /// On every NixOS (`nixos/modules/system/etc` of nixpkgs).
 const NIXOS: &str = "/etc/NIXOS";
@@ -112,26 +107,8 @@ fn change(lock: &Path, make: impl FnOnce(&[u8]) -> Vec<u8>) -> Result<()> {
     if changed == text {
         return Ok(());
     }
-    replace(&changed).with_context(|| format!("cannot replace {PATH}"))
-}
-
-/// Replaces the file whole, with the owner and the mode that it has.
-fn replace(text: &[u8]) -> io::Result<()> {
-    let was = fs::symlink_metadata(PATH)?;
-    match fs::remove_file(UNFINISHED) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = File::options()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(UNFINISHED)?;
-    file.write_all(text)?;
-    fchown(&file, Some(was.uid()), Some(was.gid()))?;
-    file.set_permissions(fs::Permissions::from_mode(was.mode() & 0o7777))?;
-    file.sync_all()?;
-    fs::rename(UNFINISHED, PATH)
+    netns::files::replace(Path::new(PATH), &changed)
+        .with_context(|| format!("cannot replace {PATH}"))
 }
 
 /// The text with the lines of a container, and a sentence for each name that is

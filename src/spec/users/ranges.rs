@@ -5,12 +5,13 @@
 //! have declared and nobody here can write, and not among what is forgotten when
 //! the host restarts. It is the container's until that is destroyed.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use netns::files;
 use runtime::rootfs::owners::Owner;
 use runtime::{DEFAULT_COUNT, IdMap};
 
@@ -54,7 +55,7 @@ pub fn keep(container: &Container, config: &ContainerConfig) -> Result<()> {
 /// Leaves the range to others.
 pub fn forget(container: &Container) -> Result<()> {
     let path = container.places().users(container.name());
-    remove_file(&unfinished(&path))?;
+    remove_file(&files::unfinished(&path))?;
     remove_file(&path)
 }
 
@@ -76,25 +77,14 @@ fn read_record(path: &Path) -> Result<Option<IdMap>> {
     }
 }
 
-/// A record that is being written.
-fn unfinished(path: &Path) -> PathBuf {
-    path.with_extension("users.tmp")
-}
-
 fn record(container: &Container, ids: IdMap) -> Result<()> {
     let path = container.places().users(container.name());
-    let cannot = || format!("cannot write {}", path.display());
     if let Some(directory) = path.parent() {
         create_dir(directory, 0o700)?;
     }
-    let temporary = unfinished(&path);
-    let write = || -> io::Result<()> {
-        let mut file = File::create(&temporary)?;
-        writeln!(file, "{}:{}", ids.root(), ids.count())?;
-        file.sync_all()?;
-        fs::rename(&temporary, &path)
-    };
-    write().with_context(cannot)
+    let line = format!("{}:{}\n", ids.root(), ids.count());
+    files::replace(&path, line.as_bytes())
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn pick(container: &Container, owner: Owner) -> Result<IdMap> {

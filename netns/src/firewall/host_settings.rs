@@ -4,16 +4,15 @@
 //! another process may have to do: so a record of it lies in a file before
 //! anything is changed. It is only ever read and written under the lock.
 
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::{fmt, fs};
+use std::{fmt, fs, io};
 
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Family};
-
-/// Shows the network namespace of the thread that looks.
-const ROOT: &str = "/proc/sys";
+use crate::sysctl::{list, read};
+use crate::{files, sysctl};
 
 const IPV4_FORWARDING: &str = "net/ipv4/ip_forward";
 const IPV6_FORWARDING: &str = "net/ipv6/conf/all/forwarding";
@@ -78,25 +77,14 @@ impl Record {
 
     pub fn write(&self, directory: &Path) -> Result<(), Error> {
         let path = record_path(directory);
-        let temporary = path.with_extension("new");
-        let text = serde_json::to_vec(self).map_err(|error| file_error("write", &path, error))?;
-        let write = || {
-            let mut file = fs::File::create(&temporary)?;
-            file.write_all(&text)?;
-            file.sync_all()?;
-            fs::rename(&temporary, &path)
-        };
-        write().map_err(|error| file_error("write", &path, error))
+        let text = serde_json::to_vec(self).map_err(io::Error::from);
+        let written = text.and_then(|text| files::replace(&path, &text));
+        written.map_err(|error| file_error("write", path, error))
     }
 
     pub fn remove(directory: &Path) -> Result<(), Error> {
         let path = record_path(directory);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(file_error("remove", path, error))
-            }
-            _ => Ok(()),
-        }
+        files::remove(&path).map_err(|error| file_error("remove", path, error))
     }
 
     /// Takes up what `changes` will change, except for what an earlier
@@ -182,7 +170,7 @@ fn route_localnet(link: &str) -> String {
 }
 
 fn changes_to_keep_advertisements() -> Vec<SysctlChange> {
-    links("net/ipv6/conf")
+    list("net/ipv6/conf")
         .iter()
         .filter(|link| !OWN_LINKS.iter().any(|own| link.starts_with(own)))
         .filter(|link| !["all", "default", "lo"].contains(&link.as_str()))
@@ -203,7 +191,7 @@ fn side_effects(path: &str) -> Vec<(String, String)> {
         IPV6_FORWARDING => ("net/ipv6/conf", None),
         _ => return Vec::new(),
     };
-    let forwarding = links(conf)
+    let forwarding = list(conf)
         .into_iter()
         .filter(|link| link != "all")
         .map(|link| format!("{conf}/{link}/forwarding"))
@@ -223,36 +211,14 @@ fn change(path: &str, after: &str) -> Option<SysctlChange> {
     })
 }
 
-/// `None` if there is no such sysctl, because its link or family is not there.
-fn read(path: &str) -> Option<String> {
-    let value = fs::read_to_string(Path::new(ROOT).join(path)).ok()?;
-    Some(value.trim_end().to_owned())
-}
-
 fn write(path: &str, value: &str) -> Result<(), Error> {
-    let path = Path::new(ROOT).join(path);
-    let write = || {
-        fs::OpenOptions::new()
-            .write(true)
-            .open(&path)?
-            .write_all(value.as_bytes())
-    };
-    write().map_err(|error| file_error("set", &path, error))
-}
-
-fn links(conf: &str) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(Path::new(ROOT).join(conf)) else {
-        return Vec::new();
-    };
-    entries
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .collect()
+    sysctl::write(path, value).map_err(|error| file_error("set", sysctl::absolute(path), error))
 }
 
 fn file_error(
     operation: &'static str,
     path: impl Into<PathBuf>,
-    error: impl Into<std::io::Error>,
+    error: impl Into<io::Error>,
 ) -> Error {
     Error::File {
         operation,
