@@ -15,31 +15,36 @@ use netns::{ExtraVeth, HostInterface, InterfaceName, MacAddress, ZoneName};
 mod credentials;
 mod devices;
 mod environment_file;
+mod error;
+mod execution;
 pub mod flake;
 mod integration;
 mod mounts;
 pub mod nspawn_flags;
-mod process;
 pub mod properties;
 pub mod quantities;
 mod read;
 pub mod resolv_conf;
+mod resources;
 mod root;
+mod security;
 mod users;
 pub mod values;
 mod write;
 
 pub use credentials::{Credential, CredentialSource};
 pub use devices::{AllowedDevice, WhichDevice};
+pub use error::{ConfigError, FlagError};
+pub use execution::{Console, Execution};
 pub use integration::{LinkJournal, TimeZone};
 pub use mounts::{CustomContent, CustomMount, Source};
-pub use process::{Console, Execution, Resources, Security};
 pub use properties::{Property, PropertyValue};
+pub use resources::Resources;
 pub use root::{RootConfig, Volatile};
+pub use security::Security;
 pub use users::{Ownership, PrivateUsers};
 
 use flake::FlakeRef;
-use nspawn_flags::FlagError;
 
 /// A container's configuration, typed and validated.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -120,45 +125,6 @@ pub struct ContainerConfig {
     pub credentials: Vec<Credential>,
     /// Keys that nobody knows, kept for whoever put them there.
     pub unknown_keys: Vec<String>,
-}
-
-/// Why a configuration file cannot be used.
-#[derive(Debug, PartialEq, thiserror::Error)]
-pub enum ConfigError {
-    /// A line is not an assignment.
-    #[error("{path}:{line}: {problem}; a line is KEY=VALUE, empty, or a comment after #")]
-    Syntax {
-        /// The file.
-        path: String,
-        /// Its line, from 1.
-        line: usize,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// A value does not fit its key.
-    #[error("{path}:{line}: {key} is {value:?}, but must be {expected}")]
-    Value {
-        /// The file.
-        path: String,
-        /// Its line, from 1.
-        line: usize,
-        /// The key.
-        key: String,
-        /// The value.
-        value: String,
-        /// What would be right.
-        expected: &'static str,
-    },
-    /// A flag does not belong there.
-    #[error("{path}:{line}: EXTRA_NSPAWN_FLAGS: {error}")]
-    Flag {
-        /// The file.
-        path: String,
-        /// Its line, from 1.
-        line: usize,
-        /// What is wrong with which flag.
-        error: FlagError,
-    },
 }
 
 impl ContainerConfig {

@@ -1,4 +1,7 @@
-//! What the host and the container share.
+//! What the host and the container share (`man 1 systemd-nspawn`, "Integration
+//! Options").
+
+use super::values::Parsed;
 
 /// `--timezone`: how the container comes by the host's time zone. NixOS has its
 /// own in its configuration, so nothing is done unless somebody asks for it.
@@ -38,4 +41,34 @@ pub enum LinkJournal {
     /// As it was at the last start.
     #[default]
     Auto,
+}
+
+impl TimeZone {
+    /// The value of `--timezone=`.
+    pub fn parse(text: &str) -> Parsed<Self> {
+        Ok(match text {
+            "off" => Self::Off,
+            "copy" => Self::Copy,
+            "bind" => Self::Bind,
+            "symlink" => Self::Symlink,
+            "delete" => Self::Delete,
+            "auto" => Self::Auto,
+            _ => return Err("off, copy, bind, symlink, delete or auto"),
+        })
+    }
+}
+
+impl LinkJournal {
+    /// The value of `--link-journal=`.
+    pub fn parse(text: &str) -> Parsed<Self> {
+        Ok(match text {
+            "no" => Self::No,
+            "host" => Self::Host { attempt: false },
+            "try-host" => Self::Host { attempt: true },
+            "guest" => Self::Guest { attempt: false },
+            "try-guest" => Self::Guest { attempt: true },
+            "auto" => Self::Auto,
+            _ => return Err("no, host, try-host, guest, try-guest or auto"),
+        })
+    }
 }

@@ -308,4 +308,43 @@ mod tests {
             assert_eq!(mount.content, content, "{text}");
         }
     }
+
+    #[test]
+    fn a_bad_value_is_answered_with_what_is_expected() {
+        type Read = fn(&str) -> Parsed<CustomMount>;
+        let bind: Read = |text| CustomMount::bind(text, false);
+        let overlay: Read = |text| CustomMount::overlay(text, false);
+        let overlay_ro: Read = |text| CustomMount::overlay(text, true);
+        let many = "/x:".repeat(14) + "/y";
+        let binds = [
+            "",
+            "data",
+            "/a:",
+            "/a:b",
+            ":",
+            "++/a",
+            "/a:/b/../c",
+            "/a\\",
+            "/:/",
+            "+/",
+        ];
+        let overlays = ["", "/a", "/a:", ":/a", "/a:/b:c", &many];
+        for (read, expected, values) in [
+            (bind, BIND, &binds[..]),
+            (bind, BIND_OPTIONS, &["/a:/b:/c", "/a:/b:rw"]),
+            (CustomMount::tmpfs, TMPFS, &["", "var", "/var/../etc", "/"]),
+            (
+                CustomMount::tmpfs,
+                tmpfs::EXPECTED,
+                &["/var:size", "/var:size=", "/var:noswap=1"],
+            ),
+            (overlay, OVERLAY, &overlays),
+            (overlay_ro, OVERLAY, &["/a::/b:/c", "/a:/b:/"]),
+            (CustomMount::inaccessible, INACCESSIBLE, &["", "/", "etc"]),
+        ] {
+            for value in values {
+                assert_eq!(read(value), Err(expected), "{value}");
+            }
+        }
+    }
 }

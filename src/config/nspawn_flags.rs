@@ -1,208 +1,246 @@
-//! The flags of systemd-nspawn(1) that `EXTRA_NSPAWN_FLAGS` carries.
-//!
-//! nixpkgs' unit writes the variable without quotes into a shell's command
-//! line, so blanks alone separate words, and no quote holds any together.
+//! A command line of systemd-nspawn(1), as far as containers support it.
 
-mod credentials;
-mod execution;
-mod integration;
-mod mounts;
-mod network;
-mod resources;
-mod security;
-mod users;
+mod table;
 
-pub use execution::ExecutionFlag;
-pub use integration::IntegrationFlag;
-pub use mounts::MountFlag;
-pub use network::NetworkFlag;
-pub use resources::ResourceFlag;
-pub use security::SecurityFlag;
+use super::{ContainerConfig, FlagError};
+use table::{Effect, Setter};
 
-use super::Credential;
-pub use users::UserFlag;
-
-/// A flag, with its value typed and validated.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Flag {
-    /// What the container is connected to.
-    Network(NetworkFlag),
-    /// What file systems it sees.
-    Mounts(MountFlag),
-    /// How init is run.
-    Execution(ExecutionFlag),
-    /// What programs inside may do.
-    Security(SecurityFlag),
-    /// What the host and the container share.
-    Integration(IntegrationFlag),
-    /// What init is told that nobody else shall know.
-    Credential(Credential),
-    /// What programs inside may use.
-    Resource(ResourceFlag),
-    /// Which users its own are.
-    Users(UserFlag),
+/// The words of `EXTRA_NSPAWN_FLAGS`. nixpkgs' unit writes the variable without
+/// quotes into a shell's command line: blanks separate words, and quotes do not hold
+/// them together.
+pub fn words(text: &str) -> impl Iterator<Item = &str> {
+    let words = text.split([' ', '\t', '\n']);
+    words.filter(|word| !word.is_empty())
 }
 
-/// Why flags cannot be used.
-#[derive(Debug, PartialEq, thiserror::Error)]
-pub enum FlagError {
-    /// The value does not fit the flag, or is missing.
-    #[error("{flag} is {value:?}, but must be {expected}")]
-    Value {
-        /// The flag as it was written.
-        flag: String,
-        /// The value.
-        value: String,
-        /// What would be right.
-        expected: &'static str,
-    },
-    /// The flag stands alone.
-    #[error("{flag} takes no value, but is {value:?}")]
-    Superfluous {
-        /// The flag.
-        flag: String,
-        /// The value.
-        value: String,
-    },
-    /// No such flag.
-    #[error("{0} is none of the flags of systemd-nspawn(1) that containers know")]
-    Unknown(String),
-    /// A word that stands where a flag is expected.
-    #[error("{0:?} is not a flag; blanks separate words, and quotes do not hold them together")]
-    Word(String),
-}
-
-/// What a flag says.
-enum Meaning {
-    Alone(Flag),
-    With(fn(&str) -> Result<Flag, &'static str>),
-    /// A value stands in the same word.
-    Either(Flag, fn(&str) -> Result<Flag, &'static str>),
-}
-
-/// Reads flags as systemd-nspawn does: `--flag=VALUE`, `--flag VALUE`, `-fVALUE`
-/// and `-f VALUE`, and several short ones behind one dash.
-pub fn parse(text: &str) -> Result<Vec<Flag>, FlagError> {
-    let mut words = text
-        .split([' ', '\t', '\n'])
-        .filter(|word| !word.is_empty());
-    let mut flags = Vec::new();
+/// Applies the flags of a command line to a configuration, as systemd-nspawn reads
+/// them: `--flag=VALUE`, `--flag VALUE`, `-fVALUE` and `-f VALUE`, and several short
+/// ones behind one dash.
+///
+/// # Errors
+///
+/// The first flag that is unknown or has a bad value; those before it are applied.
+pub fn apply<'a>(
+    config: &mut ContainerConfig,
+    words: impl IntoIterator<Item = &'a str>,
+) -> Result<(), FlagError> {
+    let mut words = words.into_iter();
     while let Some(word) = words.next() {
-        if word.starts_with("--") && word != "--" {
-            flags.push(long(word, &mut words)?);
-        } else if let Some(letters) = word.strip_prefix('-').filter(|rest| is_name(rest)) {
-            short(letters, &mut words, &mut flags)?;
-        } else {
-            return Err(FlagError::Word(word.to_owned()));
+        // Neither `-` alone nor `--`, which end the flags.
+        match word.strip_prefix('-') {
+            None | Some("" | "-") => return Err(FlagError::Word(word.to_owned())),
+            Some(rest) if rest.starts_with('-') => long(config, word, &mut words)?,
+            Some(letters) => short(config, letters, &mut words)?,
         }
     }
-    Ok(flags)
+    Ok(())
 }
 
-/// Neither `-` alone nor `--`, which end the flags.
-fn is_name(letters: &str) -> bool {
-    !letters.is_empty() && letters != "-"
-}
-
-fn long<'a>(word: &str, words: &mut impl Iterator<Item = &'a str>) -> Result<Flag, FlagError> {
-    let (flag, value) = match word.split_once('=') {
-        Some((flag, value)) => (flag, Some(value)),
+fn long<'a>(
+    config: &mut ContainerConfig,
+    word: &str,
+    words: &mut impl Iterator<Item = &'a str>,
+) -> Result<(), FlagError> {
+    let (name, value) = match word.split_once('=') {
+        Some((name, value)) => (name, Some(value)),
         None => (word, None),
     };
-    match (meaning(flag)?, value) {
-        (Meaning::Alone(flag) | Meaning::Either(flag, _), None) => Ok(flag),
-        (Meaning::Either(_, read), Some(value)) => with_value(flag, value, read),
-        (Meaning::Alone(_), Some(value)) => Err(FlagError::Superfluous {
-            flag: flag.to_owned(),
-            value: value.to_owned(),
-        }),
-        (Meaning::With(read), value) => {
-            let value = value.or_else(|| words.next()).unwrap_or_default();
-            with_value(flag, value, read)
+    let (set, value) = match (effect(name)?, value) {
+        (Effect::Switch(set), None) => {
+            set(config);
+            return Ok(());
         }
-    }
+        (Effect::Switch(_), Some(value)) => {
+            return Err(FlagError::Superfluous {
+                flag: name.to_owned(),
+                value: value.to_owned(),
+            });
+        }
+        (Effect::Value(set), value) => (set, value.or_else(|| words.next()).unwrap_or_default()),
+        (Effect::Optional(default, set), value) => (set, value.unwrap_or(default)),
+    };
+    set_value(config, name, value, *set)
 }
 
 /// The letters behind one dash. The first that takes a value has the rest of
 /// the word for it, or else the next word.
 fn short<'a>(
+    config: &mut ContainerConfig,
     letters: &str,
     words: &mut impl Iterator<Item = &'a str>,
-    flags: &mut Vec<Flag>,
 ) -> Result<(), FlagError> {
     for (index, letter) in letters.char_indices() {
-        let flag = format!("-{letter}");
-        match meaning(&flag)? {
-            Meaning::Alone(flag) | Meaning::Either(flag, _) => flags.push(flag),
-            Meaning::With(read) => {
+        let name = format!("-{letter}");
+        match effect(&name)? {
+            Effect::Switch(set) => set(config),
+            Effect::Optional(default, set) => set_value(config, &name, default, *set)?,
+            Effect::Value(set) => {
                 let rest = Some(&letters[index + letter.len_utf8()..]);
                 let value = rest.filter(|rest| !rest.is_empty());
                 let value = value.or_else(|| words.next()).unwrap_or_default();
-                flags.push(with_value(&flag, value, read)?);
-                return Ok(());
+                return set_value(config, &name, value, *set);
             }
         }
     }
     Ok(())
 }
 
-fn with_value(
-    flag: &str,
+fn set_value(
+    config: &mut ContainerConfig,
+    name: &str,
     value: &str,
-    read: fn(&str) -> Result<Flag, &'static str>,
-) -> Result<Flag, FlagError> {
-    read(value).map_err(|expected| FlagError::Value {
-        flag: flag.to_owned(),
+    set: Setter,
+) -> Result<(), FlagError> {
+    set(config, value).map_err(|expected| FlagError::Value {
+        flag: name.to_owned(),
         value: value.to_owned(),
         expected,
     })
 }
 
-fn meaning(flag: &str) -> Result<Meaning, FlagError> {
-    let themes = [
-        network::meaning,
-        mounts::meaning,
-        execution::meaning,
-        credentials::meaning,
-        integration::meaning,
-        security::meaning,
-        resources::meaning,
-        users::meaning,
-    ];
-    if let Some(meaning) = themes.iter().find_map(|theme| theme(flag)) {
-        return Ok(meaning);
-    }
-    Err(FlagError::Unknown(flag.to_owned()))
+fn effect(name: &str) -> Result<&'static Effect, FlagError> {
+    table::find(name).ok_or_else(|| FlagError::Unknown(name.to_owned()))
 }
 
 #[cfg(test)]
 mod tests {
-    use netns::InterfaceName;
+    use netns::{ExtraVeth, HostInterface, InterfaceName, Veth, ZoneName};
     use proptest::prelude::*;
 
     use super::*;
-    use crate::config::values;
+    use crate::config::{
+        LinkJournal, Ownership, PrivateUsers, RootConfig, Volatile, resolv_conf, values,
+    };
 
-    fn port(text: &str) -> Flag {
-        Flag::Network(NetworkFlag::Port(values::port(text).expect("valid")))
+    fn parse(text: &str) -> Result<ContainerConfig, FlagError> {
+        let mut config = ContainerConfig::default();
+        apply(&mut config, words(text)).map(|()| config)
+    }
+
+    fn interface(name: &str) -> InterfaceName {
+        InterfaceName::new(name).expect("valid")
     }
 
     #[test]
     fn a_value_follows_an_equals_sign_or_a_blank() {
-        let bridge = InterfaceName::new("br0").expect("valid");
-        let bridge = Flag::Network(NetworkFlag::Bridge(bridge));
-        assert_eq!(parse("--network-bridge=br0"), Ok(vec![bridge.clone()]));
-        assert_eq!(parse(" --network-bridge\t br0\n"), Ok(vec![bridge]));
-        assert_eq!(parse(" \n"), Ok(vec![]));
+        let expected = ContainerConfig {
+            host_bridge: Some(interface("br0")),
+            ..ContainerConfig::default()
+        };
+        assert_eq!(parse("--network-bridge=br0"), Ok(expected.clone()));
+        assert_eq!(parse(" --network-bridge\t br0\n"), Ok(expected));
+        assert_eq!(parse(" \n"), Ok(ContainerConfig::default()));
+    }
+
+    #[test]
+    fn words_of_an_argument_list_may_hold_blanks() {
+        let mut config = ContainerConfig::default();
+        let bound = apply(
+            &mut config,
+            ["--setenv", "A=b c", "--bind=/a b", "-E", "B="],
+        );
+        assert_eq!(bound, Ok(()));
+        let set = |name: &str, value: &str| (name.to_owned(), Some(value.to_owned()));
+        let environment = &config.execution.environment;
+        assert_eq!(environment, &[set("A", "b c"), set("B", "")]);
+        assert_eq!(config.mounts[0].target.to_str(), Some("/a b"));
     }
 
     #[test]
     fn short_flags_may_share_a_dash() {
-        let both = vec![Flag::Network(NetworkFlag::Veth), port("8080:80")];
+        let expected = ContainerConfig {
+            veth: true,
+            host_ports: vec![values::port("8080:80").expect("valid")],
+            ..ContainerConfig::default()
+        };
         for text in ["-n -p 8080:80", "-n -p8080:80", "-np8080:80", "-np 8080:80"] {
-            assert_eq!(parse(text), Ok(both.clone()), "{text}");
+            assert_eq!(parse(text), Ok(expected.clone()), "{text}");
         }
-        assert_eq!(parse("--network-veth --port=tcp:8080:80"), Ok(both));
+        assert_eq!(parse("--network-veth --port=tcp:8080:80"), Ok(expected));
+    }
+
+    #[test]
+    fn the_last_value_holds_and_lists_grow() {
+        let both =
+            parse("--volatile --volatile=overlay --console=pipe --console=passive -p 1 -p 2");
+        let both = both.expect("valid");
+        assert_eq!(both.root.volatile, Volatile::Overlay);
+        assert_eq!(both.execution.console, crate::config::Console::Ignored);
+        assert_eq!(both.host_ports.len(), 2);
+    }
+
+    #[test]
+    fn flags_of_the_network_set_its_fields() {
+        let text = "--private-network --network-veth-extra=lan-web:lan0 \
+                    --network-veth-extra wan --network-zone=inner --network-interface=eth1 \
+                    --network-macvlan=eth2:mac0 --network-ipvlan=eth3 \
+                    --network-namespace-path=/run/netns/foo --resolv-conf=off";
+        let extra = |outside: &str, inside: &str| ExtraVeth {
+            name: interface(inside),
+            host_name: Some(interface(outside)),
+            veth: Veth::default(),
+        };
+        let moved = |outside: &str, inside: Option<&str>| HostInterface {
+            interface: interface(outside),
+            name: inside.map(interface),
+        };
+        let expected = ContainerConfig {
+            private_network: true,
+            extra_veths: vec![extra("lan-web", "lan0"), extra("wan", "wan")],
+            zone: ZoneName::new("inner").ok(),
+            interfaces: vec![moved("eth1", None)],
+            macvlans: vec![moved("eth2", Some("mac0"))],
+            ipvlans: vec![moved("eth3", None)],
+            network_namespace: Some("/run/netns/foo".into()),
+            resolv_conf: Some(resolv_conf::Mode::Off),
+            ..ContainerConfig::default()
+        };
+        assert_eq!(parse(text), Ok(expected));
+    }
+
+    #[test]
+    fn flags_of_the_root_set_its_fields() {
+        let root = |text: &str| parse(text).map(|config| config.root);
+        let (ephemeral, volatile) = (
+            RootConfig {
+                snapshot: true,
+                ..RootConfig::default()
+            },
+            |volatile| RootConfig {
+                volatile,
+                ..RootConfig::default()
+            },
+        );
+        for (text, expected) in [
+            ("--ephemeral", ephemeral),
+            ("-x", ephemeral),
+            ("--volatile", volatile(Volatile::Yes)),
+            ("--volatile=overlay", volatile(Volatile::Overlay)),
+            ("--volatile=no", volatile(Volatile::No)),
+        ] {
+            assert_eq!(root(text), Ok(expected), "{text}");
+        }
+        assert!(root("--read-only").is_ok_and(|root| root.read_only));
+    }
+
+    #[test]
+    fn short_flags_of_their_own_have_fixed_values() {
+        let journal = parse("-j").map(|config| config.link_journal);
+        assert_eq!(journal, Ok(LinkJournal::Guest { attempt: true }));
+        let users = parse("-U").map(|config| config.private_users);
+        assert_eq!(users, Ok(PrivateUsers::PickIfPossible));
+    }
+
+    #[test]
+    fn private_users_takes_a_value_behind_an_equals_sign_only() {
+        let users = |text: &str| parse(text).map(|config| config.private_users);
+        assert_eq!(users("--private-users"), Ok(PrivateUsers::OfRoot));
+        assert_eq!(users("--private-users=pick"), Ok(PrivateUsers::Pick));
+        assert!(users("--private-users pick").is_err());
+        let ownership = parse("--private-users-ownership chown").map(|config| config.ownership);
+        assert_eq!(ownership, Ok(Ownership::Chown));
+        let bound = parse("--bind-user=bob.b-1").map(|config| config.bound_users);
+        assert_eq!(bound, Ok(vec!["bob.b-1".to_owned()]));
     }
 
     #[test]
@@ -243,12 +281,21 @@ mod tests {
                 "--bind-user is \"../a\", but must be the name of a user of the host",
             ),
             (
+                "--private-users=",
+                "--private-users is \"\", but must be no, yes, identity, pick, or the first user \
+                 id for the container, as 524288 or 524288:65536",
+            ),
+            (
+                "--volatile=",
+                "--volatile is \"\", but must be yes, no, state or overlay",
+            ),
+            (
                 "--network-bridges=br0",
-                "--network-bridges is none of the flags of systemd-nspawn(1) that containers know",
+                "--network-bridges is not a flag of systemd-nspawn(1) that containers support",
             ),
             (
                 "-nä",
-                "-ä is none of the flags of systemd-nspawn(1) that containers know",
+                "-ä is not a flag of systemd-nspawn(1) that containers support",
             ),
         ] {
             let error = parse(text).expect_err(text);

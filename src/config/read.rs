@@ -4,9 +4,8 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::environment_file::{self, Assignment, SyntaxError};
-use super::nspawn_flags::{self, Flag, IntegrationFlag, MountFlag, NetworkFlag, UserFlag};
 use super::users::PrivateUsers;
-use super::{ConfigError, ContainerConfig, devices, mounts, values};
+use super::{ConfigError, ContainerConfig, devices, mounts, nspawn_flags, values};
 
 impl ContainerConfig {
     /// Reads the contents of a configuration file; `path` is for messages.
@@ -14,19 +13,21 @@ impl ContainerConfig {
         let assignments =
             environment_file::parse(text).map_err(|error| ConfigError::syntax(path, error))?;
         let path = path.display().to_string();
+        // nixpkgs' unit puts the flags after those that it makes of the other keys,
+        // so the flags have the last word.
+        let (flags, keys): (Vec<_>, Vec<_>) = last_of_each_key(&assignments)
+            .partition(|assignment| assignment.key == "EXTRA_NSPAWN_FLAGS");
         let mut config = Self::default();
-        let mut flags = Vec::new();
-        for assignment in last_of_each_key(&assignments) {
-            if assignment.key == "EXTRA_NSPAWN_FLAGS" {
-                flags = parse_flags(&path, assignment)?;
-            } else {
-                config.apply(&path, assignment)?;
-            }
+        for assignment in keys {
+            config.apply(&path, assignment)?;
         }
-        // nixpkgs' unit puts them after those that it makes of the other keys,
-        // so that they have the last word.
-        for flag in flags {
-            config.add(flag);
+        for Assignment { line, value, .. } in flags {
+            let words = nspawn_flags::words(value);
+            nspawn_flags::apply(&mut config, words).map_err(|error| ConfigError::Flag {
+                path: path.clone(),
+                line: *line,
+                error,
+            })?;
         }
         Ok(config)
     }
@@ -82,53 +83,6 @@ impl ContainerConfig {
         }
         Ok(())
     }
-
-    fn add(&mut self, flag: Flag) {
-        match flag {
-            Flag::Network(flag) => self.connect(flag),
-            Flag::Mounts(flag) => self.mount(flag),
-            Flag::Execution(flag) => self.execution.add(flag),
-            Flag::Integration(flag) => self.integrate(flag),
-            Flag::Credential(credential) => self.credentials.push(credential),
-            Flag::Security(flag) => self.security.add(flag),
-            Flag::Resource(flag) => self.resources.add(flag),
-            Flag::Users(UserFlag::PrivateUsers(users)) => self.private_users = users,
-            Flag::Users(UserFlag::Ownership(ownership)) => self.ownership = ownership,
-            Flag::Users(UserFlag::Bind(name)) => self.bound_users.push(name),
-        }
-    }
-
-    fn connect(&mut self, flag: NetworkFlag) {
-        match flag {
-            NetworkFlag::PrivateNetwork => self.private_network = true,
-            NetworkFlag::Veth => self.veth = true,
-            NetworkFlag::ExtraVeth(extra) => self.extra_veths.push(extra),
-            NetworkFlag::Bridge(bridge) => self.host_bridge = Some(bridge),
-            NetworkFlag::Zone(zone) => self.zone = Some(zone),
-            NetworkFlag::Interface(interface) => self.interfaces.push(interface),
-            NetworkFlag::Macvlan(parent) => self.macvlans.push(parent),
-            NetworkFlag::Ipvlan(parent) => self.ipvlans.push(parent),
-            NetworkFlag::NamespacePath(path) => self.network_namespace = Some(path),
-            NetworkFlag::Port(forward) => self.host_ports.push(forward),
-            NetworkFlag::ResolvConf(mode) => self.resolv_conf = Some(mode),
-        }
-    }
-
-    fn integrate(&mut self, flag: IntegrationFlag) {
-        match flag {
-            IntegrationFlag::LinkJournal(link) => self.link_journal = link,
-            IntegrationFlag::TimeZone(zone) => self.time_zone = zone,
-        }
-    }
-
-    fn mount(&mut self, flag: MountFlag) {
-        match flag {
-            MountFlag::Custom(mount) => self.mounts.push(mount),
-            MountFlag::ReadOnly => self.root.read_only = true,
-            MountFlag::Volatile(volatile) => self.root.volatile = volatile,
-            MountFlag::Ephemeral => self.root.snapshot = true,
-        }
-    }
 }
 
 /// As in an environment, the last value of a name is the one it has.
@@ -137,14 +91,6 @@ fn last_of_each_key(assignments: &[Assignment]) -> impl Iterator<Item = &Assignm
     let last: HashMap<_, _> = indices.map(|(index, a)| (&a.key, index)).collect();
     let all = assignments.iter().enumerate();
     all.filter_map(move |(index, a)| (last[&a.key] == index).then_some(a))
-}
-
-fn parse_flags(path: &str, assignment: &Assignment) -> Result<Vec<Flag>, ConfigError> {
-    nspawn_flags::parse(&assignment.value).map_err(|error| ConfigError::Flag {
-        path: path.to_owned(),
-        line: assignment.line,
-        error,
-    })
 }
 
 impl ConfigError {

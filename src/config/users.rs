@@ -79,6 +79,18 @@ impl Ownership {
     }
 }
 
+/// The value of `--bind-user=`: a name that systemd accepts, and that is safe as
+/// the name of a file (systemd's USER_NAMES.md).
+pub fn bound_user(text: &str) -> Parsed<String> {
+    let is_first = |c: char| c.is_ascii_alphabetic() || c == '_';
+    let is_further = |c: char| is_first(c) || c.is_ascii_digit() || matches!(c, '-' | '.');
+    if text.starts_with(is_first) && text.chars().all(is_further) {
+        Ok(text.to_owned())
+    } else {
+        Err("the name of a user of the host")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use netns::firewall::{Forward, Protocol};
 use netns::ipnet::{Ipv4Net, Ipv6Net};
-use netns::{Bridge, ExtraVeth, HostInterface, InterfaceName, MacAddress, Veth};
+use netns::{Bridge, ExtraVeth, HostInterface, InterfaceName, MacAddress, Veth, ZoneName};
 use nix::sys::signal::Signal;
 use runtime::sys::capabilities::CapabilitySet;
 
@@ -218,6 +218,23 @@ fn extra_veth(text: &str) -> Parsed<ExtraVeth> {
         }
     }
     Ok(extra)
+}
+
+/// The value of `--network-veth-extra=`: `HOST[:CONTAINER]`. Without a name of its
+/// own, the container's end is called like the host's.
+pub fn veth_ends(text: &str) -> Parsed<ExtraVeth> {
+    let expected = "names of the host's and the container's end of a link, as lan-web:lan0";
+    let (outside, inside) = text.split_once(':').unwrap_or((text, text));
+    Ok(ExtraVeth {
+        name: interface(inside).map_err(|_| expected)?,
+        host_name: Some(interface(outside).map_err(|_| expected)?),
+        veth: Veth::default(),
+    })
+}
+
+/// The value of `--network-zone=`.
+pub fn zone(text: &str) -> Parsed<ZoneName> {
+    ZoneName::new(text).map_err(|_| "a zone's name of at most 12 characters")
 }
 
 #[cfg(test)]

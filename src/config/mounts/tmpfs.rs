@@ -5,7 +5,7 @@ use runtime::Attributes;
 use super::fields::{restrict, words};
 use crate::config::values::Parsed;
 
-const EXPECTED: &str = "options of size=SIZE, nr_blocks=NUMBER, nr_inodes=NUMBER, mode=OCTAL, \
+pub(super) const EXPECTED: &str = "options of size=SIZE, nr_blocks=NUMBER, nr_inodes=NUMBER, mode=OCTAL, \
                         uid=NUMBER, gid=NUMBER, huge=never, always, within_size or advise, noswap, \
                         inode32, inode64, ro, nosuid, nodev, noexec behind its first colon, as \
                         size=100m,mode=0700";

@@ -1,0 +1,73 @@
+//! What programs inside may do (`man 1 systemd-nspawn`, "Security Options").
+
+use std::collections::BTreeSet;
+
+use runtime::sys::capabilities::CapabilitySet;
+use runtime::sys::seccomp;
+
+use super::AllowedDevice;
+use super::values::{self, Parsed};
+
+/// What programs inside may do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Security {
+    /// `ADDITIONAL_CAPABILITIES`, `--capability`: besides those that every
+    /// container has.
+    pub capabilities: CapabilitySet,
+    /// `--drop-capability`: has the last word.
+    pub drop_capabilities: CapabilitySet,
+    /// `--ambient-capability`
+    pub ambient_capabilities: CapabilitySet,
+    /// `--no-new-privileges`
+    pub no_new_privileges: bool,
+    /// `--system-call-filter`: besides those that every container has.
+    pub permitted_calls: BTreeSet<&'static str>,
+    /// `--system-call-filter=~`: has the last word.
+    pub prohibited_calls: BTreeSet<&'static str>,
+    /// `--suppress-sync`
+    pub suppress_sync: bool,
+    /// `ALLOWED_DEVICES`: besides those that every container has.
+    pub devices: Vec<AllowedDevice>,
+}
+
+impl Default for Security {
+    fn default() -> Self {
+        Self {
+            capabilities: CapabilitySet::NONE,
+            drop_capabilities: CapabilitySet::NONE,
+            ambient_capabilities: CapabilitySet::NONE,
+            no_new_privileges: false,
+            permitted_calls: BTreeSet::new(),
+            prohibited_calls: BTreeSet::new(),
+            suppress_sync: false,
+            devices: Vec::new(),
+        }
+    }
+}
+
+impl Security {
+    /// Adds the value of `--system-call-filter=`. The words of a list would be
+    /// separated by blanks, as flags are: so a list has one word, and a flag can be
+    /// given several times.
+    pub fn filter(&mut self, text: &str) -> Parsed<()> {
+        let (calls, word) = match text.strip_prefix('~') {
+            Some(word) => (&mut self.prohibited_calls, word),
+            None => (&mut self.permitted_calls, text),
+        };
+        let named = seccomp::calls_named(word).ok_or(
+            "a system call, or a group of them as `systemd-analyze syscall-filter` shows, with ~ \
+             before it to prohibit it",
+        )?;
+        calls.extend(named);
+        Ok(())
+    }
+}
+
+/// The value of `--capability=` and `--drop-capability=`.
+pub fn capabilities_or_all(text: &str) -> Parsed<CapabilitySet> {
+    match text {
+        "all" => Ok(CapabilitySet::ALL),
+        _ => values::capabilities(text)
+            .map_err(|_| "capabilities separated by commas, as CAP_SYS_TIME, or all"),
+    }
+}
