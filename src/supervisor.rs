@@ -207,7 +207,8 @@ impl Supervisor<'_> {
                 .enter_supervisor()
                 .with_context(|| format!("cannot set up the cgroup {}", cgroup.path().display()))?;
         }
-        let system_calls = start.container.privileges.system_calls.program().to_file();
+        let system_calls = start.container.privileges.system_calls.program();
+        let system_calls = system_calls.and_then(|program| program.to_file());
         let system_calls = system_calls.context("cannot keep the filter of system calls")?;
         // Before there are any, lest they go unnoticed.
         let network = start.network.as_ref();

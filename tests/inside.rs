@@ -197,6 +197,12 @@ fn a_command_has_the_namespaces_and_limits_of_the_container() {
         assert!(own.lines().count() >= 8, "{own}");
     }
 
+    // One program, whatever the number of rules and answers.
+    let count = |status: &str| status.trim().parse::<u32>().expect("a number");
+    let filters = "sed -n 's/^Seccomp_filters://p' /proc/self/status";
+    let inside = count(&run(&host, &["sh", "-c", filters]));
+    assert_eq!(inside, count(&host.shell(filters)) + 1);
+
     let mut cat = Talk::begin(&host.nixos_container(&["run", "foo", "--", "cat"]));
     cat.say("is it there?");
     cat.hear("is it there?");

@@ -282,7 +282,8 @@ mod tests {
 
     fn entry(command: &[&str], set_environment: &[(&str, &str)]) -> Entry {
         let owned = |(key, value): &(&str, &str)| (key.to_string(), value.to_string());
-        let filter = SystemCallFilter::for_bounding_set(CapabilitySet::SYSTEM).program();
+        let filter = SystemCallFilter::for_bounding_set(CapabilitySet::SYSTEM);
+        let filter = filter.program().expect("a filter");
         Entry {
             account: Account {
                 shell: "/run/sw/bin/bash".into(),

@@ -27,7 +27,7 @@ use rustix::thread::{ThreadNameSpaceType, UnshareFlags};
 use super::handshake::{self, ChildEnd, ParentEnd};
 use crate::spec::idmap::IdMap;
 use crate::sys::pidfd::{self, Exit, Process, Side};
-use crate::sys::user_namespace;
+use crate::sys::{capabilities, user_namespace};
 
 /// What the child holds of the init that it has cloned.
 pub(crate) struct Waiting {
@@ -85,9 +85,7 @@ fn joined(namespaces: i32) -> ThreadNameSpaceType {
 fn act_for_root_of(ids: IdMap) -> io::Result<()> {
     nix::unistd::setfsgid(ids.root().into());
     nix::unistd::setfsuid(ids.root().into());
-    let mut sets = rustix::thread::capabilities(None)?;
-    sets.effective = sets.permitted;
-    Ok(rustix::thread::set_capabilities(None, sets)?)
+    capabilities::make_permitted_effective()
 }
 
 impl Waiting {

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::io;
 
 use serde::Serialize;
 
@@ -104,7 +105,11 @@ impl SystemCallFilter {
     }
 
     /// The filter as the kernel takes it.
-    pub fn program(&self) -> FilterProgram {
+    ///
+    /// # Errors
+    ///
+    /// The compiler's; no filter that was seen has any.
+    pub fn program(&self) -> io::Result<FilterProgram> {
         FilterProgram::of(&self.rules())
     }
 
@@ -172,7 +177,7 @@ fn typing() -> impl Iterator<Item = Rule> {
         })
 }
 
-fn is(argument: usize, value: u32) -> Condition {
+fn is(argument: u8, value: u32) -> Condition {
     Condition {
         argument,
         mask: u32::MAX,
@@ -204,8 +209,6 @@ fn no_sync() -> Vec<Rule> {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use super::calls::Table;
     use super::*;
 
@@ -219,7 +222,7 @@ mod tests {
             rustix::thread::set_no_new_privs(true).expect("it may always be set");
             filter
                 .program()
-                .install()
+                .and_then(|program| program.install())
                 .expect("a filter that the kernel takes");
             call()
         });
@@ -285,7 +288,8 @@ mod tests {
             prohibited: calls_named("@known").expect("a group"),
             ..usual()
         };
-        let length = filter.program().len();
+        let program = filter.program().expect("a filter");
+        let length = program.instructions().len();
         // BPF_MAXINSNS of linux/bpf_common.h.
         assert!(length < 4096, "{length} instructions");
     }

@@ -14,7 +14,7 @@ pub(super) fn perform(step: &ProcessStep) -> io::Result<()> {
         ProcessStep::NoNewPrivileges => rustix::thread::set_no_new_privs(true)?,
         ProcessStep::BoundingSet { keep } => keep.bound_thread()?,
         ProcessStep::AmbientSet { capabilities } => capabilities.make_ambient()?,
-        ProcessStep::Seccomp { filter } => filter.program().install()?,
+        ProcessStep::Seccomp { filter } => filter.program()?.install()?,
         ProcessStep::ResetSignals => exec::reset_signals()?,
     }
     Ok(())

@@ -7,7 +7,7 @@ use rustix::fs::{Gid, Uid};
 use crate::rootfs::Root;
 use crate::rootfs::find_account;
 use crate::spec::accounts::{Account, User};
-use crate::sys::pidfd;
+use crate::sys::{capabilities, pidfd};
 
 /// Makes the calling process the user's, and its streams, which it could not
 /// open again otherwise. Capabilities stay, effective ones too, until a program
@@ -33,9 +33,7 @@ pub(super) fn become_user(container: &Root, user: &User) -> io::Result<Account> 
     rustix::thread::set_thread_res_gid(gid, gid, gid)?;
     rustix::thread::set_keep_capabilities(true)?;
     rustix::thread::set_thread_res_uid(uid, uid, uid)?;
-    let mut capabilities = rustix::thread::capabilities(None)?;
-    capabilities.effective = capabilities.permitted;
-    rustix::thread::set_capabilities(None, capabilities)?;
+    capabilities::make_permitted_effective()?;
     // Forgotten with the change of the user.
     pidfd::die_with_parent()?;
     Ok(account)

@@ -70,7 +70,7 @@ impl Confinement {
         if self.no_new_privileges {
             rustix::thread::set_no_new_privs(true)?;
         }
-        Ok(self.capabilities.bound_thread()?)
+        self.capabilities.bound_thread()
     }
 
     /// Filters the system calls of the calling thread and of all that it will

@@ -1,10 +1,15 @@
 //! The filter as a program for the kernel (`man 2 seccomp`).
 //!
-//! One program for all rules, so that the kernel runs one for each system call;
-//! and it finds out by itself which calls are always allowed, for which it then
-//! runs none.
+//! `seccompiler` compiles the rules. A filter of its own has one answer and kills
+//! processes that make 32-bit calls, so each rule is a filter there, and this
+//! module joins them to one program: it tells the machine's calls from those of
+//! its 32-bit kind, and goes on to the next rule where one does not match.
+//!
+//! The kernel runs one program for each system call that way, and finds out by
+//! itself which calls are always allowed, for which it then runs none.
 
 use std::collections::BTreeSet;
+use std::env::consts::ARCH;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
@@ -12,35 +17,39 @@ use std::mem::offset_of;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
-use libc::{seccomp_data, sock_filter};
+use libc::seccomp_data;
 use rustix::fs::MemfdFlags;
+use seccompiler::{
+    BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition,
+    SeccompFilter, SeccompRule, TargetArch, sock_filter,
+};
 
 use super::calls::Table;
 
-/// How some calls are answered.
-#[derive(Debug)]
+/// An answer to some system calls.
+#[derive(Debug, Clone)]
 pub(super) struct Rule {
-    /// By their names.
+    /// The names of the calls.
     pub calls: BTreeSet<&'static str>,
-    /// Arguments of which all must be so.
+    /// Conditions on the arguments, all of which must hold.
     pub conditions: Vec<Condition>,
-    /// The error they fail with; 0 makes them succeed and do nothing.
+    /// The error that the calls fail with; 0 makes them succeed without effect.
     pub errno: libc::c_int,
 }
 
-/// An argument, as far as a mask lets it be seen, has a value. Only its lower
-/// half is looked at: it is an `int`.
+/// Some bits of an argument have this value. Only the lower half of the argument
+/// is compared: it is an `int`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Condition {
-    /// Which, from 0.
-    pub argument: usize,
+    /// Number of the argument, from 0.
+    pub argument: u8,
     /// Bits to compare.
     pub mask: u32,
-    /// What they are.
+    /// Their value.
     pub value: u32,
 }
 
-// How the kernel names the machine's and its 32-bit kind's system calls
+// The kernel's numbers for the machine's and for its 32-bit kind's system calls
 // (`AUDIT_ARCH_*` of `linux/audit.h`).
 #[cfg(target_arch = "x86_64")]
 const MACHINES: (u32, u32) = (0xc000_003e, 0x4000_0003);
@@ -48,20 +57,25 @@ const MACHINES: (u32, u32) = (0xc000_003e, 0x4000_0003);
 const MACHINES: (u32, u32) = (0xc000_00b7, 0x4000_0028);
 
 /// The first number of x86's third kind, the x32 system calls
-/// (`__X32_SYSCALL_BIT`); no other machine has numbers this high. They are there
-/// for nobody.
+/// (`__X32_SYSCALL_BIT`), all of which are refused. No other machine has numbers
+/// this high.
 const FIRST_X32: u32 = 0x4000_0000;
 
-/// A filter as the kernel takes it. It can be handed to another process, which
-/// can then have the same one.
+/// A filter as the kernel takes it. Another process can receive it and install
+/// the same filter.
 #[derive(Clone)]
-pub struct FilterProgram(Vec<sock_filter>);
+pub struct FilterProgram(BpfProgram);
 
 impl FilterProgram {
-    /// Answers as the first rule that fits says, and lets all else through.
-    pub(super) fn of(rules: &[Rule]) -> Self {
+    /// Answers as the first matching rule says, and allows all other calls.
+    ///
+    /// # Errors
+    ///
+    /// A rule that `seccompiler` does not compile, or not to the form that
+    /// [`part`] knows.
+    pub(super) fn of(rules: &[Rule]) -> io::Result<Self> {
         let (native, compat) = MACHINES;
-        let compat_rules = section(rules, Table::Compat);
+        let compat_rules = section(rules, Table::Compat)?;
         let mut program = vec![
             load(offset_of!(seccomp_data, arch)),
             jump_if(libc::BPF_JEQ, compat, 1, 0),
@@ -70,16 +84,16 @@ impl FilterProgram {
         program.extend(compat_rules);
         program.extend([
             jump_if(libc::BPF_JEQ, native, 1, 0),
-            answer(libc::SECCOMP_RET_KILL_PROCESS),
-            load(NUMBER),
+            answer(SeccompAction::KillProcess),
+            load(offset_of!(seccomp_data, nr)),
             jump_if(libc::BPF_JGE, FIRST_X32, 0, 1),
-            fail(libc::ENOSYS),
+            answer(fail(libc::ENOSYS)),
         ]);
-        program.extend(section(rules, Table::Native));
-        Self(program)
+        program.extend(section(rules, Table::Native)?);
+        Ok(Self(program))
     }
 
-    /// A file in memory with the program in it (`man 2 memfd_create`).
+    /// A file in memory that holds the program (`man 2 memfd_create`).
     pub fn to_file(&self) -> io::Result<OwnedFd> {
         let file = rustix::fs::memfd_create("system call filter", MemfdFlags::CLOEXEC)?;
         let mut file = File::from(file);
@@ -88,30 +102,31 @@ impl FilterProgram {
         Ok(file.into())
     }
 
-    /// The program in a file of [`FilterProgram::to_file`]. The kernel judges it
-    /// when it is installed.
+    /// Reads the program from a file of [`FilterProgram::to_file`]. The kernel
+    /// checks it when it is installed.
     pub fn from_file(file: BorrowedFd<'_>) -> io::Result<Self> {
         let file = File::from(file.try_clone_to_owned()?);
         let length = file.metadata()?.len();
         let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
-        // Others may read it at the same time, by the same open file.
+        // Other processes may read it at the same time, by the same open file.
         file.read_exact_at(&mut bytes, 0)?;
         let (instructions, _) = bytes.as_chunks();
         Ok(Self(instructions.iter().map(from_bytes).collect()))
     }
 
-    /// Filters the system calls of the calling thread and of all that it will
-    /// execute. It needs CAP_SYS_ADMIN: whoever has not must set `no_new_privs`
-    /// first, and with that no setuid program inside would ever gain anything
-    /// (`man 2 seccomp`).
+    /// Filters the system calls of the calling thread and of all programs that it
+    /// executes. That needs CAP_SYS_ADMIN or `no_new_privs` (`man 2 seccomp`).
+    /// `seccompiler::apply_filter` sets the latter, and no setuid program inside
+    /// would gain anything any more.
     pub(crate) fn install(&self) -> io::Result<()> {
         let length = self.0.len().try_into();
         let program = libc::sock_fprog {
             len: length.map_err(io::Error::other)?,
-            filter: self.0.as_ptr().cast_mut(),
+            filter: self.0.as_ptr().cast_mut().cast(),
         };
         // SAFETY: the kernel copies as many instructions as `len` says and
-        // changes none of them.
+        // changes none of them; both types of them are laid out as in
+        // `linux/filter.h`.
         let answer = unsafe {
             libc::syscall(
                 libc::SYS_seccomp,
@@ -126,10 +141,10 @@ impl FilterProgram {
         Ok(())
     }
 
-    /// How many instructions it has.
+    /// The program's instructions.
     #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
+    pub(super) fn instructions(&self) -> &[sock_filter] {
+        &self.0
     }
 }
 
@@ -155,48 +170,80 @@ fn from_bytes(bytes: &[u8; size_of::<sock_filter>()]) -> sock_filter {
     }
 }
 
-/// Ends with an answer for every call.
-fn section(rules: &[Rule], table: Table) -> Vec<sock_filter> {
-    let mut program = vec![load(NUMBER)];
+/// The rules for one table of numbers: an answer for every call.
+fn section(rules: &[Rule], table: Table) -> io::Result<BpfProgram> {
+    let mut program = Vec::new();
     for rule in rules {
-        for number in table.numbers(&rule.calls) {
-            let answer = answer_to(rule);
-            program.push(jump_if(libc::BPF_JEQ, number, 0, answer.len()));
-            program.extend(answer);
+        let numbers = table.numbers(&rule.calls);
+        if !numbers.is_empty() {
+            program.extend(part(rule, numbers)?);
         }
     }
-    program.push(answer(libc::SECCOMP_RET_ALLOW));
-    program
+    program.push(answer(SeccompAction::Allow));
+    Ok(program)
 }
 
-/// What a rule does with a call of its own. If its conditions are not met, the
-/// number is loaded again for the rules behind.
-fn answer_to(rule: &Rule) -> Vec<sock_filter> {
-    let mut program = Vec::new();
-    for (index, condition) in rule.conditions.iter().enumerate() {
-        let behind = 3 * (rule.conditions.len() - index - 1) + 1;
-        program.extend([
-            load(offset_of!(seccomp_data, args) + LOWER_HALF + 8 * condition.argument),
-            instruction(
-                libc::BPF_ALU | libc::BPF_AND | libc::BPF_K,
-                0,
-                0,
-                condition.mask,
-            ),
-            jump_if(libc::BPF_JEQ, condition.value, 0, behind),
-        ]);
+/// One rule: returns its answer, or ends behind its last instruction.
+///
+/// `seccompiler` begins each filter with a check of the machine and ends it with
+/// the answer for calls without a rule; a filter without rules is these two. The
+/// check was made already, and in place of that answer comes a jump to the end.
+fn part(rule: &Rule, numbers: BTreeSet<u32>) -> io::Result<BpfProgram> {
+    let compile = |rule, numbers| compile(rule, numbers).map_err(io::Error::other);
+    let odd = || io::Error::other("seccompiler has made a program of an unknown form");
+    let empty = compile(rule, BTreeSet::new())?;
+    let (mismatch, check) = empty.split_last().ok_or_else(odd)?;
+    let compiled = compile(rule, numbers)?;
+    let mut body = compiled
+        .strip_prefix(check)
+        .and_then(|body| body.strip_suffix(std::slice::from_ref(mismatch)))
+        .ok_or_else(odd)?;
+    let mut program = Vec::with_capacity(body.len());
+    // Of the five instructions for a call without conditions, two are needed. A
+    // filter with every call would be too long otherwise.
+    while let Some((first, behind)) = body.split_first() {
+        program.push(first.clone());
+        body = match behind {
+            [to_match, to_mismatch, matched, _, rest @ ..]
+                if *to_match == skip(1) && *to_mismatch == skip(2) =>
+            {
+                program.push(matched.clone());
+                rest
+            }
+            rest => rest,
+        };
     }
-    program.push(fail(rule.errno));
-    if !rule.conditions.is_empty() {
-        program.push(load(NUMBER));
+    let length = program.len();
+    for (index, instruction) in program.iter_mut().enumerate() {
+        if instruction == mismatch {
+            *instruction = skip(length - index - 1);
+        }
     }
-    program
+    Ok(program)
 }
 
-const NUMBER: usize = offset_of!(seccomp_data, nr);
-
-/// Of an argument's eight bytes.
-const LOWER_HALF: usize = if cfg!(target_endian = "little") { 0 } else { 4 };
+/// A filter with the rule for the calls with these numbers.
+fn compile(rule: &Rule, numbers: BTreeSet<u32>) -> Result<BpfProgram, BackendError> {
+    let condition = |condition: &Condition| {
+        let operator = SeccompCmpOp::MaskedEq(condition.mask.into());
+        let value = condition.value.into();
+        SeccompCondition::new(condition.argument, SeccompCmpArgLen::Dword, operator, value)
+    };
+    let conditions = rule.conditions.iter().map(condition);
+    let conditions = conditions.collect::<Result<Vec<_>, _>>()?;
+    // No condition is no rule: the call matches whatever its arguments.
+    let rules = if conditions.is_empty() {
+        Vec::new()
+    } else {
+        vec![SeccompRule::new(conditions)?]
+    };
+    let rules = numbers
+        .into_iter()
+        .map(|number| (number.into(), rules.clone()))
+        .collect();
+    let machine = TargetArch::try_from(ARCH)?;
+    SeccompFilter::new(rules, SeccompAction::Allow, fail(rule.errno), machine)?.try_into()
+}
 
 fn load(offset: usize) -> sock_filter {
     instruction(
@@ -207,27 +254,21 @@ fn load(offset: usize) -> sock_filter {
     )
 }
 
-/// Compares what is loaded, and skips as many instructions as is said for yes
-/// or no.
-fn jump_if(comparison: u32, value: u32, yes: usize, no: usize) -> sock_filter {
-    instruction(
-        libc::BPF_JMP | comparison | libc::BPF_K,
-        yes as u8,
-        no as u8,
-        value,
-    )
+/// Compares the loaded word, and skips this number of instructions for yes or no.
+fn jump_if(comparison: u32, value: u32, yes: u8, no: u8) -> sock_filter {
+    instruction(libc::BPF_JMP | comparison | libc::BPF_K, yes, no, value)
 }
 
 fn skip(count: usize) -> sock_filter {
     instruction(libc::BPF_JMP | libc::BPF_JA, 0, 0, count as u32)
 }
 
-fn fail(errno: libc::c_int) -> sock_filter {
-    answer(libc::SECCOMP_RET_ERRNO | errno.unsigned_abs())
+fn fail(errno: libc::c_int) -> SeccompAction {
+    SeccompAction::Errno(errno.unsigned_abs())
 }
 
-fn answer(answer: u32) -> sock_filter {
-    instruction(libc::BPF_RET | libc::BPF_K, 0, 0, answer)
+fn answer(answer: SeccompAction) -> sock_filter {
+    instruction(libc::BPF_RET | libc::BPF_K, 0, 0, answer.into())
 }
 
 fn instruction(code: u32, yes: u8, no: u8, operand: u32) -> sock_filter {
@@ -236,5 +277,151 @@ fn instruction(code: u32, yes: u8, no: u8, operand: u32) -> sock_filter {
         jt: yes,
         jf: no,
         k: operand,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Runs a program as the kernel does (`Documentation/networking/filter.rst` of
+    /// Linux), as far as filters of system calls need it; what it returns.
+    fn run(program: &[sock_filter], call: &seccomp_data) -> u32 {
+        let word = |offset: u32| match offset {
+            0 => call.nr.cast_unsigned(),
+            4 => call.arch,
+            16..64 => {
+                let argument = call.args[(offset as usize - 16) / 8];
+                (argument >> (offset % 8 * 8)) as u32
+            }
+            _ => panic!("a load from {offset}"),
+        };
+        let (mut at, mut accumulator) = (0, 0);
+        loop {
+            let sock_filter { code, jt, jf, k } = program[at];
+            at += 1;
+            let jump = |yes: bool| usize::from(if yes { jt } else { jf });
+            match u32::from(code) {
+                0x20 => accumulator = word(k),        // ld [k]
+                0x54 => accumulator &= k,             // and #k
+                0x05 => at += k as usize,             // ja k
+                0x15 => at += jump(accumulator == k), // jeq #k
+                0x35 => at += jump(accumulator >= k), // jge #k
+                0x06 => return k,                     // ret #k
+                code => panic!("the instruction {code:#x}"),
+            }
+        }
+    }
+
+    /// The meaning of the rules, without a program.
+    fn answer_by_rules(rules: &[Rule], call: &seccomp_data) -> u32 {
+        let (native, compat) = MACHINES;
+        let number = call.nr.cast_unsigned();
+        let table = match call.arch {
+            arch if arch == compat => Table::Compat,
+            arch if arch == native && number >= FIRST_X32 => {
+                return libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs();
+            }
+            arch if arch == native => Table::Native,
+            _ => return libc::SECCOMP_RET_KILL_PROCESS,
+        };
+        let holds = |condition: &Condition| {
+            let argument = call.args[usize::from(condition.argument)] as u32;
+            argument & condition.mask == condition.value & condition.mask
+        };
+        let matches = |rule: &&Rule| {
+            table.numbers(&rule.calls).contains(&number) && rule.conditions.iter().all(holds)
+        };
+        match rules.iter().find(matches) {
+            Some(rule) => libc::SECCOMP_RET_ERRNO | rule.errno.unsigned_abs(),
+            None => libc::SECCOMP_RET_ALLOW,
+        }
+    }
+
+    /// Calls of interest to the rules: few of the numbers, arguments and values
+    /// that there are, so that they often meet.
+    const NAMES: [&str; 8] = [
+        "read",
+        "ioctl",
+        "socket",
+        "openat",
+        "mmap2",
+        "arm_fadvise64_64",
+        "fsync",
+        "keyctl",
+    ];
+
+    fn value() -> impl Strategy<Value = u32> {
+        prop_oneof![0..4_u32, Just(0x8000_0001), Just(u32::MAX)]
+    }
+
+    fn rule() -> impl Strategy<Value = Rule> {
+        let condition = (0..6_u8, value(), value()).prop_map(|(argument, mask, value)| Condition {
+            argument,
+            mask,
+            value,
+        });
+        let calls = prop::collection::btree_set(prop::sample::select(&NAMES), 0..5);
+        let conditions = prop::collection::vec(condition, 0..4);
+        (calls, conditions, 0..50_i32).prop_map(|(calls, conditions, errno)| Rule {
+            calls,
+            conditions,
+            errno,
+        })
+    }
+
+    fn call() -> impl Strategy<Value = seccomp_data> {
+        let (native, compat) = MACHINES;
+        let named = prop::sample::select(&NAMES).prop_flat_map(|name| {
+            let calls = BTreeSet::from([name]);
+            let numbers = [Table::Native, Table::Compat].map(|table| table.numbers(&calls));
+            let numbers: Vec<_> = numbers.into_iter().flatten().chain([0]).collect();
+            prop::sample::select(numbers)
+        });
+        let number = (named, prop_oneof![9 => Just(0), 1 => Just(FIRST_X32)]);
+        let number =
+            prop_oneof![9 => number.prop_map(|(number, x32)| number | x32), 1 => any::<u32>()];
+        let arch = prop_oneof![4 => Just(native), 4 => Just(compat), 1 => any::<u32>()];
+        let argument = (value(), value());
+        let argument = argument.prop_map(|(low, high)| u64::from(high) << 32 | u64::from(low));
+        (number, arch, prop::array::uniform6(argument)).prop_map(|(number, arch, args)| {
+            seccomp_data {
+                nr: number.cast_signed(),
+                arch,
+                instruction_pointer: 0,
+                args,
+            }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_program_answers_as_its_rules_say(
+            rules in prop::collection::vec(rule(), 0..8),
+            calls in prop::collection::vec(call(), 1..40),
+        ) {
+            let program = FilterProgram::of(&rules).expect("it compiles");
+            for call in calls {
+                let answer = run(program.instructions(), &call);
+                prop_assert_eq!(answer, answer_by_rules(&rules, &call), "{:?}", call);
+            }
+        }
+    }
+
+    #[test]
+    fn a_call_without_conditions_takes_two_instructions() {
+        let length = |calls: &[&'static str]| {
+            let rule = Rule {
+                calls: calls.iter().copied().collect(),
+                conditions: Vec::new(),
+                errno: libc::EPERM,
+            };
+            let numbers = Table::Native.numbers(&rule.calls);
+            part(&rule, numbers).expect("it compiles").len()
+        };
+        assert_eq!(length(&["read"]), 3);
+        assert_eq!(length(&["read", "write", "ioctl"]), 7);
     }
 }
