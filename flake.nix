@@ -23,7 +23,7 @@
 
       nixosModules.default = ./nixos/module.nix;
 
-      # The scenarios in virtual machines, with NixOS as the host.
+      # The scenarios of vm-tests/ as NixOS tests.
       checks = forEach (pkgs: import ./vm-tests { inherit pkgs; });
 
       devShells = forEach (pkgs: {

@@ -22,7 +22,7 @@ int main(void)
 
 	if (!path || out < 0)
 		return 1;
-	/* A handler: nobody else's default action ends a process 1. */
+	/* A handler: process 1 is not ended by a signal's default action. */
 	signal(SIGRTMIN + 3, halt);
 	strncpy(manager.sun_path, path, sizeof(manager.sun_path) - 1);
 	if (sendto(out, "READY=1", 7, 0, (struct sockaddr *)&manager, sizeof(manager)) < 0)

@@ -1,9 +1,9 @@
 # Runs the containers of a NixOS configuration with nixos-container.
 #
 # nixpkgs' own module stays: it declares `containers.<name>`, writes the conf
-# files and makes the units. This one puts our program in the place of the
-# scripts, adds to the conf files what nixpkgs keeps in those scripts, and adds
-# the options that the manual page names.
+# files and makes the units. This module replaces the units' scripts by the
+# program, adds the settings that nixpkgs keeps in those scripts to the conf
+# files, and adds the options that the manual page names.
 {
   config,
   lib,
@@ -32,28 +32,29 @@ let
       inherit example description;
     };
 
-  # What the manual page calls by other words than nixpkgs, and what is ours.
+  # Options that the manual page names and nixpkgs does not have, and this
+  # project's own.
   containerOptions =
     { config, ... }:
     {
       options = {
-        containerAddress = mkNullable types.str "10.231.136.2" "The container's IPv4 address: another word for {option}`localAddress`.";
-        network = mkNullable types.str "br0" "The bridge that the host's end of the link is put into: another word for {option}`hostBridge`.";
-        bindHost = mkNullable types.str "192.0.2.1" "The host's address on which forwarded ports listen; by default all of them.";
+        containerAddress = mkNullable types.str "10.231.136.2" "The container's IPv4 address, the same as {option}`localAddress`.";
+        network = mkNullable types.str "br0" "The bridge for the host's end of the link, the same as {option}`hostBridge`.";
+        bindHost = mkNullable types.str "192.0.2.1" "The host's address on which forwarded ports listen; the default is all addresses.";
         extraHostPaths = mkOption {
           type = types.listOf types.str;
           default = [ ];
           example = [ "/srv/music" ];
           description = ''
-            Paths of the host that are seen at the same place inside, read-only
-            unless {option}`bindMounts.<path>.isReadOnly` is `false`.
+            Paths of the host to bind at the same place in the container,
+            read-only unless {option}`bindMounts.<path>.isReadOnly` is `false`.
           '';
         };
-        stateDir = mkNullable types.path "/srv/containers" "The directory that the container's root directory, of the container's name, is in.";
+        stateDir = mkNullable types.path "/srv/containers" "The directory that contains the container's root directory, which has the container's name.";
         extraVeths = mkOption {
           type = types.attrsOf (
             types.submodule {
-              options.hostName = mkNullable types.str "lan-web" "The name of the host's end; by default made of the container's and the link's.";
+              options.hostName = mkNullable types.str "lan-web" "The name of the host's end; the default is made of the container's name and the link's.";
             }
           );
         };
@@ -65,7 +66,7 @@ let
       };
     };
 
-  # What nixpkgs' scripts add for a container with tunnels.
+  # Whether nixpkgs' scripts allow /dev/net/tun.
   hasTun =
     container:
     container.enableTun
@@ -83,7 +84,7 @@ let
   capabilities =
     container: container.additionalCapabilities ++ lib.optional container.enableTun "CAP_NET_ADMIN";
 
-  # NAME[,OPTION=VALUE…], as EXTRA_VETHS reads it.
+  # An entry of EXTRA_VETHS: NAME[,OPTION=VALUE…].
   extraVeth =
     name: link:
     lib.concatStringsSep "," (
@@ -98,7 +99,7 @@ let
       ]
     );
 
-  # Keys that are ours, for what nixpkgs keeps in a unit's scripts.
+  # This project's keys, for settings that nixpkgs keeps in a unit's scripts.
   confOf =
     container:
     lib.concatStrings (
@@ -115,7 +116,7 @@ let
       }
     );
 
-  # The unit without a line of shell.
+  # The unit, without shell scripts.
   unit = {
     preStart = mkForce "";
     script = mkForce "";
@@ -126,16 +127,18 @@ let
     };
     serviceConfig = {
       EnvironmentFile = mkForce [ ];
-      # Where a group with processes in it can have none below (systemd 254).
+      # A cgroup with processes cannot delegate controllers to those below it,
+      # so that the supervisor needs one of its own (systemd 254).
       DelegateSubgroup = "supervisor";
       ExecReload = mkForce "${program} activate %i";
       ExecStart = "${program} supervise %i";
-      # Of a configuration that is wrong: it will be the next time, too.
+      # Exit status of a wrong configuration, which a restart does not mend.
       RestartPreventExitStatus = "78";
     };
   };
 
-  # The root directory of an ephemeral container is no directory of the host.
+  # The unit of a container in the host's configuration. An ephemeral root is
+  # in memory: the unit needs no directory for it.
   declaredUnit =
     name: container:
     lib.recursiveUpdate unit {
@@ -162,7 +165,7 @@ in
       type = types.package;
       default = pkgs.callPackage ./package.nix { };
       defaultText = lib.literalExpression "pkgs.callPackage ./package.nix { }";
-      description = "The nixos-container to run containers with.";
+      description = "The package of the program that runs containers.";
     };
     containers = mkOption { type = types.attrsOf (types.submodule containerOptions); };
   };
@@ -171,8 +174,8 @@ in
     systemd.services =
       lib.mapAttrs' (name: container: lib.nameValuePair "container@${name}" (declaredUnit name container)) config.containers
       // {
-        # Every container's filter of devices has tunnels. The generator adds
-        # ALLOWED_DEVICES.
+        # All devices that the containers' own device filters may allow. The
+        # generator adds ALLOWED_DEVICES.
         "container@" = lib.recursiveUpdate unit {
           serviceConfig.DeviceAllow = mkForce [ "/dev/net/tun rwm" ];
         };
@@ -182,9 +185,9 @@ in
       name: container: lib.nameValuePair "${confDirectory}/${name}.conf" { text = confOf container; }
     ) config.containers;
 
-    # Before nixpkgs' program of the same name.
+    # Takes precedence over nixpkgs' program of the same name.
     environment.systemPackages = [ (lib.hiPrio cfg.package) ];
-    # What imperative containers need of their units.
+    # Adds AUTO_START and ALLOWED_DEVICES of conf files to the units.
     systemd.generators.nixos-container-generator =
       "${cfg.package}/lib/systemd/system-generators/nixos-container-generator";
     environment.sessionVariables = places;

@@ -37,7 +37,7 @@ rustPlatform.buildRustPackage {
     ln -s $out/bin/nixos-container $out/lib/systemd/system-generators/nixos-container-generator
   '';
 
-  # They make namespaces, links and mounts, which takes root.
+  # Tests make namespaces, links and mounts, which needs root.
   doCheck = false;
 
   meta = {

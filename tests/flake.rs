@@ -1,4 +1,4 @@
-//! What `flake.nix` offers, as far as Nix can tell without nixpkgs.
+//! The outputs of `flake.nix`, as far as Nix can evaluate them without nixpkgs.
 
 mod common;
 
@@ -42,6 +42,15 @@ fn the_package_has_all_sources_that_cargo_looks_for() {
     let packages = metadata["packages"].as_array().expect("a list");
     assert_eq!(packages.len(), 4, "{metadata}");
     assert!(build.join("systemd/container@.service").exists());
+    let sources = succeed(Command::new("find").arg(&build).args(["-name", "*.rs"]));
+    for source in sources.lines().map(Path::new) {
+        let text = std::fs::read_to_string(source).expect("readable");
+        let included = text.split("include_str!(\"").skip(1);
+        for name in included.filter_map(|rest| rest.split('"').next()) {
+            let file = source.parent().expect("a directory").join(name);
+            assert!(file.exists(), "{} includes {name}", source.display());
+        }
+    }
 }
 
 #[test]

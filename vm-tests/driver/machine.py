@@ -148,11 +148,11 @@ class Machine:
         self.wait_until_succeeds(f"test -e {shlex.quote(filename)}", timeout)
 
     def wait_for_open_port(self, port: int, addr: str = "localhost", timeout: int = DEFAULT_TIMEOUT) -> None:
-        """Waits until somebody takes connections at a TCP port."""
+        """Waits until a TCP port accepts connections."""
         self.wait_until_succeeds(f"bash -c '</dev/tcp/{addr}/{port}'", timeout)
 
     def wait_for_closed_port(self, port: int, addr: str = "localhost", timeout: int = DEFAULT_TIMEOUT) -> None:
-        """Waits until nobody takes connections at a TCP port."""
+        """Waits until a TCP port refuses connections."""
         self.wait_until_fails(f"bash -c '</dev/tcp/{addr}/{port}'", timeout)
 
     def wait_for_console_text(self, text: str, timeout: int = DEFAULT_TIMEOUT) -> None:

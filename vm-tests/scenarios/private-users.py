@@ -5,7 +5,7 @@ def first_user(name):
 for name in ["picked", "numbered", "shared"]:
     machine.wait_for_unit(f"container@{name}.service")
 
-with subtest("root inside is nobody on the host"):
+with subtest("root inside has another id on the host"):
     assert first_user("picked") >= 0x80000
     assert first_user("numbered") == 1048576
     assert first_user("shared") == 0

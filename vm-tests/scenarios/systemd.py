@@ -12,7 +12,7 @@ with subtest("machined, and all that asks it, know the container"):
 with subtest("The console is in the journal of the unit"):
     assert "multi-user.target" in machine.succeed("journalctl -u container@good -t 'container good' --no-pager")
 
-with subtest("How it is can be seen by everybody, what it takes by root"):
+with subtest("Every user sees the container's state, and root its memory too"):
     row = machine.succeed("setpriv --reuid=65534 --clear-groups nixos-container list --long | grep good").split()
     assert row[:3] == ["good", "up", "192.168.0.100"], row
     good = next(c for c in json.loads(machine.succeed("nixos-container list --json")) if c["name"] == "good")

@@ -163,7 +163,7 @@ let
 
   # decls: [{ file, options }], defs: [{ file, config }], both of the tree at
   # `loc`. Gives the same tree of evaluated options, of values, and the
-  # definitions of what nobody declares.
+  # definitions that no option declares.
   matchTree =
     loc: decls: defs:
     let
@@ -214,7 +214,7 @@ let
 
   # ---- merge --------------------------------------------------------------
 
-  # Whoever declares an option once more can only add to its type.
+  # A second declaration of an option can only add to its type.
   mergeDeclarations =
     loc: decl: other:
     let

@@ -292,8 +292,8 @@ in
     // lib.mapAttrs' (
       _: u:
       lib.nameValuePair "ssh/authorized_keys.d/${u.name}" {
-        # sshd insists on a file that only root can have written; the store's
-        # belong to whoever builds.
+        # sshd accepts only files that root alone can write; files of the store
+        # may belong to another user.
         mode = "0444";
         text = lib.concatLines (
           u.openssh.authorizedKeys.keys ++ map builtins.readFile u.openssh.authorizedKeys.keyFiles

@@ -30,8 +30,8 @@ in
       }
     ];
 
-    # The program directories of the tree, as symbolic links. Whoever prepared
-    # the root may have left an empty directory of that name.
+    # The program directories of the tree, as symbolic links. The root may have
+    # an empty directory of that name.
     system.activationScripts.usr = ''
       for dir in usr bin lib lib64 sbin; do
         [ -L /$dir ] || [ ! -d /$dir ] || rmdir /$dir || {

@@ -124,7 +124,7 @@ in
         if [ "$first" ]; then
           cp -dRf $new/links/. /etc/
         else
-          # Whoever logs in meanwhile finds every entry, the old or the new one.
+          # A login at this moment finds every entry, the old or the new one.
           while read -r entry; do
             [ -L "$new/links/$entry" ] || continue
             if [ -L "/etc/$entry" ] && [ "/etc/$entry" -ef "$new/links/$entry" ]; then

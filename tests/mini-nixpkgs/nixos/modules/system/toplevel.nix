@@ -31,18 +31,18 @@ in
     assertions = mkOption {
       type = types.listOf types.unspecified;
       default = [ ];
-      description = "What must hold: { assertion, message }.";
+      description = "Conditions that must hold: { assertion, message }.";
     };
     warnings = mkOption {
       type = types.listOf types.str;
       default = [ ];
-      description = "What to tell whoever builds the system.";
+      description = "Warnings that a build of the system prints.";
     };
     system = {
       build = mkOption {
         type = types.lazyAttrsOf types.unspecified;
         default = { };
-        description = "What can be built of this configuration.";
+        description = "Derivations that this configuration builds.";
       };
       name = mkOption {
         type = types.str;
