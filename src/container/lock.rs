@@ -1,70 +1,72 @@
 //! Locks that vanish with their holder, however it ends (`man 2 flock`).
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use rustix::fs::FlockOperation;
-
-/// A locked file; dropped, it is unlocked.
+/// A locked file. It is unlocked when this is dropped.
 #[derive(Debug)]
 pub struct Lock(File);
 
 impl Lock {
-    /// Locks the file at `path`, which is made if it is missing, and waits
-    /// while somebody else holds it.
+    /// Locks the file at `path`, which is made if it is missing, and waits while
+    /// another process holds the lock.
     pub fn wait(path: &Path) -> io::Result<Self> {
         loop {
-            if let Some(lock) = Self::of(path, FlockOperation::LockExclusive)? {
-                return Ok(lock);
+            let file = open(path)?;
+            file.lock()?;
+            if is_at(&file, path)? {
+                return Ok(Self(file));
             }
         }
     }
 
-    /// Like [`Lock::wait`], but `None` if somebody else holds it.
+    /// Like [`Lock::wait`], but `None` if another process holds the lock or has
+    /// just removed the file.
     pub fn try_lock(path: &Path) -> io::Result<Option<Self>> {
-        Self::of(path, FlockOperation::NonBlockingLockExclusive)
+        let file = open(path)?;
+        let locked = is_free(file.try_lock())? && is_at(&file, path)?;
+        Ok(locked.then_some(Self(file)))
     }
 
-    /// Whether somebody holds the lock of the file at `path`. Makes no file.
+    /// Whether a process holds the lock of the file at `path`. Makes no file.
     pub fn is_held(path: &Path) -> io::Result<bool> {
-        let file = match File::open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            answer => answer?,
-        };
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
-            Ok(()) => Ok(false),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
-            Err(errno) => Err(errno.into()),
+        match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            opened => Ok(!is_free(opened?.try_lock_shared())?),
         }
-    }
-
-    /// `None` also when the file was replaced or removed while we waited: then
-    /// what we hold is not what the next one will find.
-    fn of(path: &Path, operation: FlockOperation) -> io::Result<Option<Self>> {
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(path)?;
-        match rustix::fs::flock(&file, operation) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
-            Err(errno) => return Err(errno.into()),
-        }
-        let held = file.metadata()?;
-        let there = match std::fs::metadata(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            answer => answer?,
-        };
-        let same = held.ino() == there.ino() && held.dev() == there.dev();
-        Ok(same.then_some(Self(file)))
     }
 
     /// The locked file.
     pub fn file(&mut self) -> &mut File {
         &mut self.0
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+}
+
+fn is_free(locked: Result<(), TryLockError>) -> io::Result<bool> {
+    match locked {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Whether the file is still the one at `path`. If it was replaced or removed
+/// meanwhile, the next process locks another file.
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let held = file.metadata()?;
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        there => there.map(|there| (held.dev(), held.ino()) == (there.dev(), there.ino())),
     }
 }

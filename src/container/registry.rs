@@ -29,15 +29,15 @@ pub fn all(places: &Places) -> Result<Vec<Container>> {
         .collect())
 }
 
-/// The turn to change which containers there are, until it is dropped.
+/// The lock of the registry: containers are made, replaced and removed under it.
 #[derive(Debug)]
-pub struct Turn(#[expect(dead_code, reason = "held")] Lock);
+pub struct RegistryLock(#[expect(dead_code, reason = "held")] Lock);
 
-/// Waits for the turn.
-pub fn take_turn(places: &Places) -> Result<Turn> {
+/// Waits for the lock of the registry.
+pub fn lock_registry(places: &Places) -> Result<RegistryLock> {
     create_dir(places.run_dir(), 0o700)?;
     let lock = Lock::wait(&places.run_dir().join(".lock"));
-    lock.map(Turn).context("cannot lock the containers")
+    lock.map(RegistryLock).context("cannot lock the containers")
 }
 
 /// Files of other tools in `/etc/containers`, where nixpkgs kept containers
