@@ -70,3 +70,32 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
         there => there.map(|there| (held.dev(), held.ino()) == (there.dev(), there.ino())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lock_is_held_by_one_and_only_of_the_file_at_the_path() {
+        let path = std::env::temp_dir().join(format!("lock-{}", std::process::id()));
+        let try_lock = || Lock::try_lock(&path).expect("a lock");
+        let is_held = || Lock::is_held(&path).expect("readable");
+        assert!(!is_held() && !path.exists());
+        let held = try_lock().expect("free");
+        assert!(is_held() && try_lock().is_none());
+        drop(held);
+        assert!(!is_held());
+        // A process that waits gets the new file's lock, not the removed one's.
+        let held = Lock::wait(&path).expect("free");
+        std::thread::scope(|scope| {
+            let next = scope.spawn(|| Lock::wait(&path).expect("free"));
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            std::fs::remove_file(&path).expect("removed");
+            drop(held);
+            let next = next.join().expect("it ends");
+            assert!(is_held());
+            drop(next);
+        });
+        std::fs::remove_file(&path).expect("removed");
+    }
+}

@@ -10,7 +10,7 @@ use crate::container::Container;
 use crate::container::files::{remove_file, remove_tree};
 use crate::container::lock::Lock;
 use crate::container::paths::Trees;
-use crate::container::registry::Turn;
+use crate::container::registry::RegistryLock;
 use crate::spec::journal;
 use crate::spec::users;
 
@@ -37,7 +37,7 @@ pub fn undo_creation(container: &Container, keep_root: bool) -> Result<()> {
 pub const KEEP_ROOT: &str = "# the root directory was there before\n";
 
 /// Undoes a creation that was killed, if there was one.
-pub fn clear_away_killed_creation(container: &Container, _: &Turn) -> Result<()> {
+pub fn clear_away_killed_creation(container: &Container, _: &RegistryLock) -> Result<()> {
     let reservation = container.places().reservation(container.name());
     let cannot = || format!("cannot read {}", reservation.display());
     if Lock::is_held(&reservation).with_context(cannot)? {
@@ -58,7 +58,7 @@ pub fn clear_away_killed_creation(container: &Container, _: &Turn) -> Result<()>
 /// tombstone goes last, so that a destruction that is killed is finished by
 /// the next one, or by the next creation under this name. What cannot be
 /// removed does not keep the rest.
-pub fn finish_destruction(container: &Container, _: &Turn) -> Result<()> {
+pub fn finish_destruction(container: &Container, _: &RegistryLock) -> Result<()> {
     let (places, name) = (container.places(), container.name());
     let tombstone = places.tombstone(name);
     if !tombstone.exists() {

@@ -57,7 +57,7 @@ pub fn destroy_stopped(container: &Container) -> Result<()> {
     }
     let (places, name) = (container.places(), container.name());
     // A creation under the same name waits until all is gone.
-    let turn = container::registry::take_turn(places)?;
+    let registry_lock = container::registry::lock_registry(places)?;
     let conf = places.conf(name);
     match fs::rename(&conf, places.tombstone(name)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -65,7 +65,7 @@ pub fn destroy_stopped(container: &Container) -> Result<()> {
         }
         _ => {}
     }
-    destroy::finish_destruction(container, &turn)?;
+    destroy::finish_destruction(container, &registry_lock)?;
     forget_start(container)
 }
 

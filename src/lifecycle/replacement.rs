@@ -11,17 +11,17 @@ use anyhow::Result;
 
 use crate::container::Container;
 use crate::container::files::{become_readable, remove_file, remove_tree, rename};
-use crate::container::registry::{self, Turn};
+use crate::container::registry::{self, RegistryLock};
 use crate::spec::users;
 
 /// Puts a container into the place of the one that it replaces. The caller has
 /// the lock of the old one, which does not run.
-pub fn perform(container: &Container, turn: &Turn) -> Result<()> {
+pub fn perform(container: &Container, registry_lock: &RegistryLock) -> Result<()> {
     let (places, name) = (container.places(), container.name());
     let replacement = places.replacement(name);
     become_readable(&places.reservation(name))?;
     rename(&places.reservation(name), &replacement)?;
-    finish(container, turn)
+    finish(container, registry_lock)
 }
 
 /// Finishes a replacement whose process was killed, if there is one.
@@ -31,15 +31,15 @@ pub fn finish_killed(container: &Container) -> Result<()> {
     if !pending() || !rustix::process::geteuid().is_root() {
         return Ok(());
     }
-    let turn = registry::take_turn(container.places())?;
+    let registry_lock = registry::lock_registry(container.places())?;
     if pending() {
-        finish(container, &turn)?;
+        finish(container, &registry_lock)?;
     }
     Ok(())
 }
 
 /// Can be done again from any point on.
-fn finish(container: &Container, _: &Turn) -> Result<()> {
+fn finish(container: &Container, _: &RegistryLock) -> Result<()> {
     let (places, name) = (container.places(), container.name());
     let (staged, trees) = (places.staged_trees(name), places.trees(name));
     for (staged, place) in staged.all().into_iter().zip(trees.all()) {

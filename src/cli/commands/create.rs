@@ -90,13 +90,13 @@ struct Reservation {
 fn reserve(places: &Places, arguments: &Create, wanted: &Wanted) -> Result<Reservation> {
     create_dir(places.conf_dir(), 0o755)?;
     // Two creations at once must not choose the same name or addresses.
-    let turn = container::registry::take_turn(places)?;
+    let registry_lock = container::registry::lock_registry(places)?;
     for name in reservations(places)? {
-        destroy::clear_away_killed_creation(&Container::new(places, name), &turn)?;
+        destroy::clear_away_killed_creation(&Container::new(places, name), &registry_lock)?;
     }
     let name = choose_name(places, arguments)?;
     let container = Container::new(places, name);
-    destroy::finish_destruction(&container, &turn)?;
+    destroy::finish_destruction(&container, &registry_lock)?;
     let old = replaced(&container)?;
     let config = configure(places, arguments, wanted, &container, old.as_ref())?;
     let replaces = old.is_some();
@@ -263,8 +263,8 @@ impl Reservation {
     fn confirm(self) -> Result<()> {
         let (places, name) = (self.container.places(), self.container.name());
         if !self.replaces {
-            // Whoever has the turn sees the one or the other.
-            let _turn = container::registry::take_turn(places)?;
+            // A holder of the lock sees the one or the other.
+            let _lock = container::registry::lock_registry(places)?;
             files::become_readable(&places.reservation(name))?;
             return files::rename(&places.reservation(name), &places.conf(name));
         }
@@ -283,8 +283,8 @@ impl Reservation {
         let _nobody_updates_it = container.lock_for_update()?;
         let timeout = Duration::from_secs(DEFAULT_TIMEOUT_STOP);
         let _nobody_starts_it = lifecycle::stop(container, timeout)?;
-        let turn = container::registry::take_turn(container.places())?;
-        replacement::perform(container, &turn)
+        let registry_lock = container::registry::lock_registry(container.places())?;
+        replacement::perform(container, &registry_lock)
     }
 
     /// Takes back all that was made.

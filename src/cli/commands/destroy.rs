@@ -25,10 +25,10 @@ pub fn destroy(container: &Container, force: bool) -> Result<()> {
         lifecycle::stop(container, Duration::from_secs(DEFAULT_TIMEOUT_STOP))?
     };
     // A creation under the same name waits until all is gone.
-    let turn = container::registry::take_turn(places)?;
+    let registry_lock = container::registry::lock_registry(places)?;
     // In one step the container is gone; the rest can be done again.
     match fs::rename(&conf, places.tombstone(container.name())) {
-        Ok(()) => destroy::finish_destruction(container, &turn),
+        Ok(()) => destroy::finish_destruction(container, &registry_lock),
         // Somebody else was faster, and all that is left is our lock.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             files::remove_tree(container.run().path())
@@ -40,7 +40,7 @@ pub fn destroy(container: &Container, force: bool) -> Result<()> {
 /// What a killed creation or destruction has left of a container that does not
 /// exist.
 fn clear_away(container: &Container) -> Result<()> {
-    let turn = container::registry::take_turn(container.places())?;
-    destroy::clear_away_killed_creation(container, &turn)?;
-    destroy::finish_destruction(container, &turn)
+    let registry_lock = container::registry::lock_registry(container.places())?;
+    destroy::clear_away_killed_creation(container, &registry_lock)?;
+    destroy::finish_destruction(container, &registry_lock)
 }

@@ -156,7 +156,7 @@ fn commit(
 ) -> Result<()> {
     let (places, name) = (container.places(), container.name());
     // Nobody removes or replaces it meanwhile.
-    let _turn = container::registry::take_turn(places)?;
+    let _lock = container::registry::lock_registry(places)?;
     if !container.exists() || !configuration.is_of(&places.root(name)) {
         bail!("container '{name}' was removed while its system was being built");
     }

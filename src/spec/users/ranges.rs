@@ -47,7 +47,7 @@ pub fn keep(container: &Container, config: &ContainerConfig) -> Result<()> {
     let places = container.places();
     // Two containers at once must not pick the same.
     let lock = places.run_dir().join(".users.lock");
-    let _turn = Lock::wait(&lock).with_context(|| format!("cannot lock {}", lock.display()))?;
+    let _lock = Lock::wait(&lock).with_context(|| format!("cannot lock {}", lock.display()))?;
     let owner = super::owner(&places.root(container.name()))?;
     record(container, pick(container, owner)?)
 }
