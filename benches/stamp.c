@@ -1,6 +1,6 @@
-/* The init of the benchmark: says when it was executed, in nanoseconds of the
- * monotonic clock, which no namespace here changes. Linked statically, because
- * it runs where there is nothing but the store. */
+/* The init of the benchmark: prints when it was executed, in nanoseconds of the
+ * monotonic clock, which is the same in all namespaces here. Linked statically,
+ * because its root has only the store. */
 #include <stdio.h>
 #include <time.h>
 

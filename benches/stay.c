@@ -1,6 +1,6 @@
 /* The init of the benchmark of many containers: ready at once (sd_notify(3)),
- * and there until it is told to halt, as systemd is (SIGRTMIN+3). Linked
- * statically, because it runs where there is nothing but the store. */
+ * running until SIGRTMIN+3, systemd's signal to halt. Linked statically, because
+ * its root has only the store. */
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-"""What a machine of a scenario runs on."""
+"""The interface of beds: hosts that scenarios run on."""
 
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Answer(NamedTuple):
-    """What a command gave."""
+    """The result of a command."""
 
     status: int
     output: str
@@ -16,7 +16,7 @@ class Answer(NamedTuple):
 class Bed(ABC):
     """A host for containers that can be switched on and off."""
 
-    # How many times longer than on a machine of today things may take.
+    # Factor for time limits on a slow bed.
     slowness = 1
 
     @abstractmethod
@@ -40,15 +40,15 @@ class Bed(ABC):
 
     @abstractmethod
     def console(self) -> str:
-        """What it has said on its console since it was started."""
+        """The output on its console since it was started."""
 
     @abstractmethod
     def remove(self) -> None:
-        """Switches it off for good; nothing of it stays."""
+        """Switches it off and removes it."""
 
 
 class Beds(ABC):
-    """Makes the hosts of scenarios, each as if it was the first."""
+    """Makes the hosts of scenarios, each in the same state."""
 
     @abstractmethod
     def bed(self, scenario: Path) -> Bed:
@@ -56,4 +56,4 @@ class Beds(ABC):
 
     @abstractmethod
     def remove(self) -> None:
-        """Removes what all hosts shared."""
+        """Removes the files that all hosts share."""

@@ -1,4 +1,4 @@
-"""The machine of a scenario, with the words of the NixOS test driver.
+"""The machine of a scenario, with the vocabulary of the NixOS test driver.
 
 Words, arguments and defaults are those of the section "NixOS Tests" in the
 NixOS manual, so that a scenario runs there as it is.
@@ -11,10 +11,10 @@ from contextlib import contextmanager
 
 from .bed import Answer, Bed
 
-# Of every word that takes one, in seconds (the NixOS manual).
+# The default of all timeouts, in seconds (the NixOS manual).
 DEFAULT_TIMEOUT = 900
 
-# How long to wait between two looks on a bed that is not slow, in seconds.
+# Pause between two attempts on a bed that is not slow, in seconds.
 PAUSE = 0.1
 
 
@@ -23,7 +23,7 @@ class ScenarioFailed(Exception):
 
 
 class Machine:
-    """A host, spoken to by its administrator."""
+    """A host, under the control of its administrator."""
 
     def __init__(self, name: str, bed: Bed, say: Callable[[str], None]):
         self.name = name
@@ -56,12 +56,12 @@ class Machine:
     def execute(
         self, command: str, check_return: bool = True, check_output: bool = True, timeout: int | None = DEFAULT_TIMEOUT
     ) -> tuple[int, str]:
-        """Runs a command; its exit status and what it printed."""
+        """Runs a command; returns its exit status and output."""
         answer = self._run(command, timeout)
         return (answer.status if check_return else -2, answer.output if check_output else "")
 
     def succeed(self, *commands: str, timeout: int | None = None) -> str:
-        """Runs commands that must succeed; what they printed."""
+        """Runs commands that must succeed; returns their output."""
         printed = ""
         for command in commands:
             answer = self._run(command, timeout)
@@ -71,7 +71,7 @@ class Machine:
         return printed
 
     def fail(self, *commands: str, timeout: int | None = None) -> str:
-        """Runs commands that must fail; what they printed."""
+        """Runs commands that must fail; returns their output."""
         printed = ""
         for command in commands:
             answer = self._run(command, timeout)
@@ -81,17 +81,17 @@ class Machine:
         return printed
 
     def wait_until_succeeds(self, command: str, timeout: int = DEFAULT_TIMEOUT) -> str:
-        """Repeats a command until it succeeds; what it printed then."""
+        """Repeats a command until it succeeds; returns its last output."""
         return self._wait_for(command, lambda answer: answer.status == 0, "succeed", timeout).output
 
     def wait_until_fails(self, command: str, timeout: int = DEFAULT_TIMEOUT) -> str:
-        """Repeats a command until it fails; what it printed then."""
+        """Repeats a command until it fails; returns its last output."""
         return self._wait_for(command, lambda answer: answer.status != 0, "fail", timeout).output
 
     # --- units ---------------------------------------------------------
 
     def systemctl(self, arguments: str, user: str | None = None) -> tuple[int, str]:
-        """Runs systemctl; its exit status and what it printed."""
+        """Runs systemctl; returns its exit status and output."""
         if user is not None:
             raise NotImplementedError("scenarios have no users with a systemd of their own")
         return self.execute(f"systemctl {arguments}")
@@ -108,7 +108,7 @@ class Machine:
         ).strip()
 
     def require_unit_state(self, unit: str, require_state: str = "active") -> None:
-        """The unit must be in this state."""
+        """Fails unless the unit is in this state."""
         state = self.get_unit_property(unit, "ActiveState")
         if state != require_state:
             raise ScenarioFailed(f"{unit} should be {require_state}, but is {state}\n{self._about(unit)}")
@@ -125,7 +125,7 @@ class Machine:
                 return
             waits = state == "inactive" and info.get("Job", "")
             if state == "failed" or (state == "inactive" and not waits and not self._has_jobs()):
-                # It may have become active between the two questions.
+                # The unit may have become active between the two calls.
                 if self.get_unit_property(unit, "ActiveState") != "active":
                     raise ScenarioFailed(f"{unit} is {state}\n{self._about(unit)}")
                 return
@@ -144,7 +144,7 @@ class Machine:
     # --- other things to wait for --------------------------------------
 
     def wait_for_file(self, filename: str, timeout: int = DEFAULT_TIMEOUT) -> None:
-        """Waits until there is a file."""
+        """Waits until a file exists."""
         self.wait_until_succeeds(f"test -e {shlex.quote(filename)}", timeout)
 
     def wait_for_open_port(self, port: int, addr: str = "localhost", timeout: int = DEFAULT_TIMEOUT) -> None:
@@ -156,7 +156,7 @@ class Machine:
         self.wait_until_fails(f"bash -c '</dev/tcp/{addr}/{port}'", timeout)
 
     def wait_for_console_text(self, text: str, timeout: int = DEFAULT_TIMEOUT) -> None:
-        """Waits until the machine has said something on its console."""
+        """Waits until a text is on the machine's console."""
         end = self._end(timeout)
         while text not in self._bed.console():
             if time.monotonic() > end:
@@ -168,7 +168,7 @@ class Machine:
         self.succeed(f"sleep {secs}")
 
     def log(self, text: str) -> None:
-        """Says something in the report."""
+        """Adds a line to the log."""
         self._say(f"{self.name}: {text}")
 
     # --- below ---------------------------------------------------------
@@ -183,8 +183,8 @@ class Machine:
             raise ScenarioFailed(f"`{command}` took longer than {seconds} s") from error
 
     def _patience(self, timeout: float) -> float:
-        """The seconds that stand for `timeout` on this bed. The default is
-        long enough for the slowest."""
+        """The limit in seconds for `timeout` on this bed. The default is long
+        enough for the slowest bed."""
         return max(timeout, min(timeout * self._bed.slowness, DEFAULT_TIMEOUT))
 
     def _pause(self) -> None:
@@ -213,12 +213,12 @@ class Machine:
 
 
 def both(answer: Answer) -> str:
-    """What a command said, for a person."""
+    """Output and errors of a command."""
     return (answer.output + answer.errors).strip()
 
 
 def words(machine: Machine, say: Callable[[str], None]) -> dict[str, object]:
-    """The names that a scenario's script finds."""
+    """The names that a scenario's script can use."""
 
     @contextmanager
     def subtest(name: str):

@@ -1,4 +1,4 @@
-"""A host that is a container itself: everything but a kernel of its own."""
+"""A bed that is a container: everything but a kernel of its own."""
 
 import shutil
 import subprocess
@@ -9,12 +9,12 @@ from .script import strict
 
 here = Path(__file__).resolve().parent.parent
 
-# Of the container that is the host.
+# Name of the container that is the host.
 NAME = "host"
 
 
 class NestedHosts(Beds):
-    """Hosts that run the command in the PATH."""
+    """Hosts that are containers of the command in the PATH."""
 
     def __init__(self) -> None:
         program = shutil.which("nixos-container")
@@ -30,14 +30,14 @@ class NestedHosts(Beds):
         return Nested(Path(built.stdout.strip()))
 
     def remove(self) -> None:
-        """Each host is removed with its scenario."""
+        """Does nothing: each host is removed after its scenario."""
 
 
 class Nested(Bed):
     """A host that `nixos-container` runs, on a throwaway host."""
 
     def __init__(self, system: Path):
-        """The host with a system that is built already."""
+        """Makes the host from a built system."""
         call("create", NAME, "--system-path", str(system))
 
     def start(self) -> None:
@@ -71,7 +71,7 @@ class Nested(Bed):
 
 
 def call(*arguments: str) -> str:
-    """Runs the command, which must succeed; what it printed."""
+    """Runs the command, which must succeed; returns its output."""
     done = subprocess.run(["nixos-container", *arguments], capture_output=True, encoding="utf-8", errors="replace")
     if done.returncode != 0:
         raise RuntimeError(f"`nixos-container {' '.join(arguments)}` failed: {done.stderr.strip()}")

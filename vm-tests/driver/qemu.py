@@ -9,13 +9,13 @@ from pathlib import Path
 
 from .bed import Answer
 
-# Emulated, a machine takes a minute or so to boot; more is a hang. In seconds.
+# Longest boot, in seconds. An emulated machine takes about a minute.
 BOOT_TIMEOUT = 600
 
-# How much longer than its command the machine's shell may take, in seconds.
+# Longest time between a command's end and the shell's answer, in seconds.
 GRACE = 120
 
-# What timeout(1) exits with.
+# Exit status of timeout(1).
 TIMED_OUT = 124
 
 
@@ -33,14 +33,14 @@ class Qemu:
         self._answers = b""
         self._asked = 0
         command = [
-            # Dies with the driver.
+            # QEMU is killed when the driver ends.
             *("setpriv", "--pdeathsig", "KILL"),
             *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
             *("-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2048"),
             *("-kernel", str(image / "vmlinuz"), "-initrd", str(image / "initrd")),
             *("-append", "root=/dev/vda rw console=ttyS0 quiet systemd.show_status=0"),
-            # As a disk with a cache of its own: what the machine has flushed
-            # survives a power cut, what it has not may be lost.
+            # A disk with a write cache: flushed data survives a power cut, other
+            # data may be lost.
             *("-drive", f"file={disk},if=virtio,format=qcow2,cache=writeback"),
             *("-drive", f"file={cargo},if=virtio,format=raw,readonly=on"),
             *("-device", "virtio-rng-pci"),
@@ -71,11 +71,11 @@ class Qemu:
         self._asked += 1
         encoded = base64.b64encode(command.encode()).decode()
         self._shell.sendall(f"{self._asked} {max(1, round(timeout))} {encoded}\n".encode())
-        # The machine's own clock ends the command; ours a machine that hangs.
+        # The machine's timeout ends the command; the driver's, a hanging machine.
         end = time.monotonic() + timeout + GRACE
         while True:
             number, status, output, errors = self._line(end).split(b" ")
-            # A shell that was started anew has the answer to nothing.
+            # A restarted shell has no answer to an earlier command.
             if int(number) == self._asked:
                 break
         if int(status) == TIMED_OUT:
@@ -89,19 +89,19 @@ class Qemu:
             def ask(execute: str, **arguments: str) -> str:
                 monitor.write(json.dumps({"execute": execute, "arguments": arguments}) + "\n")
                 monitor.flush()
-                # Between the lines are those of events.
+                # Lines of events come in between.
                 while "return" not in (answer := json.loads(monitor.readline())):
                     if "error" in answer:
                         raise RuntimeError(f"QEMU's monitor: {answer['error']}")
                 return answer["return"]
 
             ask("qmp_capabilities")
-            # It answers with the reason where it fails.
+            # The answer to a failed command is the reason.
             if reason := ask("human-monitor-command", **{"command-line": f"savevm {name}"}):
                 raise RuntimeError(f"no snapshot of the machine: {reason}")
 
     def wait(self, timeout: float) -> None:
-        """Waits until it is switched off."""
+        """Waits until the machine is switched off."""
         self._process.wait(timeout)
         self._close()
 
@@ -112,7 +112,7 @@ class Qemu:
         self._close()
 
     def _line(self, end: float) -> bytes:
-        """What the shell says next, before `end`."""
+        """The shell's next line, before `end`."""
         while b"\n" not in self._answers:
             self._shell.settimeout(max(0.1, end - time.monotonic()))
             try:

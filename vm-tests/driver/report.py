@@ -1,4 +1,4 @@
-"""Runs scenarios one after the other and says how they went."""
+"""Runs scenarios one after the other and reports the results."""
 
 import sys
 import time
@@ -36,7 +36,7 @@ class Report:
         self._rows.append((scenario.stem, result, time.monotonic() - begin))
 
     def fail(self, scenario: Path, reason: str) -> None:
-        """A scenario that has no host to run on."""
+        """Reports a scenario whose host could not be made."""
         print(f"{scenario}: {reason}", file=sys.stderr)
         self._rows.append((scenario.stem, "FAILED", 0.0))
 
@@ -49,7 +49,7 @@ class Report:
         return all(result != "FAILED" for _, result, _ in self._rows)
 
     def _say(self, text: str) -> None:
-        # What is waited for is looked at again and again.
+        # A wait repeats its command.
         if text != self._said:
             print(text, file=self._log, flush=True)
         self._said = text
@@ -66,7 +66,7 @@ class Report:
 
 
 def said_by(bed: Bed) -> str:
-    """A console, or why it cannot be had."""
+    """A console's output, or why it cannot be read."""
     try:
         return bed.console()
     except Exception as error:

@@ -1,6 +1,6 @@
-"""Commands as the NixOS test driver runs them."""
+"""Shell commands as the NixOS test driver runs them."""
 
 
 def strict(command: str) -> str:
-    """A command of which no part may fail."""
+    """A command that fails if one of its parts fails."""
     return f"set -euo pipefail\n{command}"

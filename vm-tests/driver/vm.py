@@ -1,4 +1,4 @@
-"""A host that is a whole machine: QEMU, emulating, with Debian 13.
+"""A bed that is a whole machine: Debian 13 on QEMU without KVM.
 
 One machine boots. Each scenario goes on from the snapshot that was taken of it
 then, memory and disk: nothing of another scenario is there, and nothing has to
@@ -20,20 +20,20 @@ from .script import strict
 here = Path(__file__).resolve().parent.parent
 root = here.parent
 
-# Of the machine that has booted and is no scenario's yet.
+# The snapshot of the machine after its boot, before any scenario.
 CLEAN = "clean"
 
-# How many times longer things take, emulated, on a machine that has other work.
+# Factor for time limits: emulation is slow, and the machine has other work.
 SLOWNESS = 20
 
-# What is ours on the machine, beside what `make install` puts there.
+# Installs files beside those of `make install`.
 MINI_NIXPKGS = Path("mini-nixpkgs")
 SCENARIOS = Path("scenarios")
 STORE_DATABASE = Path("nix/store.dump")
 
-# The store is read-only to all but Nix, as on NixOS. A container has the minute
-# that the module gives it to boot in, stretched as all limits are: four at once
-# would never do it. The name sorts after the generator's (50-conf.conf).
+# The store is read-only to all programs but Nix, as on NixOS. The module's limit
+# of a minute for a boot is multiplied by the slowness: four boots at once take
+# longer than a minute. The name sorts after the generator's (50-conf.conf).
 INSTALL = f"""
 tar -C / -xf /dev/vdb
 nix-store --load-db </{STORE_DATABASE}
@@ -45,7 +45,7 @@ mount /nix/store
 systemctl is-system-running --wait
 """
 
-# What `nixos-rebuild switch` does on NixOS.
+# Applies a configuration, like `nixos-rebuild switch` on NixOS.
 APPLY = """
 cp -r {directory}/etc/. /etc
 cat {directory}/hosts >>/etc/hosts
@@ -59,7 +59,7 @@ class Machines(Beds):
     """The machine that all scenarios start from, booted and saved."""
 
     def __init__(self, image: Path, scenarios: Iterable[Path]):
-        """`image` is what vm-tests/vm/make-disk has made."""
+        """`image` is the directory that vm-tests/vm/make-disk has made."""
         self._lock = os.open(image, os.O_RDONLY | os.O_CLOEXEC)
         fcntl.flock(self._lock, fcntl.LOCK_SH)
         self.image = image
@@ -83,11 +83,11 @@ class Machines(Beds):
         return Vm(self, scenario)
 
     def start(self, snapshot: str | None = None) -> Qemu:
-        """Switches the machine on, as its disk is or as it was saved."""
+        """Switches the machine on, or resumes its saved state."""
         return Qemu(self.image, self.disk, self.cargo, self._console, snapshot)
 
     def console(self) -> str:
-        """What the machine has said on its console since it was last started."""
+        """The output on the console since the machine's last start."""
         return self._console.read_text(errors="replace")
 
     def remove(self) -> None:
@@ -141,7 +141,7 @@ class Vm(Bed):
 
 
 def pack(scenarios: Iterable[Path], cargo: Path) -> None:
-    """Makes the archive of what is ours on the machine: the command as `make
+    """Makes the archive of this project's files on the machine: the command as `make
     install` does it, mini-nixpkgs, and the scenarios' configurations with all
     that they need of the store but the tree, which the disk has."""
     with tempfile.TemporaryDirectory(dir=cargo.parent) as stage:
@@ -165,11 +165,11 @@ def pack(scenarios: Iterable[Path], cargo: Path) -> None:
 
 
 def build(scenario: Path, program: Path) -> str:
-    """What a Debian host gets of a scenario's configuration, in the store."""
+    """The files of a scenario's configuration for a Debian host, in the store."""
     expression = f"import {here}/debian.nix {{ program = {program}; scenario = {scenario.with_suffix('.nix')}; }}"
     return call("nix-build", "--no-out-link", "-E", expression).strip()
 
 
 def call(*command: str) -> str:
-    """Runs a command, which must succeed; what it printed."""
+    """Runs a command, which must succeed; returns its output."""
     return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, encoding="utf-8", check=True).stdout

@@ -1,9 +1,9 @@
 machine.wait_for_unit("container@fresh.service")
 
-with subtest("What it writes is gone at the next start"):
+with subtest("Its files are gone at the next start"):
     machine.succeed("nixos-container run fresh -- sh -c 'test -d /var/lib/data && touch /var/lib/data/file'")
     machine.succeed("nixos-container stop fresh", "nixos-container start fresh")
     machine.fail("nixos-container run fresh -- test -e /var/lib/data/file")
 
-with subtest("Nothing of it is on the host"):
+with subtest("The host has none of its files"):
     machine.fail("test -e /var/lib/nixos-containers/fresh/var/lib/data")

@@ -5,7 +5,7 @@ with subtest("The container has all links"):
     for link in ["eth0", "veth1", "veth2"]:
         assert f" {link}@" in links, links
 
-with subtest("The host has their other ends, by the names that it chose"):
+with subtest("The host has their other ends, with the configured names"):
     machine.succeed("ip link show to-web")
     machine.succeed("ip -o link show master br1 | grep -q .")
 
@@ -13,7 +13,7 @@ with subtest("Each link leads to the container"):
     for address in ["192.168.0.100", "192.168.111.100", "192.168.2.100"]:
         machine.succeed(f"ping -n -c 1 {address}")
 
-with subtest("They come back with it"):
+with subtest("The links return after a restart"):
     machine.succeed("nixos-container stop web")
     machine.wait_until_fails("ip link show to-web", timeout=30)
     machine.succeed("nixos-container start web")

@@ -1,6 +1,6 @@
 machine.wait_for_unit("multi-user.target")
 
-with subtest("Create, with a name that is free"):
+with subtest("Create with a free name"):
     names = [
         machine.succeed("nixos-container create foo --ensure-unique-name --config 'services.openssh.enable = true;'").strip()
         for _ in range(2)
@@ -9,7 +9,7 @@ with subtest("Create, with a name that is free"):
     machine.fail("nixos-container create foo")
     assert machine.succeed("nixos-container list").split() == ["foo", "foo-0"]
 
-with subtest("Start by the command, and be a unit"):
+with subtest("The command starts the unit"):
     assert machine.succeed("nixos-container status foo").strip() == "down"
     machine.succeed("nixos-container start foo")
     machine.require_unit_state("container@foo.service")
@@ -26,7 +26,7 @@ with subtest("Files of the host below the container's root survive it"):
     machine.succeed("nixos-container start foo")
     machine.succeed("nixos-container run foo -- grep -q kept /var/lib/data/file")
 
-with subtest("Its unit lets it have its devices"):
+with subtest("Its unit allows its devices"):
     machine.succeed("nixos-container run foo -- bash -c ': <>/dev/net/tun'")
     machine.succeed("echo 'ALLOWED_DEVICES=\"/dev/kmsg r, char-input* rw\"' >>/etc/nixos-containers/foo.conf")
     machine.succeed("nixos-container restart foo")
@@ -35,7 +35,7 @@ with subtest("Its unit lets it have its devices"):
         assert f"DeviceAllow={device}" in allowed, allowed
     machine.succeed("nixos-container run foo -- bash -c ': <>/dev/net/tun'")
 
-with subtest("Stop by systemd, and start again"):
+with subtest("systemd stops it and starts it again"):
     machine.succeed("systemctl stop container@foo")
     assert machine.succeed("nixos-container status foo").strip() == "down"
     machine.succeed("systemctl start container@foo")
@@ -47,7 +47,7 @@ with subtest("Restart and terminate"):
     machine.succeed("nixos-container terminate foo")
     machine.wait_until_succeeds("nixos-container status foo | grep -q down", timeout=30)
 
-with subtest("Destroy leaves what is the host's"):
+with subtest("Destroy keeps files of the host"):
     machine.succeed("nixos-container destroy foo", "nixos-container destroy foo-0")
     assert machine.succeed("nixos-container list") == ""
     machine.succeed("grep -q kept /srv/data/file")

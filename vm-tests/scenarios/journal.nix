@@ -1,8 +1,8 @@
 { lib, ... }:
 {
-  # Where the host keeps its journal, and containers' are linked to.
+  # The host's journal directory, which links of containers' journals need.
   systemd.tmpfiles.rules = [ "d /var/log/journal 2755 root root" ];
-  # A container for each mode, of its name.
+  # A container for each mode, with the mode as its name.
   containers =
     lib.genAttrs
       [

@@ -23,13 +23,13 @@ with subtest("journalctl --machine shows a container's own journal"):
         units = machine.succeed(f"journalctl --machine {name} --identifier systemd --output cat --quiet")
         assert "multi-user.target" in units, units
 
-with subtest("journalctl --merge on the host shows those that are linked"):
+with subtest("journalctl --merge on the host shows linked journals"):
     merged = said("--merge")
     assert sorted(merged) == sorted(f"from-{name}" for name, linked in LINKED.items() if linked), merged
-    # The host's own is the host's alone.
+    # The host's own journal is not linked.
     assert said("") == []
 
-with subtest("The host has a directory of the container's, or a link to it"):
+with subtest("The host has a directory for the container's journal, or a link to it"):
     for name, kind in [("host", "directory"), ("try-host", "directory"), ("guest", "symbolic link"), ("try-guest", "symbolic link")]:
         id = machine.succeed(f"nixos-container run {name} -- cat /etc/machine-id").strip()
         found = machine.succeed(f"stat --format %F /var/log/journal/{id}").strip()
@@ -47,12 +47,12 @@ with subtest("A link outlasts a restart, and the journal goes on in it"):
         assert said(f"--machine {name}") == [f"from-{name}", f"again-{name}"]
         assert f"again-{name}" in said("--merge")
 
-with subtest("What a container that does not run has said is still there"):
+with subtest("The journal of a stopped container remains"):
     machine.succeed("nixos-container stop host guest")
     merged = said("--merge")
     assert "again-host" in merged and "again-guest" in merged, merged
 
-with subtest("A host that keeps no journal is an error where one was asked for"):
+with subtest("A required link fails on a host without a persistent journal"):
     machine.succeed("mv /var/log/journal /var/log/away")
     machine.succeed("nixos-container restart try-host try-guest")
     for name in ["host", "guest"]:

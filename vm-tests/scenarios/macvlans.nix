@@ -1,5 +1,6 @@
 {
-  # The end of a link stands for a network card; so no second machine is needed.
+  # The end of a veth pair stands for a network card, so that the test needs no
+  # second machine.
   systemd.services.card = {
     wantedBy = [ "multi-user.target" ];
     before = [ "machines.target" ];

@@ -1,6 +1,7 @@
 import time
 
-# What the power is cut during, all at once, one version of all each time.
+# Commands that run when the power is cut, all at once; each round has one
+# version of all systems.
 WORK = """
     nixos-container create cut --config 'environment.etc.version.text = "{version}";' &
     nixos-container update changed --config 'environment.etc.version.text = "{version}";' &
@@ -21,7 +22,7 @@ for name in ["kept --auto-start", "changed", "started"]:
     machine.succeed(f"nixos-container create {name} --config 'environment.etc.version.text = \"old\";'")
 machine.succeed("nixos-container update changed --config 'environment.etc.version.text = \"updated\";'")
 
-with subtest("What was done before a power cut is there after it"):
+with subtest("Completed changes survive a power cut"):
     machine.crash()
     machine.start()
     machine.wait_for_unit("container@kept.service")

@@ -10,7 +10,7 @@ with subtest("root inside has another id on the host"):
     assert first_user("numbered") == 1048576
     assert first_user("shared") == 0
 
-with subtest("Files that it makes are root's in its directory"):
+with subtest("Files of its root belong to root inside"):
     machine.succeed("nixos-container run picked -- touch /root/file")
     machine.succeed("nixos-container run picked -- test -O /root/file")
 

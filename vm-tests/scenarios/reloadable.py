@@ -7,7 +7,7 @@ with subtest("A reload activates the system without a restart"):
     machine.succeed("nixos-container run test -- grep -q 1 /etc/version")
     assert boot == machine.succeed("nixos-container run test -- cat /proc/sys/kernel/random/boot_id")
 
-with subtest("So does the command"):
+with subtest("The command does the same"):
     machine.succeed("nixos-container run test -- rm /etc/version")
     machine.succeed("nixos-container reload test")
     machine.succeed("nixos-container run test -- grep -q 1 /etc/version")

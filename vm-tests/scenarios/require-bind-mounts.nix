@@ -4,7 +4,7 @@
     bindMounts."/srv/missing" = { };
     config = { };
   };
-  # Before anybody has asked systemd why it failed.
+  # Before `systemctl status` has asked for the cause of the failure.
   systemd.services."container@missing".serviceConfig.RestartSec = "1ms";
   containers.there = {
     bindMounts."/srv/there" = { };

@@ -4,7 +4,7 @@ with subtest("The unit waits for the mounts that its paths are on"):
     required = machine.get_unit_property("container@there.service", "RequiresMountsFor")
     assert "/srv/there" in required.split(), required
 
-with subtest("A path that is not there is named, and nothing starts"):
+with subtest("A missing path is named, and nothing starts"):
     said = machine.fail("nixos-container start missing 2>&1")
     assert "/srv/missing" in said, said
     machine.succeed("nixos-container start there")

@@ -1,7 +1,7 @@
 machine.wait_for_unit("container@web.service")
 machine.succeed("ping -n -c 1 192.168.1.122")
 
-with subtest("A bridge that goes down and up takes the container along"):
+with subtest("The container survives a bridge that goes down and up"):
     machine.succeed("ip link set br0 down")
     machine.fail("ping -n -c 1 -W 1 192.168.1.122")
     machine.succeed("ip link set br0 up")

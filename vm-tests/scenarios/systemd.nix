@@ -7,7 +7,7 @@
     localAddress = "192.168.0.100";
     config = { };
   };
-  # A system whose init ends at once.
+  # A system with an init that ends at once.
   containers.broken.path = pkgs.runCommand "broken" { } ''
     mkdir $out
     printf '#!%s sh\necho no such luck\nexit 3\n' ${pkgs.busybox}/bin/busybox >$out/init

@@ -18,13 +18,13 @@ with subtest("Every user sees the container's state, and root its memory too"):
     good = next(c for c in json.loads(machine.succeed("nixos-container list --json")) if c["name"] == "good")
     assert good["memory"] > 1 << 20, good
 
-with subtest("Starting what runs and stopping what does not is said, and no error"):
+with subtest("Starting a running container and stopping a stopped one are notes, not errors"):
     assert machine.succeed("nixos-container start good 2>&1") == "note: container 'good' runs already\n"
     machine.succeed("nixos-container stop good")
     assert machine.succeed("nixos-container stop good 2>&1") == "note: container 'good' did not run\n"
     machine.succeed("nixos-container start good")
 
-with subtest("It goes on when the host's systemd and bus are exchanged"):
+with subtest("It keeps running when the host's systemd and bus restart"):
     leader = machine.succeed("machinectl show good -p Leader")
     machine.succeed("systemctl daemon-reexec")
     machine.succeed("systemctl kill -s KILL systemd-machined.service")
@@ -40,12 +40,12 @@ with subtest("A reboot inside starts it again"):
     machine.wait_until_succeeds(f"[ \"$(machinectl show good -p Leader)\" != '{before.strip()}' ]", timeout=60)
     machine.wait_until_succeeds("nixos-container status good | grep -q up", timeout=60)
 
-with subtest("It is off the list when it ends, and machinectl can end it"):
+with subtest("machinectl can end it, and it leaves the list"):
     machine.succeed("machinectl poweroff good")
     machine.wait_until_fails("machinectl status good", timeout=60)
     machine.wait_until_succeeds("nixos-container status good | grep -q down", timeout=30)
 
-with subtest("Another machine of its name stays on the list"):
+with subtest("Another machine with its name stays on the list"):
     machine.succeed("systemd-run --unit=other sleep infinity")
     other = machine.succeed("systemctl show other --value -p MainPID").strip()
     machine.succeed(
@@ -65,7 +65,7 @@ with subtest("A container that does not boot says why"):
     status = machine.execute("systemctl status container@broken 2>&1")[1]
     assert "exited with status 3" in status, status
 
-with subtest("A configuration that is wrong fails once, and says why"):
+with subtest("A wrong configuration fails once, and says why"):
     machine.succeed("echo PRIVATE_NETWORK=perhaps >/etc/nixos-containers/wrong.conf")
     why = 'wrong.conf:1: PRIVATE_NETWORK is "perhaps", but must be 0 or 1'
     said = machine.fail("nixos-container start wrong 2>&1")

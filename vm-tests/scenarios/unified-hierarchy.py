@@ -1,6 +1,6 @@
 machine.wait_for_unit("container@test.service")
 
-with subtest("The container sees one tree of cgroups, its own"):
+with subtest("The container sees only its own cgroup tree"):
     assert machine.succeed("nixos-container run test -- stat -fc %T /sys/fs/cgroup").strip() == "cgroup2fs"
     machine.succeed("nixos-container run test -- test -d /sys/fs/cgroup/system.slice")
 

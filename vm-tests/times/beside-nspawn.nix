@@ -2,7 +2,7 @@
 # (25.05) runs it.
 { pkgs, ... }:
 let
-  # Nothing but busybox runs before stage 2 has made /usr.
+  # Only busybox runs before stage 2 has made /usr.
   containerInit = pkgs.writeScript "container-init" ''
     #!${pkgs.busybox}/bin/busybox sh
     trap "exit 0" RTMIN+3

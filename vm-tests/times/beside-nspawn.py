@@ -1,12 +1,12 @@
-# `systemctl start` of a container's unit returns when its systemd has reached
-# multi-user.target, `systemctl stop` when it is gone: how long both take, in
-# turns, on one machine with the same systems.
+# Times `systemctl start` of a container's unit, which returns when its systemd
+# has reached multi-user.target, and `systemctl stop`, which returns when the
+# container is gone; in turns, on one machine with the same systems.
 from statistics import median
 
 ROUNDS = 7
 
-# Bash's clock, in microseconds. What has just stopped is still being cleared
-# away for a moment.
+# Bash's clock, in microseconds. After a stop, the kernel needs a moment to remove
+# the container's remains.
 TIMED = """
 times=
 for action in start stop; do

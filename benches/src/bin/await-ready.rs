@@ -1,10 +1,10 @@
-//! Times one life of something that speaks sd_notify(3): starts it, waits for
-//! its READY=1, weighs it, stops it with SIGTERM and waits for its end.
+//! Times start and stop of a program that speaks sd_notify(3): starts it, waits
+//! for READY=1, reads its memory, stops it with SIGTERM and waits for its end.
 //!
 //!     await-ready PROGRAM [ARG…]
 //!
 //! Prints one line of JSON: `ready_ms` from start to READY=1, `stop_ms` from
-//! SIGTERM to its end, and the resident (`rss_kib`) and proportional
+//! SIGTERM to the end, and the resident (`rss_kib`) and proportional
 //! (`pss_kib`) memory of the program's own process while ready, in KiB.
 
 use std::os::unix::net::UnixDatagram;
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
 fn live_once(command: &mut Command) -> io::Result<String> {
     let path = env::temp_dir().join(format!("await-ready-{}", std::process::id()));
     let socket = UnixDatagram::bind(&path)?;
-    // What it prints must not mix with the result.
+    // The program's output must not mix with the result.
     command
         .env("NOTIFY_SOCKET", &path)
         .stdin(Stdio::null())
@@ -73,7 +73,7 @@ fn live_once(command: &mut Command) -> io::Result<String> {
 /// Returns at the first datagram with a line `READY=1`.
 fn until_ready(socket: &UnixDatagram, child: &Child) -> io::Result<()> {
     let pidfd = pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
-    // sd_notify(3) leaves the size open; the service manager takes a page.
+    // sd_notify(3) does not limit the size; systemd accepts a page.
     let mut message = [0; 4096];
     loop {
         let mut events = [
@@ -119,7 +119,7 @@ fn memory_of(child: &Child) -> io::Result<Memory> {
 }
 
 fn terminate(child: &mut Child) -> io::Result<()> {
-    // It may have ended by itself; that is seen by wait.
+    // The program may have ended by itself; wait() reports that.
     let _ = kill_process(Pid::from_child(child), Signal::TERM);
     child.wait().map(drop)
 }

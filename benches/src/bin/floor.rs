@@ -1,9 +1,9 @@
-//! The least that a container runtime can do, which the others are measured
-//! against: new namespaces, another root, one program.
+//! The floor of the benchmark, the least that a container runtime does: new
+//! namespaces, another root, one program.
 //!
 //!     floor ROOT PROGRAM [ARG…]
 //!
-//! No network, no /proc, no /dev, no capability dropped, no filter, no cgroup.
+//! It sets up no network, /proc, /dev, filter or cgroup, and drops no capability.
 
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
@@ -46,7 +46,7 @@ fn run(root: &Path, command: &mut Command) -> io::Result<ExitStatus> {
     }
 }
 
-/// As fork(2): the child's id in the parent, nothing in the child.
+/// Like fork(2): returns the child's id in the parent, `None` in the child.
 fn clone_into_new_namespaces() -> io::Result<Option<Pid>> {
     let flags = libc::CLONE_NEWNS
         | libc::CLONE_NEWPID

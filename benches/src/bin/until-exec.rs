@@ -1,4 +1,4 @@
-//! Times one run of a program that ends up executing `benches/stamp.c`.
+//! Times one run of a program that finally executes `benches/stamp.c`.
 //!
 //!     until-exec PROGRAM [ARG…]
 //!
