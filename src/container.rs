@@ -1,14 +1,11 @@
 //! One container: where its things are, what it is configured to be, and
 //! whether it runs.
 
-use std::cell::OnceCell;
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
 use anyhow::{Context, Result, bail};
-use netns::firewall::Firewall;
 use runtime::rootfs::Root;
 use runtime::sys::cgroup::{Cgroup, Owner};
 
@@ -34,7 +31,6 @@ use paths::{Places, RunDir, Trees};
 pub struct Container {
     places: Places,
     name: ContainerName,
-    firewall: Rc<OnceCell<Firewall>>,
 }
 
 impl Container {
@@ -43,7 +39,6 @@ impl Container {
         Self {
             places: places.clone(),
             name,
-            firewall: Rc::default(),
         }
     }
 
@@ -111,16 +106,6 @@ impl Container {
             );
         }
         Ok(config)
-    }
-
-    /// The way to the host's firewall. Opened once and closed with the last
-    /// clone of this, when nobody waits any more.
-    pub fn firewall(&self) -> Result<&Firewall> {
-        if let Some(open) = self.firewall.get() {
-            return Ok(open);
-        }
-        let opened = Firewall::open()?;
-        Ok(self.firewall.get_or_init(|| opened))
     }
 
     /// Its control group.

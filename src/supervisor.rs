@@ -212,7 +212,10 @@ impl Supervisor<'_> {
         let system_calls = system_calls.context("cannot keep the filter of system calls")?;
         // Before there are any, lest they go unnoticed.
         let network = start.network.as_ref();
-        let rules = network.map(PrivateNetwork::watch).transpose()?.flatten();
+        let rules = network
+            .map(PrivateNetwork::watch_rules)
+            .transpose()?
+            .flatten();
         let (started, mut notices) = launch(&start, &cgroup)?;
         if self.in_unit {
             match register(container, &start, &started) {
@@ -318,7 +321,7 @@ fn furnish(
         let namespace = starting
             .network_namespace()
             .context("cannot open the container's network namespace")?;
-        network.connect(namespace.as_fd())?;
+        network.create_links(namespace.as_fd())?;
     }
     starting
         .go()
@@ -326,7 +329,11 @@ fn furnish(
     // Init needs its links, and takes longer to need the world than it takes to
     // let it out.
     match &start.network {
-        Some(network) => network.open(),
+        Some(network) => {
+            let mut notices = network.install_rules()?;
+            notices.extend(network.add_host_names());
+            Ok(notices)
+        }
         None => Ok(Vec::new()),
     }
 }

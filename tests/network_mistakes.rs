@@ -129,9 +129,9 @@ fn what_contradicts_itself_names_both() {
     for (conf, message) in [
         (
             "NETWORK_NAMESPACE_PATH=/run/netns/outside\nHOST_BRIDGE=br0",
-            "NETWORK_NAMESPACE_PATH goes with none of PRIVATE_NETWORK, HOST_ADDRESS, \
-             LOCAL_ADDRESS, LOCAL_MAC_ADDRESS, HOST_BRIDGE, EXTRA_VETHS, INTERFACES, MACVLANS and \
-             their flags: who made /run/netns/outside set it up",
+            "NETWORK_NAMESPACE_PATH cannot be combined with PRIVATE_NETWORK, HOST_ADDRESS, \
+             LOCAL_ADDRESS, LOCAL_MAC_ADDRESS, HOST_BRIDGE, EXTRA_VETHS, INTERFACES, MACVLANS or \
+             their flags: the network of /run/netns/outside was set up elsewhere",
         ),
         (
             "HOST_BRIDGE=br0\nEXTRA_NSPAWN_FLAGS=--network-zone=inner",
@@ -141,11 +141,11 @@ fn what_contradicts_itself_names_both() {
         (
             "HOST_PORT=8080:80",
             "HOST_PORT and --port need PRIVATE_NETWORK=1: without a network of its own, the \
-             container's ports are where its processes open them",
+             container opens its ports on the host",
         ),
         (
             "PRIVATE_NETWORK=1\nHOST_PORT=8080:80",
-            "HOST_PORT needs LOCAL_ADDRESS or LOCAL_ADDRESS6, where the ports lead to",
+            "HOST_PORT needs LOCAL_ADDRESS or LOCAL_ADDRESS6, to which the ports are forwarded",
         ),
         (
             "LOCAL_ADDRESS=10.233.7.2\nHOST_PORT=8080:80\nBIND_HOST=::1",

@@ -39,7 +39,7 @@ fn the_rules_come_back_when_the_hosts_are_read_anew() {
     // a container has heard of it.
     host.shell("saved=$(nft list ruleset); nft \"flush ruleset; $saved\"");
     host.run(&["stop", "foo"]);
-    let back = "forwarded ports and NAT were removed with the host's rules, and are there again";
+    let back = "forwarded ports and NAT were removed with the host's rules, and were restored";
     assert_eq!(said(&host, "foo"), [back; 3]);
 }
 

@@ -1,35 +1,57 @@
-//! A container's network: which one it is, and what the host's part of it is.
+//! A container's network: its kind, and the host's part of it.
 
+use std::cell::OnceCell;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use anyhow::{Context, Result, bail};
-use netns::firewall::{self, Watch};
-use netns::{Bridge, ContainerName, HostLink};
+use netns::firewall::{self, Firewall, Watch};
+use netns::{Bridge, HostLink};
 use runtime::Id128;
 
 use crate::config::ContainerConfig;
 use crate::container::Container;
+use crate::container::name::ContainerName;
 
 pub mod hosts_file;
 pub mod resolv_conf;
 
 use hosts_file::Entry;
 
-/// A private network, resolved: its links, and what leads into it and out.
+thread_local! {
+    static FIREWALL: OnceCell<Rc<Firewall>> = const { OnceCell::new() };
+}
+
+/// The host's firewall. The socket is opened once and closed at the end of the
+/// process, since closing it can take tens of milliseconds ([`Firewall`]), for
+/// which no start and no stop should wait.
+fn host_firewall() -> Result<Rc<Firewall>> {
+    FIREWALL.with(|cell| {
+        if let Some(open) = cell.get() {
+            return Ok(Rc::clone(open));
+        }
+        let opened = Rc::new(Firewall::open()?);
+        Ok(Rc::clone(cell.get_or_init(|| opened)))
+    })
+}
+
+/// A private network, resolved.
 #[derive(Debug)]
 pub struct PrivateNetwork {
-    container: Container,
+    container: ContainerName,
     links: netns::Spec,
     firewall: firewall::Spec,
-    /// What leads to the container in the host's `/etc/hosts`.
-    names: Vec<Entry>,
-    /// What all containers need while they run.
+    /// Lines for the host's `/etc/hosts`.
+    host_names: Vec<Entry>,
+    /// The lock of `/etc/hosts`.
+    hosts_lock: PathBuf,
+    /// The directory for the records of all running containers.
     run_directory: PathBuf,
 }
 
-/// One step of the host's part, with its manual page, for who shows a plan.
+/// One step of the host's part, as `explain` shows it.
 #[derive(Debug, serde::Serialize)]
 #[serde(untagged)]
 pub enum Step {
@@ -41,15 +63,15 @@ pub enum Step {
     Name(Entry),
 }
 
-/// Which network the container's processes see.
+/// The kind of network that the container's processes see.
 pub fn kind(config: &ContainerConfig) -> Result<runtime::Network> {
     let links = has_links(config);
     if let Some(path) = &config.network_namespace {
         if links || config.private_network {
             bail!(
-                "NETWORK_NAMESPACE_PATH goes with none of PRIVATE_NETWORK, HOST_ADDRESS, \
+                "NETWORK_NAMESPACE_PATH cannot be combined with PRIVATE_NETWORK, HOST_ADDRESS, \
                  LOCAL_ADDRESS, LOCAL_MAC_ADDRESS, HOST_BRIDGE, EXTRA_VETHS, INTERFACES, \
-                 MACVLANS and their flags: who made {} set it up",
+                 MACVLANS or their flags: the network of {} was set up elsewhere",
                 path.display()
             );
         }
@@ -64,14 +86,14 @@ pub fn kind(config: &ContainerConfig) -> Result<runtime::Network> {
     Ok(runtime::Network::Host)
 }
 
-/// Ports lead to a network that is the container's own and made by us.
+/// Ports are forwarded to private networks only.
 fn refuse_ports(config: &ContainerConfig) -> Result<()> {
     if config.host_ports.is_empty() {
         return Ok(());
     }
     bail!(
         "HOST_PORT and --port need PRIVATE_NETWORK=1: without a network of its own, the \
-         container's ports are where its processes open them"
+         container opens its ports on the host"
     )
 }
 
@@ -91,7 +113,7 @@ fn has_veth(config: &ContainerConfig) -> bool {
         || config.zone.is_some()
 }
 
-/// What the host's end of the link is put into.
+/// The bridge that the host's end of the veth pair is a port of.
 fn bridge(config: &ContainerConfig) -> Result<Option<Bridge>> {
     match (&config.host_bridge, &config.zone) {
         (Some(bridge), Some(zone)) => bail!(
@@ -142,40 +164,42 @@ pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Privat
     };
     require_address(&firewall)?;
     Ok(PrivateNetwork {
-        container: container.clone(),
+        container: container.name().clone(),
         links,
         firewall,
-        names: names(container, config),
+        host_names: host_names(container.name(), config),
+        hosts_lock: container.places().hosts_lock(),
         run_directory: run_directory.to_owned(),
     })
 }
 
-/// The host's own, which hosts that are containers may lack.
+/// The host's machine-id(5), which hosts that are containers may lack.
 fn machine_id() -> Option<[u8; 16]> {
     let text = std::fs::read_to_string("/etc/machine-id").ok()?;
     Id128::parse(&text).map(Id128::bytes)
 }
 
-/// None where the host's names are not ours to change.
-fn names(container: &Container, config: &ContainerConfig) -> Vec<Entry> {
+/// The lines for `/etc/hosts`; none if that is not to be changed.
+fn host_names(container: &ContainerName, config: &ContainerConfig) -> Vec<Entry> {
+    if !hosts_file::is_changeable() {
+        return Vec::new();
+    }
     let addresses = [
         config.local_address.map(|address| address.addr().into()),
         config.local_address6.map(|address| address.addr().into()),
     ];
-    let mut entries: Vec<_> = addresses
+    addresses
         .into_iter()
         .flatten()
-        .map(|address| Entry::new(container.name(), address))
-        .collect();
-    entries.retain(|_| hosts_file::is_changeable());
-    entries
+        .map(|address| Entry::new(container, address))
+        .collect()
 }
 
-/// A port leads to an address; on a bridge the container may have got its own
-/// from somebody else, whom nobody here knows.
+/// Ports are forwarded to an address. In a bridge, a container can get one from
+/// a DHCP server, which is not known here.
 fn require_address(firewall: &firewall::Spec) -> Result<()> {
     if !firewall.forwards.is_empty() && firewall.address.is_none() && firewall.address6.is_none() {
-        bail!("HOST_PORT needs LOCAL_ADDRESS or LOCAL_ADDRESS6, where the ports lead to");
+        bail!("HOST_PORT needs LOCAL_ADDRESS or LOCAL_ADDRESS6, to which the ports are forwarded");
     }
     let unreachable = |host: &&IpAddr| match host {
         IpAddr::V4(_) => firewall.address.is_none(),
@@ -188,33 +212,36 @@ fn require_address(firewall: &firewall::Spec) -> Result<()> {
 }
 
 impl PrivateNetwork {
-    /// Looks whether the host has what the network needs. Changes nothing.
+    /// Fails if the host lacks what the network needs, or another container has
+    /// it. Changes nothing.
     pub fn check(&self) -> Result<()> {
         netns::check(&self.links)?;
-        Ok(self.container.firewall()?.conflict(&self.firewall)?)
+        Ok(host_firewall()?.conflict(&self.firewall)?)
     }
 
-    /// What [`PrivateNetwork::connect`] and [`PrivateNetwork::open`] will do, in
-    /// this order.
+    /// The steps of [`PrivateNetwork::create_links`],
+    /// [`PrivateNetwork::install_rules`] and [`PrivateNetwork::add_host_names`].
     pub fn plan(&self) -> Vec<Step> {
         let links = netns::plan(&self.links).into_iter().map(Step::Link);
         let rules = firewall::plan(&self.firewall)
             .into_iter()
             .map(Step::Firewall);
-        let names = self.names.iter().cloned().map(Step::Name);
+        let names = self.host_names.iter().cloned().map(Step::Name);
         links.chain(rules).chain(names).collect()
     }
 
-    /// Furnishes the network namespace of the container with its links.
-    pub fn connect(&self, container: BorrowedFd<'_>) -> Result<()> {
-        Ok(netns::apply(&netns::plan(&self.links), container)?)
+    /// Creates the links, addresses and routes of the container, whose network
+    /// namespace is `namespace`.
+    pub fn create_links(&self, namespace: BorrowedFd<'_>) -> Result<()> {
+        Ok(netns::apply(&netns::plan(&self.links), namespace)?)
     }
 
-    /// The host's ends of the container's links, by the indices that the kernel
-    /// gave them.
+    /// The indexes of the container's links on the host.
     pub fn link_indices(&self) -> Vec<i32> {
-        let name = &self.firewall.container;
-        let links = [HostLink::veth(name), HostLink::bridge_port(name)];
+        let links = [
+            HostLink::veth(&self.container),
+            HostLink::bridge_port(&self.container),
+        ];
         links
             .iter()
             .filter_map(|link| nix::net::if_::if_nametoindex(link.interface()).ok())
@@ -222,24 +249,16 @@ impl PrivateNetwork {
             .collect()
     }
 
-    /// Forwards ports, masquerades and makes the container known by its name.
-    /// Returns what the user has to know: the settings of the host that it
-    /// changed, what of the host's is in the way of packets, and names that
-    /// lead elsewhere.
-    pub fn open(&self) -> Result<Vec<String>> {
-        let mut notices = self.open_firewall()?;
-        notices.extend(self.add_names());
-        Ok(notices)
-    }
-
-    fn open_firewall(&self) -> Result<Vec<String>> {
+    /// Installs the rules that forward ports and masquerade. Returns notices for
+    /// the user: settings of the host that were changed, and what of the host's
+    /// blocks packets all the same.
+    pub fn install_rules(&self) -> Result<Vec<String>> {
         let rules = firewall::plan(&self.firewall);
         if rules.is_empty() {
             return Ok(Vec::new());
         }
-        let name = &self.firewall.container;
-        let firewall = self.container.firewall()?;
-        let changes = firewall.apply(name, &rules, &self.run_directory)?;
+        let firewall = host_firewall()?;
+        let changes = firewall.apply(&self.container, &rules, &self.run_directory)?;
         let mut notices: Vec<_> = changes.iter().map(ToString::to_string).collect();
         notices.extend(firewall.obstacles(&self.firewall));
         Ok(notices)
@@ -247,18 +266,16 @@ impl PrivateNetwork {
 
     fn has_rules(&self) -> Result<bool> {
         let rules = firewall::plan(&self.firewall);
-        let firewall = self.container.firewall()?;
-        Ok(firewall.has(&self.firewall.container, &rules)?)
+        Ok(host_firewall()?.has(&self.container, &rules)?)
     }
 
-    fn close_firewall(&self) -> Result<bool> {
-        let firewall = self.container.firewall()?;
-        Ok(firewall.remove(&self.firewall.container, &self.run_directory)?)
+    fn remove_rules(&self) -> Result<bool> {
+        Ok(host_firewall()?.remove(&self.container, &self.run_directory)?)
     }
 
-    /// Watches over what [`PrivateNetwork::open`] puts into the host's rules;
-    /// nothing if that is nothing.
-    pub fn watch(&self) -> Result<Option<WatchedRules<'_>>> {
+    /// Watches the rules that [`PrivateNetwork::install_rules`] installs; `None`
+    /// if there are none.
+    pub fn watch_rules(&self) -> Result<Option<WatchedRules<'_>>> {
         if firewall::plan(&self.firewall).is_empty() {
             return Ok(None);
         }
@@ -269,44 +286,51 @@ impl PrivateNetwork {
         }))
     }
 
-    /// A container without a name on the host is found by its address still.
-    fn add_names(&self) -> Vec<String> {
-        let lock = self.container.places().hosts_lock();
-        hosts_file::add(self.container.name(), &self.names, &lock)
-            .unwrap_or_else(|error| vec![format!("the host does not know its name: {error:#}")])
+    /// Adds the container's names to the host's `/etc/hosts`. Returns notices
+    /// for the user: names that are taken, or why there is none. The container
+    /// can still be reached by its address.
+    pub fn add_host_names(&self) -> Vec<String> {
+        hosts_file::add(&self.container, &self.host_names, &self.hosts_lock).unwrap_or_else(
+            |error| {
+                vec![format!(
+                    "cannot add its name to {}: {error:#}",
+                    hosts_file::PATH
+                )]
+            },
+        )
     }
 }
 
-/// The rules of a running container, which somebody may take away with his own.
-/// There may be something to read whenever rules of the host change; not because
-/// of other containers.
+/// The rules of a running container, which another program may remove together
+/// with its own. The descriptor is readable after a change of the host's rules,
+/// unless it was a change for another container.
 pub struct WatchedRules<'a> {
     network: &'a PrivateNetwork,
     watch: Watch,
 }
 
 impl WatchedRules<'_> {
-    /// Puts them back if they are gone. Returns what the user has to know.
+    /// Installs the rules again if they are lost. Returns notices for the user.
     ///
     /// # Errors
     ///
-    /// What the user has to know if they cannot be put back. It must not be
-    /// called again then: what was done of it is removed, with which the table
-    /// may go, and this is heard as a loss by other containers and by this one.
-    /// If any of them then tried once more what fails, there would be no end.
-    pub fn keep(&self) -> Result<Vec<String>> {
+    /// The rules cannot be installed again, and what was installed of them is
+    /// removed. This must not be called again then: with the removal our table
+    /// may go, which this container and others see as a loss. If any of them
+    /// tried again what fails, there would be no end.
+    pub fn restore_if_lost(&self) -> Result<Vec<String>> {
         const LOST: &str = "forwarded ports and NAT were removed with the host's rules";
         if !self.are_lost()? {
             return Ok(Vec::new());
         }
         loop {
-            match self.network.open_firewall() {
+            match self.network.install_rules() {
                 Ok(notices) => {
-                    let mut said = vec![format!("{LOST}, and are there again")];
-                    said.extend(notices);
-                    return Ok(said);
+                    let mut all = vec![format!("{LOST}, and were restored")];
+                    all.extend(notices);
+                    return Ok(all);
                 }
-                // Somebody removed them meanwhile, which can make that fail.
+                // They were removed once more meanwhile, which can be the cause.
                 Err(_) if self.are_lost()? => {}
                 Err(error) => {
                     let lost = format!("{LOST}, and the container goes on without them");
@@ -316,21 +340,24 @@ impl WatchedRules<'_> {
         }
     }
 
-    /// Whether they were removed and are not there again. They are if the last
-    /// container but this one went while this one came, or if who removed them
-    /// had saved them.
+    /// Whether the rules were removed and are not there again. They are there
+    /// again if this container came while the last other one went, or if the
+    /// program that removed them had saved them and put them back.
     fn are_lost(&self) -> Result<bool> {
-        let heard = self.watch.rules_are_lost().context(
-            "forwarded ports and NAT will not be put back if they are removed with the host's rules",
+        let removed = self.watch.rules_are_lost().context(
+            "forwarded ports and NAT will not be restored if they are removed with the host's rules",
         )?;
-        Ok(heard && !self.network.has_rules().unwrap_or(false))
+        Ok(removed && !self.network.has_rules().unwrap_or(false))
     }
 
-    /// Without the rules, nothing guards the host's loopback.
+    /// Removes what is left. Without the rules, nothing guards the host's
+    /// loopback.
     fn give_up(&self, error: anyhow::Error) -> anyhow::Error {
-        match self.network.close_firewall() {
+        match self.network.remove_rules() {
             Ok(_) => error,
-            Err(left) => error.context(format!("what was put back cannot be removed ({left:#})")),
+            Err(left) => error.context(format!(
+                "what was restored of them cannot be removed ({left:#})"
+            )),
         }
     }
 }
@@ -342,7 +369,7 @@ impl AsFd for WatchedRules<'_> {
 }
 
 impl Step {
-    /// The page that describes it.
+    /// The manual page that describes the step.
     pub fn manual(&self) -> &'static str {
         match self {
             Self::Link(step) => step.manual(),
@@ -362,30 +389,31 @@ impl std::fmt::Display for Step {
     }
 }
 
-/// Takes back what does not go with the container's network namespace: moved
-/// interfaces, zones, rules and settings of the host, names. Returns what the
-/// user has to know: what is not as it was and has to be mended by hand.
+/// Removes, after the container's end, what does not go with its network
+/// namespace: interfaces that had moved in, zones, rules and settings of the
+/// host, names. Returns notices for the user: what was not restored.
 pub fn release(container: &Container) -> Result<Vec<String>> {
-    take_back(container, netns::release)
+    remove_host_part(container, netns::release)
 }
 
-/// Takes back all that an earlier life has left, its links included; like
-/// [`release`].
+/// Like [`release`], and removes the links, too, in case that they are left by
+/// an earlier run of the container.
 pub fn reclaim(container: &Container) -> Result<Vec<String>> {
-    take_back(container, netns::reclaim)
+    remove_host_part(container, netns::reclaim)
 }
 
-type Reclaim = fn(&ContainerName, &Path) -> Result<Vec<netns::Error>, netns::Error>;
+type RemoveLinks = fn(&ContainerName, &Path) -> Result<Vec<netns::Error>, netns::Error>;
 
-fn take_back(container: &Container, links: Reclaim) -> Result<Vec<String>> {
+fn remove_host_part(container: &Container, remove_links: RemoveLinks) -> Result<Vec<String>> {
     let name = container.name();
     let run_directory = container.places().run_dir();
     let mut notices = Vec::new();
-    if let Err(error) = hosts_file::remove(container.name(), &container.places().hosts_lock()) {
-        notices.push(format!("the host still knows its name: {error:#}"));
+    if let Err(error) = hosts_file::remove(name, &container.places().hosts_lock()) {
+        let path = hosts_file::PATH;
+        notices.push(format!("cannot remove its name from {path}: {error:#}"));
     }
-    let lost = links(name, run_directory)?;
-    notices.extend(lost.iter().map(ToString::to_string));
-    container.firewall()?.remove(name, run_directory)?;
+    let unrestored = remove_links(name, run_directory)?;
+    notices.extend(unrestored.iter().map(ToString::to_string));
+    host_firewall()?.remove(name, run_directory)?;
     Ok(notices)
 }

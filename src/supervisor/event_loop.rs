@@ -240,7 +240,7 @@ impl<'a> Supervision<'a> {
         let Some(rules) = &self.ends.rules else {
             return;
         };
-        let said = rules.keep().unwrap_or_else(|error| {
+        let said = rules.restore_if_lost().unwrap_or_else(|error| {
             self.ends.rules = None;
             vec![format!(
                 "{}; when that is mended, `nixos-container restart {}` sets them up anew",
