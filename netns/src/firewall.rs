@@ -30,7 +30,7 @@
 //! for change in firewall.apply(&spec.container, &firewall::plan(&spec), directory)? {
 //!     println!("{change}");
 //! }
-//! for sentence in firewall.obstacles(&spec) {
+//! for sentence in firewall.diagnose(&spec) {
 //!     println!("{sentence}");
 //! }
 //! // After the container's end:
@@ -73,7 +73,7 @@
 //!   the container from using it for more than answers; for IPv6 a local route
 //!   does, which is explained in `loopback6.rs`.
 //! - **Bridges.** Where netfilter sees what a bridge passes on (br_netfilter), the
-//!   host's `::1` has no such way back, and [`obstacles`] says so; and a container
+//!   host's `::1` has no such way back, and [`Firewall::diagnose`] says so; and a container
 //!   reaches itself by a port of the host only if its port of the bridge has
 //!   the hairpin mode ([`Veth::hairpin`](crate::Veth::hairpin)).
 //! - **Neighbours.** What the container reaches without the host, itself
@@ -81,7 +81,7 @@
 //!   anything. So they appear with the link's address. Everyone else appears as
 //!   who he is.
 //! - **Others' chains.** A packet has to be accepted by every chain at a hook,
-//!   so ours accept nothing for anybody else; [`Firewall::obstacles`] finds out who
+//!   so ours accept nothing for anybody else; [`Firewall::diagnose`] finds out who
 //!   drops.
 //! - **Forwarding.** The host has to be a router: it is made one, if it was not,
 //!   and is none any more when the last container has gone. In IPv6 a router
@@ -101,11 +101,12 @@ use nft::nfnetlink::Netfilter;
 
 mod apply;
 mod claims;
+mod diagnose;
 mod error;
 mod host_settings;
 mod loopback6;
 mod nft;
-mod obstacles;
+
 mod plan;
 mod spec;
 mod step;
@@ -200,8 +201,8 @@ impl Firewall {
     /// Rules of the kernel's old iptables, which nft does not show, are not
     /// looked at.
     #[must_use]
-    pub fn obstacles(&self, spec: &Spec) -> Vec<String> {
-        obstacles::obstacles(&self.0, spec)
+    pub fn diagnose(&self, spec: &Spec) -> Vec<String> {
+        diagnose::diagnose(&self.0, spec)
     }
 
     /// Removes all forwarded ports and NAT of a container, and with those of

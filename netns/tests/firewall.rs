@@ -645,14 +645,14 @@ fn a_chain_that_drops_is_named() {
     let web = world.container("web", 1);
     let mut spec = web.forwarding(8080, 80);
     spec.nat = true;
-    let obstacles = || world.host.run(|| opened().obstacles(&spec));
+    let diagnosis = || world.host.run(|| opened().diagnose(&spec));
     let rules = |text: &str| world.host.run(|| firewall_world::nft_script(text));
-    assert_eq!(obstacles(), [""; 0]);
+    assert_eq!(diagnosis(), [""; 0]);
 
     rules(
         "table ip guard { chain FORWARD { type filter hook forward priority 0; policy drop; }; }",
     );
-    let said = obstacles();
+    let said = diagnosis();
     assert_eq!(said.len(), 1, "{said:?}");
     assert!(
         said[0].starts_with(
@@ -665,7 +665,7 @@ fn a_chain_that_drops_is_named() {
     world
         .host
         .run(|| nft(&command.split(' ').collect::<Vec<_>>()));
-    assert_ne!(obstacles(), said);
+    assert_ne!(diagnosis(), said);
 
     rules(
         "delete table ip guard
@@ -688,7 +688,7 @@ fn a_chain_that_drops_is_named() {
              }
          }",
     );
-    assert_eq!(obstacles(), [""; 0]);
+    assert_eq!(diagnosis(), [""; 0]);
     world.apply(&spec).expect("apply");
     let service = web.serve(80);
     service.reached_from(&world.outside, HOST, 8080);
@@ -704,7 +704,7 @@ fn a_chain_that_drops_is_named() {
              }
          }",
     );
-    let said = obstacles();
+    let said = diagnosis();
     assert_eq!(said.len(), 1, "{said:?}");
     assert!(
         said[0].starts_with(
@@ -726,7 +726,7 @@ fn a_process_on_the_port_and_missing_addresses_are_named() {
     let _service = world
         .host
         .run(|| UdpSocket::bind("127.0.0.1:8080").expect("bind"));
-    let said = world.host.run(|| opened().obstacles(&spec));
+    let said = world.host.run(|| opened().diagnose(&spec));
     assert_eq!(
         said,
         [

@@ -54,9 +54,9 @@ fn as_child() {
             assert!(!opened().remove(&name("web"), directory).expect("remove"));
             assert!(!opened().remove(&name("other"), directory).expect("remove"));
             opened().conflict(&spec).expect("no conflict");
-            assert_eq!(opened().obstacles(&spec), [""; 0]);
+            assert_eq!(opened().diagnose(&spec), [""; 0]);
         }
-        "obstacles" => println!("{:?}", opened().obstacles(&spec)),
+        "diagnose" => println!("{:?}", opened().diagnose(&spec)),
         other => panic!("unknown task {other}"),
     }
 }
@@ -118,7 +118,7 @@ fn nothing_is_removed_without_a_trace_of_the_container() {
 }
 
 #[test]
-fn nft_is_not_needed_but_for_looking_at_the_rules_of_others() {
+fn nft_is_needed_only_to_read_the_rules_of_others() {
     let world = World::new();
     let web = world.container("web", 1);
     let without_nft = |task: &str| {
@@ -132,14 +132,14 @@ fn nft_is_not_needed_but_for_looking_at_the_rules_of_others() {
     without_nft("apply");
     web.serve(80)
         .reached_from(&world.outside, firewall_world::HOST, 8080);
-    assert!(!without_nft("obstacles").contains("not known"));
+    assert!(!without_nft("diagnose").contains("nft"));
     world.host.run(|| {
         firewall_world::nft_script(
             "table ip filter { chain forward { type filter hook forward priority 0; }; }",
         );
     });
-    let said = without_nft("obstacles");
-    let expected = "whether the host's rules let packets to and from the container pass is not \
-                    known: there is no program nft";
+    let said = without_nft("diagnose");
+    let expected = "cannot find out whether the host's rules pass the container's packets: nft is \
+                    not installed";
     assert!(said.contains(expected), "{said}");
 }

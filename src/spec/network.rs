@@ -260,7 +260,7 @@ impl PrivateNetwork {
         let firewall = host_firewall()?;
         let changes = firewall.apply(&self.container, &rules, &self.run_directory)?;
         let mut notices: Vec<_> = changes.iter().map(ToString::to_string).collect();
-        notices.extend(firewall.obstacles(&self.firewall));
+        notices.extend(firewall.diagnose(&self.firewall));
         Ok(notices)
     }
 

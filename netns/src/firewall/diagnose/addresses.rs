@@ -32,7 +32,7 @@ pub fn sentences(spec: &Spec) -> Vec<String> {
                 listen.ip(),
                 listen.port(),
             )),
-            // What cannot be tried for another reason is no obstacle.
+            // Another error does not say that the port is taken.
             Ok(()) | Err(_) => {}
         }
     }
