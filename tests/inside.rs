@@ -360,6 +360,23 @@ fn signals_that_the_caller_ignores_are_not_handed_on() {
     assert_eq!(talk.end(), (Some(0), vec!["nothing".to_owned()]));
 }
 
+/// As programs do that read their signals from a descriptor, and forget to
+/// unblock them for their children.
+#[test]
+fn signals_that_the_caller_blocks_are_handed_on() {
+    let host = host_with_foo();
+    let script = format!(
+        "echo pid $$; exec env --block-signal=TERM {NIXOS_CONTAINER} run foo -- \
+             sh -c 'trap \"echo got it; exit 9\" TERM; echo ready; sleep 1000 >/dev/null & wait'"
+    );
+    let mut talk = Talk::begin(host.command("bash").args(["-c", &script]));
+    let pid = talk.hear("pid ");
+    talk.hear("ready");
+    host.shell(&format!("kill -TERM {pid}"));
+    talk.hear("got it");
+    assert_eq!(talk.end().0, Some(9));
+}
+
 #[test]
 fn a_directory_is_no_standard_stream() {
     let host = host_with_foo();

@@ -149,6 +149,40 @@ fn much_that_is_typed_waits_while_the_command_writes_much() {
     assert_eq!(talk.end().0, Some(0));
 }
 
+/// The command has ended, and its last output waits for a slow terminal: about
+/// 20 kB, where each of the two terminals and the command hold less than 16.
+#[test]
+fn a_resized_window_cuts_off_no_output() {
+    let host = host_with_foo();
+    let terminal = at_terminal(
+        &host,
+        &format!(
+            "echo pids $PPID $$
+             exec {NIXOS_CONTAINER} run foo -- sh -c 'stty -onlcr; echo ready
+                 until [ -e /tmp/go ]; do sleep 0.01; done; seq 4300; echo end; touch /tmp/done'"
+        ),
+    );
+    // Behind a shell, which does not stop with the terminal as `nsenter` does.
+    let mut shell = host.command("bash");
+    shell.args(["-c", "exec 3<&0; \"$@\" <&3 & wait $!", "bash"]);
+    let words = terminal.get_args();
+    shell.args(words.skip_while(|word| *word != "script"));
+    let mut talk = Talk::begin(&shell);
+    let pids = talk.hear("pids ");
+    let (terminal, command) = pids.split_once(' ').expect("two pids");
+    talk.hear("ready");
+    host.shell(&format!("kill -STOP {terminal}"));
+    host.run(&["run", "foo", "--", "touch", "/tmp/go"]);
+    let done = "until [ -e /tmp/done ]; do sleep 0.01; done; sleep 0.3";
+    host.run(&["run", "foo", "--", "sh", "-c", done]);
+    host.shell(&format!(
+        "kill -WINCH {command}; sleep 0.1; kill -CONT {terminal}"
+    ));
+    talk.hear("4300");
+    talk.hear("end");
+    assert_eq!(talk.end().0, Some(0));
+}
+
 #[test]
 fn root_login_is_a_login_shell() {
     let host = host_with_foo();

@@ -12,7 +12,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use nix::sys::signalfd::SignalFd;
 use runtime::sys::pidfd::{Exit, Process};
 use rustix::event::{PollFd, PollFlags, Timespec};
 
@@ -23,9 +22,7 @@ use leave::Leave;
 use window::Window;
 
 pub use leave::HINT as LEAVE_HINT;
-pub use signals::{
-    catch as catch_signals, ends as ending_signals, let_through as let_signals_through,
-};
+pub use signals::Signals;
 pub use streams::Streams;
 
 /// How it ended between the caller and a program inside.
@@ -51,7 +48,7 @@ enum Inside<'a> {
 /// Everything between the caller and a program inside.
 pub struct Relay<'a> {
     inside: Inside<'a>,
-    signals: &'a SignalFd,
+    signals: Signals,
     window: Option<Window>,
     leave: Leave,
     input: Option<Channel>,
@@ -60,7 +57,7 @@ pub struct Relay<'a> {
 
 impl<'a> Relay<'a> {
     /// To a program that has pipes where the caller has terminals, if at all.
-    pub fn to_pipes(process: &'a Process, signals: &'a SignalFd, streams: Streams) -> Self {
+    pub fn to_pipes(process: &'a Process, signals: Signals, streams: Streams) -> Self {
         Self {
             inside: Inside::Program(process),
             signals,
@@ -72,20 +69,16 @@ impl<'a> Relay<'a> {
     }
 
     /// To a program whose terminal has `main` as its other end.
-    pub fn to_terminal(process: &'a Process, signals: &'a SignalFd, main: OwnedFd) -> Result<Self> {
+    pub fn to_terminal(process: &'a Process, signals: Signals, main: OwnedFd) -> Result<Self> {
         Self::to_window(Inside::Program(process), signals, main)
     }
 
     /// To a login prompt at the terminal whose other end is `main`.
-    pub fn to_prompt(
-        supervisor: &'a Connection,
-        signals: &'a SignalFd,
-        main: OwnedFd,
-    ) -> Result<Self> {
+    pub fn to_prompt(supervisor: &'a Connection, signals: Signals, main: OwnedFd) -> Result<Self> {
         Self::to_window(Inside::Prompt(supervisor), signals, main)
     }
 
-    fn to_window(inside: Inside<'a>, signals: &'a SignalFd, main: OwnedFd) -> Result<Self> {
+    fn to_window(inside: Inside<'a>, signals: Signals, main: OwnedFd) -> Result<Self> {
         let (window, keys, shown) = Window::open(main).context("cannot set up the terminal")?;
         Ok(Self {
             inside,
@@ -131,7 +124,8 @@ impl<'a> Relay<'a> {
             .filter(|_| awake)
             .and_then(Channel::wish);
         let timeout = (self.input.is_some() && !awake).then_some(FOREGROUND_RETRY);
-        let mut fds = vec![self.wish_for_inside(), input_of(self.signals)];
+        let [ending, job_control] = self.wishes_for_signals();
+        let mut fds = vec![self.wish_for_inside(), ending, job_control];
         fds.extend(outputs.iter().map(|(_, wish)| wish.clone()));
         fds.extend(input.clone());
         match rustix::event::poll(&mut fds, timeout.as_ref()) {
@@ -142,7 +136,7 @@ impl<'a> Relay<'a> {
         let mut next = || ready.next().unwrap_or(false);
         Ok(Ready {
             inside: next(),
-            signals: next(),
+            signals: next() | next(),
             outputs: outputs
                 .iter()
                 .filter_map(|(index, _)| next().then_some(*index))
@@ -153,8 +147,8 @@ impl<'a> Relay<'a> {
 
     /// Does what signals ask for; whether the caller leaves by one.
     fn read_signals(&mut self) -> Result<bool> {
-        while let Some(caught) = self.signals.read_signal().context("cannot read signals")? {
-            match caught.ssi_signo as i32 {
+        for signal in self.signals.take() {
+            match signal {
                 libc::SIGWINCH => {
                     if let Some(window) = &self.window {
                         window.resize();
@@ -192,6 +186,11 @@ impl<'a> Relay<'a> {
         }
     }
 
+    fn wishes_for_signals(&self) -> [PollFd<'_>; 2] {
+        [self.signals.ending(), self.signals.job_control()]
+            .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
+    }
+
     /// Whether it has ended there, and how.
     fn look_inside(&self) -> Result<Option<End>> {
         match self.inside {
@@ -224,8 +223,11 @@ impl<'a> Relay<'a> {
             return Ok(false);
         };
         let mut ended = [input_of(process)];
-        let count = rustix::event::poll(&mut ended, Some(&Timespec::default()));
-        Ok(count.context("cannot look for the command")? > 0)
+        // A signal interrupts even a poll that does not wait.
+        let count = rustix::io::retry_on_intr(|| {
+            rustix::event::poll(&mut ended, Some(&Timespec::default()))
+        });
+        Ok(count.context("cannot poll the command")? > 0)
     }
 
     /// Hands on what is typed; whether the caller leaves by it.
@@ -274,13 +276,15 @@ impl<'a> Relay<'a> {
         }
     }
 
-    /// Waits for the caller's terminal; false if something else is to be done.
+    /// Waits for room at the caller's terminal; false if a signal is to end that.
     fn await_room(&self, index: usize) -> bool {
         let Some(room) = self.output[index].wish() else {
             return false;
         };
-        let mut fds = [room, input_of(self.signals)];
-        rustix::event::poll(&mut fds, None).is_ok() && fds[1].revents().is_empty()
+        let [ending, _] = self.wishes_for_signals();
+        let mut fds = [room, ending];
+        let polled = rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, None));
+        polled.is_ok() && fds[1].revents().is_empty()
     }
 }
 

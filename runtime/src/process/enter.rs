@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
+use nix::sys::signal::{SigSet, SigmaskHow};
 use rustix::fs::{Gid, Uid};
 use rustix::process::DumpableBehavior;
 use rustix::termios::OptionalActions;
@@ -89,8 +90,18 @@ pub unsafe fn enter(
     // (man 7 pid_namespaces, setns).
     move_into(leader, ThreadNameSpaceType::PROCESS_ID)?;
     let (ours, theirs) = handshake::pair()?;
+    // The child takes no signal until it has none of the caller's handlers, and
+    // is in a session of its own: a `^Z` before would stop it, and the caller
+    // would wait for it.
+    let callers_mask = SigSet::all()
+        .thread_swap_mask(SigmaskHow::SIG_SETMASK)
+        .map_err(io::Error::from)?;
     // SAFETY: the caller has one thread.
-    match unsafe { pidfd::clone(0, Some(cgroup)) } {
+    let side = unsafe { pidfd::clone(0, Some(cgroup)) };
+    if !matches!(side, Ok(Side::Child)) {
+        callers_mask.thread_set_mask().map_err(io::Error::from)?;
+    }
+    match side {
         Err(cause) => Err(LaunchError::Clone(cause)),
         Ok(Side::Parent(process)) => {
             drop(theirs);

@@ -1,7 +1,7 @@
 //! Processes in a running container.
 
 use std::ffi::OsString;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -12,7 +12,7 @@ use runtime::spec::accounts::{Account, User};
 use runtime::sys::cgroup::Cgroup;
 
 use crate::cli::args;
-use crate::cli::terminal::{self, End, LEAVE_HINT, Relay, Streams};
+use crate::cli::terminal::{End, LEAVE_HINT, Relay, Signals, Streams};
 use crate::container::Container;
 use crate::container::running::Running;
 use crate::container::unit;
@@ -75,7 +75,7 @@ fn run(
 ) -> Result<ExitCode> {
     let mut streams = Streams::of_caller()?;
     let is_shell = command.is_empty();
-    let signals = terminal::catch_signals()?;
+    let mut signals = Signals::catch()?;
     let theirs = streams.take_inside();
     let entered = start(
         container,
@@ -84,16 +84,17 @@ fn run(
         command,
         set_environment,
         theirs,
+        Some(signals.ending()),
     )
-    .inspect_err(|_| terminal::let_signals_through())?;
+    .inspect_err(|_| signals.restore_default_effect())?;
     let relay = match entered.terminal {
         Some(main) => {
             if is_shell {
                 say!("In container '{}'; {LEAVE_HINT}.", container.name());
             }
-            Relay::to_terminal(&entered.process, &signals, main)?
+            Relay::to_terminal(&entered.process, signals, main)?
         }
-        None => Relay::to_pipes(&entered.process, &signals, streams),
+        None => Relay::to_pipes(&entered.process, signals, streams),
     };
     Ok(match relay.run()? {
         // A wait status has eight bits (man 2 wait).
@@ -108,7 +109,8 @@ fn run(
 }
 
 /// Starts a process inside. What it is given of streams is closed here, so that
-/// pipes end with it.
+/// pipes end with it. Once there is something to read from `give_up`, a process
+/// that has not executed its program yet is killed.
 pub fn start(
     container: &Container,
     running: &Running,
@@ -116,6 +118,7 @@ pub fn start(
     command: Vec<OsString>,
     set_environment: Vec<(String, String)>,
     streams: [Stream; 3],
+    give_up: Option<BorrowedFd<'_>>,
 ) -> Result<Entered> {
     let entry = Entry {
         account,
@@ -137,8 +140,7 @@ pub fn start(
             unit::name(name)
         );
     }
-    let signals = terminal::ending_signals()?;
-    let (leader, give_up) = (running.leader_fd.as_fd(), Some(signals.as_fd()));
+    let leader = running.leader_fd.as_fd();
     // SAFETY: this process has one thread, and its children are all for inside.
     unsafe { enter(leader, cgroup.as_fd(), &entry, give_up) }.with_context(|| match running.state {
         State::Starting => format!(

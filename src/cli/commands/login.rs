@@ -24,7 +24,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{Mode, OFlags};
 
 use super::inside;
-use crate::cli::terminal::{self, End, LEAVE_HINT, Relay};
+use crate::cli::terminal::{End, LEAVE_HINT, Relay, Signals};
 use crate::container::Container;
 use crate::container::running::Running;
 use crate::control::{Connection, Event, PublicRequest};
@@ -35,21 +35,19 @@ pub fn login(container: &Container) -> Result<ExitCode> {
     if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
         bail!("a login prompt needs a terminal as standard input and output");
     }
-    let signals = terminal::catch_signals()?;
+    let signals = Signals::catch()?;
     let main = ask(container, &supervisor)?;
     say!("In container '{}'; {LEAVE_HINT}.", container.name());
-    Ok(
-        match Relay::to_prompt(&supervisor, &signals, main)?.run()? {
-            End::Left => {
-                say!("\nLeft container '{}'.", container.name());
-                ExitCode::SUCCESS
-            }
-            End::Exited(_) | End::Stopped => {
-                say!("\nContainer '{}' has stopped.", container.name());
-                ExitCode::FAILURE
-            }
-        },
-    )
+    Ok(match Relay::to_prompt(&supervisor, signals, main)?.run()? {
+        End::Left => {
+            say!("\nLeft container '{}'.", container.name());
+            ExitCode::SUCCESS
+        }
+        End::Exited(_) | End::Stopped => {
+            say!("\nContainer '{}' has stopped.", container.name());
+            ExitCode::FAILURE
+        }
+    })
 }
 
 fn ask(container: &Container, supervisor: &Connection) -> Result<OwnedFd> {
@@ -133,6 +131,7 @@ fn systemctl(container: &Container, running: &Running, words: &[&str]) -> Result
         command.map(Into::into).collect(),
         Vec::new(),
         streams,
+        None,
     )?;
     let exit = entered
         .process
