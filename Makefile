@@ -1,25 +1,26 @@
-# Everything here needs root, and Debian 12 or 13 for installing what is
-# missing. Containers are made on a throwaway host (tests/throwaway-host), so
-# that none of the machine's own is touched and nothing stays behind.
+# All targets but build, install and clean need root. Missing programs are
+# installed on Debian 12 and 13. Containers are made on a throwaway host
+# (tests/throwaway-host): the machine's own containers are not touched.
 
 # Not in the PATH of every root shell: rustup's programs, ip and nft.
 export PATH := $(HOME)/.cargo/bin:$(PATH):/usr/sbin:/sbin
 
 # The directory of the built programs; cargo reads the same variable.
 programs := $(abspath $(or $(CARGO_TARGET_DIR),target)/release)
-# Linked statically, a start has no libraries to look for, and the supervisor
-# none to keep in memory. Relocations, which a start has to read, take a tenth of
-# the room when packed (man 1 ld).
+# A static program starts faster and needs less memory: it has no libraries to
+# find and map. Packed relocations take a tenth of the room (man 1 ld), which a
+# start has to read.
 build_command := cargo rustc --release --bin nixos-container -- -C target-feature=+crt-static \
     -C link-arg=-Wl,-z,pack-relative-relocs
 
-# A workspace of their own, compiled only: fuzz/README.md says how they are run.
+# The fuzz targets are a workspace of their own, and only compiled here;
+# fuzz/README.md says how to run them.
 fuzz_targets := --manifest-path fuzz/Cargo.toml --locked --no-default-features \
     --target-dir $(abspath $(or $(CARGO_TARGET_DIR),target)/fuzz)
 
 on_throwaway_host := PATH="$(programs):$$PATH" tests/throwaway-host
 
-# Where `make install` puts things; DESTDIR comes before it, for packages.
+# The prefix of `make install`; packages set DESTDIR, which comes before it.
 PREFIX ?= /usr/local
 share := $(DESTDIR)$(PREFIX)/share
 units := $(DESTDIR)$(PREFIX)/lib/systemd
