@@ -3,5 +3,4 @@
 pub mod args;
 pub mod commands;
 mod date;
-mod printable;
 mod terminal;

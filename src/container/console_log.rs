@@ -11,6 +11,7 @@ use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer};
 
 use super::paths::RunDir;
 use crate::config::Console as Kind;
+use crate::report::printable::plain;
 
 /// What is kept of the console, in bytes; then the log starts over.
 const LONGEST_LOG: u64 = 1 << 20;
@@ -120,39 +121,4 @@ pub fn tail(path: &Path) -> String {
     let longest = tail.len().saturating_sub(TAIL_BYTES);
     let start = (longest..).find(|start| tail.is_char_boundary(*start));
     tail[start.unwrap_or_default()..].to_owned()
-}
-
-fn plain(line: &str) -> String {
-    // What is left of a sequence that was cut off or is unknown goes too.
-    console::strip_ansi_codes(line)
-        .chars()
-        .filter(|c| !c.is_control())
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_of_the_console_cannot_steer_a_terminal() {
-        for (line, shown) in [
-            (
-                "[\x1b[0;32m  OK  \x1b[0m] Reached target\r",
-                "[  OK  ] Reached target",
-            ),
-            ("\x1b]0;title\x07text", "text"),
-            ("a\x1b[2J\x1b[Hb\u{9b}2Jc\x08\x7f", "abc"),
-        ] {
-            assert_eq!(plain(line), shown);
-        }
-        for line in [
-            "cut off \x1b[",
-            "cut off \x1b]0;",
-            "\x1bP1$r\x1b\\",
-            "\x1bc",
-        ] {
-            assert!(!plain(line).contains(char::is_control), "{line:?}");
-        }
-    }
 }

@@ -18,6 +18,7 @@ use crate::config::Execution;
 use crate::container::console_log::Console;
 use crate::container::name::ContainerName;
 use crate::control::{Connection, Event, Listener, Request, State};
+use crate::report::printable::plain;
 use crate::spec::network::WatchedRules;
 use crate::systemd::notify;
 
@@ -260,10 +261,11 @@ impl<'a> Supervision<'a> {
         let Some(notification) = notification else {
             return Ok(());
         };
+        let status = notification.status.as_deref().map(plain);
         // Of most that it sends, such as which unit is active, nobody hears.
-        let said = notification.status.is_some() && self.status != notification.status;
+        let said = status.is_some() && self.status != status;
         if said {
-            self.status = notification.status;
+            self.status = status;
         }
         let booted = notification.ready && self.state == State::Starting;
         if booted {

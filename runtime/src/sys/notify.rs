@@ -19,7 +19,7 @@ pub struct NotifySocket(OwnedFd);
 pub struct Notification {
     /// The system has booted.
     pub ready: bool,
-    /// What it is doing, in its own words.
+    /// What it is doing, in its own words, which may contain control characters.
     pub status: Option<String>,
 }
 
@@ -81,16 +81,11 @@ fn parse(message: &[u8]) -> Notification {
     for line in String::from_utf8_lossy(message).lines() {
         match line.split_once('=') {
             Some(("READY", "1")) => notification.ready = true,
-            Some(("STATUS", status)) => notification.status = Some(printable(status)),
+            Some(("STATUS", status)) => notification.status = Some(status.to_owned()),
             _ => {}
         }
     }
     notification
-}
-
-/// A container's words go to a person's terminal; what would steer it does not.
-fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).collect()
 }
 
 #[cfg(test)]
@@ -105,7 +100,7 @@ mod tests {
     fn a_message_has_one_assignment_a_line() {
         let message = parse(b"X_SYSTEMD_UNIT_ACTIVE=basic.target\nSTATUS=Up\x1b[2J\nREADY=1");
         assert!(message.ready);
-        assert_eq!(message.status.as_deref(), Some("Up[2J"));
+        assert_eq!(message.status.as_deref(), Some("Up\x1b[2J"));
     }
 
     /// A socket, and one whose messages it gets. The directory has to live.

@@ -9,8 +9,8 @@ use anyhow::{Context, Result, bail};
 use runtime::Network;
 use rustix::fs::inotify;
 
-use crate::cli::printable::Printable;
 use crate::container::Container;
+use crate::report::printable::Printable;
 use crate::spec;
 use crate::spec::network;
 
