@@ -5,6 +5,9 @@
 #[macro_use]
 mod report;
 
+#[cfg(test)]
+#[path = "../fuzz/checks.rs"]
+mod checks;
 mod cli;
 mod config;
 mod container;

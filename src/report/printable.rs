@@ -130,6 +130,8 @@ impl Perform for Passed<'_> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// What passes of a text that comes in pieces of this many bytes.
@@ -184,6 +186,17 @@ mod tests {
             ("\x1bP1$r\x1b\\a\x1bcb", "ab"),
         ] {
             assert_eq!(plain(text), shown, "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_steers_a_terminal(
+            text in "(\x1b[\\[\\]P_(]?|[0-9;:?]{1,3}|[mhc\x07\x18\u{9b}]|\n|.|\u{e4})*",
+            cut in 0_usize..4,
+        ) {
+            // Characters may come cut off, too.
+            crate::checks::printable(text.as_bytes().get(cut..).unwrap_or_default());
         }
     }
 }

@@ -1,0 +1,7 @@
+#![no_main]
+
+mod command;
+
+use command::*;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| checks::printable(input));
