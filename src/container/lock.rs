@@ -85,12 +85,13 @@ mod tests {
         assert!(is_held() && try_lock().is_none());
         drop(held);
         assert!(!is_held());
-        // A process that waits gets the new file's lock, not the removed one's.
+        // A waiting process gets the lock of the file that is there when it is its turn.
         let held = Lock::wait(&path).expect("free");
         std::thread::scope(|scope| {
             let next = scope.spawn(|| Lock::wait(&path).expect("free"));
             std::thread::sleep(std::time::Duration::from_millis(50));
             std::fs::remove_file(&path).expect("removed");
+            std::fs::write(&path, "another file").expect("written");
             drop(held);
             let next = next.join().expect("it ends");
             assert!(is_held());
