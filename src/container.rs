@@ -91,21 +91,13 @@ impl Container {
         }
     }
 
-    /// What it is configured to be. Keys that nobody knows are warned of.
+    /// Reads its configuration file.
     pub fn config(&self) -> Result<ContainerConfig> {
         self.require()?;
         let path = self.places.conf(&self.name);
         let text =
             fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let config = ContainerConfig::parse(&path, &text)?;
-        if !config.unknown_keys.is_empty() {
-            say!(
-                "warning: {} has keys that are not known: {}",
-                path.display(),
-                config.unknown_keys.join(", ")
-            );
-        }
-        Ok(config)
+        Ok(ContainerConfig::parse(&path, &text)?)
     }
 
     /// Its control group.

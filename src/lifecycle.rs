@@ -25,14 +25,16 @@ const LOCK_RETRY: Duration = Duration::from_millis(10);
 /// already, which is no error to `systemctl start` either.
 pub fn start(container: &Container) -> Result<bool> {
     container.require()?;
-    if container
-        .running()?
+    let running = container.running()?;
+    if running
+        .as_ref()
         .is_some_and(|running| running.state == State::Up)
     {
         return Ok(false);
     }
     match Unit::find(container)? {
         Some(unit) => unit.start(container)?,
+        None if running.is_some() => return Err(direct::busy(container)),
         None => direct::start(container)?,
     }
     Ok(true)

@@ -49,11 +49,16 @@ pub struct Start {
     pub users: Option<Users>,
     /// For the network, if it is a private one.
     pub network: Option<PrivateNetwork>,
+    /// Sentences about the configuration that the administrator should read.
+    pub notices: Vec<String>,
 }
 
-/// Resolves a configuration. Reads files and asks the kernel, changes nothing.
+/// Resolves a configuration. Reads files and asks the kernel; changes and prints nothing.
 pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Start> {
     let (places, name) = (container.places(), container.name());
+    let mut notices: Vec<_> = unknown_keys(&places.conf(name), config)
+        .into_iter()
+        .collect();
     let mut root = config.root.over(match config.root.ephemeral {
         true => places.run(name).root(),
         false => places.root(name),
@@ -69,7 +74,7 @@ pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Start>
     let machine_id = machine_id(&root, config.execution.machine_id)?;
     let journal = journal::resolve(config.link_journal, machine_id, &root)?;
     mounts.mounts.extend(journal.mount(users.as_mut())?);
-    let container = runtime::Spec {
+    let spec = runtime::Spec {
         ids: users.as_ref().map(|users| users.ids),
         init: init(places, name, config)?,
         directories: root_directories()
@@ -95,8 +100,8 @@ pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Start>
             users.as_ref(),
             what_is_seen(&root).as_ref(),
         )?,
-        devices: devices::resolve(&config.security.devices)?,
-        resolv_conf: resolv_conf(&root, config, &kind)?,
+        devices: devices::resolve(&config.security.devices, &mut notices)?,
+        resolv_conf: resolv_conf(&root, config, &kind, &mut notices)?,
         network: kind,
         local_time: local_time::resolve(config.time_zone, root.read_only)?,
         tty_gid: TTY_GID,
@@ -104,12 +109,20 @@ pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Start>
         root,
     };
     Ok(Start {
-        container,
+        container: spec,
         temporary: mounts.temporary,
         journal,
         users,
         network,
+        notices,
     })
+}
+
+/// A notice of the keys in a configuration file that are not known.
+fn unknown_keys(conf: &Path, config: &ContainerConfig) -> Option<String> {
+    let keys = config.unknown_keys.join(", ");
+    let conf = conf.display();
+    (!keys.is_empty()).then(|| format!("{conf} has keys that are not known: {keys}"))
 }
 
 /// The container's system, by its path inside.
@@ -196,15 +209,14 @@ fn resolv_conf(
     root: &runtime::Root,
     config: &ContainerConfig,
     kind: &Network,
+    notices: &mut Vec<String>,
 ) -> Result<ResolvConf> {
     let mode = config.resolv_conf_mode();
     let replaceable = is_regular_or_missing(root, "/etc", "resolv.conf");
     let decision = resolv_conf::decide(mode, kind, replaceable, |path| {
         std::fs::read_to_string(path)
     })?;
-    if let Some(warning) = decision.warning {
-        say!("warning: {warning}");
-    }
+    notices.extend(decision.warning);
     Ok(decision.change)
 }
 

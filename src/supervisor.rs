@@ -1,17 +1,14 @@
-//! The one process that stays with a container, from before its first process
-//! to after its last.
+//! The process that stays with a container, from before its first process until
+//! after its last.
+//!
+//! [`supervise`] runs a container until it halts, boot after boot. One boot is
+//! prepared and started in `start.rs`, and watched in `event_loop.rs`.
 
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
-use runtime::Plan;
-use runtime::process::launch::{Started, Starting};
-use runtime::sys::cgroup::Cgroup;
-use runtime::sys::notify::NotifySocket;
 
 use crate::config::ContainerConfig;
 use crate::container::Container;
@@ -19,74 +16,79 @@ use crate::container::console_log::{self, Console};
 use crate::container::lock::Lock;
 use crate::container::paths::RunDir;
 use crate::container::unit;
-use crate::control::{Connection, Event, Listener};
+use crate::control::{Connection, Event};
 use crate::lifecycle::{ephemeral, reclaim};
-use crate::spec::network::PrivateNetwork;
-use crate::spec::users;
-use crate::spec::{self, Start};
-use crate::systemd::machined::{self, Machine};
-use crate::systemd::notify;
+use crate::spec::Start;
+use crate::systemd::{machined, notify};
 
 mod clients;
 pub mod daemon;
 mod event_loop;
 mod notices;
+mod signals;
+mod start;
 
 use clients::Clients;
-use event_loop::{Ended, Ends, Supervision};
+use event_loop::{Ended, EventLoop, EventSources};
+use signals::HaltSignals;
 
 /// How long a boot may take unless `TIMEOUT_START_SEC` says otherwise: the
 /// default of nixpkgs' `timeoutStartSec`.
 const DEFAULT_TIMEOUT_START: Duration = Duration::from_secs(60);
 
-/// Exit status of init that was restarted by `reboot(2)`, as systemd-nspawn
+/// Exit status of an init that was restarted by `reboot(2)`, as systemd-nspawn
 /// gives it (`RestartForceExitStatus=133` of nixpkgs' unit).
 const REBOOTED: u8 = 133;
 
-/// What is configured cannot be run: the next try would fail in the same way.
+/// The configuration cannot be run: another try would fail in the same way.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct Misconfigured(anyhow::Error);
 
-/// Supervises a container until it halts. `report` is told all about it from
-/// the very beginning; without, the supervisor is in the foreground and copies
-/// the console to its standard output.
+/// Supervises a container until it halts, and returns the exit status of this
+/// process. Every event goes to `report`; without it, the supervisor is in the
+/// foreground and copies the console to its standard output.
 ///
-/// A container that reboots is started over if the supervisor is on its own;
-/// in the foreground, whoever runs it does that, told by the exit status 133.
+/// A detached supervisor starts a container that reboots again. In the foreground,
+/// the service manager does that, told by the exit status 133.
+///
+/// # Errors
+///
+/// [`Misconfigured`], and every reason for which the container did not start or
+/// did not end well. The same text has gone to `report` or to the service manager.
 pub fn supervise(container: &Container, report: Option<OwnedFd>) -> Result<u8> {
     let report = report.map(Connection::from_descriptor);
-    let mut last_words = String::new();
-    let ended = supervise_reporting(container, report.as_ref(), &mut last_words);
+    let mut console_tail = String::new();
+    let ended = supervise_reporting(container, report.as_ref(), &mut console_tail);
     match (&report, &ended) {
         (Some(report), ended) => {
             let last = match ended {
                 Ok(_) => Event::Gone,
                 Err(error) => Event::Failed {
-                    why: in_a_line(error),
-                    console: last_words,
+                    why: one_line(error),
+                    console: console_tail,
                 },
             };
-            // Nothing is held any more that a paused reader could keep.
+            // No resource is held any more that a paused reader could keep.
             let _ = report.send_last_event(&last);
         }
-        (None, Err(error)) => notify::tell_failure(&in_a_line(error)),
+        (None, Err(error)) => notify::tell_failure(&one_line(error)),
         (None, Ok(_)) => {}
     }
     ended
 }
 
-/// What came in the way, and what to try.
-fn in_a_line(error: &anyhow::Error) -> String {
+/// The error and its hint.
+fn one_line(error: &anyhow::Error) -> String {
     let hint = crate::report::hint(error).map(|hint| format!("; {hint}"));
     format!("{error:#}{}", hint.unwrap_or_default())
 }
 
-/// `last_words` becomes the end of the console of a container that failed.
+/// `console_tail` becomes the end of the console of a container that failed.
 fn supervise_reporting(
     container: &Container,
     report: Option<&Connection>,
-    last_words: &mut String,
+    console_tail: &mut String,
 ) -> Result<u8> {
     let mut supervisor = Supervisor {
         container,
@@ -94,10 +96,12 @@ fn supervise_reporting(
         in_unit: unit::own_cgroup(container.name()).is_some(),
         registered: false,
         report,
-        signals: signals()?,
+        signals: HaltSignals::catch()?,
         clients: Clients::default(),
+        console_log: None,
         boot_began: None,
     };
+    let is_first_start = !supervisor.run.path().exists();
     container.create_run_dir()?;
     let lock = Lock::try_lock(&supervisor.run.lock()).context("cannot lock the container")?;
     let Some(lock) = lock else {
@@ -106,73 +110,54 @@ fn supervise_reporting(
         }
         bail!("container '{}' has a supervisor already", container.name());
     };
-    let ended = supervisor.live_until_end();
+    let ended = supervisor.run_until_halt();
     let finished = match &ended {
-        // It is about to be started over.
+        // It is about to be started again.
         Ok(REBOOTED) => ephemeral::forget_start(container),
         Ok(_) => ephemeral::destroy_stopped(container),
         Err(_) => {
-            *last_words = console_log::tail(&supervisor.run.console_log());
+            if supervisor.console_log.is_some() {
+                *console_tail = console_log::tail(&supervisor.run.console_log());
+            } else if is_first_start {
+                supervisor.remove_run_dir();
+            }
             ephemeral::destroy_stopped(container)
         }
     };
-    // Before the connections: to whoever waits for the end, theirs means that
-    // nothing is left of the container, and that it can be started.
+    // Before the connections close: their end tells the commands that nothing is
+    // left of the container, and that it can be started.
     drop(lock);
-    // If both failed, the first is the one to know of.
+    // If both failed, the first is the cause.
     let ended = ended?;
     finished?;
     supervisor.clients.announce(&Event::Gone, &[]);
     Ok(ended)
 }
 
-/// Signals come as data: no handler runs between any two instructions.
-fn signals() -> Result<SignalFd> {
-    let mut set = SigSet::empty();
-    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
-        set.add(signal);
-    }
-    set.thread_block().context("cannot block signals")?;
-    let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
-    SignalFd::with_flags(&set, flags).context("cannot make a signal descriptor")
-}
-
-/// What all lives of a container have in common.
+/// State that outlives a boot.
 struct Supervisor<'a> {
     container: &'a Container,
     run: RunDir,
-    /// A process of the container's unit, and not on its own.
+    /// This process is in the container's unit.
     in_unit: bool,
-    /// On machined's list, which may have another machine of its name.
+    /// On machined's list, which may have another machine of this name.
     registered: bool,
     report: Option<&'a Connection>,
-    signals: SignalFd,
+    signals: HaltSignals,
     clients: Clients,
-    /// When the boot under way began: lives that end in a reboot before they are
-    /// up share the time for one boot.
+    /// `None` until a start is not refused: a refused start keeps the log of the
+    /// one before.
+    console_log: Option<File>,
+    /// When the boot under way began: boots that end in a reboot before the system
+    /// is up share the time for one boot.
     boot_began: Option<Instant>,
 }
 
 impl Supervisor<'_> {
-    /// One life after the other, until one ends without a reboot.
-    fn live_until_end(&mut self) -> Result<u8> {
+    /// Runs boot after boot, until one ends without a reboot.
+    fn run_until_halt(&mut self) -> Result<u8> {
         loop {
-            // Empty at once: what fails before there is a console must not be
-            // shown with the end of an earlier one.
-            let mut log = Console::create_log(&self.run)?;
-            notices::tell(reclaim::leftovers(self.container)?, self.report, &mut log);
-            let console_log = log.try_clone().context("cannot write the console's log")?;
-            let ended = self.live(console_log);
-            if std::mem::take(&mut self.registered)
-                && let Err(error) = machined::unregister(self.container)
-            {
-                notices::tell(vec![format!("{error:#}")], self.report, &mut log);
-            }
-            let cleaned = reclaim::after_end(self.container);
-            // If both failed, the first is the one to know of.
-            let ended = ended?;
-            notices::tell_of_the_end(cleaned?, self.report, &mut self.clients, &mut log);
-            match ended {
+            match self.run_once()? {
                 Ended::Halted => return Ok(0),
                 Ended::Rebooted if self.report.is_none() => return Ok(REBOOTED),
                 Ended::Rebooted => {}
@@ -180,27 +165,49 @@ impl Supervisor<'_> {
         }
     }
 
-    /// One life of the container, from its network to its last process.
-    fn live(&mut self, log: File) -> Result<Ended> {
-        let config = self.container.config().map_err(Misconfigured)?;
-        let ended = self.live_as(&config, log);
+    /// One boot, from what a killed supervisor has left to the removal of all that
+    /// this one made.
+    fn run_once(&mut self) -> Result<Ended> {
+        self.console_log = None;
+        let left_over = reclaim::leftovers(self.container)?;
+        self.tell(left_over);
+        let (config, start) = start::prepare(self.container)?;
+        ephemeral::remember_start(self.container, &config)?;
+        self.console_log = Some(Console::create_log(&self.run)?);
+        let ended = self.start_and_watch(&config, &start);
+        if std::mem::take(&mut self.registered)
+            && let Err(error) = machined::unregister(self.container)
+        {
+            self.tell(vec![format!("{error:#}")]);
+        }
         // The file may say something else by now.
         let removed = reclaim::work_directories(self.container, &config);
+        let cleaned = reclaim::after_end(self.container);
+        // If several failed, the first is the cause.
         let ended = ended?;
         removed?;
+        let notices = cleaned?;
+        let log = self.console_log.as_mut();
+        notices::tell_of_the_end(notices, self.report, &mut self.clients, log);
         Ok(ended)
     }
 
-    fn live_as(&mut self, config: &ContainerConfig, mut log: File) -> Result<Ended> {
+    /// Removes the directory that a refused start has made, unless another command
+    /// uses it.
+    fn remove_run_dir(&self) {
+        let _ = std::fs::remove_file(self.run.lock());
+        let _ = std::fs::remove_dir(self.run.path());
+    }
+
+    fn tell(&mut self, notices: Vec<String>) {
+        notices::tell(notices, self.report, self.console_log.as_mut());
+    }
+
+    /// Starts the container, and watches it until its init has ended.
+    fn start_and_watch(&mut self, config: &ContainerConfig, start: &Start) -> Result<Ended> {
         let container = self.container;
-        users::keep(container, config)?;
-        let start = spec::resolve(container, config).map_err(Misconfigured)?;
-        ephemeral::remember_start(container, config)?;
-        let notify = self.make_files(&start)?;
-        let control =
-            Listener::bind(&self.run.control()).context("cannot make the control socket")?;
-        let public = Listener::bind_for_all(&container.places().public(container.name()))
-            .context("cannot make the public socket")?;
+        self.tell(start.notices.clone());
+        let sockets = start::make_files(container, start)?;
         let cgroup = container.cgroup()?;
         if self.in_unit {
             cgroup
@@ -210,31 +217,32 @@ impl Supervisor<'_> {
         let system_calls = start.container.privileges.system_calls.program();
         let system_calls = system_calls.and_then(|program| program.to_file());
         let system_calls = system_calls.context("cannot keep the filter of system calls")?;
-        // Before there are any, lest they go unnoticed.
-        let network = start.network.as_ref();
-        let rules = network
-            .map(PrivateNetwork::watch_rules)
-            .transpose()?
-            .flatten();
-        let (started, mut notices) = launch(&start, &cgroup)?;
+        // Before there are rules, so that no loss of them is missed.
+        let rules = match &start.network {
+            Some(network) => network.watch_rules()?,
+            None => None,
+        };
+        let (started, mut notices) = start::start_container(start, &cgroup)?;
         if self.in_unit {
-            match register(container, &start, &started) {
+            match start::register(container, start, &started) {
                 Ok(()) => self.registered = true,
                 // A container goes on without being listed.
                 Err(error) => notices.push(format!("{error:#}")),
             }
         }
-        notices::tell(notices, self.report, &mut log);
+        self.tell(notices);
         let execution = &config.execution;
+        let log = self.console_log.as_ref().map(File::try_clone).transpose();
+        let log = log
+            .ok()
+            .flatten()
+            .context("cannot write the console's log")?;
         let foreground = self.report.is_none();
-        let console = Console::new(execution.console, started.console, log, foreground)?;
-        let ends = Ends {
+        let sources = EventSources {
             init: &started.init,
             system_calls,
-            console,
-            notify,
-            control,
-            public,
+            console: Console::new(execution.console, started.console, log, foreground)?,
+            sockets,
             rules,
             signals: &self.signals,
             clients: &mut self.clients,
@@ -245,38 +253,19 @@ impl Supervisor<'_> {
         let left = timeout_start.saturating_sub(boot_began.elapsed());
         // A unit's own TimeoutStartSec= has the same effect.
         let boot_timeout = (!self.in_unit).then_some(left);
-        let mut supervision = Supervision::new(container.name(), execution, ends, boot_timeout);
-        let exit = supervision.until_end()?;
-        if supervision.was_up() {
+        let mut event_loop = EventLoop::new(container.name(), execution, sources, boot_timeout);
+        let exit = event_loop.run_until_exit()?;
+        if event_loop.was_up() {
             self.boot_began = None;
         }
-        if supervision.boot_timed_out() {
-            return Err(too_slow(container, timeout_start));
+        if event_loop.boot_timed_out() {
+            return Err(boot_timeout_error(container, timeout_start));
         }
-        supervision.judge(exit)
-    }
-
-    /// What has to be on the host before the container is.
-    fn make_files(&self, start: &Start) -> Result<NotifySocket> {
-        let container = self.container;
-        container.create_directories(start.container.root.directory.clone())?;
-        container.create_temporary(&start.temporary)?;
-        start.journal.make(&start.container.root)?;
-        let path = self.run.notify();
-        let notify = NotifySocket::bind(&path).context("cannot make the notify socket")?;
-        if let Some(users) = &start.users {
-            users.give_files()?;
-            for directory in &start.temporary {
-                users.own(directory)?;
-            }
-            // Who may write to a socket may send to it (man 7 unix).
-            users.own(&path)?;
-        }
-        Ok(notify)
+        event_loop.classify_exit(exit)
     }
 }
 
-fn too_slow(container: &Container, timeout: Duration) -> anyhow::Error {
+fn boot_timeout_error(container: &Container, timeout: Duration) -> anyhow::Error {
     let conf = container.places().conf(container.name());
     let conf = conf.display();
     let remedy = if ephemeral::remembers_start(container) {
@@ -289,65 +278,4 @@ fn too_slow(container: &Container, timeout: Duration) -> anyhow::Error {
         "the system had not booted after {} s and was killed; if it needs longer, {remedy}",
         timeout.as_secs()
     )
-}
-
-/// Clones the container, and does the host's part while it mounts its file
-/// systems. Returns what the user has to know of the host.
-fn launch(start: &Start, cgroup: &Cgroup) -> Result<(Started, Vec<String>)> {
-    if let Some(network) = &start.network {
-        network.check()?;
-    }
-    let plan = runtime::plan(&start.container);
-    let payload = cgroup
-        .create_payload()
-        .with_context(|| format!("cannot make the cgroup {}", cgroup.path().display()))?;
-    // SAFETY: the supervisor starts no threads.
-    let starting = unsafe { runtime::process::launch::launch(&plan, payload.as_fd()) }?;
-    match furnish(&starting, start, &plan, &payload) {
-        Ok(notices) => Ok((starting.finish()?, notices)),
-        Err(_) if starting.is_ending() => Ok((starting.finish()?, Vec::new())),
-        Err(error) => Err(starting.abort().map_or(error, anyhow::Error::from)),
-    }
-}
-
-fn furnish(
-    starting: &Starting,
-    start: &Start,
-    plan: &Plan,
-    payload: &OwnedFd,
-) -> Result<Vec<String>> {
-    starting.prepare(plan, payload.as_fd())?;
-    if let Some(network) = &start.network {
-        let namespace = starting
-            .network_namespace()
-            .context("cannot open the container's network namespace")?;
-        network.create_links(namespace.as_fd())?;
-    }
-    starting
-        .go()
-        .context("cannot tell the container to go on")?;
-    // Init needs its links, and takes longer to need the world than it takes to
-    // let it out.
-    match &start.network {
-        Some(network) => {
-            let mut notices = network.install_rules()?;
-            notices.extend(network.add_host_names());
-            Ok(notices)
-        }
-        None => Ok(Vec::new()),
-    }
-}
-
-fn register(container: &Container, start: &Start, started: &Started) -> Result<()> {
-    let machine = Machine {
-        id: start.container.machine_id,
-        leader: started.init.pid,
-        root: &container.places().root(container.name()),
-        links: start
-            .network
-            .as_ref()
-            .map(PrivateNetwork::link_indices)
-            .unwrap_or_default(),
-    };
-    machined::register(container, &machine)
 }

@@ -396,7 +396,7 @@ fn a_key_of_a_later_version_is_warned_of_once() {
     assert!(output.status.success(), "{output:?}");
     assert_eq!(
         String::from_utf8_lossy(&output.stderr),
-        format!("warning: {conf} has keys that are not known: FROM_THE_FUTURE\n")
+        format!("note: {conf} has keys that are not known: FROM_THE_FUTURE\n")
     );
     assert_eq!(host.run(&["status", "foo"]), "up\n");
     host.run(&["destroy", "foo"]);

@@ -105,7 +105,7 @@ fn a_host_without_the_file_is_no_reason_to_fail() {
         assert!(output.status.success(), "{flags}: {stderr}");
         assert_eq!(
             stderr,
-            "warning: the host has no /etc/resolv.conf, so the container's /etc/resolv.conf \
+            "note: the host has no /etc/resolv.conf, so the container's /etc/resolv.conf \
              stays as it is\n"
         );
         host.run(&["stop", "foo"]);
@@ -122,7 +122,7 @@ fn no_server_in_reach_is_a_warning() {
     assert!(output.status.success());
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(
-        stderr.starts_with("warning: the host's /etc/resolv.conf names no server"),
+        stderr.starts_with("note: the host's /etc/resolv.conf names no server"),
         "{stderr}"
     );
 }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 use rustix::fs::{Mode, OFlags};
@@ -121,4 +122,9 @@ pub fn tail(path: &Path) -> String {
     let longest = tail.len().saturating_sub(TAIL_BYTES);
     let start = (longest..).find(|start| tail.is_char_boundary(*start));
     tail[start.unwrap_or_default()..].to_owned()
+}
+
+/// When the log at `path` was last written to; `None` if there is no log.
+pub fn modified(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path).ok()?.modified().ok()
 }

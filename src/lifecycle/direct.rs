@@ -1,60 +1,26 @@
 //! Supervisors that nobody looks after: on hosts without systemd, and for
 //! containers in places that the host's unit does not know.
 
-use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use super::reclaim;
 use crate::container::Container;
 use crate::container::console_log;
-use crate::container::lock::Lock;
 use crate::control::{Connection, Event, Request, State};
 use crate::report::progress::Progress;
-use crate::spec;
-use crate::spec::network::PrivateNetwork;
 
 /// Starts a container, and returns when it has booted.
 pub fn start(container: &Container) -> Result<()> {
-    if container.running()?.is_some() {
-        return Err(busy(container));
-    }
-    let connection = begin(container)
+    let connection = spawn_supervisor(container)
         .with_context(|| format!("cannot start container '{}'", container.name()))?;
     await_boot(container, &connection)
 }
 
-/// Has it started by a supervisor, which reports on the connection. Here fails
-/// what can be seen before.
-fn begin(container: &Container) -> Result<Connection> {
-    let config = container.config()?;
-    let start = spec::resolve(container, &config)?;
-    if let Some(network) = &start.network {
-        check(container, network)?;
-    }
-    let (connection, theirs) = Connection::pair().context("cannot make a socket")?;
-    spawn_supervisor(container, theirs)?;
-    Ok(connection)
-}
-
-/// Looks whether the host has what the network needs. The supervisor does this
-/// again; here it fails before anything is made.
-fn check(container: &Container, network: &PrivateNetwork) -> Result<()> {
-    let lock = container.run().lock();
-    let found = network.check();
-    if found.is_ok() || !lock.exists() {
-        return found;
-    }
-    // A killed predecessor may still have the interfaces that had moved in.
-    if let Some(_lock) = Lock::try_lock(&lock).context("cannot lock the container")? {
-        reclaim::print(&reclaim::leftovers(container)?);
-    }
-    network.check()
-}
-
-/// The supervisor, as a session of its own that outlives this process.
-fn spawn_supervisor(container: &Container, report: OwnedFd) -> Result<()> {
+/// Spawns the supervisor, which leaves this session and outlives this process. It
+/// reports on the connection.
+fn spawn_supervisor(container: &Container) -> Result<Connection> {
+    let (connection, report) = Connection::pair().context("cannot make a socket")?;
     let program = std::env::current_exe().context("cannot find this program")?;
     Command::new(program)
         .args(["supervise", "--detached", container.name().as_str()])
@@ -64,7 +30,7 @@ fn spawn_supervisor(container: &Container, report: OwnedFd) -> Result<()> {
         .current_dir("/")
         .spawn()
         .context("cannot start the supervisor")?;
-    Ok(())
+    Ok(connection)
 }
 
 fn await_boot(container: &Container, connection: &Connection) -> Result<()> {
@@ -72,7 +38,7 @@ fn await_boot(container: &Container, connection: &Connection) -> Result<()> {
     loop {
         match connection
             .next_event()
-            .context("cannot hear from the supervisor")?
+            .context("lost the connection to the supervisor")?
         {
             Some((
                 Event::State {
@@ -109,7 +75,8 @@ fn await_boot(container: &Container, connection: &Connection) -> Result<()> {
     }
 }
 
-fn busy(container: &Container) -> anyhow::Error {
+/// Another command starts or stops the container.
+pub fn busy(container: &Container) -> anyhow::Error {
     anyhow!(
         "container '{0}' is starting or stopping already; try again when `nixos-container status \
          {0}` says up or down",
@@ -145,7 +112,7 @@ fn ask_to_end(container: &Container, supervisor: &Connection, request: &Request)
     let _ = supervisor.send_request(request);
     while let Some((event, _)) = supervisor
         .next_event()
-        .context("cannot hear from the supervisor")?
+        .context("lost the connection to the supervisor")?
     {
         match event {
             Event::State { status, .. } => progress.say(status.as_deref()),

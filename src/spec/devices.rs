@@ -12,9 +12,9 @@ use crate::config::{AllowedDevice, WhichDevice};
 /// Where the kernel lists its drivers (`man 5 proc_devices`).
 const DRIVERS: &str = "/proc/devices";
 
-/// The devices that these are on this host. As with `DeviceAllow=`, one that is
-/// not there is none that could be used; but somebody should know.
-pub fn resolve(allowed: &[AllowedDevice]) -> Result<Vec<Device>> {
+/// The devices that these are on this host. As with `DeviceAllow=`, a missing device
+/// is not an error, only a notice.
+pub fn resolve(allowed: &[AllowedDevice], notices: &mut Vec<String>) -> Result<Vec<Device>> {
     let mut devices = Vec::new();
     for AllowedDevice { which, access } in allowed {
         let found = match which {
@@ -26,7 +26,7 @@ pub fn resolve(allowed: &[AllowedDevice]) -> Result<Vec<Device>> {
                 WhichDevice::Node(node) => node.display().to_string(),
                 WhichDevice::Drivers { pattern, .. } => format!("driver {pattern}"),
             };
-            say!("warning: ALLOWED_DEVICES: this host has no {name}");
+            notices.push(format!("ALLOWED_DEVICES: this host has no {name}"));
         }
         devices.extend(found);
     }

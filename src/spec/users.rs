@@ -18,7 +18,7 @@ pub mod bound_users;
 mod ranges;
 pub mod user_record;
 
-pub use ranges::{forget, keep};
+pub use ranges::{claim, forget};
 
 /// The users of a container that are not the host's.
 #[derive(Debug)]

@@ -75,7 +75,7 @@ impl Clients {
     }
 
     /// Takes whoever waits at everybody's socket.
-    pub fn accept_visitors(&mut self, listener: &Listener, event: &Event) -> io::Result<()> {
+    pub fn accept_users(&mut self, listener: &Listener, event: &Event) -> io::Result<()> {
         while let Some(connection) = listener.accept()? {
             let visitor = connection.peer()?;
             if let Err(why) = self.has_room_for(visitor) {
@@ -108,7 +108,7 @@ impl Clients {
     }
 
     /// What to poll for; the answers go to [`Clients::ready`].
-    pub fn wishes(&self) -> impl Iterator<Item = PollFd<'_>> {
+    pub fn poll_fds(&self) -> impl Iterator<Item = PollFd<'_>> {
         let clients = self
             .connected
             .iter()

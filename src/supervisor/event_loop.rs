@@ -1,5 +1,5 @@
-//! The loop in which a supervisor spends its time: whatever comes from init, the
-//! console, the sockets and signals, one after the other.
+//! The loop in which a supervisor spends its time: events of init, the console, the
+//! sockets and signals, one after the other.
 
 use std::io;
 use std::ops::Range;
@@ -7,17 +7,17 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
-use nix::sys::signalfd::SignalFd;
-use runtime::sys::notify::NotifySocket;
 use runtime::sys::pidfd::{self, Exit, Process};
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::clients::{self, Clients};
 use super::notices;
+use super::signals::HaltSignals;
+use super::start::Sockets;
 use crate::config::Execution;
 use crate::container::console_log::Console;
 use crate::container::name::ContainerName;
-use crate::control::{Connection, Event, Listener, Request, State};
+use crate::control::{Connection, Event, Request, State};
 use crate::report::printable::plain;
 use crate::spec::network::WatchedRules;
 use crate::systemd::notify;
@@ -25,76 +25,72 @@ use crate::systemd::notify;
 /// How often a halt that init was not ready to hear is repeated.
 const HALT_RETRY: Duration = Duration::from_millis(50);
 
-/// How long nobody is let in when the host has no descriptor or memory left for
-/// another connection.
+/// How long no connection is accepted after the host had no descriptor or memory
+/// left for one.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// How a life of a container ended well.
+/// How a boot of a container ended well.
 pub enum Ended {
     /// It halted.
     Halted,
-    /// It wants to be started again.
+    /// It is to be started again.
     Rebooted,
 }
 
-/// What a supervisor hears of its container by, and of all who have to do with it.
-pub struct Ends<'a> {
+/// Where events come from.
+pub struct EventSources<'a> {
     /// The container's process 1.
     pub init: &'a Process,
     /// The filter of system calls that init was started with, as a file.
     pub system_calls: OwnedFd,
-    /// Where it writes, and who reads that.
+    /// The container's console, with its log.
     pub console: Console,
-    /// By which init tells how far it is.
-    pub notify: NotifySocket,
-    /// By which root's commands come.
-    pub control: Listener,
-    /// By which everybody comes.
-    pub public: Listener,
-    /// What it has of the host's rules, as long as that can be kept.
+    /// The sockets of init and of the commands.
+    pub sockets: Sockets,
+    /// The container's rules in the host's firewall, as long as they can be kept.
     pub rules: Option<WatchedRules<'a>>,
-    /// Those that ask for an end.
-    pub signals: &'a SignalFd,
-    /// Who came.
+    /// Signals that ask for a halt.
+    pub signals: &'a HaltSignals,
+    /// Accepted connections.
     pub clients: &'a mut Clients,
-    /// Who started it and waits; nobody in the foreground.
+    /// The command that waits for the boot; `None` in the foreground.
     pub report: Option<&'a Connection>,
 }
 
-/// A container from its init's first moment to its last.
-pub struct Supervision<'a> {
+/// One boot of a container, from its init's first moment to its last.
+pub struct EventLoop<'a> {
     name: &'a ContainerName,
-    /// How its configuration wants it to be run.
+    /// How the configuration wants it to be run.
     execution: &'a Execution,
-    ends: Ends<'a>,
+    sources: EventSources<'a>,
     state: State,
-    /// What init last said of its boot.
+    /// The last status that init reported of its boot.
     status: Option<String>,
     /// When init is killed.
     deadline: Option<Instant>,
     /// Init was killed because the boot took too long.
     boot_timed_out: bool,
-    /// Init was asked to halt before it could hear.
+    /// Init was asked to halt before it could take the signal.
     halt_pending: bool,
-    /// Who waits has not heard of the state that the container is in.
+    /// The command that waits has not been told the present state.
     report_pending: bool,
-    /// Until when nobody is let in.
+    /// Until when no connection is accepted.
     closed_until: Option<Instant>,
 }
 
-impl<'a> Supervision<'a> {
-    /// Of a container that was started just now; `boot_timeout` is how long it
-    /// may take until it is up.
+impl<'a> EventLoop<'a> {
+    /// The loop of a container that has just been started. Its init is killed if it
+    /// is not up after `boot_timeout`.
     pub fn new(
         name: &'a ContainerName,
         execution: &'a Execution,
-        ends: Ends<'a>,
+        sources: EventSources<'a>,
         boot_timeout: Option<Duration>,
     ) -> Self {
-        let mut supervision = Self {
+        let mut event_loop = Self {
             name,
             execution,
-            ends,
+            sources,
             state: State::Up,
             status: None,
             deadline: None,
@@ -104,21 +100,21 @@ impl<'a> Supervision<'a> {
             closed_until: None,
         };
         if execution.notify_ready.unwrap_or(true) {
-            supervision.state = State::Starting;
-            supervision.set_deadline(boot_timeout);
+            event_loop.state = State::Starting;
+            event_loop.set_deadline(boot_timeout);
         }
-        supervision
+        event_loop
     }
 
-    /// Until init ends, and all that it wrote is in the log.
-    pub fn until_end(&mut self) -> Result<Exit> {
+    /// Runs until init has ended, and all that it wrote is in the log.
+    pub fn run_until_exit(&mut self) -> Result<Exit> {
         self.announce();
         let exit = self.run();
         if exit.is_err() {
-            let _ = self.ends.init.signal(libc::SIGKILL);
-            let _ = self.ends.init.wait();
+            let _ = self.sources.init.signal(libc::SIGKILL);
+            let _ = self.sources.init.wait();
         }
-        self.ends.console.drain();
+        self.sources.console.drain();
         exit
     }
 
@@ -127,7 +123,7 @@ impl<'a> Supervision<'a> {
         self.boot_timed_out
     }
 
-    /// Whether it has been up.
+    /// Whether the system has been up.
     pub fn was_up(&self) -> bool {
         self.state != State::Starting
     }
@@ -135,10 +131,10 @@ impl<'a> Supervision<'a> {
     fn run(&mut self) -> Result<Exit> {
         loop {
             let ready = self.wait().context("cannot wait for the container")?;
-            // First, because whatever is announced can change who is connected.
-            let requests = self.ends.clients.read(ready.clients, self.name);
+            // First: an announcement can change which clients are connected.
+            let requests = self.sources.clients.read(ready.clients, self.name);
             if ready.console {
-                self.ends.console.copy();
+                self.sources.console.copy();
             }
             if ready.notify {
                 self.read_notification()?;
@@ -147,10 +143,10 @@ impl<'a> Supervision<'a> {
                 self.read_signals()?;
             }
             for request in requests {
-                self.obey(request);
+                self.handle(request);
             }
             if ready.report {
-                self.tell_report();
+                self.send_report();
             }
             if ready.rules {
                 self.keep_rules();
@@ -159,7 +155,7 @@ impl<'a> Supervision<'a> {
                 self.accept();
             }
             if ready.init {
-                return self.ends.init.wait().context("cannot wait for init");
+                return self.sources.init.wait().context("cannot wait for init");
             }
             let now = Instant::now();
             self.closed_until = self.closed_until.filter(|moment| *moment > now);
@@ -175,28 +171,31 @@ impl<'a> Supervision<'a> {
     }
 
     fn wait(&self) -> io::Result<Ready> {
-        let ends = &self.ends;
+        let sources = &self.sources;
         let input = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
         let mut fds = vec![
-            input(ends.init.as_fd()),
-            input(ends.console.as_fd()),
-            input(ends.notify.as_fd()),
-            input(ends.signals.as_fd()),
+            input(sources.init.as_fd()),
+            input(sources.console.as_fd()),
+            input(sources.sockets.notify.as_fd()),
+            input(sources.signals.as_fd()),
         ];
         let rules = fds.len();
-        fds.extend(ends.rules.iter().map(|rules| input(rules.as_fd())));
+        fds.extend(sources.rules.iter().map(|rules| input(rules.as_fd())));
         let listeners = fds.len();
         if self.closed_until.is_none() {
-            fds.extend([input(ends.control.as_fd()), input(ends.public.as_fd())]);
+            fds.extend([
+                input(sources.sockets.control.as_fd()),
+                input(sources.sockets.public.as_fd()),
+            ]);
         }
         let report = fds.len();
         if self.report_pending
-            && let Some(report) = ends.report
+            && let Some(report) = sources.report
         {
             fds.push(PollFd::from_borrowed_fd(report.as_fd(), PollFlags::OUT));
         }
         let own = fds.len();
-        fds.extend(ends.clients.wishes());
+        fds.extend(sources.clients.poll_fds());
         match rustix::event::poll(&mut fds, self.timeout().as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(errno) => return Err(errno.into()),
@@ -210,7 +209,7 @@ impl<'a> Supervision<'a> {
             rules: ready(rules..listeners),
             listeners: ready(listeners..report),
             report: ready(report..own),
-            clients: ends.clients.ready(&fds[own..]),
+            clients: sources.clients.ready(&fds[own..]),
         })
     }
 
@@ -221,16 +220,20 @@ impl<'a> Supervision<'a> {
         durations.chain(until_retry).min()?.try_into().ok()
     }
 
-    /// Lets in whoever waits. Many who do, or a host that has run out of
-    /// something, are no reason to end the container.
+    /// Accepts all connections that wait. Too many of them, or a host without free
+    /// descriptors, are no reason to end the container.
     fn accept(&mut self) {
         let event = self.event();
-        let ends = &mut self.ends;
-        let handles = [ends.init.as_fd(), ends.system_calls.as_fd()];
-        let accepted = ends
+        let sources = &mut self.sources;
+        let handles = [sources.init.as_fd(), sources.system_calls.as_fd()];
+        let accepted = sources
             .clients
-            .accept(&ends.control, &event, &handles)
-            .and_then(|()| ends.clients.accept_visitors(&ends.public, &event));
+            .accept(&sources.sockets.control, &event, &handles)
+            .and_then(|()| {
+                sources
+                    .clients
+                    .accept_users(&sources.sockets.public, &event)
+            });
         if accepted.is_err() {
             self.closed_until = Some(Instant::now() + ACCEPT_RETRY);
         }
@@ -238,23 +241,24 @@ impl<'a> Supervision<'a> {
 
     /// A container whose ports are gone goes on.
     fn keep_rules(&mut self) {
-        let Some(rules) = &self.ends.rules else {
+        let Some(rules) = &self.sources.rules else {
             return;
         };
         let said = rules.restore_if_lost().unwrap_or_else(|error| {
-            self.ends.rules = None;
+            self.sources.rules = None;
             vec![format!(
                 "{}; when that is mended, `nixos-container restart {}` sets them up anew",
-                super::in_a_line(&error),
+                super::one_line(&error),
                 self.name
             )]
         });
-        notices::tell(said, self.ends.report, self.ends.console.log());
+        notices::tell(said, self.sources.report, Some(self.sources.console.log()));
     }
 
     fn read_notification(&mut self) -> Result<()> {
         let notification = self
-            .ends
+            .sources
+            .sockets
             .notify
             .receive(|pid| self.is_init(pid))
             .context("cannot read what init reports")?;
@@ -262,7 +266,7 @@ impl<'a> Supervision<'a> {
             return Ok(());
         };
         let status = notification.status.as_deref().map(plain);
-        // Of most that it sends, such as which unit is active, nobody hears.
+        // Most of what it sends, such as the active unit, concerns no client.
         let said = status.is_some() && self.status != status;
         if said {
             self.status = status;
@@ -278,34 +282,24 @@ impl<'a> Supervision<'a> {
         Ok(())
     }
 
-    /// Whether a process speaks for the container: its process 1, or below a
+    /// Whether a process may report for the container: its process 1, or below a
     /// stub its process 2.
     fn is_init(&self, pid: i32) -> bool {
         if self.execution.as_pid2 {
             pidfd::number_inside(pid) == Some(2)
         } else {
-            pid == self.ends.init.pid
+            pid == self.sources.init.pid
         }
     }
 
     fn read_signals(&mut self) -> Result<()> {
-        while let Some(signal) = self
-            .ends
-            .signals
-            .read_signal()
-            .context("cannot read signals")?
-        {
-            // In the foreground a terminal that goes takes the container with
-            // it; on its own, the supervisor has none.
-            let signal = signal.ssi_signo as i32;
-            if matches!(signal, libc::SIGTERM | libc::SIGINT | libc::SIGHUP) {
-                self.stop(None);
-            }
+        if self.sources.signals.take()? {
+            self.stop(None);
         }
         Ok(())
     }
 
-    fn obey(&mut self, request: Request) {
+    fn handle(&mut self, request: Request) {
         match request {
             Request::Stop { timeout } => self.stop(Some(Duration::from_secs(timeout))),
             Request::Signal(signal) => self.kill(signal),
@@ -319,23 +313,23 @@ impl<'a> Supervision<'a> {
         self.announce();
     }
 
-    /// Before init has taken over signals, the kernel would drop one without a
-    /// word (`man 7 pid_namespaces`); then it is sent again later.
+    /// Sends init the signal to halt. The kernel drops it silently while init has no
+    /// handler (`man 7 pid_namespaces`); then it is sent again later.
     fn halt(&mut self) {
         let signal = self.execution.kill_signal;
         let signal = signal.unwrap_or_else(pidfd::halt_signal);
-        self.halt_pending = !takes(self.ends.init.pid, signal);
+        self.halt_pending = !takes(self.sources.init.pid, signal);
         if !self.halt_pending {
             self.kill(signal);
         }
     }
 
     fn kill(&self, signal: i32) {
-        // Init may be a zombie by now, which the next turn of the loop sees.
-        let _ = self.ends.init.signal(signal);
+        // Init may be a zombie by now; the next turn of the loop sees that.
+        let _ = self.sources.init.signal(signal);
     }
 
-    /// Has init killed after this time, or never, as if it is too long to count.
+    /// Sets when init is killed; never for `None` and for a time too long to count.
     fn set_deadline(&mut self, timeout: Option<Duration>) {
         self.deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     }
@@ -343,41 +337,42 @@ impl<'a> Supervision<'a> {
     fn event(&self) -> Event {
         Event::State {
             state: self.state,
-            leader: self.ends.init.pid,
+            leader: self.sources.init.pid,
             status: self.status.clone(),
         }
     }
 
     fn announce(&mut self) {
         let event = self.event();
-        let handles = [self.ends.init.as_fd(), self.ends.system_calls.as_fd()];
-        self.ends.clients.announce(&event, &handles);
-        match self.ends.report {
-            Some(_) => self.tell_report(),
+        let handles = [self.sources.init.as_fd(), self.sources.system_calls.as_fd()];
+        self.sources.clients.announce(&event, &handles);
+        match self.sources.report {
+            Some(_) => self.send_report(),
             None => notify::tell_state(self.state, self.status.as_deref()),
         }
     }
 
-    /// Who waits for the boot must hear of its end, however slowly.
-    fn tell_report(&mut self) {
-        let handles = [self.ends.init.as_fd(), self.ends.system_calls.as_fd()];
+    /// Sends the state to the command that waits for the boot; again later if it
+    /// does not read.
+    fn send_report(&mut self) {
+        let handles = [self.sources.init.as_fd(), self.sources.system_calls.as_fd()];
         let told = self
-            .ends
+            .sources
             .report
             .map(|report| report.send_event(&self.event(), &handles));
         self.report_pending =
             matches!(told, Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock);
     }
 
-    /// What the end of init means. The kernel tells by a signal what init
+    /// Tells what the exit of init means. The kernel says by a signal what init
     /// asked of `reboot(2)` (`man 2 reboot`, "Behavior inside PID namespaces").
-    pub fn judge(&self, exit: Exit) -> Result<Ended> {
+    pub fn classify_exit(&self, exit: Exit) -> Result<Ended> {
         match (exit, self.state) {
             (_, State::Stopping) => Ok(Ended::Halted),
             (Exit::Signal(libc::SIGHUP), _) => Ok(Ended::Rebooted),
             (Exit::Signal(libc::SIGINT) | Exit::Code(0), State::Up) => Ok(Ended::Halted),
             // A program in the place of init, or a halt during the boot.
-            (Exit::Code(0), State::Starting) if self.ends.report.is_none() => Ok(Ended::Halted),
+            (Exit::Code(0), State::Starting) if self.sources.report.is_none() => Ok(Ended::Halted),
             (exit, state) => Err(premature(exit, state)),
         }
     }
@@ -406,9 +401,9 @@ struct Ready {
     clients: clients::Ready,
 }
 
-/// Whether the process handles the signal (as everybody does whom one cannot be
-/// kept from), or blocks it to read it from a descriptor as systemd does
-/// (`SigCgt` and `SigBlk` of `man 5 proc_pid_status`).
+/// Whether the process handles the signal, or blocks it to read it from a descriptor
+/// as systemd does (`SigCgt` and `SigBlk` of `man 5 proc_pid_status`). Every process
+/// takes the signals that cannot be handled.
 fn takes(pid: i32, signal: i32) -> bool {
     if matches!(signal, libc::SIGKILL | libc::SIGSTOP) {
         return true;

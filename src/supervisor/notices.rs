@@ -1,4 +1,4 @@
-//! What a supervisor has to say of the host.
+//! Notices: sentences about the host or the configuration for the administrator.
 
 use std::fs::File;
 use std::io::Write;
@@ -6,9 +6,10 @@ use std::io::Write;
 use super::clients::Clients;
 use crate::control::{Connection, Event};
 
-/// Nothing that holds for the whole host is changed silently: whoever starts
-/// the container is told, or else its log.
-pub fn tell(notices: Vec<String>, report: Option<&Connection>, log: &mut File) {
+/// Sends notices to the command that starts the container, or prints them in the
+/// foreground. The console's log gets those that could not be sent: no setting of
+/// the host is changed silently.
+pub fn tell(notices: Vec<String>, report: Option<&Connection>, mut log: Option<&mut File>) {
     for notice in notices {
         let Some(report) = report else {
             say!("note: {notice}");
@@ -16,21 +17,21 @@ pub fn tell(notices: Vec<String>, report: Option<&Connection>, log: &mut File) {
         };
         let event = Event::Notice(notice.clone());
         if report.send_event(&event, &[]).is_err() {
-            write_note(log, &notice);
+            write_note(log.as_deref_mut(), &notice);
         }
     }
 }
 
-/// What is not as it was before the container came. Whoever listens, if anybody
-/// does, may be interested in something else, so the log has it in any case.
+/// Sends notices to every client after the container's end, and writes them to the
+/// console's log: the clients that listen may wait for something else.
 pub fn tell_of_the_end(
     notices: Vec<String>,
     report: Option<&Connection>,
     clients: &mut Clients,
-    log: &mut File,
+    mut log: Option<&mut File>,
 ) {
     for notice in notices {
-        write_note(log, &notice);
+        write_note(log.as_deref_mut(), &notice);
         if report.is_none() {
             say!("note: {notice}");
         }
@@ -42,7 +43,9 @@ pub fn tell_of_the_end(
     }
 }
 
-/// As with the console's own lines, a full disk stops nobody.
-fn write_note(log: &mut File, notice: &str) {
-    let _ = writeln!(log, "nixos-container: {notice}");
+/// As with the console's own lines, a full disk stops nothing.
+fn write_note(log: Option<&mut File>, notice: &str) {
+    if let Some(log) = log {
+        let _ = writeln!(log, "nixos-container: {notice}");
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use tokio::runtime::Runtime;
@@ -191,21 +191,23 @@ impl Unit {
     /// Starts the container, and returns when it has booted.
     pub fn start(&self, container: &Container) -> Result<()> {
         let _progress = Progress::new(format!("starting {}", container.name()));
+        let earlier_console = console_log::modified(&container.run().console_log());
         let starting = async {
             if !generator::has_run_since(container) {
                 ManagerProxy::new(&self.bus).await?.reload().await?;
             }
             self.perform(Job::Start).await
         };
-        let result = self.runtime.block_on(starting);
-        self.judge(container, "start", result)
+        let ended = self.runtime.block_on(starting);
+        // A start that was refused has left the log of the one before.
+        self.require_done(container, "start", ended, earlier_console)
     }
 
     /// Has the container reload its system.
     pub fn reload(&self, container: &Container) -> Result<()> {
         let _progress = Progress::new(format!("reloading {}", container.name()));
-        let result = self.runtime.block_on(self.perform(Job::Reload));
-        self.judge(container, "reload", result)
+        let ended = self.runtime.block_on(self.perform(Job::Reload));
+        self.require_done(container, "reload", ended, None)
     }
 
     /// Halts the container and waits until it is gone; kills what is left after
@@ -216,8 +218,8 @@ impl Unit {
             let job = self.begin(Job::Stop).await?;
             self.end_within(job, timeout).await
         };
-        let result = self.runtime.block_on(stopping);
-        self.judge(container, "stop", result)
+        let ended = self.runtime.block_on(stopping);
+        self.require_done(container, "stop", ended, None)
     }
 
     /// Kills the container and waits until it is gone.
@@ -234,8 +236,8 @@ impl Unit {
             }
             self.end_within(job, KILL_PATIENCE).await
         };
-        let result = self.runtime.block_on(killing);
-        self.judge(container, "kill", result)
+        let ended = self.runtime.block_on(killing);
+        self.require_done(container, "kill", ended, None)
     }
 
     async fn end_within(&self, mut job: Running, timeout: Duration) -> zbus::Result<Ended> {
@@ -286,13 +288,26 @@ impl Unit {
         })
     }
 
-    fn judge(&self, container: &Container, what: &str, ended: zbus::Result<Ended>) -> Result<()> {
+    /// Fails unless the job was done, with the end of the console if that has been
+    /// written to since `earlier_console`.
+    fn require_done(
+        &self,
+        container: &Container,
+        what: &str,
+        ended: zbus::Result<Ended>,
+        earlier_console: Option<SystemTime>,
+    ) -> Result<()> {
         let name = container.name();
         let ended = ended.with_context(|| format!("cannot {what} container '{name}'"))?;
         if ended.result == "done" {
             return Ok(());
         }
-        let tail = console_log::tail(&container.run().console_log());
+        let log = container.run().console_log();
+        let tail = if console_log::modified(&log) == earlier_console {
+            String::new()
+        } else {
+            console_log::tail(&log)
+        };
         let tail = if tail.is_empty() {
             tail
         } else {

@@ -65,6 +65,19 @@ with subtest("A container that does not boot says why"):
     status = machine.execute("systemctl status container@broken 2>&1")[1]
     assert "exited with status 3" in status, status
 
+with subtest("A refused start destroys nothing, and shows no console of an earlier one"):
+    machine.succeed(
+        "sed 's/^PRIVATE_NETWORK=.*//' /etc/nixos-containers/broken.conf >/etc/nixos-containers/kept.conf",
+        "printf '%s\\n' PRIVATE_NETWORK=1 HOST_BRIDGE=missing DESTROY_ON_STOP=1 >>/etc/nixos-containers/kept.conf",
+        "mkdir -p /run/nixos-containers/kept",
+        "echo an earlier console >/run/nixos-containers/kept/console.log",
+    )
+    said = machine.fail("nixos-container start kept 2>&1")
+    assert "missing" in said and "an earlier console" not in said, said
+    machine.succeed("grep HOST_BRIDGE /etc/nixos-containers/kept.conf")
+    machine.succeed("grep 'an earlier console' /run/nixos-containers/kept/console.log")
+    machine.succeed("nixos-container destroy kept")
+
 with subtest("A wrong configuration fails once, and says why"):
     machine.succeed("echo PRIVATE_NETWORK=perhaps >/etc/nixos-containers/wrong.conf")
     why = 'wrong.conf:1: PRIVATE_NETWORK is "perhaps", but must be 0 or 1'

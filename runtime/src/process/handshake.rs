@@ -5,7 +5,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::event::{PollFd, PollFlags};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -148,6 +148,24 @@ impl ParentEnd {
                 [] => return Ok(terminal),
                 TERMINAL => terminal = descriptor,
                 failure => return Err(parse_failure(failure)),
+            }
+        }
+    }
+
+    /// The failure that the child has reported up to now.
+    pub(crate) fn reported_failure(&self) -> Option<LaunchError> {
+        // Open until the end: without its other end, the child's terminal fails.
+        let mut terminals = Vec::new();
+        loop {
+            let mut fds = [PollFd::new(&self.0, PollFlags::IN)];
+            if rustix::event::poll(&mut fds, Some(&Timespec::default())).ok()? == 0 {
+                return None;
+            }
+            let (message, descriptor) = self.receive().ok()?;
+            match message.as_slice() {
+                [] => return None,
+                TERMINAL => terminals.extend(descriptor),
+                failure => return Some(parse_failure(failure)),
             }
         }
     }

@@ -153,11 +153,14 @@ impl Starting {
         self.init.is_ending().unwrap_or(false)
     }
 
-    /// Ends the child because its supervisor cannot go on. If the child failed
-    /// first, that is the reason for both, and returned.
+    /// Kills the child because its supervisor cannot go on. Returns the child's own
+    /// failure if it came first: then it is the cause of both.
     pub fn abort(self) -> Option<LaunchError> {
+        // Before the kill: an init that waits for its mounter reports the end of
+        // that as a failure.
+        let failure = self.talk.reported_failure();
         self.kill();
-        self.talk.hear(None).err()
+        failure
     }
 
     fn kill(&self) {

@@ -91,6 +91,9 @@ fn log_output() -> Box<dyn Write> {
 pub fn explain(container: &Container, json: bool) -> Result<()> {
     let config = container.config()?;
     let start = spec::resolve(container, &config)?;
+    for notice in &start.notices {
+        say!("note: {notice}");
+    }
     let plan = runtime::plan(&start.container);
     let given: Vec<_> = start.users.iter().flat_map(|users| &users.given).collect();
     let network = start

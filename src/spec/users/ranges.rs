@@ -35,21 +35,36 @@ pub fn find(container: &Container, owner: Owner) -> Result<IdMap> {
     }
 }
 
-/// Has the container keep a range, if it is to have one of its own.
-pub fn keep(container: &Container, config: &ContainerConfig) -> Result<()> {
+/// The right to record a range for a container. Two starts at once must not choose
+/// the same range, so this is held from the choice ([`find`]) to its record.
+#[derive(Debug)]
+pub struct Claim<'a> {
+    container: &'a Container,
+    _lock: Lock,
+}
+
+impl Claim<'_> {
+    /// Records the range that was chosen.
+    pub fn record(self, ids: IdMap) -> Result<()> {
+        record(self.container, ids)
+    }
+}
+
+/// Claims a range; `None` if the container has one recorded, or needs none.
+pub fn claim<'a>(container: &'a Container, config: &ContainerConfig) -> Result<Option<Claim<'a>>> {
     let picks = matches!(
         config.private_users,
         PrivateUsers::Pick | PrivateUsers::PickIfPossible
     );
     if !picks || super::unavailable().is_some() || recorded(container)?.is_some() {
-        return Ok(());
+        return Ok(None);
     }
-    let places = container.places();
-    // Two containers at once must not pick the same.
-    let lock = places.run_dir().join(".users.lock");
-    let _lock = Lock::wait(&lock).with_context(|| format!("cannot lock {}", lock.display()))?;
-    let owner = super::owner(&places.root(container.name()))?;
-    record(container, pick(container, owner)?)
+    let path = container.places().run_dir().join(".users.lock");
+    let lock = Lock::wait(&path).with_context(|| format!("cannot lock {}", path.display()))?;
+    Ok(Some(Claim {
+        container,
+        _lock: lock,
+    }))
 }
 
 /// Leaves the range to others.

@@ -1,0 +1,130 @@
+//! One start of a container, in the order in which it happens: [`prepare`] refuses
+//! what cannot be started, [`make_files`] makes what must be on the host before the
+//! container is, [`start_container`] clones it and sets up the host's side.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use anyhow::{Context, Result};
+use runtime::Plan;
+use runtime::process::launch::{Started, Starting};
+use runtime::sys::cgroup::Cgroup;
+use runtime::sys::notify::NotifySocket;
+
+use super::Misconfigured;
+use crate::config::ContainerConfig;
+use crate::container::Container;
+use crate::control::Listener;
+use crate::spec::network::PrivateNetwork;
+use crate::spec::{self, Start, users};
+use crate::systemd::machined::{self, Machine};
+
+/// Resolves the configuration and checks the host against it. A start that is
+/// refused here has changed nothing; what it may change is recorded last.
+///
+/// # Errors
+///
+/// [`Misconfigured`] for what the configuration says; anything else for what the
+/// host lacks.
+pub fn prepare(container: &Container) -> Result<(ContainerConfig, Start)> {
+    let config = container.config().map_err(Misconfigured)?;
+    let claim = users::claim(container, &config)?;
+    let start = spec::resolve(container, &config).map_err(Misconfigured)?;
+    if let Some(network) = &start.network {
+        network.check()?;
+    }
+    if let (Some(claim), Some(users)) = (claim, &start.users) {
+        claim.record(users.ids)?;
+    }
+    Ok((config, start))
+}
+
+/// The sockets of a supervisor.
+pub struct Sockets {
+    /// Init reports here.
+    pub notify: NotifySocket,
+    /// Root's commands connect here.
+    pub control: Listener,
+    /// Every user of the host may connect here.
+    pub public: Listener,
+}
+
+/// Makes the directories and sockets that must be there before the container is.
+pub fn make_files(container: &Container, start: &Start) -> Result<Sockets> {
+    container.create_directories(start.container.root.directory.clone())?;
+    container.create_temporary(&start.temporary)?;
+    start.journal.make(&start.container.root)?;
+    let run = container.run();
+    let notify = NotifySocket::bind(&run.notify()).context("cannot make the notify socket")?;
+    if let Some(users) = &start.users {
+        users.give_files()?;
+        for directory in &start.temporary {
+            users.own(directory)?;
+        }
+        // The owner of a socket may send to it (man 7 unix).
+        users.own(&run.notify())?;
+    }
+    Ok(Sockets {
+        notify,
+        control: Listener::bind(&run.control()).context("cannot make the control socket")?,
+        public: Listener::bind_for_all(&container.places().public(container.name()))
+            .context("cannot make the public socket")?,
+    })
+}
+
+/// Clones the container, and sets up the host's side while the child mounts its
+/// file systems. Returns notices about the host for the administrator.
+pub fn start_container(start: &Start, cgroup: &Cgroup) -> Result<(Started, Vec<String>)> {
+    let plan = runtime::plan(&start.container);
+    let payload = cgroup
+        .create_payload()
+        .with_context(|| format!("cannot make the cgroup {}", cgroup.path().display()))?;
+    // SAFETY: the supervisor has one thread.
+    let starting = unsafe { runtime::process::launch::launch(&plan, payload.as_fd()) }?;
+    match set_up_host_side(&starting, start, &plan, &payload) {
+        Ok(notices) => Ok((starting.finish()?, notices)),
+        Err(_) if starting.is_ending() => Ok((starting.finish()?, Vec::new())),
+        Err(error) => Err(starting.abort().map_or(error, anyhow::Error::from)),
+    }
+}
+
+fn set_up_host_side(
+    starting: &Starting,
+    start: &Start,
+    plan: &Plan,
+    payload: &OwnedFd,
+) -> Result<Vec<String>> {
+    starting.prepare(plan, payload.as_fd())?;
+    if let Some(network) = &start.network {
+        let namespace = starting
+            .network_namespace()
+            .context("cannot open the container's network namespace")?;
+        network.create_links(namespace.as_fd())?;
+    }
+    starting
+        .go()
+        .context("cannot tell the container to go on")?;
+    // Init needs its links at once, and the rules only later: it boots meanwhile.
+    match &start.network {
+        Some(network) => {
+            let mut notices = network.install_rules()?;
+            notices.extend(network.add_host_names());
+            Ok(notices)
+        }
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Registers the container with machined.
+pub fn register(container: &Container, start: &Start, started: &Started) -> Result<()> {
+    let machine = Machine {
+        id: start.container.machine_id,
+        leader: started.init.pid,
+        root: &container.places().root(container.name()),
+        links: start
+            .network
+            .as_ref()
+            .map(PrivateNetwork::link_indices)
+            .unwrap_or_default(),
+    };
+    machined::register(container, &machine)
+}
