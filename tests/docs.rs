@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+const README: &str = include_str!("../README.md");
 const COMMANDS: &str = include_str!("../docs/commands.md");
 const HEAD: &str = "| command | source | proven by, in `tests/` |";
 
@@ -168,5 +169,39 @@ fn every_link_leads_to_a_file() {
             let target = directory.join(link);
             assert!(target.exists(), "{}: {link}", document.display());
         }
+    }
+}
+
+/// The Rust sources of the command and its two crates.
+fn sources(directory: &Path) -> Vec<String> {
+    let mut texts = Vec::new();
+    for entry in std::fs::read_dir(directory).expect("a directory") {
+        let path = entry.expect("readable").path();
+        if path.is_dir() {
+            texts.extend(sources(&path));
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            texts.push(std::fs::read_to_string(&path).expect("readable"));
+        }
+    }
+    texts
+}
+
+#[test]
+fn every_crate_that_the_readme_names_is_used() {
+    let rows: Vec<_> = table(README, "| crate | what it does here |").collect();
+    assert_eq!(rows.len(), 8, "{rows:?}");
+    let directories = ["src", "runtime/src", "netns/src"];
+    let directories = directories.map(|directory| repository().join(directory));
+    let sources = directories.iter().flat_map(|directory| sources(directory));
+    let sources = sources.collect::<String>();
+    for row in rows {
+        let name = row.split(['[', ']']).nth(1).expect("a link");
+        let name = name.replace('-', "_");
+        let used = sources.lines().any(|line| {
+            let path = line.trim_start().strip_prefix("use ");
+            let path = path.map(|path| path.trim_start_matches("::"));
+            path.is_some_and(|path| path.starts_with(&format!("{name}::")))
+        });
+        assert!(used, "{name} is not used");
     }
 }
