@@ -44,8 +44,8 @@ let
     "options"
   ];
 
-  # Arguments come from specialArgs or, late enough to depend on the
-  # configuration, from _module.args.
+  # Arguments come from specialArgs or from _module.args, which may depend on the
+  # configuration.
   callModule =
     args: file: f:
     f (
@@ -124,8 +124,8 @@ let
 
   # ---- closure ------------------------------------------------------------
 
-  # A file that is imported twice counts once; modules without a file are told
-  # apart by where they are imported.
+  # A file that is imported twice counts once; the place of the import identifies
+  # a module without a file.
   collectModules =
     args: modules:
     let
@@ -140,7 +140,7 @@ let
   # ---- match --------------------------------------------------------------
 
   # Moves mkIf, mkMerge and mkOverride from an attribute set to its
-  # attributes, so that the names can be known before any condition is.
+  # attributes, so that names are known before conditions are evaluated.
   pushDown =
     loc: def:
     let
@@ -406,7 +406,7 @@ in
 {
   inherit evalModules mergeDefinitions;
 
-  # Gives a module without a file of its own the place it came from.
+  # Sets the file of a module that has none.
   setDefaultModuleLocation = file: module: {
     _file = file;
     imports = [ module ];

@@ -1,4 +1,4 @@
-# Declarations of options, and the wrappers a definition can carry.
+# Declarations of options, and wrappers of definitions.
 { lib }:
 rec {
   mkOption = attrs: attrs // { _type = "option"; };
@@ -41,7 +41,7 @@ rec {
     inherit contents;
   };
 
-  # Where a definition stands in a merged list or text; a bare one is 1000.
+  # The place of a definition in a merged list or text; the default is 1000.
   mkOrder = priority: content: {
     _type = "order";
     inherit priority content;
@@ -51,7 +51,7 @@ rec {
 
   mkAssert = assertion: message: content: mkIf (if assertion then true else throw message) content;
 
-  # For a value in an error message: short, and safe for what cannot be
+  # A value for an error message: short, and safe for values that cannot be
   # printed.
   showValue =
     value:

@@ -196,7 +196,7 @@ let
     getBin = p: p;
     getExe = p: "${p}/bin/${p.meta.mainProgram or p.pname or (builtins.parseDrvName p.name).name}";
     getExe' = p: name: "${p}/bin/${name}";
-    # Packages do not get in each other's way here.
+    # Packages have no priorities here.
     hiPrio = package: package;
     makeBinPath = self.concatMapStringsSep ":" (p: "${p}/bin");
 
@@ -265,8 +265,8 @@ let
     isStorePath =
       x: self.isStringLike x && dirOf (toString x) == builtins.storeDir;
 
-    # How an option's place is written in messages: a name that is no plain
-    # identifier stands in quotes.
+    # An option's path for messages; a name that is not a plain identifier is
+    # quoted.
     showOption =
       path:
       builtins.concatStringsSep "." (

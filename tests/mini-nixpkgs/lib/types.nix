@@ -28,13 +28,12 @@ let
       description ? name,
       check ? _: true,
       merge ? mergeEqual,
-      # What the option is where nothing is defined: { } or { value }.
+      # The value without definitions: { } or { value }.
       emptyValue ? { },
       # For documentation and for options inside of submodules.
       getSubOptions ? _prefix: { },
       nestedTypes ? { },
-      # For an option that is declared twice: the type that has what both have,
-      # or null.
+      # The common type of two declarations of one option, or null.
       typeMerge ? _other: null,
     }:
     {
@@ -130,8 +129,7 @@ let
         if lazy then
           builtins.mapAttrs (_: part: part.mergedValue) parts
         else
-          # A name all of whose definitions are switched off by mkIf is not
-          # there at all.
+          # A name is absent if mkIf switches off all its definitions.
           builtins.mapAttrs (_: part: part.mergedValue) (lib.filterAttrs (_: part: part.isDefined) parts);
     };
 
@@ -198,7 +196,7 @@ let
       merge = mergeOne;
     };
 
-    # Merges whatever can be merged without a doubt.
+    # Merges values whose merge is unambiguous.
     anything = mkType {
       name = "anything";
       merge =

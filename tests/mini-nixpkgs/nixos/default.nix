@@ -2,7 +2,7 @@
 #
 #   nix-env -p PROFILE -I nixos-config=FILE -f '<nixpkgs/nixos>' --set -A system
 {
-  # As NixOS has it: $NIXOS_CONFIG has the last word.
+  # As on NixOS, $NIXOS_CONFIG takes precedence.
   configuration ?
     let
       fromEnvironment = builtins.getEnv "NIXOS_CONFIG";

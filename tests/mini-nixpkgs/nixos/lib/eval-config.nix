@@ -1,4 +1,4 @@
-# Evaluates modules together with all of NixOS' (here: mini-nixpkgs') own.
+# Evaluates modules together with those of NixOS (here: of mini-nixpkgs).
 {
   system ? builtins.currentSystem,
   modules,

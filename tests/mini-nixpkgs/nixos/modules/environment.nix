@@ -1,4 +1,4 @@
-# What every user finds: programs, variables, the files of /etc that programs
+# The environment of users: programs, variables, the files of /etc that programs
 # expect.
 {
   config,
@@ -19,7 +19,7 @@ in
       systemPackages = mkOption {
         type = types.listOf types.package;
         default = [ ];
-        description = "Packages whose programs are on everyone's PATH.";
+        description = "Packages whose programs are in the PATH of all users.";
       };
       variables = mkOption {
         type = types.attrsOf (
@@ -62,7 +62,7 @@ in
   };
 
   config = {
-    # Last, so that another package's program of the same name wins.
+    # Last, so that other packages' programs of the same name take precedence.
     environment.systemPackages = lib.mkAfter [
       pkgs.bash
       pkgs.systemd
@@ -84,8 +84,8 @@ in
     environment.sessionVariables.LANG = config.i18n.defaultLocale;
 
     environment.etc = {
-      # Read by login shells; NixOS' own name for it is used by tools that
-      # enter a container from outside.
+      # Login shells read this file. Tools that enter a container from outside use
+      # NixOS' name for it.
       set-environment.text = lib.concatStrings (
         lib.mapAttrsToList (n: v: "export ${n}=${lib.escapeShellArg v}\n") (
           { PATH = path; } // cfg.sessionVariables // cfg.variables
@@ -100,7 +100,7 @@ in
         PS1='[\u@\h:\w]\$ '
         ${lib.concatStrings (lib.mapAttrsToList (n: v: "alias ${n}=${lib.escapeShellArg v}\n") cfg.shellAliases)}
       '';
-      # The name that Debian's bash was built with.
+      # The path that is compiled into Debian's bash.
       "bash.bashrc".source = "/etc/bashrc";
 
       # pam_env(8) gives these to every session.

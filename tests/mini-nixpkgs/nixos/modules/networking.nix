@@ -1,5 +1,5 @@
-# The container's names and the names it knows. Its links and addresses come
-# from outside.
+# The container's host name and known names. The runtime sets up links and
+# addresses.
 { config, lib, ... }:
 let
   inherit (lib) mkOption types;
@@ -17,7 +17,7 @@ let
           };
           prefixLength = mkOption {
             type = types.int;
-            description = "How much of it names the network.";
+            description = "The length of the network's prefix.";
           };
         };
       }
@@ -44,7 +44,7 @@ in
     domain = mkOption {
       type = types.nullOr types.str;
       default = null;
-      description = "The domain that hostName is in.";
+      description = "The domain of hostName.";
     };
     hosts = mkOption {
       type = types.attrsOf (types.listOf types.str);
@@ -81,33 +81,33 @@ in
     nameservers = mkOption {
       type = types.listOf types.str;
       default = [ ];
-      description = "Resolvers for /etc/resolv.conf; none: the file is left alone.";
+      description = "Resolvers for /etc/resolv.conf; an empty list leaves the file as it is.";
     };
     useHostResolvConf = mkOption {
       type = types.bool;
       default = config.boot.isContainer;
-      description = "Whether the resolv.conf that the runtime brought is used; it is, unless nameservers are given.";
+      description = "Whether to use the runtime's resolv.conf; the default is yes, unless nameservers are set.";
     };
     useDHCP = mkOption {
       type = types.bool;
       default = !config.boot.isContainer;
-      description = "Addresses by DHCP; not to be had here.";
+      description = "Whether to use DHCP, which is not supported here.";
     };
     firewall = {
       enable = mkOption {
         type = types.bool;
         default = true;
-        description = "Taken for the sake of configurations that say it; nothing is filtered here.";
+        description = "Accepted for compatibility, without effect.";
       };
       allowedTCPPorts = mkOption {
         type = types.listOf types.port;
         default = [ ];
-        description = "Taken as `enable' is.";
+        description = "Accepted like `enable'.";
       };
       allowedUDPPorts = mkOption {
         type = types.listOf types.port;
         default = [ ];
-        description = "Taken as `enable' is.";
+        description = "Accepted like `enable'.";
       };
     };
   };
@@ -153,7 +153,7 @@ in
       };
     };
 
-    # systemd sets it at boot; a switch has to do it itself.
+    # systemd sets the host name at boot, the activation at a switch.
     system.activationScripts.hostname = lib.optionalString (cfg.hostName != "") ''
       read -r current </proc/sys/kernel/hostname
       [ "$current" = ${cfg.hostName} ] || hostname ${cfg.hostName}

@@ -43,19 +43,18 @@ in
           "nixos-config=/etc/nixos/configuration.nix"
           channels
         ];
-        description = "Where <name> is looked for.";
+        description = "Search path of <name>.";
       };
     };
     system.defaultChannel = mkOption {
       type = types.nullOr types.str;
       default = null;
-      description = "The channel that root has before it chooses one. NixOS' own cannot be reached from a test.";
+      description = "root's first channel. Tests cannot reach the channel of NixOS.";
     };
   };
 
   config = lib.mkIf cfg.enable {
-    # There is no network to fetch from; without this, each build would wait
-    # for one.
+    # Without this, each build would wait for a network.
     nix.settings.substituters = lib.mkDefault [ ];
 
     environment.etc."nix/nix.conf".text = lib.concatStrings (
@@ -65,8 +64,8 @@ in
     environment.sessionVariables = {
       NIX_PATH = builtins.concatStringsSep ":" cfg.nixPath;
     }
-    # The store is the host's, and so is the daemon. Left to itself, Nix would
-    # take a /nix/var/nix that root can write for a store of its own.
+    # Store and daemon are the host's. Without this setting, Nix would use a
+    # /nix/var/nix that root can write as a store of its own.
     // lib.optionalAttrs config.boot.isContainer { NIX_REMOTE = "daemon"; };
 
     environment.systemPackages = [

@@ -1,5 +1,5 @@
-# A web server with Apache's options, as far as a container's test asks for
-# them; busybox' httpd behind it.
+# A web server with the options of Apache that the tests use; the program is
+# busybox' httpd.
 {
   config,
   lib,
@@ -16,12 +16,12 @@ in
     adminAddr = mkOption {
       type = types.nullOr types.str;
       default = null;
-      description = "The administrator's mail address, which the page tells.";
+      description = "The administrator's mail address, shown on the page.";
     };
     documentRoot = mkOption {
       type = types.nullOr types.path;
       default = null;
-      description = "The directory that is served; null: one with a page that says it works.";
+      description = "The directory to serve; null: a directory with a test page.";
     };
     port = mkOption {
       type = types.port;

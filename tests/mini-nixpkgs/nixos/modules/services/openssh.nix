@@ -27,7 +27,7 @@ in
     openFirewall = mkOption {
       type = types.bool;
       default = true;
-      description = "Whether the firewall lets them through.";
+      description = "Whether to open the ports in the firewall.";
     };
     settings = mkOption {
       type = types.submodule {
@@ -47,28 +47,28 @@ in
           PasswordAuthentication = mkOption {
             type = types.bool;
             default = true;
-            description = "Whether passwords will do.";
+            description = "Whether passwords are accepted.";
           };
           UsePAM = mkOption {
             type = types.bool;
             default = true;
-            description = "Whether PAM is asked.";
+            description = "Whether to use PAM.";
           };
         };
       };
       default = { };
       description = "Lines of sshd_config(5).";
     };
-    # The name from before NixOS 22.11, which older manuals have.
+    # The option's name before NixOS 22.11, which older manuals use.
     permitRootLogin = mkOption {
       type = types.nullOr types.str;
       default = null;
-      description = "settings.PermitRootLogin by its earlier name.";
+      description = "The earlier name of settings.PermitRootLogin.";
     };
     extraConfig = mkOption {
       type = types.lines;
       default = "";
-      description = "More of sshd_config(5), as it stands.";
+      description = "Further text of sshd_config(5).";
     };
   };
 

@@ -1,10 +1,10 @@
-# What a boot and a switch do alike: the snippets of `activate`.
+# The snippets of `activate`, which boots and switches run.
 { config, lib, ... }:
 let
   inherit (lib) mkOption types;
   scripts = config.system.activationScripts;
 
-  # The names in an order in which each comes after what it depends on.
+  # The names, sorted by dependencies.
   inOrder =
     done: names:
     builtins.foldl' (
