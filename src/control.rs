@@ -8,19 +8,16 @@
 //! which holds for whoever enters.
 
 use std::fs::Permissions;
-use std::io::{self, IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::socket::sockopt::PeerCredentials;
+use runtime::sys::seqpacket;
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
-};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -110,9 +107,6 @@ pub enum PublicRequest {
 /// Longest message in bytes. A failure with the words of several programs fits.
 const LONGEST_MESSAGE: usize = 16 * 1024;
 
-/// Most descriptors that come with a message.
-const MOST_DESCRIPTORS: usize = 2;
-
 /// One end of a talk.
 #[derive(Debug)]
 pub struct Connection(OwnedFd);
@@ -130,12 +124,7 @@ impl Connection {
 
     /// Both ends, for a supervisor that is about to be started.
     pub fn pair() -> io::Result<(Self, OwnedFd)> {
-        let (ours, theirs) = rustix::net::socketpair(
-            AddressFamily::UNIX,
-            SocketType::SEQPACKET,
-            SocketFlags::CLOEXEC,
-            None,
-        )?;
+        let (ours, theirs) = seqpacket::pair()?;
         Ok((Self(ours), theirs))
     }
 
@@ -180,51 +169,20 @@ impl Connection {
         descriptors: &[BorrowedFd<'_>],
         flags: SendFlags,
     ) -> io::Result<()> {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
-        let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        if !descriptors.is_empty() {
-            ancillary.push(SendAncillaryMessage::ScmRights(descriptors));
-        }
         let message = serde_json::to_vec(event)?;
-        let flags = flags | SendFlags::NOSIGNAL;
-        rustix::net::sendmsg(&self.0, &[IoSlice::new(&message)], &mut ancillary, flags)?;
-        Ok(())
+        seqpacket::send(self.as_fd(), &message, descriptors, flags)
     }
 
     /// The next event, and what belongs to it; `None` when the container is
     /// gone, or too much has happened while nobody listened here.
     pub fn next_event(&self) -> io::Result<Option<(Event, Vec<OwnedFd>)>> {
         let mut message = vec![0; LONGEST_MESSAGE];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
-        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-        let length = loop {
-            let received = rustix::net::recvmsg(
-                &self.0,
-                &mut [IoSliceMut::new(&mut message)],
-                &mut ancillary,
-                RecvFlags::CMSG_CLOEXEC,
-            );
-            match received {
-                Ok(received) => break received.bytes,
-                // Reset: the other end has closed without reading all that it
-                // was told. What it said before is still to be read.
-                Err(rustix::io::Errno::INTR | rustix::io::Errno::CONNRESET) => {}
-                Err(errno) => return Err(errno.into()),
-            }
-        };
-        if length == 0 {
+        let received = seqpacket::receive(self.as_fd(), &mut message, RecvFlags::empty())?;
+        if received.length == 0 {
             return Ok(None);
         }
-        let mut descriptors = Vec::new();
-        for message in ancillary.drain() {
-            if let RecvAncillaryMessage::ScmRights(received) = message {
-                descriptors.extend(received);
-            }
-        }
-        Ok(Some((
-            serde_json::from_slice(&message[..length])?,
-            descriptors,
-        )))
+        let event = serde_json::from_slice(&message[..received.length])?;
+        Ok(Some((event, received.descriptors)))
     }
 
     /// Asks for something: a [`Request`], or a [`PublicRequest`].

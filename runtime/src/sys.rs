@@ -1,12 +1,16 @@
-//! What the kernel offers beside file systems, a file for each interface.
+//! The kernel's interfaces beside file systems, a file for each.
 
 pub mod capabilities;
 pub mod cgroup;
+pub(crate) mod clone;
 pub mod cpus;
 pub(crate) mod exec;
+pub mod keyring;
 pub mod limits;
 pub mod notify;
 pub mod personality;
 pub mod pidfd;
+pub mod proc;
 pub mod seccomp;
+pub mod seqpacket;
 pub(crate) mod user_namespace;

@@ -2,11 +2,12 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
+use runtime::sys::proc;
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer};
 
@@ -54,7 +55,7 @@ impl Console {
             }
             // A pipe's other end is had by opening it again (man 7 pipe).
             Kind::Pipe => rustix::fs::open(
-                format!("/proc/self/fd/{}", output.as_raw_fd()),
+                proc::descriptor_path(output.as_fd()),
                 OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC,
                 Mode::empty(),
             ),

@@ -1,6 +1,5 @@
 //! A running container, reached through its supervisor.
 
-use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
@@ -8,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use runtime::process::enter::Confinement;
 use runtime::rootfs::Root;
+use runtime::sys::proc::Status;
 use runtime::sys::seccomp::FilterProgram;
 use rustix::fs::{Gid, Uid};
 
@@ -63,16 +63,8 @@ impl Running {
 
     /// Makes a file of the host's one of the container's root.
     pub fn give_to_root(&self, file: BorrowedFd<'_>) -> Result<()> {
-        let path = format!("/proc/{}/status", self.leader);
-        let status = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-        // Real, effective, saved and file system's (man 5 proc_pid_status).
-        let id = |name| {
-            let ids = status.lines().find_map(|line| line.strip_prefix(name))?;
-            ids.split_whitespace().nth(1)?.parse().ok()
-        };
-        let (Some(uid), Some(gid)) = (id("Uid:"), id("Gid:")) else {
-            bail!("{path} does not say who init runs as");
-        };
+        let ids = Status::of(self.leader).and_then(|init| Ok((init.user()?, init.group()?)));
+        let (uid, gid) = ids.context("cannot read the user that init runs as")?;
         rustix::fs::fchown(file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
             .context("cannot change its owner")
     }

@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use runtime::sys::proc;
+
 use super::name::ContainerName;
 
 /// The unit of a container, as nixpkgs names it.
@@ -19,19 +21,17 @@ pub fn own_cgroup(container: &ContainerName) -> Option<PathBuf> {
 /// The cgroup of the container's unit, relative to the root of all, if a
 /// process is in it.
 pub fn cgroup_of(container: &ContainerName, pid: i32) -> Option<PathBuf> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
-    unit_cgroup(&text, &name(container))
+    unit_cgroup(&proc::cgroup(pid).ok()?, &name(container))
 }
 
-/// Finds the unit in what `man 7 cgroups` calls `/proc/pid/cgroup`.
-fn unit_cgroup(text: &str, unit: &str) -> Option<PathBuf> {
-    let path = text.lines().find_map(|line| line.strip_prefix("0::/"))?;
+/// The cgroup of a unit among those that hold a cgroup.
+fn unit_cgroup(cgroup: &Path, unit: &str) -> Option<PathBuf> {
     let is_unit = |group: &&Path| {
         let name = group.file_name();
         name.is_some_and(|name| name.to_string_lossy() == unit)
     };
     // The outermost: further down, the container gives the names.
-    let group = Path::new(path).ancestors().filter(is_unit).last()?;
+    let group = cgroup.ancestors().filter(is_unit).last()?;
     Some(group.to_owned())
 }
 
@@ -42,7 +42,7 @@ mod tests {
     #[test]
     fn a_units_cgroup_is_found_from_below() {
         let unit = "container@foo.service";
-        let found = |path: &str| unit_cgroup(&format!("4:memory:/x\n0::/{path}\n"), unit);
+        let found = |path: &str| unit_cgroup(Path::new(path), unit);
         let group = PathBuf::from("machine.slice/container@foo.service");
         for below in ["", "/supervisor", "/payload/init.scope"] {
             let path = format!("{}{below}", group.display());

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use runtime::CgroupSetting;
+use runtime::sys::proc;
 
 use crate::config::{Property, PropertyValue};
 use crate::container::Container;
@@ -50,11 +51,7 @@ fn value(value: &PropertyValue) -> Result<String> {
 /// As many as there can be numbers and threads (`man 5 proc_sys_kernel`).
 fn most_tasks() -> Result<u64> {
     let read = |name: &str| -> Result<u64> {
-        let path = format!("/proc/sys/kernel/{name}");
-        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-        text.trim()
-            .parse()
-            .with_context(|| format!("{path} holds no number"))
+        proc::setting(name).with_context(|| format!("cannot read /proc/sys/{name}"))
     };
-    Ok(read("pid_max")?.min(read("threads-max")?))
+    Ok(read("kernel/pid_max")?.min(read("kernel/threads-max")?))
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use runtime::IdMap;
 use runtime::rootfs::owners::{self, Mapping, Owner};
+use runtime::sys::proc;
 
 use crate::config::{ContainerConfig, Ownership, PrivateUsers};
 use crate::container::Container;
@@ -76,27 +77,25 @@ fn ids(container: &Container, config: &ContainerConfig, owner: Owner) -> Result<
 
 /// Why there can be no user namespace, if there can be none.
 fn unavailable() -> Option<String> {
-    let limit = "/proc/sys/user/max_user_namespaces";
+    let limit = "user/max_user_namespaces";
     if !Path::new("/proc/self/ns/user").exists() {
         return Some("this kernel was built without them (CONFIG_USER_NS)".to_owned());
     }
-    let none = fs::read_to_string(limit).is_ok_and(|limit| limit.trim() == "0");
-    none.then(|| format!("{limit} is 0; allow some with `sysctl user.max_user_namespaces=65536`"))
+    let none = proc::setting(limit).is_ok_and(|limit: u64| limit == 0);
+    none.then(|| {
+        format!("/proc/sys/{limit} is 0; allow some with `sysctl user.max_user_namespaces=65536`")
+    })
 }
 
 /// The users and groups that there are: all numbers, unless the host is in a user
 /// namespace itself (`man 7 user_namespaces`, "User and group ID mappings").
 fn existing() -> Result<Vec<IdMap>> {
-    let path = "/proc/self/uid_map";
-    let map = fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
-    Ok(map.lines().filter_map(range_of_line).collect())
-}
-
-/// First id inside, first id outside, how many.
-fn range_of_line(line: &str) -> Option<IdMap> {
-    let mut numbers = line.split_whitespace().map(|number| number.parse().ok());
-    let (first, _, count) = (numbers.next()??, numbers.next()??, numbers.next()??);
-    IdMap::new(first, count)
+    let ranges = proc::own_ids()
+        .context("cannot read /proc/self/uid_map")?
+        .into_iter();
+    Ok(ranges
+        .filter_map(|ids| IdMap::new(ids.first, ids.count))
+        .collect())
 }
 
 fn require_existing(ids: IdMap) -> Result<()> {
@@ -270,19 +269,4 @@ fn refuse_half_given(owner: Owner, root: &Path) -> Result<()> {
         );
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_host_has_the_users_that_its_own_user_namespace_has() {
-        assert_eq!(
-            range_of_line("         0          0 4294967295"),
-            IdMap::new(0, u32::MAX)
-        );
-        assert_eq!(range_of_line("1000 524288 1"), IdMap::new(1000, 1));
-        assert_eq!(range_of_line(""), None);
-    }
 }

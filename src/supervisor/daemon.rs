@@ -18,7 +18,7 @@ pub fn leave_session() -> Result<()> {
     let _ = reset_io_priority();
     let _ = std::fs::write("/proc/self/oom_score_adj", "0");
     let _ = std::fs::write("/proc/self/loginuid", NOBODY_LOGGED_IN);
-    runtime::sys::pidfd::join_session_keyring().context("cannot join a keyring")
+    runtime::sys::keyring::join_session_keyring().context("cannot join a keyring")
 }
 
 /// The user id that stands for none (`man 5 proc_pid_loginuid`).

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use runtime::sys::pidfd::{self, Exit, Process};
+use runtime::sys::proc::Status;
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::clients::{self, Clients};
@@ -286,7 +287,10 @@ impl<'a> EventLoop<'a> {
     /// stub its process 2.
     fn is_init(&self, pid: i32) -> bool {
         if self.execution.as_pid2 {
-            pidfd::number_inside(pid) == Some(2)
+            matches!(
+                Status::of(pid).and_then(|status| status.pid_inside()),
+                Ok(Some(2))
+            )
         } else {
             pid == self.sources.init.pid
         }
@@ -408,13 +412,7 @@ fn takes(pid: i32, signal: i32) -> bool {
     if matches!(signal, libc::SIGKILL | libc::SIGSTOP) {
         return true;
     }
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    status
-        .lines()
-        .filter_map(|line| {
-            line.strip_prefix("SigCgt:")
-                .or(line.strip_prefix("SigBlk:"))
-        })
-        .filter_map(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .any(|mask| mask & (1 << (signal - 1)) != 0)
+    Status::of(pid)
+        .and_then(|status| status.takes_signal(signal))
+        .unwrap_or(false)
 }

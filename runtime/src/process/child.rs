@@ -16,8 +16,8 @@ use crate::rootfs::Root;
 use crate::rootfs::{mount, root};
 use crate::spec::accounts::Account;
 use crate::spec::mount_attributes::{Attributes, Layer, Origin, Owners, Upper};
+use crate::sys::clone::{self, die_with_parent};
 use crate::sys::exec;
-use crate::sys::pidfd::die_with_parent;
 
 mod process;
 mod streams;
@@ -328,9 +328,7 @@ impl<'a> Child<'a> {
             Role::Alone => Err(io::Error::other("there is nobody to hand over to")),
             Role::Mounter(init) => {
                 init.go()?;
-                // SAFETY: ends the child at once, without what the supervisor
-                // registered to be done at its own exit.
-                unsafe { libc::_exit(0) }
+                clone::exit(0)
             }
             Role::Init(child) => {
                 user_namespace::take_over(&child)?;

@@ -17,7 +17,8 @@ use super::handshake::{self, ChildEnd, LaunchError};
 use super::pty::Pty;
 use crate::rootfs::Root;
 use crate::spec::accounts::Account;
-use crate::sys::pidfd::{self, Process, Side};
+use crate::sys::clone::{self, Side};
+use crate::sys::pidfd::Process;
 use crate::sys::{exec, user_namespace};
 
 mod confinement;
@@ -90,14 +91,13 @@ pub unsafe fn enter(
     // (man 7 pid_namespaces, setns).
     move_into(leader, ThreadNameSpaceType::PROCESS_ID)?;
     let (ours, theirs) = handshake::pair()?;
-    // The child takes no signal until it has none of the caller's handlers, and
-    // is in a session of its own: a `^Z` before would stop it, and the caller
-    // would wait for it.
+    // The child takes no signal until it is in a session of its own: a `^Z` before
+    // would stop it, and the caller would wait for it.
     let callers_mask = SigSet::all()
         .thread_swap_mask(SigmaskHow::SIG_SETMASK)
         .map_err(io::Error::from)?;
     // SAFETY: the caller has one thread.
-    let side = unsafe { pidfd::clone(0, Some(cgroup)) };
+    let side = unsafe { clone::clone(0, Some(cgroup)) };
     if !matches!(side, Ok(Side::Child)) {
         callers_mask.thread_set_mask().map_err(io::Error::from)?;
     }
@@ -122,9 +122,7 @@ pub unsafe fn enter(
                 }
                 Err(cause) => theirs.send_failure("enter the container", &cause),
             }
-            // SAFETY: ends the child at once, without what the caller
-            // registered to be done at its own exit.
-            unsafe { libc::_exit(1) }
+            clone::exit(1)
         }
     }
 }

@@ -1,18 +1,15 @@
 //! What a child and its parent tell each other before the child executes its
 //! program.
 
-use std::io::{self, IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
-use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
-};
+use rustix::net::{RecvFlags, SendFlags};
 
 use crate::sys::pidfd::Process;
+use crate::sys::seqpacket;
 
 /// Why a container did not come to life.
 #[derive(Debug, thiserror::Error)]
@@ -41,12 +38,7 @@ pub enum LaunchError {
 
 /// Both ends of a talk. A socket of messages: none is ever torn in two.
 pub(crate) fn pair() -> io::Result<(ParentEnd, ChildEnd)> {
-    let (parent, child) = socketpair(
-        AddressFamily::UNIX,
-        SocketType::SEQPACKET,
-        SocketFlags::CLOEXEC,
-        None,
-    )?;
+    let (parent, child) = seqpacket::pair()?;
     Ok((ParentEnd(parent), ChildEnd(child)))
 }
 
@@ -62,23 +54,17 @@ pub(crate) struct ChildEnd(OwnedFd);
 
 impl ChildEnd {
     pub(crate) fn send_terminal(&self, terminal: BorrowedFd<'_>) -> io::Result<()> {
-        self.send_with(TERMINAL, terminal)
+        self.send(TERMINAL, &[terminal])
     }
 
-    fn send_with(&self, message: &[u8], descriptor: BorrowedFd<'_>) -> io::Result<()> {
-        let descriptors = [descriptor];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
-        let message = [IoSlice::new(message)];
-        sendmsg(&self.0, &message, &mut ancillary, SendFlags::empty())?;
-        Ok(())
+    fn send(&self, message: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        seqpacket::send(self.0.as_fd(), message, descriptors, SendFlags::empty())
     }
 
     /// Whose pidfd is whose is told apart by nothing but the pid.
     pub(crate) fn send_init(&self, init: &Process) -> io::Result<()> {
         let message = [INIT, init.pid.to_string().as_bytes()].concat();
-        self.send_with(&message, init.as_fd())
+        self.send(&message, &[init.as_fd()])
     }
 
     pub(crate) fn await_go(&self) -> io::Result<()> {
@@ -98,7 +84,7 @@ impl ChildEnd {
             None => format!("0 {what}: {cause}"),
         };
         let length = message.len().min(LONGEST_MESSAGE);
-        let _ = rustix::io::write(&self.0, &message.as_bytes()[..length]);
+        let _ = self.send(&message.as_bytes()[..length], &[]);
     }
 }
 
@@ -108,10 +94,10 @@ pub(crate) struct ParentEnd(OwnedFd);
 
 impl ParentEnd {
     pub(crate) fn go(&self) -> io::Result<()> {
-        match rustix::net::send(&self.0, GO, SendFlags::NOSIGNAL) {
-            // The child failed first, and has said why.
-            Ok(_) | Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
-            Err(errno) => Err(errno.into()),
+        match seqpacket::send(self.0.as_fd(), GO, &[], SendFlags::empty()) {
+            // The child failed first, and has sent the reason.
+            Err(error) if is_closed(&error) => Ok(()),
+            answer => answer,
         }
     }
 
@@ -125,7 +111,7 @@ impl ParentEnd {
             .ok()
             .and_then(|pid| pid.parse().ok());
         match (pid, pidfd) {
-            (Some(pid), Some(pidfd)) => Ok(Process::adopted(pid, pidfd)),
+            (Some(pid), Some(pidfd)) => Ok(Process::new(pid, pidfd)),
             _ => Err(LaunchError::Died),
         }
     }
@@ -186,35 +172,17 @@ impl ParentEnd {
     /// The next message, with what came along; an empty one is the last.
     fn receive(&self) -> Result<(Vec<u8>, Option<OwnedFd>), LaunchError> {
         let mut message = vec![0; LONGEST_MESSAGE];
-        loop {
-            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-            let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-            let received = recvmsg(
-                &self.0,
-                &mut [IoSliceMut::new(&mut message)],
-                &mut ancillary,
-                RecvFlags::CMSG_CLOEXEC,
-            );
-            match received {
-                Ok(received) => {
-                    let descriptor = received_descriptor(&mut ancillary);
-                    message.truncate(received.bytes);
-                    return Ok((message, descriptor));
-                }
-                // Reset: it ended without reading all that it was told. That comes
-                // before what it said itself, which is still to be read.
-                Err(Errno::INTR | Errno::CONNRESET) => {}
-                Err(errno) => return Err(io::Error::from(errno).into()),
-            }
-        }
+        let received = seqpacket::receive(self.0.as_fd(), &mut message, RecvFlags::empty())?;
+        message.truncate(received.length);
+        Ok((message, received.descriptors.into_iter().next()))
     }
 }
 
-fn received_descriptor(ancillary: &mut RecvAncillaryBuffer<'_>) -> Option<OwnedFd> {
-    ancillary.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
-        _ => None,
-    })
+fn is_closed(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+    )
 }
 
 fn parse_failure(message: &[u8]) -> LaunchError {

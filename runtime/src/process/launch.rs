@@ -18,14 +18,14 @@
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use rustix::fs::{Mode, OFlags};
-
 use super::child::Child;
 use super::handshake::{self, ChildEnd, ParentEnd};
 use super::host;
 use crate::plan::Plan;
 use crate::plan::step::Namespace;
-use crate::sys::pidfd::{self, Process, Side};
+use crate::sys::clone::{self, Side};
+use crate::sys::pidfd::Process;
+use crate::sys::proc;
 
 pub use super::handshake::LaunchError;
 
@@ -55,7 +55,7 @@ pub struct Started {
 pub unsafe fn launch(plan: &Plan, cgroup: BorrowedFd<'_>) -> Result<Starting, LaunchError> {
     let (ours, theirs) = handshake::pair()?;
     // SAFETY: the caller has one thread.
-    match unsafe { pidfd::clone(Namespace::clone_flags(&plan.namespaces), Some(cgroup)) } {
+    match unsafe { clone::clone(Namespace::clone_flags(&plan.namespaces), Some(cgroup)) } {
         Err(cause) => Err(LaunchError::Clone(cause)),
         Ok(Side::Parent(child)) => {
             // Only the child's side of the talk shall keep it open.
@@ -65,9 +65,7 @@ pub unsafe fn launch(plan: &Plan, cgroup: BorrowedFd<'_>) -> Result<Starting, La
         Ok(Side::Child) => {
             drop(ours);
             perform(plan, &theirs);
-            // SAFETY: ends the child at once, without what the supervisor
-            // registered to be done at its own exit.
-            unsafe { libc::_exit(1) }
+            clone::exit(1)
         }
     }
 }
@@ -118,9 +116,7 @@ impl Starting {
     /// The child's network namespace.
     pub fn network_namespace(&self) -> io::Result<OwnedFd> {
         // The child is not reaped, so the pid is its own.
-        let path = format!("/proc/{}/ns/net", self.init.pid);
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        Ok(rustix::fs::open(path, flags, Mode::empty())?)
+        proc::open_namespace(self.init.pid, "net")
     }
 
     /// Tells the child that all is ready for init.

@@ -10,7 +10,8 @@ use nix::sys::signal::SigSet;
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::process::{DumpableBehavior, Pid, Signal, WaitOptions, kill_process};
 
-use crate::sys::pidfd::{self, Exit, Process, Side};
+use crate::sys::clone::{self, Side};
+use crate::sys::pidfd::{Exit, Process};
 
 /// The stub's name in `ps`. Programs that show whole command lines show the
 /// supervisor's, of which the stub is a copy.
@@ -23,7 +24,7 @@ pub(crate) fn leave_behind() -> io::Result<()> {
     let signals = SigSet::all();
     signals.thread_block()?;
     // SAFETY: the child that performs a plan has one thread.
-    match unsafe { pidfd::clone(0, None) }? {
+    match unsafe { clone::clone(0, None) }? {
         Side::Child => {
             // A session of its own, with the console as its terminal, if that
             // is one.
@@ -33,9 +34,7 @@ pub(crate) fn leave_behind() -> io::Result<()> {
         }
         Side::Parent(payload) => {
             let Err(_) = attend(&payload, &signals);
-            // SAFETY: ends the stub at once, without what the supervisor, of
-            // which it is a copy, registered to be done at its own exit.
-            unsafe { libc::_exit(1) }
+            clone::exit(1)
         }
     }
 }
@@ -123,8 +122,7 @@ fn end(exit: Exit, reboot: bool) -> ! {
         // and tells its parent why (man 2 reboot); without CAP_SYS_BOOT it fails.
         unsafe { libc::reboot(libc::RB_AUTOBOOT) };
     }
-    // SAFETY: ends the process, as above.
-    unsafe { libc::_exit(exit.status()) }
+    clone::exit(exit.status())
 }
 
 unsafe extern "C" {

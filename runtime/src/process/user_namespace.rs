@@ -26,8 +26,9 @@ use rustix::thread::{ThreadNameSpaceType, UnshareFlags};
 
 use super::handshake::{self, ChildEnd, ParentEnd};
 use crate::spec::idmap::IdMap;
-use crate::sys::pidfd::{self, Exit, Process, Side};
-use crate::sys::{capabilities, user_namespace};
+use crate::sys::clone::{self, Side};
+use crate::sys::pidfd::{Exit, Process};
+use crate::sys::{capabilities, proc, user_namespace};
 
 /// What the child holds of the init that it has cloned.
 pub(crate) struct Waiting {
@@ -55,15 +56,15 @@ pub(crate) enum Cloned {
 pub(crate) unsafe fn clone_init(namespaces: i32, ids: IdMap) -> io::Result<Cloned> {
     let (ours, theirs) = handshake::pair()?;
     // SAFETY: the caller has one thread.
-    let init = match unsafe { pidfd::clone(namespaces | libc::CLONE_PARENT, None) }? {
+    let init = match unsafe { clone::clone(namespaces | libc::CLONE_PARENT, None) }? {
         Side::Child => return Ok(Cloned::Init(theirs)),
         Side::Parent(init) => init,
     };
     user_namespace::write_id_maps(init.pid, &ids.line(), &ids.line())?;
-    let user_namespace = user_namespace::open(init.pid)?;
+    let user_namespace = proc::open_namespace(init.pid, "user")?;
     rustix::thread::move_into_thread_name_spaces(init.as_fd(), joined(namespaces))?;
     act_for_root_of(ids)?;
-    pidfd::die_with_parent()?;
+    clone::die_with_parent()?;
     Ok(Cloned::Child(Waiting {
         talk: ours,
         user_namespace,
@@ -113,7 +114,7 @@ impl Waiting {
     /// for children only (`man 7 pid_namespaces`).
     pub(crate) fn in_pid_namespace(&self, act: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         // SAFETY: the child of the supervisor has one thread, as that had.
-        match unsafe { pidfd::clone(0, None) }? {
+        match unsafe { clone::clone(0, None) }? {
             Side::Parent(helper) => match helper.wait()? {
                 Exit::Code(0) => Ok(()),
                 Exit::Code(errno) => Err(io::Error::from_raw_os_error(errno)),
@@ -123,9 +124,7 @@ impl Waiting {
                 let answer = act();
                 let errno = answer.err().map(|cause| cause.raw_os_error());
                 let status = errno.map_or(0, |errno| errno.unwrap_or(libc::EIO));
-                // SAFETY: ends the helper at once, without what the supervisor
-                // registered to be done at its own exit.
-                unsafe { libc::_exit(status) }
+                clone::exit(status)
             }
         }
     }
@@ -135,7 +134,7 @@ impl Waiting {
 pub(crate) fn take_over(child: &ChildEnd) -> io::Result<()> {
     child.await_go()?;
     user_namespace::become_root()?;
-    pidfd::die_with_parent()?;
+    clone::die_with_parent()?;
     // The working directory may be one of the host's.
     rustix::process::chdir("/")?;
     // SAFETY: a mount namespace does not touch the file descriptor table, which

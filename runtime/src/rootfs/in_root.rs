@@ -12,7 +12,7 @@ mod remove;
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -22,6 +22,7 @@ use rustix::io::Errno;
 pub use copy::Limits;
 pub use remove::{NotRemoved, remove_tree};
 
+use crate::sys::proc;
 use remove::remove_if_present;
 
 /// A directory that is `/` for every path resolved in it.
@@ -295,7 +296,7 @@ impl Root {
 
 /// Where an open file is, as a path of the calling process.
 fn path_of(file: BorrowedFd<'_>) -> io::Result<PathBuf> {
-    std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))
+    std::fs::read_link(proc::descriptor_path(file))
 }
 
 /// A path's directory, and its name in there.

@@ -11,6 +11,7 @@ use rustix::mount::{
 };
 
 use crate::spec::mount_attributes::{Attributes, Propagation};
+use crate::sys::proc;
 
 /// A detached copy of the mount that `source` is in, from `source` down;
 /// with the mounts below it if `recursive`.
@@ -57,7 +58,7 @@ pub(crate) fn overlay(
     changes: Option<(BorrowedFd<'_>, BorrowedFd<'_>)>,
     attributes: Attributes,
 ) -> Result<OwnedFd> {
-    let path = |fd: &BorrowedFd<'_>| format!("/proc/self/fd/{}", fd.as_raw_fd());
+    let path = |directory: &BorrowedFd<'_>| proc::descriptor_path(*directory);
     // The kernel has the uppermost first.
     let lower: Vec<_> = lower.iter().rev().map(path).collect();
     let mut options = vec![("lowerdir".to_owned(), lower.join(":"))];

@@ -3,7 +3,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -15,6 +15,7 @@ use rustix::io::Errno;
 
 use super::{acl, mount};
 use crate::spec::idmap::IdMap;
+use crate::sys::proc::descriptor_path;
 use crate::sys::user_namespace;
 
 /// A user namespace without a process, to show files through.
@@ -218,7 +219,7 @@ fn give(file: BorrowedFd<'_>, ids: u32) -> io::Result<()> {
     if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
         return Ok(());
     }
-    acl::change_ids(&through_proc(file), |id| ids | id & INSIDE)
+    acl::change_ids(&descriptor_path(file), |id| ids | id & INSIDE)
 }
 
 fn chown(file: BorrowedFd<'_>, user: u32, group: u32) -> Result<(), Errno> {
@@ -232,12 +233,7 @@ fn restore_mode(file: BorrowedFd<'_>, stat: &Stat) -> io::Result<()> {
     if !mode.intersects(Mode::SUID | Mode::SGID) {
         return Ok(());
     }
-    Ok(rustix::fs::chmod(through_proc(file), mode)?)
-}
-
-/// The one file that a descriptor is, for calls that take none of its kind.
-fn through_proc(file: BorrowedFd<'_>) -> String {
-    format!("/proc/self/fd/{}", file.as_raw_fd())
+    Ok(rustix::fs::chmod(descriptor_path(file), mode)?)
 }
 
 fn without_attributes(
@@ -245,7 +241,7 @@ fn without_attributes(
     change: impl FnOnce() -> Result<(), Errno>,
 ) -> Result<(), Errno> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = rustix::fs::open(through_proc(file), flags, Mode::empty())?;
+    let file = rustix::fs::open(descriptor_path(file), flags, Mode::empty())?;
     let attributes = ioctl_getflags(&file)?;
     ioctl_setflags(&file, attributes - (IFlags::IMMUTABLE | IFlags::APPEND))?;
     let changed = change();

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
+use super::proc;
+
 /// Where the host has its cgroup2 tree: unified or hybrid.
 const MOUNT_POINTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 /// `CGROUP2_SUPER_MAGIC` of `linux/magic.h`.
@@ -218,9 +220,8 @@ fn memory_shares(group: &Path) -> io::Result<Option<u64>> {
     visit_groups(group, |parent, name| {
         for pid in processes(parent, name)?.lines() {
             // It may end at any moment.
-            let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"));
-            let share = rollup.ok().as_deref().and_then(proportional_share);
-            if let Some(share) = share {
+            let share = pid.parse().ok().map(proc::memory_share);
+            if let Some(Ok(share)) = share {
                 *sum.get_or_insert(0) += share;
             }
         }
@@ -245,12 +246,6 @@ fn processes(parent: BorrowedFd<'_>, name: &OsStr) -> io::Result<String> {
         },
         answer => answer,
     }
-}
-
-fn proportional_share(rollup: &str) -> Option<u64> {
-    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
-    Some(kibibytes * 1024)
 }
 
 /// Removes a group and all below it. Groups are directories whose files cannot

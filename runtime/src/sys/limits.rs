@@ -6,6 +6,8 @@ use std::io;
 use rustix::process::{Pid, Resource as Kind, Rlimit};
 use serde::Serialize;
 
+use super::proc::Limits;
+
 /// Something that a process uses and that can be limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(into = "&'static str")]
@@ -120,7 +122,7 @@ impl fmt::Display for Limit {
 /// DefaultLimitNOFILE=). The two that the kernel takes from the size of memory
 /// are read off the host's first process, which leaves them alone.
 pub fn of_a_first_process() -> io::Result<Vec<Limit>> {
-    let first = std::fs::read_to_string("/proc/1/limits")?;
+    let first = Limits::of(1)?;
     Ok(RESOURCES
         .iter()
         .map(|resource| {
@@ -130,8 +132,8 @@ pub fn of_a_first_process() -> io::Result<Vec<Limit>> {
                 Kind::Msgqueue => (Some(819_200), Some(819_200)),
                 Kind::Nice | Kind::Rtprio => (Some(0), Some(0)),
                 Kind::Nofile => (Some(1024), Some(524_288)),
-                Kind::Nproc => named_in(&first, "Max processes"),
-                Kind::Sigpending => named_in(&first, "Max pending signals"),
+                Kind::Nproc => first.get("Max processes"),
+                Kind::Sigpending => first.get("Max pending signals"),
                 Kind::Stack => (Some(8 << 20), None),
                 _ => (None, None),
             };
@@ -142,16 +144,6 @@ pub fn of_a_first_process() -> io::Result<Vec<Limit>> {
             }
         })
         .collect())
-}
-
-/// The soft and the hard limit of a line in `/proc/PID/limits`
-/// (`man 5 proc_pid_limits`).
-fn named_in(limits: &str, name: &str) -> (Option<u64>, Option<u64>) {
-    let numbers = limits.lines().find_map(|line| line.strip_prefix(name));
-    let mut numbers = numbers.unwrap_or_default().split_whitespace();
-    // "unlimited" is no number.
-    let mut next = || numbers.next().and_then(|word| word.parse().ok());
-    (next(), next())
 }
 
 impl Limit {
@@ -185,16 +177,6 @@ fn lower(one: Option<u64>, other: Option<u64>) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_line_of_proc_is_read() {
-        let limits = "Limit                     Soft Limit           Hard Limit           Units     \n\
-                      Max cpu time              unlimited            unlimited            seconds   \n\
-                      Max processes             96365                unlimited            processes \n";
-        assert_eq!(named_in(limits, "Max processes"), (Some(96365), None));
-        assert_eq!(named_in(limits, "Max cpu time"), (None, None));
-        assert_eq!(named_in(limits, "Max something"), (None, None));
-    }
 
     #[test]
     fn every_resource_of_the_kernel_is_limited() {

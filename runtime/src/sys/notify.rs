@@ -1,14 +1,14 @@
 //! The socket on which a container's init reports (`man 3 sd_notify`).
 
-use std::io::{self, IoSliceMut};
-use std::mem::MaybeUninit;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketAddrUnix,
-    SocketFlags, SocketType, bind, recvmsg, socket_with, sockopt,
+    AddressFamily, RecvFlags, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with, sockopt,
 };
+
+use super::seqpacket;
 
 /// A datagram socket that init can reach and whose messages name their sender.
 #[derive(Debug)]
@@ -42,31 +42,12 @@ impl NotifySocket {
     /// without end keeps the caller from all else.
     pub fn receive(&self, is_init: impl Fn(i32) -> bool) -> io::Result<Option<Notification>> {
         let mut message = [0; LONGEST_MESSAGE];
-        // Descriptors that come along are taken out and closed.
-        let mut space =
-            [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(253), ScmCredentials(1))];
-        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-        let received = recvmsg(
-            &self.0,
-            &mut [IoSliceMut::new(&mut message)],
-            &mut ancillary,
-            RecvFlags::CMSG_CLOEXEC,
-        );
-        let length = match received {
-            Ok(received) => received.bytes,
-            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => return Ok(None),
-            Err(errno) => return Err(errno.into()),
+        let received = match seqpacket::receive(self.as_fd(), &mut message, RecvFlags::empty()) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            answer => answer?,
         };
-        // To its end: what rustix finds behind a drain that stopped early
-        // is not aligned, and closes descriptors that are none.
-        let messages: Vec<_> = ancillary.drain().collect();
-        let from_init = messages.iter().any(|message| match message {
-            RecvAncillaryMessage::ScmCredentials(sender) => {
-                is_init(sender.pid.as_raw_nonzero().get())
-            }
-            _ => false,
-        });
-        Ok(from_init.then(|| parse(&message[..length])))
+        let from_init = received.sender.is_some_and(is_init);
+        Ok(from_init.then(|| parse(&message[..received.length])))
     }
 }
 
@@ -90,9 +71,7 @@ fn parse(message: &[u8]) -> Notification {
 
 #[cfg(test)]
 mod tests {
-    use std::io::IoSlice;
-
-    use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+    use rustix::net::SendFlags;
 
     use super::*;
 
@@ -129,12 +108,9 @@ mod tests {
         let (_directory, socket, sender) = connected();
         for descriptors in 1..4 {
             let files = vec![sender.as_fd(); descriptors];
-            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
-            let mut ancillary = SendAncillaryBuffer::new(&mut space);
-            assert!(ancillary.push(SendAncillaryMessage::ScmRights(&files)));
             for init in [own_pid(), own_pid() + 1] {
-                let message = [IoSlice::new(b"READY=1")];
-                sendmsg(&sender, &message, &mut ancillary, SendFlags::empty()).expect("it is sent");
+                seqpacket::send(sender.as_fd(), b"READY=1", &files, SendFlags::empty())
+                    .expect("it is sent");
                 let heard = socket.receive(|pid| pid == init).expect("readable");
                 assert_eq!(heard.is_some_and(|heard| heard.ready), init == own_pid());
             }

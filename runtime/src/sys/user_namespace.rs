@@ -3,20 +3,22 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{Gid, Mode, OFlags, Uid};
+use rustix::fs::{Gid, Uid};
 
-use super::pidfd::{self, Side};
+use super::clone::{self, Side};
+use super::proc;
 
 /// A user namespace without a process, of which only the id maps are of use.
 pub(crate) fn without_process(uid_map: &str, gid_map: &str) -> io::Result<OwnedFd> {
     let parent = rustix::process::getpid();
     // SAFETY: the child makes two system calls and sleeps. It takes no lock that
     // another thread of the caller could have held.
-    let holder = match unsafe { pidfd::clone(libc::CLONE_NEWUSER, None) }? {
+    let holder = match unsafe { clone::clone(libc::CLONE_NEWUSER, None) }? {
         Side::Parent(holder) => holder,
         Side::Child => sleep_under(parent),
     };
-    let namespace = write_id_maps(holder.pid, uid_map, gid_map).and_then(|()| open(holder.pid));
+    let namespace = write_id_maps(holder.pid, uid_map, gid_map)
+        .and_then(|()| proc::open_namespace(holder.pid, "user"));
     holder.signal(libc::SIGKILL)?;
     holder.wait()?;
     namespace
@@ -24,7 +26,7 @@ pub(crate) fn without_process(uid_map: &str, gid_map: &str) -> io::Result<OwnedF
 
 /// Until the parent kills it or dies.
 fn sleep_under(parent: rustix::process::Pid) -> ! {
-    let tied = pidfd::die_with_parent().is_ok();
+    let tied = clone::die_with_parent().is_ok();
     // It may have died before that. In a PID namespace that is not its own it is
     // not to be seen, but init is there, and takes all with it.
     let alive = || rustix::process::getppid().is_none_or(|seen| seen == parent);
@@ -32,19 +34,7 @@ fn sleep_under(parent: rustix::process::Pid) -> ! {
         // SAFETY: sleeps; nothing but a signal, and that kills, ends it.
         unsafe { libc::pause() };
     }
-    // SAFETY: ends the child at once, without what the parent registered to be
-    // done at its own exit.
-    unsafe { libc::_exit(1) }
-}
-
-/// The user namespace of a process that the caller has cloned and not reaped.
-pub(crate) fn open(pid: i32) -> io::Result<OwnedFd> {
-    let path = format!("/proc/{pid}/ns/user");
-    Ok(rustix::fs::open(
-        path,
-        OFlags::RDONLY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?)
+    clone::exit(1)
 }
 
 /// Gives the fresh user namespace of a process its ids, once and for all.

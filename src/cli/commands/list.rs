@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
-use rustix::param::clock_ticks_per_second;
+use runtime::sys::proc::Stat;
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
@@ -99,12 +99,7 @@ fn config(container: &Container) -> ContainerConfig {
 
 /// When a process was started; `None` if it is gone.
 fn started(pid: i32) -> Option<SystemTime> {
-    // After the name, which may contain anything, field 22 is the third and so
-    // on; it counts clock ticks since the boot (`man 5 proc_pid_stat`).
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (_, fields) = stat.rsplit_once(") ")?;
-    let ticks: u64 = fields.split(' ').nth(22 - 3)?.parse().ok()?;
-    let until_then = Duration::from_millis(ticks * 1000 / clock_ticks_per_second());
+    let until_then = Stat::of(pid).ok()?.started();
     let until_now = Duration::try_from(clock_gettime(ClockId::Boottime)).ok()?;
     let age = until_now.checked_sub(until_then)?;
     SystemTime::now().checked_sub(age)
@@ -183,7 +178,7 @@ mod tests {
         let moment = started(child.id().try_into().expect("a pid")).expect("it runs");
         child.wait().expect("it ends with its input");
         // The ticks that are over are counted.
-        let early = early - Duration::from_secs(1) / clock_ticks_per_second() as u32;
+        let early = early - Duration::from_secs(1) / rustix::param::clock_ticks_per_second() as u32;
         assert!(
             (early..=late).contains(&moment),
             "{early:?} {moment:?} {late:?}"

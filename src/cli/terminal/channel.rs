@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 
+use runtime::sys::proc;
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{Mode, OFlags};
 
@@ -130,7 +131,7 @@ fn is_later(error: &io::Error) -> bool {
 /// not allowed (another user's terminal), a copy has to do.
 pub fn unblocked(stream: impl AsFd, access: OFlags) -> io::Result<File> {
     let stream = stream.as_fd();
-    let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&stream));
+    let path = proc::descriptor_path(stream);
     let flags = access | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let opened = rustix::fs::open(path, flags, Mode::empty()).map(File::from);
     opened.or_else(|_| Ok(File::from(rustix::io::fcntl_dupfd_cloexec(stream, 3)?)))

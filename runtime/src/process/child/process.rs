@@ -3,12 +3,12 @@
 use std::io;
 
 use crate::plan::step::ProcessStep;
-use crate::sys::{exec, pidfd};
+use crate::sys::{exec, keyring};
 
 pub(super) fn perform(step: &ProcessStep) -> io::Result<()> {
     match step {
         ProcessStep::Hostname { name } => rustix::system::sethostname(name.as_bytes())?,
-        ProcessStep::SessionKeyring => pidfd::join_session_keyring()?,
+        ProcessStep::SessionKeyring => keyring::join_session_keyring()?,
         ProcessStep::Affinity { cpus } => cpus.keep_thread()?,
         ProcessStep::Personality { machine } => machine.assume()?,
         ProcessStep::NoNewPrivileges => rustix::thread::set_no_new_privs(true)?,

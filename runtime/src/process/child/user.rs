@@ -7,7 +7,7 @@ use rustix::fs::{Gid, Uid};
 use crate::rootfs::Root;
 use crate::rootfs::find_account;
 use crate::spec::accounts::{Account, User};
-use crate::sys::{capabilities, pidfd};
+use crate::sys::{capabilities, clone};
 
 /// Makes the calling process the user's, and its streams, which it could not
 /// open again otherwise. Capabilities stay, effective ones too, until a program
@@ -35,6 +35,6 @@ pub(super) fn become_user(container: &Root, user: &User) -> io::Result<Account> 
     rustix::thread::set_thread_res_uid(uid, uid, uid)?;
     capabilities::make_permitted_effective()?;
     // Forgotten with the change of the user.
-    pidfd::die_with_parent()?;
+    clone::die_with_parent()?;
     Ok(account)
 }

@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::sys::capabilities::CapabilitySet;
+use crate::sys::proc::{self, Status};
 use crate::sys::seccomp::FilterProgram;
 
 /// The bounds that init was started with: as `/proc` tells them, but for the
@@ -20,31 +21,12 @@ impl Confinement {
     /// That of a process, by its pid in the caller's namespace, with the filter
     /// that it was started with.
     pub fn of(pid: i32, system_calls: FilterProgram) -> io::Result<Self> {
-        let read = |file| {
-            let path = format!("/proc/{pid}/{file}");
-            std::fs::read_to_string(&path).map(|text| (path, text))
-        };
-        let odd = |path: &str| io::Error::other(format!("{path} is not as expected"));
-        let (path, status) = read("status")?;
-        let field = |name| {
-            let value = |line: &str| line.strip_prefix(name).map(|value| value.trim().to_owned());
-            status.lines().find_map(value)
-        };
-        let capabilities = field("CapBnd:").and_then(|mask| CapabilitySet::from_mask(&mask));
-        let no_new_privileges = field("NoNewPrivs:");
-        let (Some(capabilities), Some(no_new_privileges)) = (capabilities, no_new_privileges)
-        else {
-            return Err(odd(&path));
-        };
-        let (path, personality) = read("personality")?;
-        let personality = libc::c_ulong::from_str_radix(personality.trim(), 16);
-        let personality = personality.map_err(|_| odd(&path))?;
-        let (path, oom_score_adj) = read("oom_score_adj")?;
+        let status = Status::of(pid)?;
         Ok(Self {
-            capabilities,
-            no_new_privileges: no_new_privileges == "1",
-            personality,
-            oom_score_adj: oom_score_adj.trim().parse().map_err(|_| odd(&path))?,
+            capabilities: status.bounding_set()?,
+            no_new_privileges: status.has_no_new_privileges()?,
+            personality: proc::number(pid, "personality", 16)?,
+            oom_score_adj: proc::number(pid, "oom_score_adj", 10)?,
             system_calls,
         })
     }

@@ -5,7 +5,7 @@ use std::io;
 
 use rustix::process::Pid;
 
-use crate::sys::pidfd;
+use crate::sys::keyring;
 
 /// The container's init, to a process in the container's pid namespace. Under
 /// this pid it can be nobody else.
@@ -22,7 +22,7 @@ pub(super) fn take_from_init() -> io::Result<()> {
     rustix::thread::sched_setaffinity(None, &rustix::thread::sched_getaffinity(init)?)?;
     take_io_priority()?;
     // The caller's keys are not the container's.
-    pidfd::join_session_keyring()
+    keyring::join_session_keyring()
 }
 
 /// How many limits there are (`RLIM_NLIMITS` of `asm-generic/resource.h`).
