@@ -5,7 +5,7 @@
 #   nixos-rebuild switch --flake .#host         # on the NixOS host
 {
   inputs = {
-    nixpkgs.url = "github:NixOS/nixpkgs/nixos-25.05";
+    nixpkgs.url = "github:NixOS/nixpkgs/nixos-25.11";
     # Where this repository is.
     nixos-container.url = "path:../..";
     nixos-container.inputs.nixpkgs.follows = "nixpkgs";
@@ -25,6 +25,7 @@
         system = "x86_64-linux";
         modules = [
           web
+          # From nixpkgs 25.11 on, boot.isNspawnContainer says more.
           { boot.isContainer = true; }
         ];
       };
