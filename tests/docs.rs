@@ -1,11 +1,13 @@
 //! The documents: `docs/commands.md` has a row for each command and option of
-//! the program, each test that a row names exists, links lead somewhere, and the
-//! crates that the README names are those that the workspace uses.
+//! the program, each test that a row names exists, links lead somewhere, the
+//! README's figures are those of `docs/benchmarks.md`, and the crates that it names
+//! are in use.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const README: &str = include_str!("../README.md");
+const BENCHMARKS: &str = include_str!("../docs/benchmarks.md");
 const COMMANDS: &str = include_str!("../docs/commands.md");
 const HEAD: &str = "| command | source | proven by, in `tests/` |";
 
@@ -169,6 +171,19 @@ fn every_link_leads_to_a_file() {
             let target = directory.join(link);
             assert!(target.exists(), "{}: {link}", document.display());
         }
+    }
+}
+
+#[test]
+fn the_figures_of_the_readme_are_those_of_the_benchmarks() {
+    let measured: Vec<_> = BENCHMARKS.split('|').map(str::trim).collect();
+    let words: Vec<_> = README.split_whitespace().collect();
+    let pairs = words.windows(2);
+    let figures = pairs.filter(|pair| ["ms", "MiB"].contains(&pair[1]));
+    let figures: Vec<_> = figures.map(|pair| pair[0]).collect();
+    assert_eq!(figures.len(), 6, "{figures:?}");
+    for figure in figures {
+        assert!(measured.contains(&figure), "{figure}");
     }
 }
 

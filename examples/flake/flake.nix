@@ -25,7 +25,7 @@
         system = "x86_64-linux";
         modules = [
           web
-          # From nixpkgs 25.11 on, boot.isNspawnContainer says more.
+          # nixpkgs 25.11 and later have boot.isNspawnContainer, which includes this.
           { boot.isContainer = true; }
         ];
       };

@@ -1,7 +1,7 @@
-# A host with one container for each thing that the module adds or changes.
+# A host with a container for each option that the module adds or changes.
 { pkgs, ... }:
 let
-  # What makes a path a system; it is never started.
+  # A store path with the form of a system; no test starts it.
   system = pkgs.runCommand "container-system" { } "mkdir $out; touch $out/init; chmod +x $out/init";
 in
 {
