@@ -19,7 +19,7 @@ fn host_with_foo() -> Host {
 }
 
 /// What a script prints inside, to both of its outputs, however it ends.
-fn inside(host: &Host, script: &str) -> String {
+fn output_inside(host: &Host, script: &str) -> String {
     let script = format!("exec 2>&1; {script}; true");
     host.run(&["run", "foo", "--", "bash", "-c", &script])
 }
@@ -41,9 +41,12 @@ fn init_of(host: &Host, script: &str) -> String {
 
 fn boots_whole(host: &Host) {
     start_foo(host);
-    let failed = inside(host, "systemctl --failed --no-legend --plain");
+    let failed = output_inside(host, "systemctl --failed --no-legend --plain");
     assert_eq!(failed, "", "no unit fails");
-    assert_eq!(inside(host, "systemctl is-system-running"), "running\n");
+    assert_eq!(
+        output_inside(host, "systemctl is-system-running"),
+        "running\n"
+    );
 }
 
 #[test]
@@ -64,7 +67,7 @@ fn programs_see_that_they_are_in_a_container_and_in_which() {
     // systemd-detect-virt fails outside of containers.
     let seen = host.run(&["run", "foo", "--", "systemd-detect-virt", "--container"]);
     assert_ne!(seen, "none\n");
-    let environment = inside(&host, "tr '\\0' '\\n' </proc/1/environ");
+    let environment = output_inside(&host, "tr '\\0' '\\n' </proc/1/environ");
     let variable = |name: &str| {
         let assigned = format!("{name}=");
         let value = environment
@@ -74,26 +77,29 @@ fn programs_see_that_they_are_in_a_container_and_in_which() {
     };
     assert_eq!(variable("container"), "nixos-container");
     assert_eq!(
-        inside(&host, "cat /run/host/container-manager"),
+        output_inside(&host, "cat /run/host/container-manager"),
         "nixos-container\n"
     );
     assert_eq!(
-        inside(&host, "cat /run/systemd/container"),
+        output_inside(&host, "cat /run/systemd/container"),
         "nixos-container\n"
     );
     let uuid = variable("container_uuid");
     assert_eq!(
-        inside(&host, "cat /run/host/container-uuid"),
+        output_inside(&host, "cat /run/host/container-uuid"),
         format!("{uuid}\n")
     );
     assert_eq!(
-        inside(&host, "cat /etc/machine-id"),
+        output_inside(&host, "cat /etc/machine-id"),
         uuid.replace('-', "") + "\n"
     );
     assert_eq!(variable("NOTIFY_SOCKET"), "/run/host/notify");
-    assert_eq!(inside(&host, "stat -c %F /run/host/notify"), "socket\n");
     assert_eq!(
-        inside(&host, "cat /run/host/os-release"),
+        output_inside(&host, "stat -c %F /run/host/notify"),
+        "socket\n"
+    );
+    assert_eq!(
+        output_inside(&host, "cat /run/host/os-release"),
         host.shell("cat /etc/os-release")
     );
 }
@@ -101,12 +107,12 @@ fn programs_see_that_they_are_in_a_container_and_in_which() {
 #[test]
 fn a_container_keeps_its_identity_and_tells_its_boots_apart() {
     let host = host_with_foo();
-    let machine = inside(&host, "cat /etc/machine-id");
+    let machine = output_inside(&host, "cat /etc/machine-id");
     let boot_id = "/proc/sys/kernel/random/boot_id";
-    let first = inside(&host, &format!("cat {boot_id}"));
+    let first = output_inside(&host, &format!("cat {boot_id}"));
     host.run(&["restart", "foo"]);
-    assert_eq!(inside(&host, "cat /etc/machine-id"), machine);
-    let second = inside(&host, &format!("cat {boot_id}"));
+    assert_eq!(output_inside(&host, "cat /etc/machine-id"), machine);
+    let second = output_inside(&host, &format!("cat {boot_id}"));
     assert_ne!(first, second);
     assert_ne!(second, host.shell(&format!("cat {boot_id}")));
 }
@@ -157,8 +163,11 @@ fn init_has_a_terminal_and_nothing_of_its_caller() {
 #[test]
 fn the_console_can_be_written_and_is_logged() {
     let host = host_with_foo();
-    assert_eq!(inside(&host, "[ -t 0 ] </dev/console && echo yes"), "yes\n");
-    inside(&host, "echo it was here >/dev/console");
+    assert_eq!(
+        output_inside(&host, "[ -t 0 ] </dev/console && echo yes"),
+        "yes\n"
+    );
+    output_inside(&host, "echo it was here >/dev/console");
     let log = host.run(&["logs", "foo"]);
     assert!(log.contains("it was here"), "{log}");
 }
@@ -172,14 +181,14 @@ fn of_the_kernels_settings_only_those_of_the_own_network_can_be_changed() {
         "/sys/kernel/x",
         "/proc/sys/kernel/hostname",
     ] {
-        let answer = inside(&host, &format!("touch {path}"));
+        let answer = output_inside(&host, &format!("touch {path}"));
         assert!(answer.contains("Read-only file system"), "{path}: {answer}");
     }
     let forward = "/proc/sys/net/ipv4/ip_forward";
     let hosts = host.shell(&format!("cat {forward}"));
     let other = if hosts == "0\n" { "1" } else { "0" };
     assert_eq!(
-        inside(&host, &format!("echo {other} >{forward}; cat {forward}")),
+        output_inside(&host, &format!("echo {other} >{forward}; cat {forward}")),
         format!("{other}\n")
     );
     assert_eq!(host.shell(&format!("cat {forward}")), hosts);
@@ -187,7 +196,7 @@ fn of_the_kernels_settings_only_those_of_the_own_network_can_be_changed() {
     host.run(&["stop", "foo"]);
     host.shell("sed -i '/ADDRESS/d; s/^PRIVATE_NETWORK=.*/PRIVATE_NETWORK=0/' $NIXOS_CONTAINER_CONF_DIR/foo.conf");
     host.run(&["start", "foo"]);
-    let answer = inside(&host, &format!("echo {other} >{forward}"));
+    let answer = output_inside(&host, &format!("echo {other} >{forward}"));
     assert!(answer.contains("Read-only file system"), "{answer}");
 }
 
@@ -195,7 +204,10 @@ fn of_the_kernels_settings_only_those_of_the_own_network_can_be_changed() {
 fn a_host_name_that_is_changed_inside_stays_inside() {
     let host = host_with_foo();
     let hosts = host.shell("hostname");
-    assert_eq!(inside(&host, "hostname changed; hostname"), "changed\n");
+    assert_eq!(
+        output_inside(&host, "hostname changed; hostname"),
+        "changed\n"
+    );
     assert_eq!(host.shell("hostname"), hosts);
 }
 
@@ -203,7 +215,7 @@ fn a_host_name_that_is_changed_inside_stays_inside() {
 fn the_systemd_inside_divides_its_cgroup() {
     let host = host_with_foo();
     let run = "systemd-run --quiet --pipe --slice=mine.slice grep ^0:: /proc/self/cgroup";
-    let group = inside(&host, run);
+    let group = output_inside(&host, run);
     assert!(group.starts_with("0::/mine.slice/run-"), "{group}");
     let outside = host.shell("ls -d /sys/fs/cgroup/nixos-container-foo/payload/*.slice");
     assert!(outside.contains("/mine.slice\n"), "{outside}");
@@ -214,7 +226,7 @@ fn programs_that_change_the_user_work() {
     let host = host_with_foo();
     let script = "cp /bin/bash /var/tmp/root; chmod u+s /var/tmp/root
                   setpriv --reuid=1000 --clear-groups /var/tmp/root -p -c 'id -u'";
-    assert_eq!(inside(&host, script), "0\n");
+    assert_eq!(output_inside(&host, script), "0\n");
 }
 
 /// What `man 1 systemd-nspawn` gives by default (`--capability=`).
@@ -251,7 +263,7 @@ const CAPABILITIES: [&str; 26] = [
 fn root_can_do_what_a_booted_system_needs_and_no_more() {
     let host = host_with_foo();
     let decode = |set: &str| -> BTreeSet<String> {
-        let names = inside(&host, &format!("capsh --decode={set}"));
+        let names = output_inside(&host, &format!("capsh --decode={set}"));
         let (_, names) = names.trim().split_once('=').expect("SET=NAMES");
         names.split(',').map(str::to_owned).collect()
     };
@@ -261,7 +273,7 @@ fn root_can_do_what_a_booted_system_needs_and_no_more() {
     // The host itself may lack some.
     let hosts = decode(host.shell(bounding).trim());
     expected.retain(|name| hosts.contains(name));
-    assert_eq!(decode(inside(&host, bounding).trim()), expected);
+    assert_eq!(decode(output_inside(&host, bounding).trim()), expected);
 }
 
 #[test]
@@ -272,7 +284,7 @@ fn the_kernel_of_all_is_out_of_reach() {
         "swapoff /nothing",
         "busybox rmmod nothing",
     ] {
-        let answer = inside(&host, command);
+        let answer = output_inside(&host, command);
         assert!(
             answer.contains("Function not implemented"),
             "{command}: {answer}"
@@ -286,7 +298,7 @@ fn the_kernel_of_all_is_out_of_reach() {
         "/proc/sysrq-trigger",
     ] {
         assert_eq!(
-            inside(&host, &format!("cat {file} 2>/dev/null | head -c 1")),
+            output_inside(&host, &format!("cat {file} 2>/dev/null | head -c 1")),
             "",
             "{file}"
         );
@@ -297,7 +309,7 @@ fn the_kernel_of_all_is_out_of_reach() {
 fn the_hosts_disks_cannot_be_opened() {
     let host = host_with_foo();
     for place in ["/disk", "/tmp/disk", "/var/tmp/disk", "/mine/disk"] {
-        let answer = inside(
+        let answer = output_inside(
             &host,
             &format!(
                 "mkdir /mine; mount -t tmpfs mine /mine; mknod {place} b 254 0 && head -c 1 {place}"
@@ -310,11 +322,11 @@ fn the_hosts_disks_cannot_be_opened() {
     }
     // Nor where the node is there already.
     host.shell("mknod $NIXOS_CONTAINER_STATE_DIR/foo/given b 254 0");
-    let answer = inside(&host, "head -c 1 /given");
+    let answer = output_inside(&host, "head -c 1 /given");
     assert!(answer.contains("Operation not permitted"), "{answer}");
     // What a service with PrivateDevices= gets.
     let harmless = "mknod /mine/null c 1 3 && echo >/mine/null && head -c 1 /dev/zero | wc -c";
-    assert_eq!(inside(&host, harmless), "1\n");
+    assert_eq!(output_inside(&host, harmless), "1\n");
 }
 
 #[test]
@@ -328,7 +340,7 @@ fn the_hosts_device_nodes_cannot_be_changed() {
             panic!("not MODE OWNER NODE: {line}");
         };
         // To what they are, since they are the machine's.
-        let answer = inside(&host, &format!("chmod {mode} {node}; chown {owner} {node}"));
+        let answer = output_inside(&host, &format!("chmod {mode} {node}; chown {owner} {node}"));
         assert_eq!(
             answer.matches("Read-only file system").count(),
             2,

@@ -7,7 +7,7 @@ use std::process::Output;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use common::{Host, PATIENCE, minimal_system};
+use common::{Host, minimal_system, wait};
 
 /// The command under test, as a word of a shell script.
 const NIXOS_CONTAINER: &str = env!("CARGO_BIN_EXE_nixos-container");
@@ -66,45 +66,8 @@ fn inventory(host: &Host) -> Vec<String> {
         .collect()
 }
 
-/// Waits until this holds; what is waited for has no event that reaches here.
-fn await_that(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < PATIENCE, "waited too long: {what}");
-        thread::sleep(Duration::from_millis(10));
-    }
-}
-
 fn await_inventory(host: &Host, expected: &[String]) {
-    let start = Instant::now();
-    loop {
-        let inventory = inventory(host);
-        if inventory == expected {
-            return;
-        }
-        let more: Vec<_> = inventory
-            .iter()
-            .filter(|line| !expected.contains(line))
-            .collect();
-        let less: Vec<_> = expected
-            .iter()
-            .filter(|line| !inventory.contains(line))
-            .collect();
-        assert!(
-            start.elapsed() < PATIENCE,
-            "left behind: {more:#?}\ngone: {less:#?}"
-        );
-        thread::sleep(Duration::from_millis(10));
-    }
-}
-
-fn status(host: &Host, name: &str) -> String {
-    let output = host.try_run(&["status", name]);
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
-}
-
-fn await_status(host: &Host, name: &str, expected: &str) {
-    await_that(expected, || status(host, name) == expected);
+    wait::until_lines("the inventory", expected, || inventory(host));
 }
 
 /// A container `foo` that was started and stopped, and the inventories without
@@ -129,7 +92,7 @@ impl Foo {
         host.run(&["start", "foo"]);
         host.run(&["stop", "foo"]);
         let mut stopped = without.clone();
-        await_that("the links are gone", || {
+        wait::until("the links are gone", || {
             stopped = inventory(&host);
             !stopped.iter().any(|line| line.starts_with("link ve-"))
         });
@@ -166,10 +129,10 @@ impl Foo {
     fn put_in_order(&self, round: u32) {
         let host = &self.host;
         if round.is_multiple_of(2) {
-            if status(host, "foo") == "down" {
+            if host.status("foo") == "down" {
                 host.run(&["start", "foo"]);
             }
-            assert_eq!(status(host, "foo"), "up");
+            assert_eq!(host.status("foo"), "up");
             host.run(&["stop", "foo"]);
             await_inventory(host, &self.stopped);
         } else {
@@ -182,9 +145,7 @@ impl Foo {
 
 fn create(host: &Host, lines: &str) {
     host.create("foo");
-    host.shell(&format!(
-        "echo '{lines}' >>$NIXOS_CONTAINER_CONF_DIR/foo.conf"
-    ));
+    host.append_conf("foo", lines);
 }
 
 /// Two processes mount and wait for each other before there is an init.
@@ -219,10 +180,10 @@ fn a_container_does_not_outlive_its_supervisor() {
     let host = &foo.host;
     host.run(&["start", "foo"]);
     host.shell(&format!("kill -KILL $({SUPERVISOR})"));
-    await_that("its processes are gone", || {
+    wait::until("its processes are gone", || {
         host.shell("pgrep -x systemd || true").is_empty()
     });
-    assert_eq!(status(host, "foo"), "down");
+    assert_eq!(host.status("foo"), "down");
     host.run(&["stop", "foo"]);
     await_inventory(host, &foo.stopped);
 }
@@ -270,7 +231,7 @@ fn kill_inits(container: &Foo, rounds: u32) {
         }
         // The supervisor of a killed init leaves nothing, and needs no further
         // command for that.
-        match &*status(&container.host, "foo") {
+        match &*container.host.status("foo") {
             "down" => await_inventory(&container.host, &container.stopped),
             settled => assert_eq!(settled, "up", "{stderr}"),
         }
@@ -292,7 +253,7 @@ fn a_killed_client_does_not_keep_the_container_from_starting() {
                 moment.as_secs_f64()
             );
             let _ = foo.host.command("bash").args(["-c", &script]).output();
-            await_that("it settles", || status(&foo.host, "foo") != "starting");
+            wait::until("it settles", || foo.host.status("foo") != "starting");
             foo.host.run(&["stop", "foo"]);
             await_inventory(&foo.host, &foo.stopped);
         }
@@ -319,7 +280,7 @@ fn a_stop_during_a_start_wins() {
                 let busy = "error: container 'foo' is starting or stopping already";
                 let why = stderr.ends_with(stopped) || stderr.contains(busy);
                 assert!(why, "{stderr}");
-                assert_eq!(status(host, "foo"), "down");
+                assert_eq!(host.status("foo"), "down");
             }
         });
         // It may have been stopped before the start began.
@@ -354,7 +315,7 @@ fn of_two_starts_at_once_one_starts_it_and_the_other_says_so() {
             ),
         ];
         assert!(losers.contains(&(loser.0, &*loser.1)), "{loser:?}");
-        assert_eq!(status(host, "foo"), "up");
+        assert_eq!(host.status("foo"), "up");
         host.run(&["stop", "foo"]);
         await_inventory(host, &foo.stopped);
     }
@@ -372,7 +333,7 @@ fn starting_twice_and_stopping_twice_is_said() {
     assert_eq!(said(&["start", "foo"]), "");
     let runs = "note: container 'foo' runs already\n";
     assert_eq!(said(&["start", "foo"]), runs);
-    assert_eq!(status(host, "foo"), "up");
+    assert_eq!(host.status("foo"), "up");
     assert_eq!(said(&["stop", "foo"]), "");
     let ran_not = "note: container 'foo' did not run\n";
     assert_eq!(said(&["stop", "foo"]), ran_not);
@@ -412,7 +373,7 @@ fn a_stop_between_the_lock_and_the_socket_of_a_start_is_heard() {
         libc::SYS_flock,
         libc::SYS_clock_nanosleep,
     ));
-    assert_eq!(status(host, "foo"), "down");
+    assert_eq!(host.status("foo"), "down");
     await_inventory(host, &foo.stopped);
 }
 
@@ -431,7 +392,7 @@ fn a_command_that_hangs_up_when_the_container_is_told_to_halt_disturbs_nothing()
          kill -TERM $supervisor
          kill -CONT $supervisor"
     ));
-    await_status(host, "foo", "down");
+    host.await_status("foo", "down");
     await_inventory(host, &foo.stopped);
 }
 
@@ -504,7 +465,7 @@ fn a_killed_creation_takes_its_build_along() {
          kill -KILL $create"
     );
     host.shell(&script);
-    await_that("the build is gone", || {
+    wait::until("the build is gone", || {
         let left = host.shell("pgrep -x 'nix-build' || true; pgrep -fx '/bin/sleep 600' || true");
         left.is_empty()
     });
@@ -618,11 +579,11 @@ fn reboot(container: &Foo) {
     let boot_id = || host.try_run(&["run", "foo", "--", "cat", "/proc/sys/kernel/random/boot_id"]);
     let first = boot_id().stdout;
     host.try_run(&["run", "foo", "--", "systemctl", "reboot"]);
-    await_that("a second boot", || {
+    wait::until("a second boot", || {
         let second = boot_id();
         second.status.success() && second.stdout != first
     });
-    await_status(host, "foo", "up");
+    host.await_status("foo", "up");
     host.run(&["stop", "foo"]);
     await_inventory(host, &container.stopped);
 }
@@ -633,7 +594,7 @@ fn a_poweroff_inside_halts_the_container() {
     let host = &foo.host;
     host.run(&["start", "foo"]);
     host.try_run(&["run", "foo", "--", "systemctl", "poweroff"]);
-    await_status(host, "foo", "down");
+    host.await_status("foo", "down");
     await_inventory(host, &foo.stopped);
 }
 
@@ -643,7 +604,7 @@ fn sigterm_to_the_supervisor_halts_the_container_cleanly() {
     let host = &foo.host;
     host.run(&["start", "foo"]);
     host.shell(&format!("kill -TERM $({SUPERVISOR})"));
-    await_status(host, "foo", "down");
+    host.await_status("foo", "down");
     await_inventory(host, &foo.stopped);
     let console = host.run(&["logs", "foo"]);
     for sign in ["Reached target", "shutdown.target", "Halting system."] {
@@ -654,8 +615,7 @@ fn sigterm_to_the_supervisor_halts_the_container_cleanly() {
 /// Lets `foo` run a system whose init is this script.
 fn with_init(host: &Host, script: &str) {
     let system = host.system_with_init(script);
-    let conf = host.place("CONF_DIR").join("foo.conf");
-    host.shell(&format!("echo SYSTEM_PATH={system} >>{}", conf.display()));
+    host.append_conf("foo", &format!("SYSTEM_PATH={system}"));
 }
 
 /// What a start wrote, without what it tells of the host's settings.
@@ -678,7 +638,7 @@ fn an_init_that_dies_at_once_is_shown_with_its_last_words() {
          The end of its console (all of it: `nixos-container logs foo`):\n\
          these are my last words\n"
     );
-    assert_eq!(status(host, "foo"), "down");
+    assert_eq!(host.status("foo"), "down");
     await_inventory(host, &foo.stopped);
 }
 
@@ -687,12 +647,8 @@ fn a_boot_that_takes_too_long_is_ended_and_the_error_says_so() {
     let foo = Foo::new();
     let host = &foo.host;
     with_init(host, "echo still thinking; while :; do sleep 1; done");
-    let conf = host
-        .place("CONF_DIR")
-        .join("foo.conf")
-        .display()
-        .to_string();
-    host.shell(&format!("echo TIMEOUT_START_SEC=1 >>{conf}"));
+    let conf = host.conf_path("foo");
+    host.append_conf("foo", "TIMEOUT_START_SEC=1");
     let start = Instant::now();
     assert_eq!(
         without_notes(&host.fail(1, &["start", "foo"])),
@@ -704,6 +660,6 @@ fn a_boot_that_takes_too_long_is_ended_and_the_error_says_so() {
         )
     );
     assert!(start.elapsed() >= Duration::from_secs(1), "it had its time");
-    assert_eq!(status(host, "foo"), "down");
+    assert_eq!(host.status("foo"), "down");
     await_inventory(host, &foo.stopped);
 }

@@ -16,16 +16,9 @@ fn told(host: &Host, name: &str) -> String {
     host.run(&["run", name, "--", "cat", "/etc/told"])
 }
 
-fn conf(host: &Host, name: &str) -> String {
-    host.shell(&format!("cat $NIXOS_CONTAINER_CONF_DIR/{name}.conf"))
-}
-
 /// A container without NAT that tells `one`, runs and has a file of its own.
 fn create_and_mark(host: &Host, name: &str, system: &str) {
-    host.run(&["create", name, "--system-path", system]);
-    host.shell(&format!(
-        "sed -i /^NAT=/d \"$NIXOS_CONTAINER_CONF_DIR/{name}.conf\""
-    ));
+    host.create_of(name, system);
     host.run(&["start", name]);
     host.run(&["run", name, "--", "touch", "/root/mine"]);
 }
@@ -71,7 +64,7 @@ fn a_container_is_not_given_up_for_one_that_cannot_be_built() {
     let host = Host::new();
     create_and_mark(&host, "foo", &telling("one"));
     let before = files(&host);
-    let conf_before = conf(&host, "foo");
+    let conf_before = host.conf("foo");
     for arguments in [
         &["--config", "nonsense"][..],
         &["--system-path", "/nowhere"],
@@ -82,11 +75,11 @@ fn a_container_is_not_given_up_for_one_that_cannot_be_built() {
         host.fail(1, &[&["create", "foo", "--force"], arguments].concat());
         assert_eq!(host.run(&["status", "foo"]), "up\n", "{arguments:?}");
         assert_eq!(told(&host, "foo"), "one");
-        assert_eq!(conf(&host, "foo"), conf_before);
+        assert_eq!(host.conf("foo"), conf_before);
     }
     assert_eq!(files(&host), before);
-    let conf = host.place("CONF_DIR").join("foo.conf");
-    host.shell(&format!("mount --bind -o ro {0} {0}", conf.display()));
+    let conf = host.conf_path("foo");
+    host.shell(&format!("mount --bind -o ro {conf} {conf}"));
     let create = [
         "create",
         "foo",
@@ -181,7 +174,7 @@ fn auto_start_starts_it_now_and_says_so_for_later() {
     ]);
     assert_eq!(name, "foo\n");
     assert_eq!(host.run(&["status", "foo"]), "up\n");
-    assert!(conf(&host, "foo").contains("\nAUTO_START=1\n"));
+    assert!(host.conf("foo").contains("\nAUTO_START=1\n"));
 }
 
 #[test]
@@ -190,7 +183,7 @@ fn addresses_of_both_families_can_be_chosen() {
     let system = ["--system-path", minimal_system()];
     let addresses = ["--host-address6", "fc00::1", "--local-address6", "fc00::2"];
     host.run(&[&["create", "foo"], &system[..], &addresses].concat());
-    let text = conf(&host, "foo");
+    let text = host.conf("foo");
     for line in [
         "HOST_ADDRESS=10.233.1.1\n",
         "LOCAL_ADDRESS=10.233.1.2\n",
@@ -211,7 +204,7 @@ fn a_bridge_and_ports_can_be_chosen() {
     let system = ["--system-path", minimal_system()];
     let network = ["--bridge", "br0", "--port", "8080:80,udp:53"];
     host.run(&[&["create", "foo"], &system[..], &network].concat());
-    let text = conf(&host, "foo");
+    let text = host.conf("foo");
     for line in ["HOST_BRIDGE=br0\n", "HOST_PORT=tcp:8080:80,udp:53:53\n"] {
         assert!(text.contains(line), "{line} in {text}");
     }

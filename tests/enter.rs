@@ -16,8 +16,7 @@ fn host_with_users() -> Host {
             users.users.daemon = { isSystemUser = true; uid = 321; group = \"users\"; };
         }",
     );
-    host.run(&["create", "foo", "--system-path", &system]);
-    host.shell("sed -i /^NAT=/d \"$NIXOS_CONTAINER_CONF_DIR/foo.conf\"");
+    host.create_of("foo", &system);
     host.run(&["start", "foo"]);
     host
 }
@@ -139,9 +138,7 @@ fn what_confines_init_confines_whoever_enters(host: &Host) {
     let flags = "--no-new-privileges=yes --personality=x86 --oom-score-adjust=77 \
                  --drop-capability=CAP_SYS_CHROOT --cpu-affinity=0 --rlimit=CPU=1000";
     host.run(&["stop", "foo"]);
-    host.shell(&format!(
-        "echo 'EXTRA_NSPAWN_FLAGS=\"{flags}\"' >>\"$NIXOS_CONTAINER_CONF_DIR/foo.conf\""
-    ));
+    host.append_conf("foo", &format!("EXTRA_NSPAWN_FLAGS=\"{flags}\""));
     host.run(&["start", "foo"]);
     let bounds = "grep -E '^(NoNewPrivs|CapBnd|Cpus_allowed_list)' /proc/PID/status; \
                   cat /proc/PID/personality /proc/PID/oom_score_adj; \
@@ -159,8 +156,7 @@ fn what_confines_init_confines_whoever_enters(host: &Host) {
 fn the_host_key_is_the_ssh_servers() {
     let host = Host::new();
     let system = system("{ services.openssh.enable = true; }");
-    host.run(&["create", "foo", "--system-path", &system]);
-    host.shell("sed -i /^NAT=/d \"$NIXOS_CONTAINER_CONF_DIR/foo.conf\"");
+    host.create_of("foo", &system);
     let none = "error: container 'foo' has no host key; it gets one when it first starts with \
                 services.openssh.enable = true\n";
     assert_eq!(host.fail(1, &["show-host-key", "foo"]), none);

@@ -3,30 +3,20 @@
 
 mod common;
 
-use std::thread;
-use std::time::{Duration, Instant};
-
-use common::{Host, PATIENCE, minimal_system};
+use common::{Host, minimal_system, wait};
 
 /// A container that is destroyed when it stops, and what there was without it.
 fn ephemeral(host: &Host, system: &str) -> Vec<String> {
     let before = host.inventory();
-    host.run(&["create", "foo", "--ephemeral", "--system-path", system]);
-    // NAT changes a setting of the host, and a start says so.
-    host.shell(&format!("sed -i /^NAT=/d {}", conf(host)));
+    host.create_with("foo", &["--ephemeral", "--system-path", system]);
     before
-}
-
-fn conf(host: &Host) -> String {
-    let conf = host.place("CONF_DIR").join("foo.conf");
-    conf.display().to_string()
 }
 
 #[test]
 fn an_ephemeral_container_starts_empty_and_leaves_nothing() {
     let host = Host::new();
     let before = ephemeral(&host, minimal_system());
-    let conf = host.shell(&format!("cat {}", conf(&host)));
+    let conf = host.conf("foo");
     assert!(conf.contains("\nEPHEMERAL=1\n"), "{conf}");
     // Created and not started yet, it waits.
     assert_eq!(host.run(&["list"]), "foo\n");
@@ -41,11 +31,7 @@ fn an_ephemeral_container_starts_empty_and_leaves_nothing() {
     assert!(gone().status.success());
     host.run(&["run", "foo", "--", "touch", data]);
     host.try_run(&["run", "foo", "--", "systemctl", "reboot"]);
-    let start = Instant::now();
-    while !gone().status.success() {
-        assert!(start.elapsed() < PATIENCE, "it did not come back");
-        thread::sleep(Duration::from_millis(20));
-    }
+    wait::until("it comes back", || gone().status.success());
     host.run(&["stop", "foo"]);
     assert_eq!(host.run(&["list"]), "");
     host.await_inventory(&before);
@@ -92,14 +78,15 @@ fn a_supervisor_killed_while_it_destroys_is_finished_by_the_next_command() {
     for delay in ["0", "0.05", "0.1", "0.15", "0.2"] {
         let before = ephemeral(&host, minimal_system());
         // There is more to take back of one with users of its own.
-        host.shell(&format!("echo PRIVATE_USERS=pick >>{}", conf(&host)));
+        host.append_conf("foo", "PRIVATE_USERS=pick");
         host.run(&["start", "foo"]);
         let listed = host.shell(&format!(
             "nixos-container() {{ {} \"$@\"; }}
              supervisor=$(pgrep -f '[s]upervise --detached foo')
              nixos-container terminate foo & sleep {delay}
              kill -KILL $supervisor 2>/dev/null || true
-             wait; nixos-container list",
+             wait; while kill -0 $supervisor 2>/dev/null; do sleep 0.02; done
+             nixos-container list",
             env!("CARGO_BIN_EXE_nixos-container")
         ));
         assert_eq!(listed, "");
@@ -123,8 +110,8 @@ fn a_failed_start_of_an_ephemeral_container_shows_its_console_and_leaves_nothing
 fn a_boot_that_takes_too_long_names_no_file_that_is_gone() {
     let host = Host::new();
     let before = ephemeral(&host, &host.system_with_init("while :; do sleep 1; done"));
-    let conf = conf(&host);
-    host.shell(&format!("echo TIMEOUT_START_SEC=1 >>{conf}"));
+    let conf = host.conf_path("foo");
+    host.append_conf("foo", "TIMEOUT_START_SEC=1");
     assert_eq!(
         host.fail(1, &["start", "foo"]),
         format!(
@@ -140,10 +127,9 @@ fn a_boot_that_takes_too_long_names_no_file_that_is_gone() {
 fn a_start_that_is_refused_does_not_destroy_the_container() {
     let host = Host::new();
     ephemeral(&host, minimal_system());
-    let conf = conf(&host);
-    host.shell(&format!("echo EXTRA_NSPAWN_FLAGS=--bind=/nowhere >>{conf}"));
+    host.append_conf("foo", "EXTRA_NSPAWN_FLAGS=--bind=/nowhere");
     host.fail(1, &["start", "foo"]);
-    host.shell(&format!("sed -i /EXTRA/d {conf}"));
+    host.remove_from_conf("foo", "EXTRA_NSPAWN_FLAGS");
     host.run(&["start", "foo"]);
 }
 

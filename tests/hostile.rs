@@ -59,14 +59,13 @@ fn every_command_on(host: &Host, plant: &str) {
 fn every_command_with(lines: &str, host: &Host, plant: &str) {
     let before = precious(host);
     host.shell(&format!("mkdir -p {ROOT}; cd {ROOT}; {plant}"));
-    let conf = host.place("CONF_DIR").join("foo.conf");
     let create = ["create", "foo", "--system-path", minimal_system()];
     let created = try_in_time(host, &create);
     assert!(created.status.success(), "{plant}: {created:?}");
-    host.shell(&format!(
-        "printf 'COPY_RESOLV_CONF=1\nTIMEOUT_START_SEC=3\nNAT=0\n{lines}\n' >>{}",
-        conf.display()
-    ));
+    host.append_conf(
+        "foo",
+        &format!("COPY_RESOLV_CONF=1\nTIMEOUT_START_SEC=3\nNAT=0\n{lines}"),
+    );
     for arguments in [
         &["explain", "foo"][..],
         &["start", "foo"],
@@ -155,7 +154,7 @@ fn planted_links_lead_nowhere_where_the_container_has_users_of_its_own() {
         every_command_with("PRIVATE_USERS=pick", &host, plant);
     }
     // Every file is given to them, one after the other.
-    let given = "PRIVATE_USERS=pick\\nEXTRA_NSPAWN_FLAGS=--private-users-ownership=chown";
+    let given = "PRIVATE_USERS=pick\nEXTRA_NSPAWN_FLAGS=--private-users-ownership=chown";
     for plant in [
         "mkdir -p a/b; ln -s ../../../../victim a/b/c; ln -s ../../victim/passwd a/d",
         "ln -s /proc/1/root/run/throwaway/victim etc",
@@ -436,8 +435,7 @@ fn neither_depth_nor_attributes_keep_a_container_from_its_start_or_removal() {
     host.create("foo");
     host.shell(&plant);
     let given = "PRIVATE_USERS=pick\nEXTRA_NSPAWN_FLAGS=--private-users-ownership=chown";
-    let conf = host.place("CONF_DIR").join("foo.conf");
-    host.shell(&format!("printf '{given}\n' >>{}", conf.display()));
+    host.append_conf("foo", given);
     run_with_few_descriptors(&host, &["start", "foo"]);
     // The innermost directory is of another user, too.
     let stat = "my $user; while (1) { $user = (stat \".\")[4]; chdir \"d\" or last } print $user";

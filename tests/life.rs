@@ -25,12 +25,7 @@ fn a_container_lives_and_leaves_nothing() {
 #[test]
 fn a_container_that_was_only_configured_gets_its_directories() {
     let host = Host::new();
-    let conf = host.place("CONF_DIR");
-    host.shell(&format!(
-        "mkdir -p {0}; echo SYSTEM_PATH={1} > {0}/foo.conf",
-        conf.display(),
-        common::minimal_system()
-    ));
+    host.write_conf("foo", &format!("SYSTEM_PATH={}", common::minimal_system()));
     host.run(&["start", "foo"]);
     assert_eq!(host.run(&["run", "foo", "--", "id", "-un"]), "root\n");
 }

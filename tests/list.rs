@@ -22,7 +22,7 @@ fn list_tells_how_containers_are() {
     let addresses = ["--host-address6", "fc00::1", "--local-address6", "fc00::2"];
     let bar = ["create", "bar", "--system-path", minimal_system()];
     host.run(&[&bar, &addresses[..]].concat());
-    host.shell("echo AUTO_START=1 >>$NIXOS_CONTAINER_CONF_DIR/bar.conf");
+    host.append_conf("bar", "AUTO_START=1");
     assert_eq!(host.run(&["list", "--running"]), "");
 
     let before = host.shell("date -u +%FT%TZ");
@@ -79,7 +79,7 @@ fn list_tells_how_containers_are() {
     assert!(!host.run(&["list"]).contains("lost"));
 
     // A broken configuration is told of, and hides nobody else.
-    host.shell("echo nonsense >$NIXOS_CONTAINER_CONF_DIR/bar.conf");
+    host.write_conf("bar", "nonsense");
     let output = host.try_run(&["list", "--long"]);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{stderr}");

@@ -237,7 +237,7 @@ fn a_prompt_ends_with_the_container(host: &Host, command: &str) {
 }
 
 fn containers_with_users_of_their_own_have_prompts_too(host: &Host, command: &str) {
-    host.shell("echo PRIVATE_USERS=pick >>\"$NIXOS_CONTAINER_CONF_DIR/foo.conf\"");
+    host.append_conf("foo", "PRIVATE_USERS=pick");
     host.run(&["start", "foo"]);
     let mut talk = log_in(host, command);
     talk.say("echo o''f $(stat -c '%U %G' $(tty))");

@@ -5,35 +5,16 @@ mod common;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use common::talk::{Talk, at_terminal};
 use common::{Host, PATIENCE, minimal_system, system};
 use serde_json::Value;
 
-/// A file in the directory of configurations.
-fn write_conf(host: &Host, file: &str, contents: &str) {
-    host.shell(&format!(
-        "mkdir -p $NIXOS_CONTAINER_CONF_DIR
-         printf '%s\n' '{contents}' >\"$NIXOS_CONTAINER_CONF_DIR/{file}\""
-    ));
-}
-
 /// What `status` says, and whether it succeeds.
-fn status(host: &Host, name: &str) -> (String, Option<i32>) {
+fn status_and_code(host: &Host, name: &str) -> (String, Option<i32>) {
     let output = host.try_run(&["status", name]);
     let word = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     (word, output.status.code())
-}
-
-/// Waits until `status` says so.
-fn await_status(host: &Host, name: &str, expected: &str) {
-    let start = Instant::now();
-    while status(host, name).0 != expected {
-        assert!(start.elapsed() < PATIENCE, "never {expected}");
-        thread::sleep(Duration::from_millis(10));
-    }
 }
 
 /// A command that goes on in the background, and is killed when it is stuck.
@@ -53,7 +34,7 @@ fn list_names_all_containers_sorted_and_nothing_else() {
     let host = Host::new();
     assert_eq!(host.run(&["list"]), "");
     for name in ["web", "b", "a10", "a-2", "Z", "a"] {
-        write_conf(&host, &format!("{name}.conf"), "PRIVATE_NETWORK=1");
+        host.write_conf(name, "PRIVATE_NETWORK=1");
     }
     for file in [
         // Of other tools that share /etc/containers (man 5 containers.conf).
@@ -71,7 +52,7 @@ fn list_names_all_containers_sorted_and_nothing_else() {
         "-dash.conf",
         ".conf",
     ] {
-        write_conf(&host, file, "");
+        host.shell(&format!("touch $NIXOS_CONTAINER_CONF_DIR/{file}"));
     }
     assert_eq!(host.run(&["list"]), "Z\na\na-2\na10\nb\nweb\n");
 }
@@ -98,32 +79,32 @@ fn status_is_gone_down_starting_up_or_stopping() {
         ));
     };
     let is = |word: &str| (word.to_owned(), Some(0));
-    assert_eq!(status(&host, "foo"), ("gone".to_owned(), Some(1)));
+    assert_eq!(status_and_code(&host, "foo"), ("gone".to_owned(), Some(1)));
     host.run(&["create", "foo", "--system-path", &gated]);
-    assert_eq!(status(&host, "foo"), is("down"));
+    assert_eq!(status_and_code(&host, "foo"), is("down"));
 
     let mut start = begin(&host.nixos_container(&["start", "foo"]));
-    await_status(&host, "foo", "starting");
+    host.await_status("foo", "starting");
     assert!(start.try_wait().expect("waitable").is_none());
     open("/run/start");
     assert!(start.wait().expect("waitable").success());
-    assert_eq!(status(&host, "foo"), is("up"));
+    assert_eq!(status_and_code(&host, "foo"), is("up"));
 
     let mut stop = begin(&host.nixos_container(&["stop", "foo"]));
-    await_status(&host, "foo", "stopping");
+    host.await_status("foo", "stopping");
     assert!(stop.try_wait().expect("waitable").is_none());
     open("/run/stop");
     assert!(stop.wait().expect("waitable").success());
-    assert_eq!(status(&host, "foo"), is("down"));
+    assert_eq!(status_and_code(&host, "foo"), is("down"));
     host.run(&["destroy", "foo"]);
-    assert_eq!(status(&host, "foo"), ("gone".to_owned(), Some(1)));
+    assert_eq!(status_and_code(&host, "foo"), ("gone".to_owned(), Some(1)));
 }
 
 #[test]
 fn show_ip_prints_the_address_alone() {
     let host = Host::new();
     let show = |conf: &str| {
-        write_conf(&host, "foo.conf", conf);
+        host.write_conf("foo", conf);
         host.run(&["show-ip", "foo"])
     };
     assert_eq!(show("LOCAL_ADDRESS=10.1.2.3"), "10.1.2.3\n");
@@ -133,7 +114,7 @@ fn show_ip_prints_the_address_alone() {
         show("LOCAL_ADDRESS6=fc00::2\nLOCAL_ADDRESS=10.1.2.3"),
         "10.1.2.3\n"
     );
-    write_conf(&host, "foo.conf", "PRIVATE_NETWORK=1");
+    host.write_conf("foo", "PRIVATE_NETWORK=1");
     let stderr = host.fail(1, &["show-ip", "foo"]);
     assert!(
         stderr.contains("container 'foo' has no address"),
@@ -161,12 +142,12 @@ fn logs_are_what_the_container_wrote_to_its_console() {
     host.run(&["start", "foo"]);
     let say = |words: &str| {
         // Getty may wipe out what is there when it takes over the console.
-        await_logs(&host, "login:");
+        host.await_log("foo", "login:");
         let script = format!("echo {words} >/dev/console");
         host.run(&["run", "foo", "--", "sh", "-c", &script]);
     };
     say("first life");
-    let logs = await_logs(&host, "first life");
+    let logs = host.await_log("foo", "first life");
     assert!(logs.contains("<<< NixOS Stage 2 >>>"), "{logs}");
     assert!(logs.contains("basic.target"), "{logs}");
 
@@ -177,28 +158,15 @@ fn logs_are_what_the_container_wrote_to_its_console() {
 
     host.run(&["start", "foo"]);
     say("second life");
-    let logs = await_logs(&host, "second life");
+    let logs = host.await_log("foo", "second life");
     assert!(!logs.contains("first life"), "{logs}");
-}
-
-/// The console's log as soon as this is in it: the kernel passes on what is
-/// written to a terminal in its own time.
-fn await_logs(host: &Host, words: &str) -> String {
-    let start = Instant::now();
-    loop {
-        let logs = host.run(&["logs", "foo"]);
-        if logs.contains(words) {
-            return logs;
-        }
-        assert!(start.elapsed() < PATIENCE, "no {words} in:\n{logs}");
-    }
 }
 
 #[test]
 fn logs_follow_a_container_to_its_end() {
     let host = Host::new();
     host.create_and_start("foo");
-    await_logs(&host, "login:");
+    host.await_log("foo", "login:");
     let mut logs = begin(&host.nixos_container(&["logs", "--follow", "foo"]));
     let mut output = BufReader::new(logs.stdout.take().expect("piped"));
     let mut until = |words: &str| {
@@ -278,9 +246,8 @@ fn explain(host: &Host) -> Value {
 #[test]
 fn explain_in_json_is_the_container_namespaces_network_and_steps() {
     let host = Host::new();
-    write_conf(
-        &host,
-        "foo.conf",
+    host.write_conf(
+        "foo",
         &format!("SYSTEM_PATH={}\nPRIVATE_NETWORK=1", minimal_system()),
     );
     let whole = explain(&host);
@@ -306,9 +273,8 @@ fn explain_in_json_is_the_container_namespaces_network_and_steps() {
     assert_eq!(last["step"], "exec");
     assert_eq!(last["program"], format!("{}/init", minimal_system()));
 
-    write_conf(
-        &host,
-        "foo.conf",
+    host.write_conf(
+        "foo",
         &format!("SYSTEM_PATH={}\nPRIVATE_NETWORK=0", minimal_system()),
     );
     let whole = explain(&host);

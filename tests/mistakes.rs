@@ -36,14 +36,6 @@ fn after_addresses(stderr: &str) -> &str {
     }
 }
 
-/// The configuration file of the container `foo`.
-fn conf(host: &Host) -> String {
-    host.place("CONF_DIR")
-        .join("foo.conf")
-        .display()
-        .to_string()
-}
-
 #[test]
 fn a_name_that_could_lead_elsewhere_is_refused() {
     let host = Host::new();
@@ -284,7 +276,7 @@ fn an_address_that_is_taken_when_it_starts_is_named() {
     host.create_and_start("bar");
     host.create_and_start("foo");
     host.run(&["stop", "foo"]);
-    let conf = conf(&host);
+    let conf = host.conf_path("foo");
     host.shell(&format!("sed -i s/10.233.2/10.233.1/ {conf}"));
     let before = host.inventory();
     assert_eq!(
@@ -300,7 +292,7 @@ fn an_address_that_is_taken_when_it_starts_is_named() {
 fn an_error_in_a_configuration_file_names_file_line_and_key() {
     let host = Host::new();
     host.create("foo");
-    let conf = conf(&host);
+    let conf = host.conf_path("foo");
     host.shell(&format!("cp {conf} /run/throwaway/good.conf"));
     let before = host.inventory();
     for (line, why) in [
@@ -359,8 +351,8 @@ fn an_error_in_a_configuration_file_names_file_line_and_key() {
 fn a_configured_system_that_is_gone_is_named_with_the_place_that_names_it() {
     let host = Host::new();
     host.create("foo");
-    let conf = conf(&host);
-    host.shell(&format!("echo SYSTEM_PATH=/nix/store/none >>{conf}"));
+    let conf = host.conf_path("foo");
+    host.append_conf("foo", "SYSTEM_PATH=/nix/store/none");
     assert_eq!(
         refuse(&host, 1, &["start", "foo"]),
         format!(
@@ -390,8 +382,8 @@ fn a_configured_system_that_is_gone_is_named_with_the_place_that_names_it() {
 fn a_key_of_a_later_version_is_warned_of_once() {
     let host = Host::new();
     host.create("foo");
-    let conf = conf(&host);
-    host.shell(&format!("echo FROM_THE_FUTURE=1 >>{conf}"));
+    let conf = host.conf_path("foo");
+    host.append_conf("foo", "FROM_THE_FUTURE=1");
     let output = host.try_run(&["start", "foo"]);
     assert!(output.status.success(), "{output:?}");
     assert_eq!(
@@ -499,7 +491,10 @@ fn an_init_that_cannot_be_executed_is_named() {
     host.create("foo");
     host.run(&["start", "foo"]);
     host.run(&["stop", "foo"]);
-    host.shell(&format!("echo SYSTEM_PATH={system} >>{}", conf(&host)));
+    host.shell(&format!(
+        "echo SYSTEM_PATH={system} >>{}",
+        host.conf_path("foo")
+    ));
     let before = host.inventory();
     assert_eq!(
         refuse(&host, 1, &["start", "foo"]),
@@ -559,7 +554,10 @@ fn boots_that_end_in_reboots_have_the_time_for_one() {
     ));
     let system = host.system_with_init(&format!("exec {} reboot -f", shell.trim()));
     host.create_of("foo", &system);
-    host.shell(&format!("echo TIMEOUT_START_SEC=2 >>{}", conf(&host)));
+    host.shell(&format!(
+        "echo TIMEOUT_START_SEC=2 >>{}",
+        host.conf_path("foo")
+    ));
     let mut start = host.command("timeout");
     start.args(["60", env!("CARGO_BIN_EXE_nixos-container"), "start", "foo"]);
     let stderr = refused(1, &mut start);

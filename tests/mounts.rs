@@ -6,34 +6,22 @@ mod common;
 
 use common::Host;
 
-/// Adds lines to the configuration file of the container `foo`.
-fn configure(host: &Host, lines: &str) {
-    host.shell(&format!(
-        "cat >>$NIXOS_CONTAINER_CONF_DIR/foo.conf <<'END'\n{lines}\nEND"
-    ));
-}
-
-fn inside(host: &Host, script: &str) -> String {
-    let shell = "/run/current-system/sw/bin/bash";
-    host.run(&["run", "foo", "--", shell, "-euc", script])
-}
-
 #[test]
 fn a_tmpfs_covers_what_is_on_the_disk() {
     let host = Host::new();
     host.create("foo");
-    configure(&host, "TMPFS=\"/var /var/log /some/random/path:size=1m\"");
+    host.append_conf("foo", "TMPFS=\"/var /var/log /some/random/path:size=1m\"");
     host.run(&["start", "foo"]);
     let kinds = "stat -fc %T /var /var/log /some/random/path | tr '\\n' ' '
                  stat -fc %b /some/random/path
                  systemctl is-active var.mount var-log.mount some-random-path.mount";
     assert_eq!(
-        inside(&host, kinds),
+        host.inside("foo", kinds),
         "tmpfs tmpfs tmpfs 256\nactive\nactive\nactive\n"
     );
     // The system lives in them: this is where its journal would be.
-    inside(
-        &host,
+    host.inside(
+        "foo",
         "touch /root/file /some/random/path/file /var/log/file",
     );
     let on_disk = host.shell(
@@ -42,7 +30,7 @@ fn a_tmpfs_covers_what_is_on_the_disk() {
     );
     assert_eq!(on_disk, "root/file\n");
     assert_eq!(
-        inside(&host, "! [ -e /var/planted ]; ls /var/log/file"),
+        host.inside("foo", "! [ -e /var/planted ]; ls /var/log/file"),
         "/var/log/file\n"
     );
 }
@@ -62,8 +50,8 @@ fn data_of_the_host_is_used_and_outlives_the_container() {
     host.run(&["create", "foo", "--config", config]);
     // As `bindMounts` of the NixOS module has them, and below the root as an
     // administrator does it.
-    configure(
-        &host,
+    host.append_conf(
+        "foo",
         "EXTRA_NSPAWN_FLAGS=\" --bind-ro=/run/data/shared --bind=/run/data/own:/srv/writable\"",
     );
     host.shell(
@@ -74,8 +62,8 @@ fn data_of_the_host_is_used_and_outlives_the_container() {
     );
     for start in 1..=2 {
         host.run(&["start", "foo"]);
-        let seen = inside(
-            &host,
+        let seen = host.inside(
+            "foo",
             "cat /run/data/shared/file /very/important/data/file
              ! touch /run/data/shared/new 2>/dev/null; echo more >>/very/important/data/more
              nix-instantiate --eval -E '1 + 1'
@@ -101,7 +89,7 @@ fn data_of_the_host_is_used_and_outlives_the_container() {
 fn a_start_needs_what_it_binds() {
     let host = Host::new();
     host.create("foo");
-    configure(&host, "EXTRA_NSPAWN_FLAGS=--bind-ro=/run/srv/data");
+    host.append_conf("foo", "EXTRA_NSPAWN_FLAGS=--bind-ro=/run/srv/data");
     host.fail(1, &["start", "foo"]);
     assert_eq!(host.run(&["status", "foo"]), "down\n");
     // systemd shares all mounts of a host, man 7 mount_namespaces.
@@ -110,20 +98,20 @@ fn a_start_needs_what_it_binds() {
          mount --make-shared /run/srv/data",
     );
     host.run(&["start", "foo"]);
-    assert_eq!(inside(&host, "stat -fc %b /run/srv/data"), "256\n");
+    assert_eq!(host.inside("foo", "stat -fc %b /run/srv/data"), "256\n");
     // What is mounted below on the host afterwards is seen, too.
     host.shell("mkdir /run/srv/data/usb; mount -t tmpfs -o size=2m tmpfs /run/srv/data/usb");
-    assert_eq!(inside(&host, "stat -fc %b /run/srv/data/usb"), "512\n");
+    assert_eq!(host.inside("foo", "stat -fc %b /run/srv/data/usb"), "512\n");
     host.shell("umount /run/srv/data/usb");
-    assert_eq!(inside(&host, "stat -fc %b /run/srv/data/usb"), "256\n");
+    assert_eq!(host.inside("foo", "stat -fc %b /run/srv/data/usb"), "256\n");
 }
 
 #[test]
 fn the_plan_of_a_start_tells_of_every_mount() {
     let host = Host::new();
     host.create("foo");
-    configure(
-        &host,
+    host.append_conf(
+        "foo",
         "EXTRA_NSPAWN_FLAGS='--volatile=overlay --bind-ro=/etc:/t/a --bind=+/root:/t/b \
          --tmpfs=/t/c:size=1m --overlay=/etc:+/srv::/t/d --inaccessible=/t/e'",
     );
@@ -145,26 +133,25 @@ fn the_plan_of_a_start_tells_of_every_mount() {
 fn a_system_boots_from_a_root_that_does_not_last() {
     let host = Host::new();
     host.create("foo");
-    let conf = "$NIXOS_CONTAINER_CONF_DIR/foo.conf";
     host.run(&["start", "foo"]);
-    inside(&host, "echo kept >/root/file");
-    let id = inside(&host, "cat /etc/machine-id");
+    host.inside("foo", "echo kept >/root/file");
+    let id = host.inside("foo", "cat /etc/machine-id");
     host.run(&["stop", "foo"]);
     for (flags, file, same_id) in [
         ("--volatile=overlay", "kept", true),
         ("--ephemeral", "kept", true),
         ("--volatile", "none", false),
     ] {
-        host.shell(&format!("sed -i /^EXTRA/d {conf}"));
-        configure(&host, &format!("EXTRA_NSPAWN_FLAGS={flags}"));
+        host.remove_from_conf("foo", "EXTRA_NSPAWN_FLAGS");
+        host.append_conf("foo", &format!("EXTRA_NSPAWN_FLAGS={flags}"));
         host.run(&["start", "foo"]);
-        let found = inside(
-            &host,
+        let found = host.inside(
+            "foo",
             "cat /root/file 2>/dev/null || echo none; echo lost >/root/file",
         );
         assert_eq!(found.trim(), file, "{flags}");
         assert_eq!(
-            inside(&host, "cat /etc/machine-id") == id,
+            host.inside("foo", "cat /etc/machine-id") == id,
             same_id,
             "{flags}"
         );

@@ -3,10 +3,8 @@
 mod common;
 
 use std::process::Stdio;
-use std::thread;
-use std::time::{Duration, Instant};
 
-use common::{Host, minimal_system};
+use common::{Host, minimal_system, wait};
 
 /// Where a command runs.
 #[derive(Clone, Copy)]
@@ -85,23 +83,6 @@ fn address(host: &Host, name: &str) -> String {
     host.run(&["show-ip", name]).trim().to_owned()
 }
 
-/// Replaces the container's configuration by these lines and its system.
-fn configure(host: &Host, name: &str, lines: &str) {
-    host.shell(&format!(
-        "printf '%s\\n' SYSTEM_PATH={} '{lines}' >$NIXOS_CONTAINER_CONF_DIR/{name}.conf",
-        minimal_system()
-    ));
-}
-
-/// Waits for what the kernel does in its own time.
-fn await_that(what: &str, holds: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(5), "not so: {what}");
-        thread::sleep(Duration::from_millis(10));
-    }
-}
-
 #[test]
 fn host_and_container_reach_each_other() {
     let host = Host::new();
@@ -165,8 +146,7 @@ fn addresses_are_those_that_were_asked_for() {
 fn ipv6_works_as_soon_as_the_container_has_started() {
     let host = Host::new();
     host.create("foo");
-    configure(
-        &host,
+    host.configure(
         "foo",
         "PRIVATE_NETWORK=1\nHOST_ADDRESS6=fd00:233::1\nLOCAL_ADDRESS6=fd00:233::2",
     );
@@ -209,7 +189,7 @@ fn containers_do_not_see_each_others_links() {
 fn without_addresses_a_private_network_is_loopback_alone() {
     let host = Host::new();
     host.create("foo");
-    configure(&host, "foo", "PRIVATE_NETWORK=1");
+    host.configure("foo", "PRIVATE_NETWORK=1");
     host.run(&["start", "foo"]);
     let inside = Side::Container("foo");
     assert_eq!(links(&host, inside), ["lo"]);
@@ -221,7 +201,7 @@ fn without_addresses_a_private_network_is_loopback_alone() {
 fn without_a_private_network_the_hosts_is_shared_and_cannot_be_changed() {
     let host = Host::new();
     host.create("foo");
-    configure(&host, "foo", "PRIVATE_NETWORK=0");
+    host.configure("foo", "PRIVATE_NETWORK=0");
     host.shell("ip link add of-the-host type bridge");
     host.run(&["start", "foo"]);
     let inside = Side::Container("foo");
@@ -248,7 +228,7 @@ fn without_a_private_network_the_hosts_is_shared_and_cannot_be_changed() {
 fn the_hosts_resolv_conf_is_copied_in_at_each_start() {
     let host = Host::new();
     host.create("foo");
-    configure(&host, "foo", "PRIVATE_NETWORK=1\nCOPY_RESOLV_CONF=1");
+    host.configure("foo", "PRIVATE_NETWORK=1\nCOPY_RESOLV_CONF=1");
     // Only this throwaway host sees it.
     host.shell(
         "cd /run/throwaway; echo 'nameserver 192.0.2.53' >resolv.conf
@@ -273,7 +253,7 @@ fn the_hosts_resolv_conf_is_copied_in_at_each_start() {
 
     // Not asked for, it is left alone.
     shell(&host, inside, "echo own >/etc/resolv.conf");
-    configure(&host, "foo", "PRIVATE_NETWORK=1\nCOPY_RESOLV_CONF=0");
+    host.configure("foo", "PRIVATE_NETWORK=1\nCOPY_RESOLV_CONF=0");
     host.run(&["restart", "foo"]);
     assert_eq!(copied(), "own\n");
 }
@@ -328,6 +308,6 @@ fn link_and_route_go_soon_after_a_stop() {
     host.create_and_start("foo");
     assert!(host.shell("ip route").contains("10.233.1.2 dev ve-foo"));
     host.run(&["stop", "foo"]);
-    await_that("the link is gone", || links(&host, Side::Host) == ["lo"]);
+    wait::until("the link is gone", || links(&host, Side::Host) == ["lo"]);
     assert_eq!(host.shell("ip route"), "");
 }

@@ -15,11 +15,6 @@ fn start_with(host: &Host, name: &str, flags: &str) -> String {
     host.start_with(name, &format!("EXTRA_NSPAWN_FLAGS=\"{flags}\""))
 }
 
-fn links_inside(host: &Host, name: &str) -> Vec<String> {
-    let links = host.inside(name, "ls /sys/class/net");
-    links.split_whitespace().map(str::to_owned).collect()
-}
-
 /// Gives a link in a container an address.
 fn address(host: &Host, name: &str, link: &str, address: &str) {
     let script = format!("ip address add {address} dev {link}; ip link set {link} up");
@@ -37,7 +32,7 @@ fn assert_reaches(host: &Host, client: Network<'_>, to: &str, server: Network<'_
 fn a_private_network_alone_is_loopback() {
     let host = Host::among_others();
     start_with(&host, "foo", "--private-network");
-    assert_eq!(links_inside(&host, "foo"), ["lo"]);
+    assert_eq!(host.links_inside("foo"), ["lo"]);
     assert_reaches(&host, FOO, "127.0.0.1", FOO);
 }
 
@@ -46,8 +41,8 @@ fn links_to_the_host_in_their_long_and_short_forms() {
     let host = Host::among_others();
     start_with(&host, "foo", "-n --network-veth-extra=to-foo:lan0");
     start_with(&host, "bar", "--network-veth --network-veth-extra=wan");
-    assert_eq!(links_inside(&host, "foo"), ["eth0", "lan0", "lo"]);
-    assert_eq!(links_inside(&host, "bar"), ["eth0", "lo", "wan"]);
+    assert_eq!(host.links_inside("foo"), ["eth0", "lan0", "lo"]);
+    assert_eq!(host.links_inside("bar"), ["eth0", "lo", "wan"]);
     for (name, network, inside, outside, net) in [
         ("foo", FOO, "eth0", "ve-foo", "10.7.1"),
         ("foo", FOO, "lan0", "to-foo", "10.7.2"),
@@ -89,7 +84,7 @@ fn a_bridge_and_interfaces_of_the_host() {
         "foo",
         "--network-bridge=br0 --network-interface=nic:lan0 --network-macvlan=uplink:out0",
     );
-    assert_eq!(links_inside(&host, "foo"), ["eth0", "lan0", "lo", "out0"]);
+    assert_eq!(host.links_inside("foo"), ["eth0", "lan0", "lo", "out0"]);
     assert_eq!(host.shell("ls /sys/class/net/br0/brif"), "port\nvb-foo\n");
     host.shell("! test -e /sys/class/net/nic");
     for (link, own, machine, other) in [
@@ -125,7 +120,7 @@ fn an_ipvlan_link_has_the_address_of_its_interface() {
     }
     host.shell("ip link delete probe");
     start_with(&host, "foo", "--network-ipvlan=uplink");
-    assert_eq!(links_inside(&host, "foo"), ["iv-uplink", "lo"]);
+    assert_eq!(host.links_inside("foo"), ["iv-uplink", "lo"]);
     let hardware = "cat /sys/class/net/uplink/address";
     let inside = host.inside("foo", "cat /sys/class/net/iv-uplink/address");
     assert_eq!(inside, host.shell(hardware));
@@ -138,7 +133,7 @@ fn an_ipvlan_link_has_the_address_of_its_interface() {
 fn a_namespace_that_exists() {
     let host = Host::among_others();
     start_with(&host, "foo", "--network-namespace-path=/run/netns/outside");
-    assert_eq!(links_inside(&host, "foo"), ["eth0", "lo"]);
+    assert_eq!(host.links_inside("foo"), ["eth0", "lo"]);
     assert_reaches(&host, Network::Host, OUTSIDE, FOO);
 }
 

@@ -22,12 +22,9 @@ const PATH: &str = "an absolute path";
 /// Starts a container with this line of configuration; what came of it.
 fn start_with(host: &Host, line: &str) -> String {
     host.configure("foo", line);
-    let conf = host.place("CONF_DIR").join("foo.conf");
+    let conf = host.conf_path("foo");
     let error = host.fail(1, &["start", "foo"]);
-    let place = format!(
-        "error: cannot start container 'foo': {}:2: ",
-        conf.display()
-    );
+    let place = format!("error: cannot start container 'foo': {conf}:2: ");
     let problem = error.strip_prefix(&place);
     problem
         .unwrap_or_else(|| panic!("{line}: {error}"))

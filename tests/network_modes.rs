@@ -5,7 +5,7 @@ mod common;
 
 use common::packets::Protocol::{Tcp, Udp};
 use common::world::OUTSIDE;
-use common::{Host, Network};
+use common::{Host, Network, wait};
 
 const FOO: Network<'_> = Network::Container("foo");
 const BAR: Network<'_> = Network::Container("bar");
@@ -19,11 +19,6 @@ fn exchange(host: &Host, client: Network<'_>, to: &str, server: Network<'_>) -> 
     };
     host.exchange(Udp, client, &to, (server, 7));
     host.exchange(Tcp, client, &to, (server, 7)).to_string()
-}
-
-fn links_inside(host: &Host, name: &str) -> Vec<String> {
-    let links = host.inside(name, "ls /sys/class/net");
-    links.split_whitespace().map(str::to_owned).collect()
 }
 
 #[test]
@@ -131,7 +126,7 @@ fn what_a_container_says_of_routers_is_not_heard() {
     ] {
         let container = Network::Container(name);
         // A router speaks with its link-local address.
-        host.await_that("the link has its address", || {
+        wait::until("the link has its address", || {
             let tentative = format!("ip -6 address show dev {link} scope link tentative");
             let any = format!("ip -6 address show dev {link} scope link");
             host.inside(name, &tentative).is_empty() && !host.inside(name, &any).is_empty()
@@ -144,13 +139,13 @@ fn what_a_container_says_of_routers_is_not_heard() {
         };
         let before = received();
         host.advertise_router(container, link);
-        host.await_that("it is received", || received() != before);
+        wait::until("it is received", || received() != before);
         assert_eq!(routes(), "", "{heard_on}");
         // Else it would have been.
         host.shell(&format!(
             "echo 1 >/proc/sys/net/ipv6/conf/{heard_on}/accept_ra"
         ));
-        host.await_that("the advertisement is heard", || {
+        wait::until("the advertisement is heard", || {
             host.advertise_router(container, link);
             routes().contains("proto ra")
         });
@@ -167,7 +162,7 @@ fn further_links_have_their_own_names_addresses_and_bridge() {
          dmz,hostAddress=10.8.0.1/24,localAddress=10.8.0.2/24,hostAddress6=fd08::1/64,\
          localAddress6=fd08::2/64",
     );
-    assert_eq!(links_inside(&host, "foo"), ["dmz", "eth0", "lan", "lo"]);
+    assert_eq!(host.links_inside("foo"), ["dmz", "eth0", "lan", "lo"]);
     let lan = Network::Machine("lan");
     assert_eq!(exchange(&host, FOO, "10.0.0.9", lan), "10.0.0.2");
     assert_eq!(exchange(&host, FOO, "10.8.0.1", Network::Host), "10.8.0.2");
@@ -190,7 +185,7 @@ fn a_moved_interface_works_inside_and_comes_back() {
     let far = Network::Machine("far");
     let moved_in = || {
         host.start("foo");
-        assert_eq!(links_inside(&host, "foo"), ["lan0", "lo"]);
+        assert_eq!(host.links_inside("foo"), ["lan0", "lo"]);
         host.shell("! test -e /sys/class/net/nic");
         host.inside(
             "foo",
@@ -248,7 +243,7 @@ fn what_an_interface_cannot_get_back_is_said_and_logged() {
     host.start("foo");
     host.shell("ip link delete br1");
     host.inside("foo", "systemctl poweroff");
-    host.await_that("it is logged", logged);
+    wait::until("it is logged", logged);
     assert!(host.shell("ip -o link show nic").contains("nic"));
 }
 
@@ -265,7 +260,7 @@ fn an_interface_is_one_containers_at_a_time() {
     host.await_network("after the failed start", &before);
     host.run(&["stop", "foo"]);
     host.run(&["start", "bar"]);
-    assert_eq!(links_inside(&host, "bar"), ["lo", "nic"]);
+    assert_eq!(host.links_inside("bar"), ["lo", "nic"]);
 }
 
 #[test]
@@ -273,7 +268,7 @@ fn a_macvlan_link_is_a_neighbour_of_the_host_and_others() {
     let host = Host::among_others();
     for (name, address) in [("foo", "10.99.0.7"), ("bar", "10.99.0.8")] {
         host.start_with(name, "MACVLANS=uplink");
-        assert_eq!(links_inside(&host, name), ["lo", "mv-uplink"]);
+        assert_eq!(host.links_inside(name), ["lo", "mv-uplink"]);
         let script = format!("ip address add {address}/24 dev mv-uplink; ip link set mv-uplink up");
         host.inside(name, &script);
     }
@@ -291,7 +286,7 @@ fn an_existing_namespace_is_used_as_it_is_and_stays() {
     let links = "ip -n outside -o address; ip -n outside route";
     let links_before = host.shell(links);
     host.run(&["start", "foo"]);
-    assert_eq!(links_inside(&host, "foo"), ["eth0", "lo"]);
+    assert_eq!(host.links_inside("foo"), ["eth0", "lo"]);
     assert_eq!(exchange(&host, Network::Host, OUTSIDE, FOO), "10.99.0.1");
     host.run(&["stop", "foo"]);
     host.await_network("after the stop", &before);
@@ -320,7 +315,7 @@ fn the_hosts_network_is_shared_and_loopback_alone_is_not() {
     let outside = Network::Machine("outside");
     assert_eq!(exchange(&host, FOO, OUTSIDE, outside), "10.99.0.1");
     assert_eq!(exchange(&host, outside, "10.99.0.1", FOO), OUTSIDE);
-    assert_eq!(links_inside(&host, "bar"), ["lo"]);
+    assert_eq!(host.links_inside("bar"), ["lo"]);
     assert_eq!(exchange(&host, BAR, "127.0.0.1", BAR), "127.0.0.1");
     assert_eq!(exchange(&host, BAR, "::1", BAR), "::1");
 }

@@ -5,7 +5,7 @@ mod common;
 
 use common::packets::Protocol::Tcp;
 use common::world::{HOST, OUTSIDE};
-use common::{Host, Network};
+use common::{Host, Network, wait};
 
 const THE_OUTSIDE: Network<'_> = Network::Machine("outside");
 
@@ -28,7 +28,7 @@ fn the_rules_come_back_when_the_hosts_are_read_anew() {
     let before = rules();
     for _ in 0..3 {
         host.shell(&format!("nft 'flush ruleset; {own}'"));
-        host.await_that("the rules are there again", || rules() == before);
+        wait::until("the rules are there again", || rules() == before);
     }
     host.exchange(Tcp, Network::Host, "127.0.0.1:8080", INSIDE);
     host.exchange(Tcp, THE_OUTSIDE, &format!("{HOST}:8080"), INSIDE);
@@ -70,7 +70,7 @@ fn who_cannot_put_its_rules_back_gives_up_and_says_so_once() {
          nft delete table inet nixos-containers"
     ));
     for name in ["foo", "bar"] {
-        host.await_that("it gives up", || !said(&host, name).is_empty());
+        wait::until("it gives up", || !said(&host, name).is_empty());
     }
     // Nobody tries it again, whoever's rules come and go.
     host.shell("for _ in {1..20}; do nft add table inet nixos-containers; nft flush ruleset; done");

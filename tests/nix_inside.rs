@@ -7,23 +7,14 @@ use common::{Host, mini_nixpkgs, succeed};
 
 /// A container with Nix inside and no NAT, started.
 fn start(host: &Host, name: &str) {
-    host.run(&["create", name]);
-    host.shell(&format!(
-        "sed -i /^NAT=/d \"$NIXOS_CONTAINER_CONF_DIR/{name}.conf\""
-    ));
+    host.create_with(name, &[]);
     host.run(&["start", name]);
-}
-
-/// Runs a script with a login shell's environment, which must succeed; what it
-/// printed.
-fn inside(host: &Host, name: &str, script: &str) -> String {
-    host.run(&["run", name, "--", "bash", "-euc", script])
 }
 
 /// Adds a definition to the container's configuration, from inside.
 fn define(host: &Host, name: &str, definition: &str) {
     let script = format!("sed -i 's/^}}/{definition}\\n}}/' /etc/nixos/configuration.nix");
-    inside(host, name, &script);
+    host.inside(name, &script);
 }
 
 #[test]
@@ -37,47 +28,37 @@ fn a_container_follows_a_channel_and_rebuilds_itself() {
          $busybox httpd -p 8000 -h /run/throwaway/www",
         mini_nixpkgs().display()
     ));
-    inside(
-        &host,
+    host.inside(
         "foo",
         "nix-channel --add http://10.233.1.1:8000/mini nixos; nix-channel --update",
     );
-    let generations = |host: &Host| inside(host, "foo", "nixos-rebuild list-generations");
+    let generations = |host: &Host| host.inside("foo", "nixos-rebuild list-generations");
 
     define(&host, "foo", r#"environment.etc.told.text = "one";"#);
-    inside(&host, "foo", "nixos-rebuild switch");
-    assert_eq!(inside(&host, "foo", "cat /etc/told"), "one");
+    host.inside("foo", "nixos-rebuild switch");
+    assert_eq!(host.inside("foo", "cat /etc/told"), "one");
     assert_eq!(generations(&host).lines().count(), 2);
 
     // Tried out, without a generation of its own.
-    inside(
-        &host,
-        "foo",
-        "sed -i s/one/two/ /etc/nixos/configuration.nix",
-    );
-    inside(&host, "foo", "nixos-rebuild test");
-    assert_eq!(inside(&host, "foo", "cat /etc/told"), "two");
+    host.inside("foo", "sed -i s/one/two/ /etc/nixos/configuration.nix");
+    host.inside("foo", "nixos-rebuild test");
+    assert_eq!(host.inside("foo", "cat /etc/told"), "two");
     assert_eq!(generations(&host).lines().count(), 2);
 
     // For the next boot.
-    inside(
-        &host,
-        "foo",
-        "nixos-rebuild boot; nixos-rebuild --rollback switch",
-    );
-    assert_eq!(inside(&host, "foo", "cat /etc/told"), "one");
-    inside(
-        &host,
+    host.inside("foo", "nixos-rebuild boot; nixos-rebuild --rollback switch");
+    assert_eq!(host.inside("foo", "cat /etc/told"), "one");
+    host.inside(
         "foo",
         "nix-env -p /nix/var/nix/profiles/system --switch-generation 3",
     );
     host.run(&["stop", "foo"]);
     host.run(&["start", "foo"]);
-    assert_eq!(inside(&host, "foo", "cat /etc/told"), "two");
+    assert_eq!(host.inside("foo", "cat /etc/told"), "two");
 
     // What the profile of the container holds, the host's collector keeps.
     let profile = host.place("PROFILE_DIR").join("foo/system");
-    let system = inside(&host, "foo", "readlink -f /run/current-system");
+    let system = host.inside("foo", "readlink -f /run/current-system");
     let held = host.shell(&format!("readlink -f {}", profile.display()));
     assert_eq!(system, held);
 }
@@ -100,9 +81,9 @@ fn a_container_rebuilds_itself_from_a_flake() {
         nixpkgs.trim()
     );
     let write = format!("cat >/etc/nixos/flake.nix <<'END'\n{flake}\nEND");
-    inside(&host, "foo", &write);
-    inside(&host, "foo", "nixos-rebuild switch");
-    assert_eq!(inside(&host, "foo", "cat /etc/told"), "by a flake");
+    host.inside("foo", &write);
+    host.inside("foo", "nixos-rebuild switch");
+    assert_eq!(host.inside("foo", "cat /etc/told"), "by a flake");
 }
 
 /// Its files are the host's root's on the disk, or its own root's: what the
@@ -112,16 +93,9 @@ fn a_container_with_users_of_its_own_is_updated_and_rebuilds_itself() {
     let host = Host::with_nix_daemon();
     let nixpkgs = succeed(host.command("nix-store").arg("--add").arg(mini_nixpkgs()));
     for ownership in ["map", "chown"] {
-        host.run(&[
-            "create",
-            "foo",
-            "--config",
-            "environment.etc.told.text = \"one\";",
-        ]);
-        host.shell(&format!(
-            "cd $NIXOS_CONTAINER_CONF_DIR; sed -i /^NAT=/d foo.conf; echo PRIVATE_USERS=pick >>foo.conf
-             echo EXTRA_NSPAWN_FLAGS=--private-users-ownership={ownership} >>foo.conf"
-        ));
+        host.create_with("foo", &["--config", "environment.etc.told.text = \"one\";"]);
+        let flag = format!("EXTRA_NSPAWN_FLAGS=--private-users-ownership={ownership}");
+        host.append_conf("foo", &format!("PRIVATE_USERS=pick\n{flag}"));
         host.run(&["start", "foo"]);
         host.run(&[
             "update",
@@ -129,15 +103,15 @@ fn a_container_with_users_of_its_own_is_updated_and_rebuilds_itself() {
             "--config",
             "environment.etc.told.text = \"two\";",
         ]);
-        assert_eq!(inside(&host, "foo", "cat /etc/told"), "two");
+        assert_eq!(host.inside("foo", "cat /etc/told"), "two");
         let owners = "stat -c %u:%g /etc/nixos/configuration.nix /nix/var/nix/profiles/system";
-        assert_eq!(inside(&host, "foo", owners), "0:0\n0:0\n", "{ownership}");
+        assert_eq!(host.inside("foo", owners), "0:0\n0:0\n", "{ownership}");
         define(&host, "foo", "environment.etc.also.text = \"rebuilt\";");
         let rebuild = format!("nixos-rebuild switch -I nixpkgs={}", nixpkgs.trim());
-        inside(&host, "foo", &rebuild);
-        assert_eq!(inside(&host, "foo", "cat /etc/also"), "rebuilt");
+        host.inside("foo", &rebuild);
+        assert_eq!(host.inside("foo", "cat /etc/also"), "rebuilt");
         host.run(&["rollback", "foo"]);
-        inside(&host, "foo", "test ! -e /etc/also");
+        host.inside("foo", "test ! -e /etc/also");
         host.run(&["destroy", "foo"]);
     }
 }

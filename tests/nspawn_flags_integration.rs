@@ -108,9 +108,7 @@ fn journals_are_linked_and_stay_linked() {
 fn a_journal_on_the_host_is_written_by_users_of_the_containers_and_by_nobody_else() {
     let host = host_with_journal();
     let set_flags = |name: &str, flags: &str| {
-        host.shell(&format!(
-            "echo EXTRA_NSPAWN_FLAGS=\"'{flags}'\" >>$NIXOS_CONTAINER_CONF_DIR/{name}.conf"
-        ))
+        host.append_conf(name, &flags_in_conf(flags));
     };
     host.create("foo");
     set_flags("foo", "-U --link-journal=host");
@@ -162,9 +160,7 @@ fn a_journal_on_the_host_is_written_by_users_of_the_containers_and_by_nobody_els
 fn systemd_gives_its_services_the_credentials_and_explain_tells_none() {
     let host = Host::new();
     host.create("foo");
-    host.shell(
-        "echo 'EXTRA_NSPAWN_FLAGS=-U --set-credential=demo:hush' >>$NIXOS_CONTAINER_CONF_DIR/foo.conf",
-    );
+    host.append_conf("foo", &flags_in_conf("-U --set-credential=demo:hush"));
     host.run(&["start", "foo"]);
     let service = "systemd-run --quiet --pipe --property=LoadCredential=demo \
                    sh -c 'cat $CREDENTIALS_DIRECTORY/demo; id -u'";

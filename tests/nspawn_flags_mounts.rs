@@ -6,56 +6,12 @@ mod common;
 use std::process::Output;
 
 use common::Host;
-
-/// What a container with these flags prints that runs nothing but a script.
-/// Its root directory is made by `root`, a script of the host that is in it.
-fn shown(host: &Host, root: &str, flags: &str, script: &str) -> String {
-    configure(host, root, flags, script);
-    let output = supervise(host);
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{flags}: {stderr}");
-    // A terminal ends its lines with two characters.
-    let stdout = String::from_utf8_lossy(&output.stdout).replace('\r', "");
-    stdout.replace("/throwaway/state/foo", "/ROOT")
-}
-
-fn configure(host: &Host, root: &str, flags: &str, script: &str) {
-    let system = host.system_with_init(&format!("{script}\nexit 0"));
-    host.shell(&format!(
-        "mkdir -p $NIXOS_CONTAINER_CONF_DIR $NIXOS_CONTAINER_STATE_DIR/foo
-         (cd $NIXOS_CONTAINER_STATE_DIR/foo; {root})
-         cat >$NIXOS_CONTAINER_CONF_DIR/foo.conf <<'END'\nSYSTEM_PATH={system}
-EXTRA_NSPAWN_FLAGS='{flags}'\nEND"
-    ));
-}
+use common::peer::{prepare, shown, shown_by_nspawn};
 
 fn supervise(host: &Host) -> Output {
     host.nixos_container(&["supervise", "foo"])
         .output()
         .expect("it runs")
-}
-
-/// The same under systemd-nspawn; `None` where there is none to compare with.
-fn shown_by_nspawn(host: &Host, root: &str, flags: &str, script: &str) -> Option<String> {
-    if host.shell("command -v systemd-nspawn || true").is_empty() {
-        println!("skipped: no systemd-nspawn; try apt-get install systemd-container");
-        return None;
-    }
-    let system = host.system_with_init(&format!("{script}\nexit 0"));
-    let shown = host.shell(&format!(
-        "mkdir -p /run/throwaway/peer/usr; cd /run/throwaway/peer; ({root})
-         # These are made by a host's systemd, and used by --inaccessible.
-         mkdir -p -m 0 /run/systemd/inaccessible/dir
-         : >/run/systemd/inaccessible/reg; chmod 0 /run/systemd/inaccessible/reg
-         systemd-nspawn --quiet --keep-unit --register=no --console=pipe -D . \
-             --bind-ro=/nix/store {} {system}/init",
-        // A shell would take their backslashes and lines for its own.
-        flags
-            .split_whitespace()
-            .map(|word| format!("'{word}' "))
-            .collect::<String>()
-    ));
-    Some(shown.replace("/throwaway/peer", "/ROOT"))
 }
 
 /// Defines `mounts`, which prints for each mount below a directory: where it
@@ -293,7 +249,7 @@ fn planted_links_lead_no_mount_out_of_the_root() {
     assert_eq!(host.shell("ls -A /run/throwaway/victim"), "secret\n");
     // Nor is seen what is there.
     for flag in ["--bind=+/up/secret:/t", "--inaccessible=/up/secret"] {
-        configure(&host, root, flag, "true");
+        prepare(&host, root, flag, "true");
         let output = supervise(&host);
         let stderr = String::from_utf8_lossy(&output.stderr);
         let message = "No such file or directory (os error 2)\n";

@@ -4,10 +4,8 @@
 
 mod common;
 
-use std::time::{Duration, Instant};
-
+use common::Host;
 use common::peer::{ROOT, flags_in_conf, has_nspawn, run_by_nspawn, run_here};
-use common::{Host, PATIENCE, minimal_system};
 
 /// Flags, what init does under them, and what it prints.
 struct Case {
@@ -223,31 +221,17 @@ fn devices_can_be_used_as_far_as_they_are_allowed() {
     assert_eq!(missing, nothing);
 }
 
-/// Waits for what a container's init prints.
-fn await_log(host: &Host, words: &str) {
-    let start = Instant::now();
-    loop {
-        let logs = host.try_run(&["logs", "foo"]);
-        if String::from_utf8_lossy(&logs.stdout).contains(words) {
-            return;
-        }
-        assert!(start.elapsed() < PATIENCE, "{words} is not in {logs:?}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 /// A container that is to run this program under these flags.
 fn configure_program(host: &Host, flags: &str, script: &str) {
     let system = host.system_with_init(script);
     host.shell(&format!(
-        "mkdir -p $NIXOS_CONTAINER_CONF_DIR $NIXOS_CONTAINER_STATE_DIR
+        "mkdir -p $NIXOS_CONTAINER_STATE_DIR
          root=$NIXOS_CONTAINER_STATE_DIR/foo
          rm -rf $root
-         {ROOT}
-         cat >$NIXOS_CONTAINER_CONF_DIR/foo.conf <<'END'
-SYSTEM_PATH={system}\n{}\nEND",
-        flags_in_conf(flags)
+         {ROOT}"
     ));
+    let flags = flags_in_conf(flags);
+    host.write_conf("foo", &format!("SYSTEM_PATH={system}\n{flags}"));
 }
 
 fn start_program(host: &Host, flags: &str, script: &str) {
@@ -266,7 +250,7 @@ fn a_program_that_says_nothing_is_up_when_it_runs_and_stopped_by_its_signal() {
          while true; do sleep 1 & wait; done",
     );
     assert_eq!(host.run(&["status", "foo"]), "up\n");
-    await_log(&host, "it runs");
+    host.await_log("foo", "it runs");
     host.run(&["stop", "foo"]);
     let log = host.run(&["logs", "foo"]);
     assert!(log.contains("stopped by USR1"), "{log}");
@@ -282,9 +266,9 @@ fn the_filter_that_init_was_started_with_holds_for_whoever_enters() {
     let program = "mkdir /bin; ln -s $(readlink /proc/$$/exe) /bin/sh
                    echo it runs; while true; do sleep 1; done";
     start_program(&host, flags, program);
-    await_log(&host, "it runs");
+    host.await_log("foo", "it runs");
     // What the file says today is for the next start.
-    host.shell("sed -i /NSPAWN/d $NIXOS_CONTAINER_CONF_DIR/foo.conf");
+    host.remove_from_conf("foo", "EXTRA_NSPAWN_FLAGS");
     let script = "exec 2>&1
                   touch /tmp/f
                   chown $(id -u) /tmp/f
@@ -312,7 +296,7 @@ fn the_filter_that_init_was_started_with_holds_for_whoever_enters() {
         "--notify-ready=no --system-call-filter=~@setuid",
         program,
     );
-    await_log(&host, "it runs");
+    host.await_log("foo", "it runs");
     assert_eq!(host.run(&["run", "foo", "--", "id", "-u"]), "0\n");
     let stderr = host.fail(1, &["enter", "--user", "alice", "foo"]);
     assert_eq!(
@@ -350,17 +334,16 @@ fn a_program_below_the_stub_says_that_it_is_ready_and_is_asked_to_end() {
          notify --pid=parent --ready
          while true; do sleep 1 & wait; done";
     let system = host.system_with_init(program);
-    host.shell(&format!(
-        "mkdir -p $NIXOS_CONTAINER_CONF_DIR
-         cat >$NIXOS_CONTAINER_CONF_DIR/foo.conf <<'END'
-SYSTEM_PATH={system}\nEXTRA_NSPAWN_FLAGS=-a\nEND"
-    ));
+    host.write_conf(
+        "foo",
+        &format!("SYSTEM_PATH={system}\nEXTRA_NSPAWN_FLAGS=-a"),
+    );
     let mut starting = host
         .nixos_container(&["start", "foo"])
         .env("SECRET", "1")
         .spawn()
         .expect("it runs");
-    await_log(&host, "of the caller:\r\n");
+    host.await_log("foo", "of the caller:\r\n");
     assert_eq!(host.run(&["status", "foo"]), "starting\n");
     host.shell("echo >$NIXOS_CONTAINER_STATE_DIR/foo/go");
     assert!(starting.wait().expect("waitable").success());
@@ -419,14 +402,12 @@ fn init_has_nothing_of_the_session_that_it_was_started_from() {
         "{facts}
          trap exit TERM; while true; do sleep 1 & wait; done"
     ));
-    let conf = format!("SYSTEM_PATH={system}\nEXTRA_NSPAWN_FLAGS='--notify-ready=no'");
-    host.shell(&format!(
-        "mkdir -p $NIXOS_CONTAINER_CONF_DIR; echo \"{conf}\" >$NIXOS_CONTAINER_CONF_DIR/foo.conf"
-    ));
+    let flags = flags_in_conf("--notify-ready=no");
+    host.write_conf("foo", &format!("SYSTEM_PATH={system}\n{flags}"));
     let command = env!("CARGO_BIN_EXE_nixos-container");
     let log_from = |caller: &str| {
         host.shell(&format!("{caller} {command} start foo"));
-        await_log(&host, "Cpus_allowed_list");
+        host.await_log("foo", "Cpus_allowed_list");
         host.run(&["terminate", "foo"]);
         host.run(&["logs", "foo"])
     };
@@ -467,7 +448,6 @@ fn properties_are_the_control_groups_or_there_is_a_reason_why_not() {
 fn a_flag_that_cannot_hold_is_an_error_before_anything_starts() {
     let host = Host::new();
     host.create("foo");
-    let conf = host.place("CONF_DIR").join("foo.conf");
     for (line, error) in [
         (
             "ADDITIONAL_CAPABILITIES=CAP_FLY",
@@ -502,8 +482,7 @@ fn a_flag_that_cannot_hold_is_an_error_before_anything_starts() {
              it with --capability, or remove it from --drop-capability",
         ),
     ] {
-        let text = format!("SYSTEM_PATH={}\n{line}\n", minimal_system());
-        host.shell(&format!("cat >{} <<'END'\n{text}END", conf.display()));
+        host.configure("foo", line);
         let stderr = host.fail(1, &["start", "foo"]);
         assert!(stderr.contains(error), "{line}: {stderr}");
     }

@@ -4,6 +4,7 @@
 mod common;
 
 use common::Host;
+use common::peer::{flags_in_conf, shown, shown_by_nspawn};
 
 /// Trees of the host, by owners that a container can and cannot have.
 const TREES: &str = "
@@ -25,36 +26,6 @@ const BINDS: &str = "--bind=/run/throwaway/data:/plain --bind=/run/throwaway/dat
                      --bind=/run/throwaway/owned:/owner:rootidmap --bind=:/scratch \
                      --overlay=/run/throwaway/data::/over";
 
-/// What a container with these flags prints that runs nothing but a script.
-fn shown(host: &Host, flags: &str, script: &str) -> String {
-    let system = host.system_with_init(&format!("{script}\nexit 0"));
-    host.shell(&format!(
-        "mkdir -p $NIXOS_CONTAINER_CONF_DIR
-         cat >$NIXOS_CONTAINER_CONF_DIR/foo.conf <<'END'\nSYSTEM_PATH={system}
-EXTRA_NSPAWN_FLAGS='{flags}'\nEND"
-    ));
-    let output = host.nixos_container(&["supervise", "foo"]).output();
-    let output = output.expect("it runs");
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    // A terminal ends its lines with two characters.
-    let stdout = String::from_utf8_lossy(&output.stdout).replace('\r', "");
-    assert!(output.status.success(), "{flags}: {stderr}{stdout}");
-    stdout
-}
-
-fn shown_by_nspawn(host: &Host, flags: &str, script: &str) -> Option<String> {
-    if host.shell("command -v systemd-nspawn || true").is_empty() {
-        println!("skipped: no systemd-nspawn; try apt-get install systemd-container");
-        return None;
-    }
-    let system = host.system_with_init(&format!("{script}\nexit 0"));
-    Some(host.shell(&format!(
-        "mkdir -p /run/throwaway/peer/usr; cd /run/throwaway/peer
-         systemd-nspawn --quiet --keep-unit --register=no --console=pipe -D . \
-             --bind-ro=/nix/store:/nix/store:idmap {flags} {system}/init"
-    )))
-}
-
 /// The owners in what [`LOOK`] showed.
 fn owners<'a>(shown: &'a str, path: &str) -> Vec<&'a str> {
     let owner = |line: &'a str| {
@@ -69,7 +40,7 @@ fn files_belong_to_whom_the_options_say() {
     let host = Host::new();
     host.shell(TREES);
     let flags = format!("--private-users=524288 {BINDS}");
-    let shown = shown(&host, &flags, LOOK);
+    let shown = shown(&host, "", &flags, LOOK);
     for (path, owner) in [
         ("/plain/root", "65534:65534"),
         ("/plain/alice", "65534:65534"),
@@ -95,7 +66,7 @@ fn files_belong_to_whom_the_options_say() {
 
     host.shell("rm /run/throwaway/*/new");
     let flags = format!("--private-users-ownership=chown {flags}");
-    if let Some(peers) = shown_by_nspawn(&host, &flags, LOOK) {
+    if let Some(peers) = shown_by_nspawn(&host, "", &flags, LOOK) {
         // Its overlay is not the container's to change.
         let peers = peers.replace("/over 65534:65534", "/over 0:0");
         assert_eq!(shown, peers);
@@ -124,11 +95,11 @@ fn bound_users_of_the_host_have_accounts_and_homes_inside() {
     let look = "cd /run/host
                 stat -c '%N %u:%g' userdb home userdb/* home/*
                 stat -c '%n %u:%g' home/bob/own";
-    let seen = shown(&host, flags, look);
+    let seen = shown(&host, "", flags, look);
     // The systemd-nspawn of Debian 12 binds no users without a group of theirs.
     let bob_alone = flags.replace("--bind-user=ann", "");
-    if let Some(peers) = shown_by_nspawn(&host, &bob_alone, look) {
-        assert_eq!(shown(&host, &bob_alone, look), peers);
+    if let Some(peers) = shown_by_nspawn(&host, "", &bob_alone, look) {
+        assert_eq!(shown(&host, "", &bob_alone, look), peers);
     }
     for line in [
         "home/bob 60514:60514",
@@ -147,7 +118,7 @@ fn bound_users_of_the_host_have_accounts_and_homes_inside() {
                 cd ../home/bob; touch new || echo nor there
                 stat -c '%n %u:%g' roots";
     assert_eq!(
-        shown(&host, flags, &format!("exec 2>/dev/null; {more}")),
+        shown(&host, "", flags, &format!("exec 2>/dev/null; {more}")),
         "bob.group 444\n\
          bob.user 444\n\
          bob.user-privileged 400\n\
@@ -181,15 +152,14 @@ fn a_bound_user_is_known_inside_and_has_on_the_host_what_was_made_there() {
                 lib.mkForce (builtins.toFile \"nsswitch\" \"passwd: files systemd\\ngroup: files systemd\\n\");
         }",
     );
-    host.shell(&format!(
-        "mkdir -p $NIXOS_CONTAINER_CONF_DIR
-         cat >$NIXOS_CONTAINER_CONF_DIR/foo.conf <<'END'
-SYSTEM_PATH={system}
-PRIVATE_USERS=pick
-EXTRA_NSPAWN_FLAGS='--bind-user=bob --bind-ro={}:/var/nss/libnss_systemd.so.2'
-END",
-        module.trim()
-    ));
+    let module = module.trim();
+    host.write_conf(
+        "foo",
+        &format!(
+            "SYSTEM_PATH={system}\nPRIVATE_USERS=pick\n\
+             EXTRA_NSPAWN_FLAGS='--bind-user=bob --bind-ro={module}:/var/nss/libnss_systemd.so.2'"
+        ),
+    );
     host.run(&["start", "foo"]);
     let command = "export LD_LIBRARY_PATH=/var/nss
                    id bob
@@ -246,14 +216,12 @@ fn users_of_the_host_who_cannot_be_bound_are_named() {
              and 60577",
         ),
     ] {
-        host.shell(&format!(
-            "mkdir -p $NIXOS_CONTAINER_CONF_DIR $NIXOS_CONTAINER_STATE_DIR/foo/etc
-             echo ann:x:7:7::/:/bin/sh >$NIXOS_CONTAINER_STATE_DIR/foo/etc/passwd
-             cat >$NIXOS_CONTAINER_CONF_DIR/foo.conf <<'END'
-SYSTEM_PATH={system}
-EXTRA_NSPAWN_FLAGS='{flags}'
-END"
-        ));
+        host.shell(
+            "mkdir -p $NIXOS_CONTAINER_STATE_DIR/foo/etc
+             echo ann:x:7:7::/:/bin/sh >$NIXOS_CONTAINER_STATE_DIR/foo/etc/passwd",
+        );
+        let flags_line = flags_in_conf(flags);
+        host.write_conf("foo", &format!("SYSTEM_PATH={system}\n{flags_line}"));
         let stderr = host.fail(1, &["start", "foo"]);
         assert!(stderr.contains(error), "{flags}: {stderr}");
     }
@@ -273,7 +241,12 @@ fn roots_that_are_not_the_directory_itself_are_the_containers_too() {
         ("--tmpfs=/etc:uid=0,gid=0", true),
     ] {
         let flags = format!("--private-users=524288 {flags}");
-        let shown = shown(&host, &flags, &format!("exec 2>/dev/null\n{look}\ntrue"));
+        let shown = shown(
+            &host,
+            "",
+            &flags,
+            &format!("exec 2>/dev/null\n{look}\ntrue"),
+        );
         let owners = shown.lines().filter(|line| line.starts_with('/'));
         assert!(owners.clone().count() >= 6, "{flags}: {shown}");
         for line in owners {
@@ -282,7 +255,7 @@ fn roots_that_are_not_the_directory_itself_are_the_containers_too() {
         assert!(shown.contains("written"), "{flags}: {shown}");
         assert_eq!(shown.contains("\nchanged"), kept, "{flags}: {shown}");
     }
-    let state = shown(&host, "--private-users=524288 --volatile=state", look);
+    let state = shown(&host, "", "--private-users=524288 --volatile=state", look);
     assert!(state.contains("/var 0:0"), "{state}");
 }
 
@@ -290,7 +263,7 @@ fn roots_that_are_not_the_directory_itself_are_the_containers_too() {
 fn ids_of_a_tmpfs_are_those_inside() {
     let host = Host::new();
     let flags = "--private-users=524288 --tmpfs=/data:uid=1000,gid=100,mode=750";
-    let shown = shown(&host, flags, "stat -c '%u:%g %a' /data");
+    let shown = shown(&host, "", flags, "stat -c '%u:%g %a' /data");
     assert_eq!(shown, "1000:100 750\n");
 }
 
@@ -305,7 +278,7 @@ fn a_network_of_somebody_elses_is_not_the_containers_to_change() {
         ("", "lo"),
     ] {
         let flags = format!("--private-users=524288 {flags}");
-        let shown = shown(&host, &flags, look);
+        let shown = shown(&host, "", &flags, look);
         assert!(
             shown.split_whitespace().any(|word| word == link),
             "{flags}: {shown}"
@@ -317,6 +290,6 @@ fn a_network_of_somebody_elses_is_not_the_containers_to_change() {
             );
         }
     }
-    let own = shown(&host, "--private-users=524288 --private-network", look);
+    let own = shown(&host, "", "--private-users=524288 --private-network", look);
     assert!(own.contains("changed"), "{own}");
 }

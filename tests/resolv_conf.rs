@@ -17,12 +17,6 @@ fn host_with_stub() -> Host {
     host
 }
 
-/// Gives the container this configuration.
-fn configure(host: &Host, lines: &str) {
-    let conf = host.place("CONF_DIR").join("foo.conf");
-    host.shell(&format!("cat >{} <<'END'\n{lines}\nEND", conf.display()));
-}
-
 /// The container's file after a start.
 fn started(host: &Host) -> String {
     host.run(&["start", "foo"]);
@@ -40,7 +34,7 @@ fn a_stub_on_the_hosts_loopback_gives_way_to_its_upstream_on_a_private_network()
         "EXTRA_NSPAWN_FLAGS='--private-network --resolv-conf=copy-host'",
         "EXTRA_NSPAWN_FLAGS='-n --resolv-conf bind-host'",
     ] {
-        configure(&host, lines);
+        host.write_conf("foo", lines);
         assert_eq!(started(&host), "nameserver 192.0.2.53\n", "{lines}");
         // The next must write it by itself.
         let root = host.place("STATE_DIR").join("foo");
@@ -52,7 +46,7 @@ fn a_stub_on_the_hosts_loopback_gives_way_to_its_upstream_on_a_private_network()
 fn the_hosts_network_comes_with_the_hosts_resolver() {
     let host = host_with_stub();
     host.create("foo");
-    configure(&host, "PRIVATE_NETWORK=0");
+    host.write_conf("foo", "PRIVATE_NETWORK=0");
     assert_eq!(started(&host), "nameserver 127.0.0.53\n");
 
     // A system with a resolver of its own points there, and stays as it is.
@@ -69,8 +63,8 @@ fn a_file_that_is_to_go_goes_and_not_what_a_link_in_its_place_leads_to() {
     host.create("foo");
     let etc = host.place("STATE_DIR").join("foo/etc");
     let etc = etc.display();
-    configure(
-        &host,
+    host.write_conf(
+        "foo",
         "EXTRA_NSPAWN_FLAGS='--private-network --resolv-conf=delete'",
     );
     for before in ["echo own >resolv.conf", "ln -s kept resolv.conf", ""] {
@@ -96,7 +90,7 @@ fn a_host_without_the_file_is_no_reason_to_fail() {
             "ln -sf /nowhere resolv.conf",
         ),
     ] {
-        configure(&host, &format!("PRIVATE_NETWORK=1\n{flags}"));
+        host.write_conf("foo", &format!("PRIVATE_NETWORK=1\n{flags}"));
         host.shell(&format!(
             "cd /etc; umount resolv.conf 2>/dev/null || true; {etc}"
         ));
@@ -117,7 +111,7 @@ fn no_server_in_reach_is_a_warning() {
     let host = host_with_stub();
     host.create("foo");
     host.shell("rm /run/systemd/resolve/resolv.conf");
-    configure(&host, "PRIVATE_NETWORK=1\nCOPY_RESOLV_CONF=1");
+    host.write_conf("foo", "PRIVATE_NETWORK=1\nCOPY_RESOLV_CONF=1");
     let output = host.try_run(&["start", "foo"]);
     assert!(output.status.success());
     let stderr = String::from_utf8_lossy(&output.stderr);

@@ -8,14 +8,6 @@ use std::time::Duration;
 
 use common::{Host, flake, mini_nixpkgs, minimal_system, nix_of_the_tree};
 
-/// A container that tells a word in `/etc/told`, not started and without NAT.
-fn create(host: &Host, name: &str, arguments: &[&str]) {
-    host.run(&[&["create", name], arguments].concat());
-    host.shell(&format!(
-        "sed -i /^NAT=/d \"$NIXOS_CONTAINER_CONF_DIR/{name}.conf\""
-    ));
-}
-
 /// Options that have the container tell this word.
 fn telling(word: &str) -> String {
     format!("environment.etc.told.text = \"{word}\";")
@@ -33,10 +25,6 @@ fn file(host: &Host, name: &str, path: &str) -> String {
 
 const CONFIGURATION: &str = "/etc/nixos/configuration.nix";
 
-fn conf(host: &Host, name: &str) -> String {
-    host.shell(&format!("cat $NIXOS_CONTAINER_CONF_DIR/{name}.conf"))
-}
-
 /// All that an update could change, but for what runs.
 fn state(host: &Host, name: &str) -> String {
     host.shell(&format!(
@@ -49,7 +37,7 @@ fn state(host: &Host, name: &str) -> String {
 #[test]
 fn an_update_builds_and_activates_what_the_configuration_says() {
     let host = Host::new();
-    create(&host, "foo", &["--config", &telling("one")]);
+    host.create_with("foo", &["--config", &telling("one")]);
     host.run(&["start", "foo"]);
     assert_eq!(told(&host, "foo"), "one");
 
@@ -113,7 +101,7 @@ const NIX_SAYS_WHY: &str =
 #[test]
 fn an_update_that_cannot_be_built_changes_nothing() {
     let host = Host::new();
-    create(&host, "foo", &["--config", &telling("one")]);
+    host.create_with("foo", &["--config", &telling("one")]);
     host.run(&["start", "foo"]);
     let before = state(&host, "foo");
     let fails = "environment.etc.x.source = derivation { name = \"fails\"; \
@@ -151,7 +139,7 @@ fn an_update_that_cannot_be_built_changes_nothing() {
 #[test]
 fn a_unit_that_fails_is_reported_and_the_exit_code_says_so() {
     let host = Host::new();
-    create(&host, "foo", &["--config", &telling("one")]);
+    host.create_with("foo", &["--config", &telling("one")]);
     host.run(&["start", "foo"]);
     let bad = "systemd.services.bad = { wantedBy = [ \"multi-user.target\" ]; \
                serviceConfig = { Type = \"oneshot\"; ExecStart = \"/usr/bin/false\"; }; };";
@@ -185,14 +173,14 @@ fn what_an_update_is_made_from_is_recorded() {
         &telling("flake"),
     );
     let recorded = |host: &Host| {
-        let conf = conf(host, "foo");
+        let conf = host.conf("foo");
         let lines = conf
             .lines()
             .filter(|line| line.starts_with("CONFIG_FILE=") || line.starts_with("FLAKE="));
         lines.collect::<Vec<_>>().join(" ")
     };
-    create(&host, "foo", &["--config-file", "/run/throwaway/one.nix"]);
-    host.shell("echo '# mine' >>$NIXOS_CONTAINER_CONF_DIR/foo.conf");
+    host.create_with("foo", &["--config-file", "/run/throwaway/one.nix"]);
+    host.append_conf("foo", "# mine");
     assert_eq!(recorded(&host), "CONFIG_FILE=/run/throwaway/one.nix");
     host.run(&["update", "foo", "--flake", "/run/throwaway/flake"]);
     assert_eq!(recorded(&host), "FLAKE=/run/throwaway/flake");
@@ -202,7 +190,7 @@ fn what_an_update_is_made_from_is_recorded() {
     host.run(&["update", "foo", "--nixos-path", &nixos]);
     host.run(&["update", "foo", "--config-file", "/run/throwaway/one.nix"]);
     assert_eq!(recorded(&host), "CONFIG_FILE=/run/throwaway/one.nix");
-    assert!(conf(&host, "foo").contains("\n# mine\n"));
+    assert!(host.conf("foo").contains("\n# mine\n"));
     host.run(&["start", "foo"]);
     assert_eq!(told(&host, "foo"), "file");
 }
@@ -224,7 +212,7 @@ fn follows_its_flake(host: &Host, path: Option<&str>) {
     flake(host, "/run/throwaway/flake", "container", &telling("one"));
     flake(host, "/run/throwaway/other", "web", &telling("web"));
     run(&["create", "foo", "--flake", "/run/throwaway/flake"]);
-    host.shell("sed -i /^NAT=/d $NIXOS_CONTAINER_CONF_DIR/foo.conf");
+    host.remove_from_conf("foo", "NAT");
     host.run(&["start", "foo"]);
     assert_eq!(told(host, "foo"), "one");
 
@@ -287,7 +275,7 @@ fn pull_config_brings_what_is_on_the_host_today() {
         ));
     };
     write("one");
-    create(&host, "foo", &["--config-file", "/run/throwaway/web.nix"]);
+    host.create_with("foo", &["--config-file", "/run/throwaway/web.nix"]);
     host.run(&["start", "foo"]);
     let first = file(&host, "foo", CONFIGURATION);
 
@@ -329,7 +317,7 @@ fn pull_config_brings_what_is_on_the_host_today() {
 fn pull_config_brings_a_flake_or_says_that_there_is_nothing() {
     let host = Host::new();
     flake(&host, "/run/throwaway/flake", "container", &telling("one"));
-    create(&host, "foo", &["--flake", "/run/throwaway/flake"]);
+    host.create_with("foo", &["--flake", "/run/throwaway/flake"]);
     host.run(&["start", "foo"]);
     host.run(&["run", "foo", "--", "touch", "/etc/nixos/mine"]);
     flake(&host, "/run/throwaway/flake", "container", &telling("two"));
@@ -360,7 +348,7 @@ fn pull_config_brings_a_flake_or_says_that_there_is_nothing() {
         assert!(!pull().ends_with(same), "{change}");
     }
 
-    create(&host, "bar", &["--config", &telling("one")]);
+    host.create_with("bar", &["--config", &telling("one")]);
     assert_eq!(
         host.fail(1, &["pull-config", "bar"]),
         "error: container 'bar' was created from no file or flake of the host, so there is \
@@ -373,12 +361,7 @@ fn a_system_that_the_host_sets_is_the_hosts_to_change() {
     let host = Host::new();
     let told_one = common::system(&format!("{{ {} }}", telling("one")));
     let told_two = common::system(&format!("{{ {} }}", telling("two")));
-    let declare = |system: &str| {
-        host.shell(&format!(
-            "mkdir -p $NIXOS_CONTAINER_CONF_DIR
-             echo SYSTEM_PATH={system} >$NIXOS_CONTAINER_CONF_DIR/foo.conf"
-        ));
-    };
+    let declare = |system: &str| host.write_conf("foo", &format!("SYSTEM_PATH={system}"));
     declare(&told_one);
     host.run(&["start", "foo"]);
     let conf = host.place("CONF_DIR").join("foo.conf");
@@ -417,7 +400,7 @@ fn a_system_that_the_host_sets_is_the_hosts_to_change() {
 #[test]
 fn without_a_configuration_an_update_asks_for_one() {
     let host = Host::new();
-    create(&host, "foo", &["--system-path", minimal_system()]);
+    host.create_with("foo", &["--system-path", minimal_system()]);
     assert_eq!(
         host.fail(1, &["update", "foo"]),
         "error: container 'foo' has no /etc/nixos/configuration.nix to build its system from; \
@@ -431,7 +414,7 @@ fn without_a_configuration_an_update_asks_for_one() {
 #[test]
 fn an_update_that_is_killed_leaves_the_old_system_or_the_new_one() {
     let host = Host::new();
-    create(&host, "foo", &["--config", &telling("0")]);
+    host.create_with("foo", &["--config", &telling("0")]);
     let mut words: Vec<String> = vec![telling("0")];
     // Built once, a system takes a third of a second to be found again.
     for moment in 0..12 {
@@ -467,7 +450,7 @@ fn an_update_that_is_killed_leaves_the_old_system_or_the_new_one() {
 #[test]
 fn what_a_container_plants_leads_no_update_out_of_it() {
     let host = Host::new();
-    create(&host, "foo", &["--config", &telling("one")]);
+    host.create_with("foo", &["--config", &telling("one")]);
     host.run(&["start", "foo"]);
     // The same path outside and inside.
     host.shell(
@@ -492,7 +475,7 @@ fn a_container_cannot_swap_the_text_that_an_update_is_given() {
         "echo '{{ {} }}' >/run/throwaway/file.nix",
         telling("one")
     ));
-    create(&host, "foo", &["--config-file", "/run/throwaway/file.nix"]);
+    host.create_with("foo", &["--config-file", "/run/throwaway/file.nix"]);
     host.run(&["start", "foo"]);
     // Whatever is put there is another text a moment later.
     let swap = format!(
@@ -521,7 +504,7 @@ fn a_container_cannot_swap_the_text_that_an_update_is_given() {
 #[test]
 fn an_update_reads_what_is_beside_the_configuration_and_nothing_outside() {
     let host = Host::new();
-    create(&host, "foo", &["--config", ""]);
+    host.create_with("foo", &["--config", ""]);
     host.run(&["start", "foo"]);
     // The same path leads to something outside and inside.
     let part = |word: &str| format!("'{{ environment.etc.{word}.text = \"{word}\"; }}'");

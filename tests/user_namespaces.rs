@@ -11,22 +11,12 @@ use common::{Host, Network, mini_nixpkgs, succeed};
 /// The container, created and not started, with these lines of configuration.
 fn create(host: &Host, name: &str, lines: &str) {
     host.create(name);
-    configure(host, name, lines);
-}
-
-fn configure(host: &Host, name: &str, lines: &str) {
-    let conf = host.place("CONF_DIR").join(format!("{name}.conf"));
-    host.shell(&format!("cat >>{} <<'END'\n{lines}\nEND", conf.display()));
-}
-
-fn inside(host: &Host, name: &str, script: &str) -> String {
-    let bash = "/run/current-system/sw/bin/bash";
-    host.run(&["run", name, "--", bash, "-euc", script])
+    host.append_conf(name, lines);
 }
 
 /// The first of the host's users that are the container's, as the kernel has it.
 fn first_user(host: &Host, name: &str) -> u32 {
-    let map = inside(host, name, "cat /proc/self/uid_map /proc/self/gid_map");
+    let map = host.inside(name, "cat /proc/self/uid_map /proc/self/gid_map");
     let lines: Vec<Vec<u32>> = map
         .lines()
         .map(|line| {
@@ -66,16 +56,15 @@ fn a_system_boots_with_users_of_its_own() {
     let host = Host::new();
     create(&host, "foo", "PRIVATE_USERS=pick\nHOST_PORT=8080:80");
     host.run(&["start", "foo"]);
-    assert_eq!(inside(&host, "foo", BOOTED), "running\n");
+    assert_eq!(host.inside("foo", BOOTED), "running\n");
 
     let first = first_user(&host, "foo");
     assert!(first >= 524_288 && first.is_multiple_of(65536), "{first}");
     assert_eq!(owner_of_init(&host, "foo"), format!("{first}:{first}"));
-    assert_eq!(inside(&host, "foo", "id -u; id -g; id -G"), "0\n0\n0\n");
+    assert_eq!(host.inside("foo", "id -u; id -g; id -G"), "0\n0\n0\n");
 
     // All that a system looks at belongs to whom it expects.
-    let owners = inside(
-        &host,
+    let owners = host.inside(
         "foo",
         "touch /root/made; stat --format=%u:%g / /root /root/made /etc /run /dev /dev/shm /tmp \
          /nix/store /nix/store/* /nix/var/nix/* /run/host/notify | sort -u
@@ -83,7 +72,7 @@ fn a_system_boots_with_users_of_its_own() {
     );
     assert_eq!(owners, "0:0\n0:3\n0:0\n");
     assert_eq!(owner_on_disk(&host, "foo", "/root/made"), "0:0");
-    inside(&host, "foo", "chown 1000:100 /root/made");
+    host.inside("foo", "chown 1000:100 /root/made");
     assert_eq!(owner_on_disk(&host, "foo", "/root/made"), "1000:100");
 
     // Both ways, by a forwarded port, and the network is the container's to set
@@ -92,7 +81,7 @@ fn a_system_boots_with_users_of_its_own() {
     host.exchange(Tcp, container, "10.233.1.1:7000", (Network::Host, 7000));
     host.exchange(Tcp, Network::Host, "10.233.1.2:80", (container, 80));
     host.exchange(Tcp, Network::Host, "127.0.0.1:8080", (container, 80));
-    inside(&host, "foo", "ip link set eth0 mtu 1400");
+    host.inside("foo", "ip link set eth0 mtu 1400");
 
     what_root_inside_cannot_do(&host);
     host.run(&["stop", "foo"]);
@@ -101,7 +90,7 @@ fn a_system_boots_with_users_of_its_own() {
     host.run(&["start", "foo"]);
     assert_eq!(first_user(&host, "foo"), first);
     assert_eq!(
-        inside(&host, "foo", "stat --format=%u:%g /root/made"),
+        host.inside("foo", "stat --format=%u:%g /root/made"),
         "1000:100\n"
     );
 }
@@ -109,13 +98,9 @@ fn a_system_boots_with_users_of_its_own() {
 fn what_root_inside_cannot_do(host: &Host) {
     let refused = |script: &str| {
         let attempt = format!("{script} 2>/dev/null && echo done || echo refused");
-        assert_eq!(inside(host, "foo", &attempt), "refused\n", "{script}");
+        assert_eq!(host.inside("foo", &attempt), "refused\n", "{script}");
     };
-    inside(
-        host,
-        "foo",
-        "mount -t sysfs sysfs /srv; test -e /srv/power/state",
-    );
+    host.inside("foo", "mount -t sysfs sysfs /srv; test -e /srv/power/state");
     for script in [
         "mount -o remount,bind,rw /nix/store",
         "mount -o remount,bind,rw /sys",
@@ -145,14 +130,12 @@ fn what_root_inside_cannot_do(host: &Host) {
     }
     // What is covered there is to be seen whole elsewhere, so that another user
     // namespace can have its own: Nix builds in its sandbox.
-    inside(
-        host,
+    host.inside(
         "foo",
         "unshare --user --map-root-user --pid --fork --mount-proc ps -e | grep -c ps
          unshare --user --map-root-user --net --mount mount -t sysfs sysfs /sys",
     );
-    let built = inside(
-        host,
+    let built = host.inside(
         "foo",
         r#"cd /root; shell=$(readlink -f /run/current-system/sw/bin/busybox)
         echo 'derivation {
@@ -193,21 +176,19 @@ fn each_value_is_understood() {
         ("0", "--private-users-ownership=chown", 0, "0:0"),
         ("no", "", 0, "0:0"),
     ] {
-        configure(
-            &host,
+        host.append_conf(
             "foo",
             &format!("PRIVATE_USERS={users}\nEXTRA_NSPAWN_FLAGS={flags}"),
         );
         host.run(&["start", "foo"]);
         let what = format!("{users} {flags}");
-        assert_eq!(inside(&host, "foo", BOOTED), "running\n", "{what}");
+        assert_eq!(host.inside("foo", BOOTED), "running\n", "{what}");
         let init = owner_of_init(&host, "foo");
         assert_eq!(init, format!("{first}:{first}"), "{what}");
-        let own = inside(&host, "foo", "readlink /proc/self/ns/user").trim()
+        let own = host.inside("foo", "readlink /proc/self/ns/user").trim()
             != host.shell("readlink /proc/self/ns/user").trim();
         assert_eq!(own, users != "no", "{what}");
-        inside(
-            &host,
+        host.inside(
             "foo",
             "touch /root/x; stat --format=%u:%g / /root /root/x | sort -u | grep -x 0:0",
         );
@@ -234,8 +215,7 @@ fn what_its_root_makes_setuid_is_not_the_hosts_roots() {
         "PRIVATE_USERS=pick\nEXTRA_NSPAWN_FLAGS=--link-journal=host",
     );
     host.run(&["start", "foo"]);
-    inside(
-        &host,
+    host.inside(
         "foo",
         "for directory in /srv /nix/var/nix/profiles /nix/var/nix/gcroots /var/log/journal/*; do
              mkdir -p $directory; touch $directory/setuid; chmod 4755 $directory/setuid
@@ -269,11 +249,7 @@ fn where_files_cannot_be_shown_as_theirs_they_are_given_to_them() {
     );
     let flags = |ownership| {
         let flag = "EXTRA_NSPAWN_FLAGS=--private-users-ownership";
-        configure(
-            &host,
-            "foo",
-            &format!("PRIVATE_USERS=pick\n{flag}={ownership}"),
-        );
+        host.append_conf("foo", &format!("PRIVATE_USERS=pick\n{flag}={ownership}"));
     };
     host.create("foo");
     flags("map");
@@ -306,7 +282,7 @@ fn where_files_cannot_be_shown_as_theirs_they_are_given_to_them() {
     );
     flags("auto");
     host.run(&["start", "foo"]);
-    assert_eq!(inside(&host, "foo", BOOTED), "running\n");
+    assert_eq!(host.inside("foo", BOOTED), "running\n");
     let first = first_user(&host, "foo");
     let others = format!(
         "find $NIXOS_CONTAINER_STATE_DIR/foo -xdev \\( -uid -{first} -o -gid -{first} \\) | wc -l"
@@ -314,7 +290,7 @@ fn where_files_cannot_be_shown_as_theirs_they_are_given_to_them() {
     assert_eq!(host.shell(&others), "0\n");
     assert_eq!(owner_on_disk(&host, "foo", "/"), format!("{first}:{first}"));
     assert_eq!(
-        inside(&host, "foo", "stat -c %u:%g / /many/1 /root"),
+        host.inside("foo", "stat -c %u:%g / /many/1 /root"),
         "0:0\n0:0\n0:0\n"
     );
     host.run(&["stop", "foo"]);
@@ -342,7 +318,7 @@ fn a_kernel_without_user_namespaces_is_named() {
          namespaces, but /proc/sys/user/max_user_namespaces is 0; allow some with \
          `sysctl user.max_user_namespaces=65536`\n"
     );
-    configure(&host, "foo", "PRIVATE_USERS=no\nEXTRA_NSPAWN_FLAGS=-U");
+    host.append_conf("foo", "PRIVATE_USERS=no\nEXTRA_NSPAWN_FLAGS=-U");
     host.run(&["start", "foo"]);
     assert_eq!(owner_of_init(&host, "foo"), "0:0");
     host.run(&["stop", "foo"]);
@@ -358,18 +334,18 @@ fn a_system_with_users_of_its_own_boots_beside_cgroups_of_version_1() {
     };
     create(&host, "foo", "PRIVATE_USERS=pick");
     host.run(&["start", "foo"]);
-    assert_eq!(inside(&host, "foo", BOOTED), "running\n");
+    assert_eq!(host.inside("foo", BOOTED), "running\n");
 }
 
 #[test]
 fn its_system_is_changed_from_both_sides() {
     let host = Host::with_nix_daemon();
     let telling = |word| format!("environment.etc.told.text = \"{word}\";");
-    let told = || inside(&host, "foo", "cat /etc/told");
+    let told = || host.inside("foo", "cat /etc/told");
     let alice = "users.users.alice = { isNormalUser = true; uid = 1234; };";
     let options = format!("{alice} {}", telling("one"));
     host.run(&["create", "foo", "--config", &options]);
-    configure(&host, "foo", "NAT=0\nPRIVATE_USERS=pick");
+    host.append_conf("foo", "NAT=0\nPRIVATE_USERS=pick");
     host.run(&["start", "foo"]);
     assert_eq!(told(), "one");
 
@@ -396,14 +372,14 @@ fn its_system_is_changed_from_both_sides() {
          nixos-rebuild switch",
         nixpkgs.trim()
     );
-    inside(&host, "foo", &rebuild);
+    host.inside("foo", &rebuild);
     assert_eq!(told(), "three");
     assert_eq!(owner_on_disk(&host, "foo", CONFIGURATION), "0:0");
 
     // The same where the files are the users' own on the disk.
     host.run(&["stop", "foo"]);
     let flag = "EXTRA_NSPAWN_FLAGS=--private-users-ownership=chown";
-    configure(&host, "foo", &format!("PRIVATE_USERS=pick\n{flag}"));
+    host.append_conf("foo", &format!("PRIVATE_USERS=pick\n{flag}"));
     host.run(&["start", "foo"]);
     assert_eq!(told(), "three");
     host.run(&["update", "foo", "--config", &telling("four")]);
@@ -411,8 +387,7 @@ fn its_system_is_changed_from_both_sides() {
     let first = first_user(&host, "foo");
     let owner = owner_on_disk(&host, "foo", CONFIGURATION);
     assert_eq!(owner, format!("{first}:{first}"));
-    inside(
-        &host,
+    host.inside(
         "foo",
         &rebuild.replace("two", "four").replace("three", "five"),
     );

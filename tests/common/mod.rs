@@ -3,19 +3,21 @@
 
 #![allow(dead_code, reason = "each test program uses its part")]
 
+pub mod conf;
 pub mod nested;
 pub mod packets;
 pub mod peer;
 pub mod talk;
+pub mod wait;
 pub mod world;
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A host in namespaces of its own, with places of its own for containers. It
 /// and all that runs on it end when this is dropped, or when the test's
@@ -128,10 +130,13 @@ impl Host {
 
     /// The same with another system.
     pub fn create_of(&self, name: &str, system: &str) {
-        self.run(&["create", name, "--system-path", system]);
-        self.shell(&format!(
-            "sed -i /^NAT=/d \"$NIXOS_CONTAINER_CONF_DIR/{name}.conf\""
-        ));
+        self.create_with(name, &["--system-path", system]);
+    }
+
+    /// The same with these options.
+    pub fn create_with(&self, name: &str, options: &[&str]) {
+        self.run(&[&["create", name], options].concat());
+        self.remove_from_conf(name, "NAT");
     }
 
     /// A container with the minimal system, created and started.
@@ -159,8 +164,11 @@ impl Host {
     /// The place of something that belongs to containers, by the variable that
     /// moves it (as in `CONF_DIR`).
     pub fn place(&self, variable: &str) -> PathBuf {
-        let script = format!("echo -n \"$NIXOS_CONTAINER_{variable}\"");
-        self.shell(&script).into()
+        let variables = fs::read_to_string(self.file("/run/throwaway/env")).expect("readable");
+        let prefix = format!("NIXOS_CONTAINER_{variable}=");
+        let mut lines = variables.lines();
+        let value = lines.find_map(|line| line.strip_prefix(&prefix));
+        value.expect("one of the variables").into()
     }
 
     /// A file of this host as the test itself can open it.
@@ -193,26 +201,42 @@ impl Host {
     /// Waits until the inventory is this one: the kernel removes the links of
     /// a network namespace some time after its last process.
     pub fn await_inventory(&self, expected: &[String]) {
-        let start = Instant::now();
-        loop {
-            let inventory = self.inventory();
-            if inventory == expected {
-                return;
-            }
-            assert!(
-                start.elapsed() < Duration::from_secs(5),
-                "left behind: {:#?}\ngone: {:#?}",
-                inventory
-                    .iter()
-                    .filter(|line| !expected.contains(line))
-                    .collect::<Vec<_>>(),
-                expected
-                    .iter()
-                    .filter(|line| !inventory.contains(line))
-                    .collect::<Vec<_>>(),
-            );
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        wait::until_lines("the inventory", expected, || self.inventory());
+    }
+
+    /// What `status` says of a container.
+    pub fn status(&self, name: &str) -> String {
+        let output = self.try_run(&["status", name]);
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// Waits until `status` says this of a container.
+    pub fn await_status(&self, name: &str, expected: &str) {
+        let what = format!("the status {expected}");
+        wait::until(&what, || self.status(name) == expected);
+    }
+
+    /// Waits until these words are in the log of a container's console, which
+    /// the kernel brings there in its own time; the log.
+    pub fn await_log(&self, name: &str, words: &str) -> String {
+        let mut log = String::new();
+        wait::until(words, || {
+            let output = self.try_run(&["logs", name]);
+            log = String::from_utf8_lossy(&output.stdout).into_owned();
+            log.contains(words)
+        });
+        log
+    }
+
+    /// Runs a shell script in a container, which must succeed; what it printed.
+    pub fn inside(&self, name: &str, script: &str) -> String {
+        self.run(&["run", name, "--", "bash", "-euc", script])
+    }
+
+    /// The names of the network links in a container, sorted.
+    pub fn links_inside(&self, name: &str) -> Vec<String> {
+        let links = self.inside(name, "ls /sys/class/net");
+        links.split_whitespace().map(str::to_owned).collect()
     }
 
     /// A system whose init is this shell script alone, as a store path.

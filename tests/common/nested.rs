@@ -34,11 +34,10 @@ impl NestedHost {
             "--local-address",
             "192.0.2.2",
         ];
-        below.run(&[&["create", NAME, "--system-path", &system][..], &addresses].concat());
-        // NAT changes a setting of the host below, and a start says so.
-        below.shell(&format!(
-            "sed -i /^NAT=/d \"$NIXOS_CONTAINER_CONF_DIR/{NAME}.conf\""
-        ));
+        below.create_with(
+            NAME,
+            &[&["--system-path", &system][..], &addresses].concat(),
+        );
         below.run(&["start", NAME]);
         Self { below }
     }

@@ -30,12 +30,11 @@ pub fn flags_in_conf(flags: &str) -> String {
 
 /// Runs a container whose init this is, to its end; what it printed.
 pub fn run_here(host: &Host, system: &str, conf: &str) -> String {
+    host.write_conf("foo", &format!("SYSTEM_PATH={system}\n{conf}"));
     host.shell(&format!(
-        "mkdir -p $NIXOS_CONTAINER_CONF_DIR $NIXOS_CONTAINER_STATE_DIR
+        "mkdir -p $NIXOS_CONTAINER_STATE_DIR
          root=$NIXOS_CONTAINER_STATE_DIR/foo
          {ROOT}
-         cat >$NIXOS_CONTAINER_CONF_DIR/foo.conf <<'END'
-SYSTEM_PATH={system}\n{conf}\nEND
          {CALLER} {} supervise foo </dev/null | tr -d '\\r'",
         env!("CARGO_BIN_EXE_nixos-container")
     ))
@@ -57,6 +56,59 @@ pub fn run_by_nspawn(host: &Host, system: &str, flags: &str) -> String {
              systemd-nspawn --quiet --keep-unit --register=no -M peer -D $root --bind-ro=/nix/store \
              $flags {system}/init </dev/null 2>&1 | tr -d '\\r'"
     ))
+}
+
+/// What a container with these flags prints whose init is nothing but a script.
+/// Its root directory is made by `root`, a script of the host that is in it.
+pub fn shown(host: &Host, root: &str, flags: &str, script: &str) -> String {
+    prepare(host, root, flags, script);
+    let output = host.nixos_container(&["supervise", "foo"]).output();
+    let output = output.expect("it runs");
+    // A terminal ends its lines with two characters.
+    let stdout = String::from_utf8_lossy(&output.stdout).replace('\r', "");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{flags}: {stderr}{stdout}");
+    stdout.replace("/throwaway/state/foo", "/ROOT")
+}
+
+/// A container as [`shown`] runs it, which it makes.
+pub fn prepare(host: &Host, root: &str, flags: &str, script: &str) {
+    let system = host.system_with_init(&format!("{script}\nexit 0"));
+    host.shell(&format!(
+        "mkdir -p $NIXOS_CONTAINER_STATE_DIR/foo; cd $NIXOS_CONTAINER_STATE_DIR/foo\n{root}"
+    ));
+    let flags = flags_in_conf(flags);
+    host.write_conf("foo", &format!("SYSTEM_PATH={system}\n{flags}"));
+}
+
+/// What [`shown`] is under systemd-nspawn; `None` where there is none to compare
+/// with.
+pub fn shown_by_nspawn(host: &Host, root: &str, flags: &str, script: &str) -> Option<String> {
+    if !has_nspawn(host) {
+        return None;
+    }
+    let system = host.system_with_init(&format!("{script}\nexit 0"));
+    // As the store is here: where users are the container's own, root's inside.
+    let own_users = flags.contains("--private-users=");
+    let store = if own_users {
+        "/nix/store:/nix/store:idmap"
+    } else {
+        "/nix/store"
+    };
+    let shown = host.shell(&format!(
+        "mkdir -p /run/throwaway/peer/usr; cd /run/throwaway/peer; (true; {root}\n)
+         # These are made by a host's systemd, and used by --inaccessible.
+         mkdir -p -m 0 /run/systemd/inaccessible/dir
+         : >/run/systemd/inaccessible/reg; chmod 0 /run/systemd/inaccessible/reg
+         systemd-nspawn --quiet --keep-unit --register=no --console=pipe -D . \
+             --bind-ro={store} {} {system}/init",
+        // A shell would take their backslashes and lines for its own.
+        flags
+            .split_whitespace()
+            .map(|word| format!("'{word}' "))
+            .collect::<String>()
+    ));
+    Some(shown.replace("/throwaway/peer", "/ROOT"))
 }
 
 /// Whether there is a peer to compare with.

@@ -11,9 +11,7 @@
 //! Nobody else knows the containers' addresses, and the host has rules of its
 //! own.
 
-use std::time::{Duration, Instant};
-
-use super::{Host, minimal_system};
+use super::{Host, wait};
 
 pub const OUTSIDE: &str = "10.99.0.2";
 pub const OUTSIDE6: &str = "fd99::2";
@@ -55,7 +53,7 @@ impl Host {
              nft add table inet own
              nft add chain inet own forward '{ type filter hook forward priority 0; policy accept; }'",
         );
-        host.await_that("all links are up", || {
+        wait::until("all links are up", || {
             !host
                 .shell("ip -o link; ip -n lan -o link")
                 .contains("state DOWN")
@@ -86,46 +84,7 @@ impl Host {
     /// Waits until the host's network is this again: the kernel removes the
     /// links of a network namespace some time after its last process.
     pub fn await_network(&self, when: &str, expected: &[String]) {
-        let start = Instant::now();
-        loop {
-            let network = self.network();
-            if network == expected {
-                return;
-            }
-            let lacks = |all: &[String], of: &[String]| -> Vec<String> {
-                of.iter()
-                    .filter(|line| !all.contains(line))
-                    .cloned()
-                    .collect()
-            };
-            assert!(
-                start.elapsed() < Duration::from_secs(5),
-                "{when}: left behind: {:#?}\ngone: {:#?}",
-                lacks(expected, &network),
-                lacks(&network, expected),
-            );
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    /// Waits for what the kernel does in its own time.
-    pub fn await_that(&self, what: &str, holds: impl Fn() -> bool) {
-        let start = Instant::now();
-        while !holds() {
-            assert!(start.elapsed() < Duration::from_secs(5), "not so: {what}");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-
-    /// A container with the minimal system and these lines of configuration.
-    pub fn configure(&self, name: &str, lines: &str) {
-        self.shell(&format!(
-            "test -e $NIXOS_CONTAINER_CONF_DIR/{name}.conf ||
-                 {command} create {name} --system-path {system} 2>/dev/null
-             printf '%s\\n' SYSTEM_PATH={system} '{lines}' >$NIXOS_CONTAINER_CONF_DIR/{name}.conf",
-            command = env!("CARGO_BIN_EXE_nixos-container"),
-            system = minimal_system(),
-        ));
+        wait::until_lines(when, expected, || self.network());
     }
 
     /// A running container with these lines of configuration; what its start
@@ -153,10 +112,5 @@ impl Host {
              tail --pid=$pid --sleep-interval=0.01 -f /dev/null
              tail --pid=$init --sleep-interval=0.01 -f /dev/null",
         ));
-    }
-
-    /// Runs a shell script in a container, which must succeed; what it printed.
-    pub fn inside(&self, name: &str, script: &str) -> String {
-        self.run(&["run", name, "--", "bash", "-euc", script])
     }
 }
