@@ -60,6 +60,8 @@ pub enum Event {
     /// What the user has to know of the host: settings that the start changed,
     /// rules that are in the way.
     Notice(String),
+    /// A line of the supervisor's log, for a command that asked for it.
+    Log(String),
     /// Somebody else starts, runs or stops the container.
     Busy,
     /// The container has ended, and nothing is left of it on the host.
@@ -146,6 +148,11 @@ impl Connection {
         let timeout = Timespec::try_from(timeout).ok();
         let mut fds = [PollFd::new(&self.0, PollFlags::IN)];
         Ok(rustix::event::poll(&mut fds, timeout.as_ref())? > 0)
+    }
+
+    /// Another descriptor of this end.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self(self.0.try_clone()?))
     }
 
     /// The end that a supervisor was started with.

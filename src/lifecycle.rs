@@ -16,6 +16,7 @@ use crate::container::files;
 use crate::container::lock::Lock;
 use crate::container::unit;
 use crate::control::{Request, State};
+use crate::report::log::LogRequest;
 use crate::systemd::manager::Unit;
 
 /// How often a lock is tried that the supervisor is about to release.
@@ -31,6 +32,12 @@ pub fn start(container: &Container) -> Result<bool> {
         .is_some_and(|running| running.state == State::Up)
     {
         return Ok(false);
+    }
+    if let Some(request) = LogRequest::of_this_command() {
+        container.create_run_dir()?;
+        let path = container.run().log_request();
+        std::fs::write(&path, request.to_string())
+            .with_context(|| format!("cannot write {}", path.display()))?;
     }
     match Unit::find(container)? {
         Some(unit) => unit.start(container)?,

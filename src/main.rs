@@ -47,7 +47,7 @@ fn main() -> ExitCode {
     ) {
         end_with_the_reader();
     }
-    finish(cli::commands::execute(cli))
+    finish(report::log::start(cli.debug).and_then(|()| cli::commands::execute(cli)))
 }
 
 /// Where systemd wants units to be written, if it is systemd who runs us as a

@@ -17,6 +17,7 @@ macro_rules! answer {
     ($($text:tt)*) => { $crate::report::result(format_args!($($text)*)) };
 }
 
+pub mod log;
 pub mod printable;
 pub mod progress;
 

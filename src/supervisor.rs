@@ -18,6 +18,7 @@ use crate::container::paths::RunDir;
 use crate::container::unit;
 use crate::control::{Connection, Event};
 use crate::lifecycle::{ephemeral, reclaim};
+use crate::report::log::{self as log_file, LogRequest};
 use crate::spec::Start;
 use crate::systemd::{machined, notify};
 
@@ -101,7 +102,6 @@ fn supervise_reporting(
         console_log: None,
         boot_began: None,
     };
-    let is_first_start = !supervisor.run.path().exists();
     container.create_run_dir()?;
     let lock = Lock::try_lock(&supervisor.run.lock()).context("cannot lock the container")?;
     let Some(lock) = lock else {
@@ -110,6 +110,7 @@ fn supervise_reporting(
         }
         bail!("container '{}' has a supervisor already", container.name());
     };
+    serve_log_request(container, report);
     let ended = supervisor.run_until_halt();
     let finished = match &ended {
         // It is about to be started again.
@@ -118,7 +119,7 @@ fn supervise_reporting(
         Err(_) => {
             if supervisor.console_log.is_some() {
                 *console_tail = console_log::tail(&supervisor.run.console_log());
-            } else if is_first_start {
+            } else {
                 supervisor.remove_run_dir();
             }
             ephemeral::destroy_stopped(container)
@@ -132,6 +133,27 @@ fn supervise_reporting(
     finished?;
     supervisor.clients.announce(&Event::Gone, &[]);
     Ok(ended)
+}
+
+/// Logs as the command that starts the container wants it.
+fn serve_log_request(container: &Container, report: Option<&Connection>) {
+    let path = container.run().log_request();
+    let Ok(request) = std::fs::read_to_string(&path) else {
+        return;
+    };
+    let _ = std::fs::remove_file(&path);
+    let Some(request) = LogRequest::parse(&request) else {
+        return;
+    };
+    let forward =
+        report
+            .and_then(|report| report.try_clone().ok())
+            .map(|report| -> log_file::Forward {
+                Box::new(move |line| {
+                    let _ = report.send_event(&Event::Log(line.to_owned()), &[]);
+                })
+            });
+    log_file::serve(&request, forward);
 }
 
 /// State that outlives a boot.
@@ -169,11 +191,14 @@ impl Supervisor<'_> {
     /// this one made.
     fn run_once(&mut self) -> Result<Ended> {
         self.console_log = None;
+        log_file::await_file();
+        log::debug!("remove what a killed supervisor may have left");
         let left_over = reclaim::leftovers(self.container)?;
         self.tell(left_over);
         let (config, start) = start::prepare(self.container)?;
         ephemeral::remember_start(self.container, &config)?;
         self.console_log = Some(Console::create_log(&self.run)?);
+        log_file::open_file(&self.run.supervisor_log());
         let ended = self.start_and_watch(&config, &start);
         if std::mem::take(&mut self.registered)
             && let Err(error) = machined::unregister(self.container)
@@ -184,6 +209,10 @@ impl Supervisor<'_> {
         let removed = reclaim::work_directories(self.container, &config);
         let cleaned = reclaim::after_end(self.container);
         // If several failed, the first is the cause.
+        match &ended {
+            Ok(_) => log::info!("the container has ended, and nothing of it is left"),
+            Err(error) => log::error!("{error:#}"),
+        }
         let ended = ended?;
         removed?;
         let notices = cleaned?;
@@ -192,8 +221,8 @@ impl Supervisor<'_> {
         Ok(ended)
     }
 
-    /// Removes the directory that a refused start has made, unless another command
-    /// uses it.
+    /// Removes the directory that a refused start may have made, unless there is more
+    /// in it than its lock.
     fn remove_run_dir(&self) {
         let _ = std::fs::remove_file(self.run.lock());
         let _ = std::fs::remove_dir(self.run.path());

@@ -35,6 +35,7 @@ pub fn apply(plan: &[Step], container_netns: BorrowedFd<'_>) -> Result<(), Error
             zones: None,
         };
         for step in plan {
+            log::debug!("{step}");
             sides.perform(step).await.map_err(|cause| Error::Step {
                 step: Box::new(step.clone()),
                 cause,

@@ -17,7 +17,7 @@ use clap_complete::{ArgValueCandidates, CompletionCandidate};
 pub use create::Create;
 pub use inside::{Enter, Inside};
 pub use life::{DEFAULT_TIMEOUT_STOP, Life};
-pub use look::{List, Look};
+pub use look::{List, Logs, Look};
 pub use system::{PullConfig, System, SystemArguments, Update};
 
 use crate::container::name::ContainerName;
@@ -46,6 +46,9 @@ pub struct Cli<C: Subcommand = Command> {
     /// Have Nix tell where in the configuration an error comes from
     #[arg(long, global = true)]
     pub show_trace: bool,
+    /// Log each step with its time, as NIXOS_CONTAINER_LOG=debug does
+    #[arg(long, global = true)]
+    pub debug: bool,
     #[command(subcommand)]
     pub command: C,
     /// The word for the command, as it was typed
@@ -87,6 +90,7 @@ fn parse_as<C: Subcommand>(
     let cli = Cli::<C>::from_arg_matches(&matches)?;
     Ok(Cli {
         show_trace: cli.show_trace,
+        debug: cli.debug,
         command: group(cli.command),
         word: matches.subcommand_name().unwrap_or_default().to_owned(),
     })

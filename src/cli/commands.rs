@@ -104,7 +104,7 @@ fn execute_look(places: &Places, command: Look) -> Result<ExitCode> {
         Look::ShowIp(name) => look::show_ip(&container(name.name)?)?,
         Look::ShowHostKey(name) => inside::show_host_key(&container(name.name)?)?,
         Look::Generations(name) => update::generations(&container(name.name)?)?,
-        Look::Logs(logs) => look::logs(&container(logs.name)?, logs.follow)?,
+        Look::Logs(logs) => look::logs(&container(logs.name.clone())?, &logs)?,
         Look::Explain(explain) => look::explain(&container(explain.name)?, explain.json)?,
     }
     Ok(ExitCode::SUCCESS)

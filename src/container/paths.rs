@@ -241,6 +241,16 @@ impl RunDir {
         self.0.join("root")
     }
 
+    /// Says how a command wants its supervisor to log.
+    pub fn log_request(&self) -> PathBuf {
+        self.0.join("log-request")
+    }
+
+    /// The supervisor's log.
+    pub fn supervisor_log(&self) -> PathBuf {
+        self.0.join("supervisor.log")
+    }
+
     /// Where the supervisor answers root.
     pub fn control(&self) -> PathBuf {
         self.0.join("control")

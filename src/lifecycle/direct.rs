@@ -20,6 +20,7 @@ pub fn start(container: &Container) -> Result<()> {
 /// Spawns the supervisor, which leaves this session and outlives this process. It
 /// reports on the connection.
 fn spawn_supervisor(container: &Container) -> Result<Connection> {
+    log::debug!("spawn the supervisor");
     let (connection, report) = Connection::pair().context("cannot make a socket")?;
     let program = std::env::current_exe().context("cannot find this program")?;
     Command::new(program)
@@ -61,6 +62,7 @@ fn await_boot(container: &Container, connection: &Connection) -> Result<()> {
             }
             Some((Event::State { status, .. }, _)) => progress.say(status.as_deref()),
             Some((Event::Notice(text), _)) => progress.print(&format!("note: {text}")),
+            Some((Event::Log(line), _)) => progress.print(&line),
             Some((Event::Terminal, _)) => {}
             Some((Event::Busy, _)) => return Err(busy(container)),
             Some((Event::Failed { why, console }, _)) => {
@@ -118,7 +120,7 @@ fn ask_to_end(container: &Container, supervisor: &Connection, request: &Request)
             Event::State { status, .. } => progress.say(status.as_deref()),
             Event::Notice(text) => progress.print(&format!("note: {text}")),
             Event::Gone => gone = true,
-            Event::Busy | Event::Failed { .. } | Event::Terminal => {}
+            Event::Busy | Event::Failed { .. } | Event::Log(_) | Event::Terminal => {}
         }
     }
     Ok(gone)

@@ -156,12 +156,15 @@ impl<'a> EventLoop<'a> {
                 self.accept();
             }
             if ready.init {
-                return self.sources.init.wait().context("cannot wait for init");
+                let exit = self.sources.init.wait().context("cannot wait for init");
+                log::info!("init has ended: {exit:?}");
+                return exit;
             }
             let now = Instant::now();
             self.closed_until = self.closed_until.filter(|moment| *moment > now);
             if self.deadline.is_some_and(|deadline| deadline <= now) {
                 self.deadline = None;
+                log::warn!("time is over: kill init");
                 self.boot_timed_out = self.state == State::Starting;
                 self.kill(libc::SIGKILL);
             }
@@ -270,10 +273,12 @@ impl<'a> EventLoop<'a> {
         // Most of what it sends, such as the active unit, concerns no client.
         let said = status.is_some() && self.status != status;
         if said {
+            log::debug!("init reports: {}", status.as_deref().unwrap_or_default());
             self.status = status;
         }
         let booted = notification.ready && self.state == State::Starting;
         if booted {
+            log::info!("the system is up");
             self.state = State::Up;
             self.set_deadline(None);
         }
@@ -298,12 +303,14 @@ impl<'a> EventLoop<'a> {
 
     fn read_signals(&mut self) -> Result<()> {
         if self.sources.signals.take()? {
+            log::info!("asked by a signal to halt");
             self.stop(None);
         }
         Ok(())
     }
 
     fn handle(&mut self, request: Request) {
+        log::info!("asked by a command: {request:?}");
         match request {
             Request::Stop { timeout } => self.stop(Some(Duration::from_secs(timeout))),
             Request::Signal(signal) => self.kill(signal),

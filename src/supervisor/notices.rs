@@ -11,6 +11,7 @@ use crate::control::{Connection, Event};
 /// the host is changed silently.
 pub fn tell(notices: Vec<String>, report: Option<&Connection>, mut log: Option<&mut File>) {
     for notice in notices {
+        log::warn!("{notice}");
         let Some(report) = report else {
             say!("note: {notice}");
             continue;
@@ -31,6 +32,7 @@ pub fn tell_of_the_end(
     mut log: Option<&mut File>,
 ) {
     for notice in notices {
+        log::warn!("{notice}");
         write_note(log.as_deref_mut(), &notice);
         if report.is_none() {
             say!("note: {notice}");

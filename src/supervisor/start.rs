@@ -26,10 +26,13 @@ use crate::systemd::machined::{self, Machine};
 /// [`Misconfigured`] for what the configuration says; anything else for what the
 /// host lacks.
 pub fn prepare(container: &Container) -> Result<(ContainerConfig, Start)> {
+    log::debug!("read the configuration");
     let config = container.config().map_err(Misconfigured)?;
     let claim = users::claim(container, &config)?;
+    log::debug!("resolve it");
     let start = spec::resolve(container, &config).map_err(Misconfigured)?;
     if let Some(network) = &start.network {
+        log::debug!("check what the network needs of the host");
         network.check()?;
     }
     if let (Some(claim), Some(users)) = (claim, &start.users) {
@@ -50,6 +53,7 @@ pub struct Sockets {
 
 /// Makes the directories and sockets that must be there before the container is.
 pub fn make_files(container: &Container, start: &Start) -> Result<Sockets> {
+    log::debug!("make directories and sockets");
     container.create_directories(start.container.root.directory.clone())?;
     container.create_temporary(&start.temporary)?;
     start.journal.make(&start.container.root)?;
@@ -78,10 +82,15 @@ pub fn start_container(start: &Start, cgroup: &Cgroup) -> Result<(Started, Vec<S
     let payload = cgroup
         .create_payload()
         .with_context(|| format!("cannot make the cgroup {}", cgroup.path().display()))?;
+    log::debug!("clone the child");
     // SAFETY: the supervisor has one thread.
     let starting = unsafe { runtime::process::launch::launch(&plan, payload.as_fd()) }?;
     match set_up_host_side(&starting, start, &plan, &payload) {
-        Ok(notices) => Ok((starting.finish()?, notices)),
+        Ok(notices) => {
+            let started = starting.finish()?;
+            log::info!("init runs, with pid {}", started.init.pid);
+            Ok((started, notices))
+        }
         Err(_) if starting.is_ending() => Ok((starting.finish()?, Vec::new())),
         Err(error) => Err(starting.abort().map_or(error, anyhow::Error::from)),
     }
@@ -100,6 +109,7 @@ fn set_up_host_side(
             .context("cannot open the container's network namespace")?;
         network.create_links(namespace.as_fd())?;
     }
+    log::debug!("tell the child to go on");
     starting
         .go()
         .context("cannot tell the container to go on")?;

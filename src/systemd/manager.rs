@@ -199,6 +199,11 @@ impl Unit {
             self.perform(Job::Start).await
         };
         let ended = self.runtime.block_on(starting);
+        if log::log_enabled!(log::Level::Debug) {
+            // Its lines have their times, so they may come late.
+            let log = std::fs::read_to_string(container.run().supervisor_log());
+            say!("{}", log.unwrap_or_default().trim_end());
+        }
         // A start that was refused has left the log of the one before.
         self.require_done(container, "start", ended, earlier_console)
     }

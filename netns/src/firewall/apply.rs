@@ -31,6 +31,9 @@ pub fn apply(
     let _lock = lock(directory)?;
     let existing = table::elements(netfilter, ADD)?;
     claims::check(container, plan, existing.as_deref().unwrap_or_default())?;
+    for step in plan {
+        log::debug!("{step}");
+    }
     let wanted: Vec<_> = wanted(container, plan).collect();
     let changes = transaction::replace(container, existing.as_deref(), &wanted);
     transaction::perform(netfilter, &changes, ADD)?;

@@ -19,6 +19,7 @@ pub(crate) fn perform(
     child: &Process,
     payload: BorrowedFd<'_>,
 ) -> Result<(), LaunchError> {
+    log::debug!("{step}");
     attempt(step, child, payload).map_err(|cause| LaunchError::Step {
         step: step.to_string(),
         cause,

@@ -70,6 +70,9 @@ pub unsafe fn launch(plan: &Plan, cgroup: BorrowedFd<'_>) -> Result<Starting, La
     }
 }
 
+/// By which a log tells the child's lines from those of its parent.
+const LOG_TARGET: &str = "runtime::process::child";
+
 /// Returns only if a step failed, after it told the supervisor.
 fn perform(plan: &Plan, supervisor: &ChildEnd) {
     let mut child = match Child::new(supervisor) {
@@ -77,6 +80,7 @@ fn perform(plan: &Plan, supervisor: &ChildEnd) {
         Err(cause) => return supervisor.send_failure("open /", &cause),
     };
     for step in &plan.steps {
+        log::debug!(target: LOG_TARGET, "{step}");
         if let Err(cause) = child.perform(step) {
             return supervisor.send_failure(&step.to_string(), &cause);
         }

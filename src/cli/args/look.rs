@@ -14,6 +14,13 @@ With --json, an array of objects with the keys name; state, as `status` says it;
 address6, without prefix length; since, as 2026-11-22T00:54:50Z; memory, in bytes; auto_start.
 What there is not is null.";
 
+pub const LOGS: &str = "Examples:
+  nixos-container logs --follow foo
+  nixos-container logs --supervisor foo
+
+The supervisor logs what happens to the container; of a start with --debug, or with
+NIXOS_CONTAINER_LOG=debug in the environment of its unit, each step and its time.";
+
 pub const EXPLAIN: &str = "Examples:
   nixos-container explain foo
   nixos-container explain --json foo | jq '.steps[] | select(.step == \"bind\")'
@@ -44,7 +51,7 @@ Exits with 1 if there is no such container.")]
     #[command(after_help = "Example: nixos-container generations foo")]
     Generations(Name),
     /// Print what a container has written to its console since it was started
-    #[command(after_help = "Example: nixos-container logs --follow foo")]
+    #[command(after_help = LOGS)]
     Logs(Logs),
     /// Show, step by step, how a container is started, and the man page of each step
     #[command(after_help = EXPLAIN)]
@@ -71,6 +78,9 @@ pub struct Logs {
     /// Go on while it runs
     #[arg(short, long)]
     pub follow: bool,
+    /// What the supervisor did and when, instead of the console
+    #[arg(long)]
+    pub supervisor: bool,
 }
 
 #[derive(Debug, Args)]

@@ -10,6 +10,7 @@ use crate::cli::args::DEFAULT_TIMEOUT_STOP;
 use crate::container::Container;
 use crate::control::Request;
 use crate::lifecycle::{self, ephemeral};
+use crate::report::log;
 use crate::supervisor::Misconfigured;
 use crate::supervisor::{self, daemon};
 
@@ -61,6 +62,7 @@ const MISCONFIGURED: u8 = 78;
 
 /// `supervise NAME`
 pub fn supervise(container: &Container, detached: bool) -> Result<ExitCode> {
+    log::become_supervisor();
     let report = if detached {
         daemon::leave_session()?;
         let stdin = std::io::stdin();

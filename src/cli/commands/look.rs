@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use runtime::Network;
 use rustix::fs::inotify;
 
+use crate::cli::args::Logs;
 use crate::container::Container;
 use crate::report::printable::Printable;
 use crate::spec;
@@ -46,10 +47,13 @@ pub fn show_ip(container: &Container) -> Result<()> {
     }
 }
 
-/// `logs NAME [--follow]`
-pub fn logs(container: &Container, follow: bool) -> Result<()> {
+/// `logs NAME [--follow] [--supervisor]`
+pub fn logs(container: &Container, arguments: &Logs) -> Result<()> {
     container.require()?;
-    let path = container.run().console_log();
+    let path = match arguments.supervisor {
+        true => container.run().supervisor_log(),
+        false => container.run().console_log(),
+    };
     let mut log = match File::open(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => bail!(
             "container '{}' has not been started since the host was",
@@ -57,24 +61,25 @@ pub fn logs(container: &Container, follow: bool) -> Result<()> {
         ),
         answer => answer.with_context(|| format!("cannot read {}", path.display()))?,
     };
+    let cannot_print = || format!("cannot print {}", path.display());
+    let cannot_watch = || format!("cannot watch {}", path.display());
     let mut stdout = log_output();
     // Watched from before the first read, so that no line falls in between.
-    let watch = inotify::init(inotify::CreateFlags::CLOEXEC).context("cannot watch a file")?;
+    let watch = inotify::init(inotify::CreateFlags::CLOEXEC).with_context(cannot_watch)?;
     let changes = inotify::WatchFlags::MODIFY | inotify::WatchFlags::CLOSE_WRITE;
-    inotify::add_watch(&watch, &path, changes)
-        .with_context(|| format!("cannot watch {}", path.display()))?;
+    inotify::add_watch(&watch, &path, changes).with_context(cannot_watch)?;
     loop {
-        io::copy(&mut log, &mut stdout).context("cannot print the console's log")?;
-        stdout.flush().context("cannot print the console's log")?;
-        if !follow || container.life()?.is_none() {
+        io::copy(&mut log, &mut stdout).with_context(cannot_print)?;
+        stdout.flush().with_context(cannot_print)?;
+        if !arguments.follow || container.life()?.is_none() {
             // What came after the last read and before the end.
-            io::copy(&mut log, &mut stdout).context("cannot print the console's log")?;
+            io::copy(&mut log, &mut stdout).with_context(cannot_print)?;
             return Ok(());
         }
         let mut events = [std::mem::MaybeUninit::uninit(); 1024];
         inotify::Reader::new(&watch, &mut events)
             .next()
-            .context("cannot watch the console's log")?;
+            .with_context(cannot_watch)?;
     }
 }
 
