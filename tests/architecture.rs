@@ -30,8 +30,21 @@ const CRATES: [(&str, &[&str]); 3] = [
     (
         "netns/src",
         &[
-            "name", "error", "link", "pool", "spec", "step", "plan", "firewall", "reclaim",
-            "apply", "check",
+            "container_name",
+            "name",
+            "error",
+            "files",
+            "lock",
+            "sysctl",
+            "link",
+            "pool",
+            "spec",
+            "step",
+            "plan",
+            "firewall",
+            "reclaim",
+            "apply",
+            "check",
         ],
     ),
 ];
@@ -113,6 +126,36 @@ fn modules_of_a_folder_do_not_import_each_other_in_a_circle() {
         }
     }
     assert!(wrong.is_empty(), "in circles of imports: {wrong:#?}");
+}
+
+/// `docs/ARCHITECTURE.md` names files, and functions as `file:function`.
+#[test]
+fn architecture_document_names_what_is_there() {
+    let document = fs::read_to_string("docs/ARCHITECTURE.md").expect("readable");
+    let mut functions = 0;
+    // Names stand in backticks; drawings and blocks of code between three of them.
+    let prose = document.split("```").step_by(2);
+    for name in prose.flat_map(|text| text.split('`').skip(1).step_by(2)) {
+        let (file, function) = name.split_once(':').unwrap_or((name, ""));
+        let is_path = file.contains('/') && !file.contains("://");
+        if !is_path && !file.ends_with(".rs") {
+            continue;
+        }
+        let known = CRATES
+            .iter()
+            .map(|(source, _)| Path::new(source).join(file));
+        let mut known = known.chain([file.into()]);
+        let path = known.find(|path| path.exists());
+        let path = path.unwrap_or_else(|| panic!("{name}: there is no such file"));
+        if !function.is_empty() {
+            let text = fs::read_to_string(&path).expect("readable");
+            let is_defined = text.contains(&format!("fn {function}("))
+                || text.contains(&format!("fn {function}<"));
+            assert!(is_defined, "{name}: there is no such function");
+            functions += 1;
+        }
+    }
+    assert!(functions > 15, "{functions}");
 }
 
 fn reachable(imports: &BTreeMap<String, BTreeSet<String>>, start: &str) -> BTreeSet<String> {
