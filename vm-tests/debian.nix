@@ -1,12 +1,12 @@
-# What a host that is not NixOS gets of a scenario's configuration: the conf
-# files, names and temporary files that the NixOS module yields, and the
-# scenario's own units. Containers' units come from `make install`.
+# The files of a scenario for a host other than NixOS: the conf files, names and
+# temporary files that the NixOS module makes, and the scenario's own units.
+# Containers' units come from `make install`.
 { program, scenario }:
 let
   evaluate = scenario: import <nixpkgs/nixos> { configuration = import ./host.nix { inherit program scenario; }; };
   inherit (evaluate scenario) config pkgs;
   inherit (pkgs) lib;
-  # A host without a scenario, to see what the scenario adds.
+  # A host without a scenario, to find the scenario's additions.
   bare = (evaluate { }).config;
 
   confFiles = lib.filterAttrs (path: _: lib.hasPrefix "nixos-containers/" path) config.environment.etc;
@@ -14,7 +14,7 @@ let
     name: _: !(bare.systemd.services ? ${name}) && !(lib.hasPrefix "container@" name)
   ) config.systemd.services;
 
-  # As on NixOS: a link into the store, which cannot be written to.
+  # As on NixOS: a link into the read-only store.
   linkConf = path: file: "ln -s ${file.source} $out/etc/${path}\n";
   copyUnit =
     name: unit:

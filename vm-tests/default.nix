@@ -1,4 +1,4 @@
-# The scenarios as NixOS tests, by their names.
+# The scenarios as NixOS tests, with the scenarios' names.
 { pkgs }:
 let
   inherit (pkgs) lib;
@@ -16,7 +16,7 @@ let
           (directory + "/${name}.nix")
         ];
         boot.enableContainers = true;
-        # For creations without a network.
+        # `nixos-container create` needs nixpkgs without a network.
         nix.nixPath = [ "nixpkgs=${pkgs.path}" ];
         virtualisation.writableStore = true;
         virtualisation.additionalPaths = [ pkgs.stdenv ];

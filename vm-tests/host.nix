@@ -1,5 +1,5 @@
 # The host of a scenario, as a container: mini-nixpkgs with the NixOS module and
-# a program that is built already.
+# a built program.
 { program, scenario }:
 { lib, pkgs, ... }:
 {
@@ -8,11 +8,11 @@
     scenario
   ];
   boot.isContainer = true;
-  # For creations on this host.
+  # For `nixos-container create` on this host.
   nix.nixPath = [ "nixpkgs=${pkgs.path}" ];
   # For containers to copy.
   networking.nameservers = [ "192.0.2.53" ];
-  # Without containers of its own, too.
+  # Also for hosts without declared containers.
   boot.enableContainers = true;
   virtualisation.nixos-container.package =
     pkgs.runCommand "nixos-container" { } ''

@@ -1,5 +1,5 @@
-# What the flake comes to, as far as that can be told without nixpkgs: stubs of
-# the functions that it calls show what they were called with.
+# The flake's outputs without nixpkgs: stubs of the functions that it calls return
+# their arguments.
 let
   lib = import ../mini-nixpkgs/lib // {
     fileset = {
