@@ -73,30 +73,32 @@ pub fn bytes(text: &str) -> Option<u64> {
     whole(number)?.checked_mul(1 << shift)
 }
 
-const SECOND: u64 = 1_000_000;
+/// A second in microseconds.
+pub const SECOND: u64 = 1_000_000;
 
-/// A span of time in microseconds, such as `1h30min`; numbers without a unit
-/// are of the one given (`man 7 systemd.time`).
+/// A span of time in microseconds, such as `1h30min` or `1h 30min`; numbers without
+/// a unit have the default one (`man 7 systemd.time`).
 pub fn microseconds(text: &str, default_unit: u64) -> Option<u64> {
-    if text.is_empty() {
-        return None;
-    }
-    let mut rest = text;
+    let mut rest = text.trim();
     let mut sum: u64 = 0;
-    while !rest.is_empty() {
+    loop {
         let digits = rest.find(|c: char| !c.is_ascii_digit());
         let (number, behind) = rest.split_at(digits.unwrap_or(rest.len()));
         let letters = behind.find(|c: char| c.is_ascii_digit());
         let (unit, behind) = behind.split_at(letters.unwrap_or(behind.len()));
-        let unit = match unit {
+        let unit = match unit.trim() {
             "" => default_unit,
             unit => time_unit(unit)?,
         };
         sum = sum.checked_add(whole(number)?.checked_mul(unit)?)?;
+        if behind.is_empty() {
+            return Some(sum);
+        }
         rest = behind;
     }
-    Some(sum)
 }
+
+const DAY: u64 = 86_400 * SECOND;
 
 fn time_unit(name: &str) -> Option<u64> {
     Some(match name {
@@ -105,8 +107,10 @@ fn time_unit(name: &str) -> Option<u64> {
         "s" | "sec" | "second" | "seconds" => SECOND,
         "m" | "min" | "minute" | "minutes" => 60 * SECOND,
         "h" | "hr" | "hour" | "hours" => 3600 * SECOND,
-        "d" | "day" | "days" => 86_400 * SECOND,
-        "w" | "week" | "weeks" => 604_800 * SECOND,
+        "d" | "day" | "days" => DAY,
+        "w" | "week" | "weeks" => 7 * DAY,
+        "M" | "month" | "months" => 2_629_800 * SECOND,
+        "y" | "year" | "years" => 31_557_600 * SECOND,
         _ => return None,
     })
 }
@@ -132,6 +136,7 @@ mod tests {
             ("CPU=90", "CPU=90"),
             ("CPU=1h30min", "CPU=5400"),
             ("CPU=1us", "CPU=1"),
+            ("CPU=1M", "CPU=2629800"),
             ("RTTIME=10", "RTTIME=10"),
             ("RTTIME=1ms", "RTTIME=1000"),
             ("NICE=+5", "NICE=15"),

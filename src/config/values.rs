@@ -10,6 +10,8 @@ use netns::{Bridge, ExtraVeth, HostInterface, InterfaceName, MacAddress, Veth, Z
 use nix::sys::signal::Signal;
 use runtime::sys::capabilities::CapabilitySet;
 
+use super::quantities::{SECOND, microseconds};
+
 /// A value, or what would have been one.
 pub type Parsed<T> = Result<T, &'static str>;
 
@@ -80,19 +82,18 @@ pub fn capabilities(text: &str) -> Parsed<CapabilitySet> {
 /// seconds.
 pub fn time_span(text: &str) -> Parsed<Duration> {
     // As good as infinity: 136 years.
-    let longest = Duration::from_secs(u32::MAX.into());
-    if text == "infinity" {
-        return Ok(longest);
+    const LONGEST: u64 = u32::MAX as u64;
+    let seconds = match text {
+        "infinity" => Some(LONGEST),
+        // Parts of a second count as one.
+        _ => microseconds(text, SECOND).map(|span| span.div_ceil(SECOND)),
+    };
+    match seconds {
+        // A limit of 0 is none.
+        Some(0) => Ok(Duration::from_secs(LONGEST)),
+        Some(seconds @ 1..=LONGEST) => Ok(Duration::from_secs(seconds)),
+        _ => Err("a time span, as 90, 5min or infinity"),
     }
-    let seconds = text.parse().map(Duration::from_secs);
-    let span = seconds.or_else(|_| humantime::parse_duration(text));
-    let span = span.ok().filter(|span| *span <= longest);
-    let span = span.ok_or("a time span, as 90, 5min or infinity")?;
-    // A limit of 0 is none. Parts of a second count as one.
-    Ok(match span.as_secs() {
-        0 if span.is_zero() => longest,
-        seconds => Duration::from_secs(seconds + u64::from(span.subsec_nanos() > 0)),
-    })
 }
 
 /// Without a prefix length, the address stands alone.
@@ -317,7 +318,7 @@ mod tests {
 
     #[test]
     fn time_spans_are_those_of_units() {
-        for (text, seconds) in [("90", 90), ("1min", 60), ("5min 20s", 320), ("1h", 3600)] {
+        for (text, seconds) in [("90", 90), ("1min", 60), ("5min 20s", 320), (" 2 h ", 7200)] {
             assert_eq!(time_span(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
         for none in ["0", "0s", "0M"] {
