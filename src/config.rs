@@ -1,8 +1,8 @@
-//! `NAME.conf`: what a container is configured to be.
+//! `NAME.conf`: the configuration of a container.
 //!
 //! The file has the syntax of systemd's `EnvironmentFile=` (`man 5
-//! systemd.exec`), because that is how nixpkgs' unit reads it. Comments, unknown
-//! keys and the order of lines are the administrator's and stay.
+//! systemd.exec`), because nixpkgs' unit reads it as one. A change keeps comments,
+//! unknown keys and the order of lines.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -49,88 +49,87 @@ use flake::FlakeRef;
 /// A container's configuration, typed and validated.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ContainerConfig {
-    /// `SYSTEM_PATH`: the system to run, where it is not the profile's.
+    /// `SYSTEM_PATH`: the system to run, if not the profile's.
     pub system_path: Option<PathBuf>,
-    /// `CONFIG_FILE`: the file that the container was created from.
+    /// `CONFIG_FILE`: the configuration file that its system is built from.
     pub config_file: Option<PathBuf>,
     /// `FLAKE`: the flake that its system is built from.
     pub flake: Option<FlakeRef>,
     /// `AUTO_START`: it starts with the host.
     pub auto_start: bool,
-    /// `PRIVATE_NETWORK`: it has a network of its own.
+    /// `PRIVATE_NETWORK`: it has its own network namespace.
     pub private_network: bool,
-    /// `--network-veth`: it has a link to the host, whether or not anything
-    /// else is said of it.
+    /// `--network-veth`: it has a link to the host, even without addresses.
     pub veth: bool,
-    /// `HOST_ADDRESS`
+    /// `HOST_ADDRESS`: of the host's end of the link.
     pub host_address: Option<Ipv4Net>,
-    /// `LOCAL_ADDRESS`
+    /// `LOCAL_ADDRESS`: of the container's end.
     pub local_address: Option<Ipv4Net>,
-    /// `HOST_ADDRESS6`
+    /// `HOST_ADDRESS6`: of the host's end of the link.
     pub host_address6: Option<Ipv6Net>,
-    /// `LOCAL_ADDRESS6`
+    /// `LOCAL_ADDRESS6`: of the container's end.
     pub local_address6: Option<Ipv6Net>,
     /// `LOCAL_MAC_ADDRESS`: of the container's end of the link.
     pub local_mac_address: Option<MacAddress>,
-    /// `HOST_BRIDGE`: what the host's end of the link is put into.
+    /// `HOST_BRIDGE`: the bridge of the host's end of the link.
     pub host_bridge: Option<InterfaceName>,
-    /// `--network-zone`: the same, of a bridge that is there for its containers.
+    /// `--network-zone`: the same, with a bridge that exists as long as its containers
+    /// run.
     pub zone: Option<ZoneName>,
     /// `EXTRA_VETHS`: further links to the host.
     pub extra_veths: Vec<ExtraVeth>,
-    /// `INTERFACES`: the host's, moved in while the container runs.
+    /// `INTERFACES`: interfaces of the host, moved in while the container runs.
     pub interfaces: Vec<HostInterface>,
-    /// `MACVLANS`: the host's interfaces that the container gets a link on.
+    /// `MACVLANS`: interfaces of the host that get a macvlan link for the container.
     pub macvlans: Vec<HostInterface>,
-    /// `--network-ipvlan`: likewise, with the hardware address that they have.
+    /// `--network-ipvlan`: interfaces of the host that get an ipvlan link.
     pub ipvlans: Vec<HostInterface>,
-    /// `NETWORK_NAMESPACE_PATH`: a network namespace that exists already.
+    /// `NETWORK_NAMESPACE_PATH`: an existing network namespace to use.
     pub network_namespace: Option<PathBuf>,
-    /// `HOST_PORT`: ports of the host that lead to the container.
+    /// `HOST_PORT`: ports of the host that are forwarded to the container.
     pub host_ports: Vec<Forward>,
-    /// `BIND_HOST`: the host's addresses on which they do; none means all.
+    /// `BIND_HOST`: addresses of the host whose ports are forwarded; all if empty.
     pub bind_host: Vec<IpAddr>,
-    /// `PRIVATE_USERS`: its users are not the host's.
+    /// `PRIVATE_USERS`: the ids that its users have on the host.
     pub private_users: PrivateUsers,
-    /// `--private-users-ownership`: how its files come to belong to them.
+    /// `--private-users-ownership`: how its files get their owners.
     pub ownership: Ownership,
-    /// `--bind-user`: users of the host who have an account inside.
+    /// `--bind-user`: users of the host that have an account inside.
     pub bound_users: Vec<String>,
-    /// `NAT`: the container reaches the world through the host.
+    /// `NAT`: the host forwards and masquerades the container's packets.
     pub nat: bool,
     /// `COPY_RESOLV_CONF`: the host's `/etc/resolv.conf` is copied in at each
     /// start.
     pub copy_resolv_conf: bool,
     /// `--resolv-conf`, see [`ContainerConfig::resolv_conf_mode`].
     pub resolv_conf: Option<resolv_conf::Mode>,
-    /// `EPHEMERAL`, `--volatile` and the like: what it has as `/`.
+    /// `EPHEMERAL`, `--volatile` and the like: its root file system.
     pub root: RootConfig,
     /// `DESTROY_ON_STOP`: it is destroyed when it stops.
     pub destroy_on_stop: bool,
-    /// `TMPFS`, `--bind` and the like: what is mounted inside.
+    /// `TMPFS`, `--bind` and the like: further mounts.
     pub mounts: Vec<CustomMount>,
     /// `TIMEOUT_START_SEC`: how long a boot may take.
     pub timeout_start: Option<Duration>,
     /// How init is run.
     pub execution: Execution,
-    /// What programs inside may do.
+    /// Privileges of programs inside.
     pub security: Security,
-    /// What programs inside may use.
+    /// Limits on the resources of programs inside.
     pub resources: Resources,
-    /// `--link-journal`
+    /// `--link-journal`: where its journal is.
     pub link_journal: LinkJournal,
-    /// `--timezone`
+    /// `--timezone`: how it gets the host's time zone.
     pub time_zone: TimeZone,
     /// `--set-credential`, `--load-credential`: secrets for init.
     pub credentials: Vec<Credential>,
-    /// Keys that nobody knows, kept for whoever put them there.
+    /// Keys that have no meaning here. They are kept in the file.
     pub unknown_keys: Vec<String>,
 }
 
 impl ContainerConfig {
-    /// How the container comes by its `/etc/resolv.conf`. nixpkgs' unit copies
-    /// the host's file before it runs systemd-nspawn, which has the last word
-    /// where it writes one.
+    /// How the container gets its `/etc/resolv.conf`. nixpkgs' unit copies the host's
+    /// file before it runs systemd-nspawn, so a mode that writes the file wins.
     pub fn resolv_conf_mode(&self) -> resolv_conf::Mode {
         use resolv_conf::{Mode, Source};
         match self.resolv_conf {
@@ -141,7 +140,7 @@ impl ContainerConfig {
         }
     }
 
-    /// All addresses that the container or its host side has.
+    /// The addresses of both ends of the link.
     pub fn addresses(&self) -> impl Iterator<Item = IpNet> {
         let four = [self.host_address, self.local_address];
         let six = [self.host_address6, self.local_address6];
@@ -157,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flag_for_resolv_conf_beats_the_key_where_it_writes() {
+    fn resolv_conf_flag_wins_over_the_key_if_it_writes() {
         use resolv_conf::{Mode, Source};
         let parse = |text: &str| ContainerConfig::parse(Path::new("foo.conf"), text);
         let mode = |text: &str| parse(text).expect("valid").resolv_conf_mode();

@@ -9,16 +9,16 @@ use super::values::Parsed;
 /// A credential that the container's init gets.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Credential {
-    /// Its name inside.
+    /// Its name inside the container.
     pub id: String,
-    /// Where it comes from.
+    /// Its source.
     pub source: CredentialSource,
 }
 
-/// Where a credential comes from.
+/// The source of a credential.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CredentialSource {
-    /// The configuration.
+    /// A value in the configuration.
     Value(Secret),
     /// A file of the host.
     File(PathBuf),
@@ -30,8 +30,8 @@ pub enum CredentialSource {
 impl Credential {
     /// The value of `--set-credential=`.
     pub fn set(text: &str) -> Parsed<Self> {
-        let expected = "NAME:VALUE, as a file may be called, with escapes of C for what cannot be \
-                        written here, as \\x20 for a blank";
+        let expected = "NAME:VALUE with a NAME that can be a file name, and with escapes of C in VALUE, as \
+                        \\x20 for a blank";
         let (id, value) = text.split_once(':').ok_or(expected)?;
         Ok(Self {
             id: file_name(id).ok_or(expected)?,
@@ -41,8 +41,8 @@ impl Credential {
 
     /// The value of `--load-credential=`.
     pub fn load(text: &str) -> Parsed<Self> {
-        let expected = "NAME:PATH, as a file may be called, with a path or the name of a \
-                        credential of the supervisor's own";
+        let expected = "NAME:PATH with a NAME that can be a file name, and with an absolute path or the \
+                        name of a credential of the supervisor";
         let (id, path) = text.split_once(':').ok_or(expected)?;
         let source = if path.starts_with('/') {
             CredentialSource::File(PathBuf::from(path))
@@ -56,7 +56,7 @@ impl Credential {
     }
 }
 
-/// As systemd's `credential_name_valid` wants it.
+/// A valid name by systemd's `credential_name_valid`.
 fn file_name(text: &str) -> Option<String> {
     let valid = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'/' | b':');
     let valid = !matches!(text, "" | "." | "..") && text.len() < 256 && text.bytes().all(valid);
@@ -104,10 +104,10 @@ fn unescape(text: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// A number of so many digits, and what is behind it.
+/// A number with this many digits, and the text after it.
 fn digits(text: &str, length: usize, radix: u32) -> Option<(u32, &str)> {
     let (number, behind) = text.split_at_checked(length)?;
-    // A sign is no digit.
+    // `from_str_radix` accepts a sign.
     let valid = number.chars().all(|digit| digit.is_digit(radix));
     let number = u32::from_str_radix(number, radix).ok().filter(|_| valid)?;
     Some((number, behind))
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_have_the_escapes_of_c() {
+    fn value_has_the_escapes_of_c() {
         for (text, value) in [
             ("plain", b"plain".as_slice()),
             ("", b""),
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_those_of_files() {
+    fn name_is_one_of_a_file() {
         let long = "n".repeat(256);
         assert!(Credential::set("a.b-c_d@e:x").is_ok());
         for bad in ["", "x", ":x", ".:x", "..:x", "a/b:x", "ä:x", "\x01:x"] {
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_credential_comes_from_a_file_or_from_the_supervisors_own() {
+    fn load_takes_a_file_or_a_credential_of_the_supervisor() {
         let source = |text| Credential::load(text).map(|credential| credential.source);
         assert_eq!(
             source("a:/etc/b:c"),

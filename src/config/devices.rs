@@ -1,5 +1,5 @@
 //! `ALLOWED_DEVICES`: devices of the host, in the words of `DeviceAllow=`
-//! (`man 5 systemd.resource-control`), which nixpkgs' unit hands on.
+//! (`man 5 systemd.resource-control`), to which nixpkgs' unit passes them.
 
 use std::path::PathBuf;
 
@@ -8,27 +8,27 @@ use runtime::{DeviceAccess, DeviceKind};
 /// Devices that the container's processes may use.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AllowedDevice {
-    /// Which.
+    /// Which devices.
     pub which: WhichDevice,
-    /// What they may do with them.
+    /// The permitted access.
     pub access: DeviceAccess,
 }
 
-/// How devices are named.
+/// A name for devices.
 #[derive(Debug, Clone, PartialEq)]
 pub enum WhichDevice {
-    /// The device of this node, below `/dev`.
+    /// The path of a device node below `/dev`.
     Node(PathBuf),
-    /// All devices of the drivers that have such a name in `/proc/devices`.
+    /// All devices of the drivers with a matching name in `/proc/devices`.
     Drivers {
-        /// Of one kind.
+        /// The kind of device.
         kind: DeviceKind,
-        /// The name; `*` stands for any letters, `?` for one.
+        /// The name, in which `*` stands for any letters and `?` for one.
         pattern: String,
     },
 }
 
-/// `NODE [ACCESS]`, separated by commas or line ends.
+/// The value of `ALLOWED_DEVICES`: `NODE [ACCESS]`, separated by commas or line ends.
 pub fn allowed_devices(text: &str) -> Result<Vec<AllowedDevice>, &'static str> {
     text.split([',', '\n'])
         .filter(|line| !line.trim().is_empty())
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn devices_are_named_as_systemd_names_them() {
+    fn devices_have_the_names_of_device_allow() {
         let read = DeviceAccess {
             read: true,
             write: false,

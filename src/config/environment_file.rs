@@ -7,11 +7,11 @@ use std::ops::Range;
 pub struct Assignment {
     /// The line it begins on, from 1.
     pub line: usize,
-    /// Left of the first `=`.
+    /// The text left of the first `=`.
     pub key: String,
-    /// Right of it, without its quotes.
+    /// The text right of it, without its quotes.
     pub value: String,
-    /// The bytes of the file that it is, with the end of its last line.
+    /// Its bytes in the file, with the end of its last line.
     pub span: Range<usize>,
 }
 
@@ -24,7 +24,7 @@ pub struct SyntaxError {
     pub problem: String,
 }
 
-/// The assignments of a file, in their order.
+/// The assignments of a file, in the order of its lines.
 pub fn parse(text: &str) -> Result<Vec<Assignment>, SyntaxError> {
     let mut assignments = Vec::new();
     let mut reader = Reader {
@@ -44,8 +44,8 @@ pub fn parse(text: &str) -> Result<Vec<Assignment>, SyntaxError> {
     Ok(assignments)
 }
 
-/// The file with another value for a key, or with none for it, where the last
-/// assignment was, which is the one that counts; else at the end.
+/// The file with another value for a key, or without the key if `None`. The new line
+/// is where the last assignment was, which is the one that counts; else at the end.
 pub fn set(text: &str, key: &str, value: Option<&str>) -> Result<String, SyntaxError> {
     let old: Vec<_> = parse(text)?.into_iter().filter(|a| a.key == key).collect();
     if let [only] = &old[..]
@@ -73,7 +73,7 @@ pub fn set(text: &str, key: &str, value: Option<&str>) -> Result<String, SyntaxE
     Ok(changed)
 }
 
-/// A value as [`parse`] reads it back.
+/// Quotes a value so that [`parse`] reads it back.
 pub fn quote(value: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,=+@%".contains(c);
     if value.chars().all(plain) {
@@ -90,13 +90,13 @@ pub fn quote(value: &str) -> String {
     quoted
 }
 
-/// As much of a line as tells which one it is.
+/// As much of a line as an error shows.
 fn beginning(line: &str) -> String {
     line.chars().take(80).collect()
 }
 
 struct Reader<'a> {
-    /// Bytes of the whole text.
+    /// The length of the text in bytes.
     whole: usize,
     rest: &'a str,
     line: usize,
@@ -120,7 +120,7 @@ impl Reader<'_> {
         while self.next().is_some_and(|c| c != '\n') {}
     }
 
-    /// How many bytes have been read.
+    /// The number of bytes that have been read.
     fn offset(&self) -> usize {
         self.whole - self.rest.len()
     }
@@ -139,7 +139,7 @@ impl Reader<'_> {
         }
         let key = key.trim().to_owned();
         if key.is_empty() || !key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-            return Err(error(format!("{:?} is no name of a key", beginning(&key))));
+            return Err(error(format!("{:?} is not a valid key", beginning(&key))));
         }
         match self.value() {
             Some(value) => Ok(Assignment {
@@ -152,10 +152,10 @@ impl Reader<'_> {
         }
     }
 
-    /// Up to the end of the line; `None` if a quote does not end.
+    /// Reads up to the end of the line; `None` if a quote does not end.
     fn value(&mut self) -> Option<String> {
         let mut value = String::new();
-        // White space at the end counts only inside of quotes.
+        // White space at the end counts only in quotes.
         let mut significant = 0;
         while matches!(self.peek(), Some(' ' | '\t')) {
             self.next();
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_line_is_named() {
+    fn broken_line_is_named() {
         assert_eq!(parse("A=1\nnonsense\n").expect_err("broken").line, 2);
         assert_eq!(parse("A=1\n\nB='x\n").expect_err("broken").line, 3);
         assert_eq!(parse("=x").expect_err("broken").line, 1);
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn one_value_changes_and_all_else_stays() {
+    fn set_changes_one_value_and_nothing_else() {
         let text = "# mine\nA=1\n  B=2 \n\nA='3'\n# end";
         let set = |key, value| set(text, key, value).expect("valid");
         assert_eq!(set("A", Some("4")), "# mine\n  B=2 \n\nA=4\n# end");
@@ -263,7 +263,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn quoted_values_are_read_back(value in "[^\0]*") {
+        fn quoted_value_is_read_back(value in "[^\0]*") {
             let text = format!("KEY={}\nNEXT=1\n", quote(&value));
             let read = parse(&text).expect("quoted");
             prop_assert_eq!(&read[0].value, &value);

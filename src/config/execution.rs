@@ -11,37 +11,37 @@ use super::values::Parsed;
 /// How init is run.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Execution {
-    /// `--setenv`: variables, the last assignment of each holds. Without a
-    /// value, it is the caller's.
+    /// `--setenv`: variables, of which the last assignment holds. A variable without a
+    /// value has the caller's.
     pub environment: Vec<(String, Option<String>)>,
-    /// `--chdir`
+    /// `--chdir`: the working directory of init.
     pub working_directory: Option<PathBuf>,
-    /// `--hostname`: it is the container's name otherwise.
+    /// `--hostname`: the host name, if not the container's name.
     pub hostname: Option<String>,
-    /// `--uuid`: for a container that has given itself no id yet.
+    /// `--uuid`: the machine id, if the container has none yet.
     pub machine_id: Option<Id128>,
-    /// `--user`: who init runs as, if not root.
+    /// `--user`: the user of init, if not root.
     pub user: Option<User>,
-    /// `--as-pid2`: it runs below a stub that is process 1.
+    /// `--as-pid2`: init runs below a stub that is process 1.
     pub as_pid2: bool,
-    /// `--kill-signal`: asks init for a halt.
+    /// `--kill-signal`: the signal that asks init for a halt.
     pub kill_signal: Option<i32>,
-    /// `--notify-ready`: whether init says that it is ready, which it does if
-    /// nothing is said; else it is when it runs.
+    /// `--notify-ready`: whether init reports that it is ready (the default); if not,
+    /// it counts as ready as soon as it runs.
     pub notify_ready: Option<bool>,
-    /// `--console`
+    /// `--console`: the destination of init's output.
     pub console: Console,
 }
 
-/// What becomes of what init writes.
+/// The destination of init's output.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Console {
-    /// It goes to a terminal, and from there to the log.
+    /// A terminal, which is copied to the log.
     #[default]
     Logged,
-    /// It goes to a terminal that nobody looks at.
+    /// A terminal, which is read and discarded.
     Ignored,
-    /// It goes to a pipe, and from there to the log; there is no terminal.
+    /// A pipe, which is copied to the log; there is no terminal.
     Pipe,
 }
 
@@ -51,11 +51,11 @@ impl Console {
         match text {
             "read-only" => Ok(Self::Logged),
             "passive" => Ok(Self::Ignored),
-            // There is no terminal that a supervisor would be called from.
+            // A supervisor is never called from a terminal.
             "pipe" | "autopipe" => Ok(Self::Pipe),
             _ => Err(
-                "read-only, passive, pipe or autopipe; nobody sits at the console of a \
-                  container in the background, for which there are `login` and `run`",
+                "read-only, passive, pipe or autopipe; a container in the background has no \
+                  interactive console, use `login` or `run`",
             ),
         }
     }
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn variables_have_values_or_the_callers() {
+    fn variable_has_a_value_or_the_callers() {
         let set = |name: &str, value: Option<&str>| Ok((name.to_owned(), value.map(str::to_owned)));
         assert_eq!(variable("A=b=c"), set("A", Some("b=c")));
         assert_eq!(variable("A="), set("A", Some("")));
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn host_names_are_those_of_the_internet() {
+    fn hostname_is_one_of_the_internet() {
         let longest = "a".repeat(64);
         for name in ["a", "A1.b-c", &longest] {
             assert_eq!(hostname(name), Ok(name.to_owned()));
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn machine_ids_may_have_dashes() {
+    fn machine_id_may_have_dashes() {
         let id = machine_id("0123456789abcdef0123456789abcdef");
         assert!(id.is_ok());
         assert_eq!(machine_id("01234567-89AB-cdef-0123-456789abcdef"), id);

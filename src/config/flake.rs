@@ -1,22 +1,26 @@
-//! Which system of which flake.
+//! A reference to a system in a flake.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A flake of which a container's system is built: `REFERENCE[#NAME]`.
+/// A flake that a container's system is built from: `REFERENCE[#NAME]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FlakeRef {
     reference: String,
-    /// Which of its `nixosConfigurations`.
+    /// The name of its system in `nixosConfigurations`.
     name: String,
 }
 
-/// That of nixpkgs' tool.
+/// The default of nixpkgs' tool.
 const DEFAULT_NAME: &str = "container";
 
 impl FlakeRef {
-    /// The same wherever it is read from: a path that begins where the user is
-    /// becomes one that begins at `/`.
+    /// Makes a path that is relative to the working directory absolute, so that it
+    /// means the same in every directory.
+    ///
+    /// # Errors
+    ///
+    /// The working directory cannot be read.
     pub fn absolute(self) -> std::io::Result<Self> {
         let (scheme, rest) = match self.reference.split_once(':') {
             Some((scheme @ ("path" | "git+file"), rest)) => (format!("{scheme}:"), rest),
@@ -34,7 +38,7 @@ impl FlakeRef {
             Some((path, query)) => (path, format!("?{query}")),
             None => (rest, String::new()),
         };
-        // Nix leaves `..` in place, and so would it in a lock file.
+        // Nix leaves `..` in place, in lock files too.
         let path = std::fs::canonicalize(path).or_else(|_| std::path::absolute(path))?;
         Ok(Self {
             reference: format!("{scheme}{}{query}", path.display()),
@@ -42,12 +46,12 @@ impl FlakeRef {
         })
     }
 
-    /// Where it is, as Nix has it (`man 1 nix3-flake`).
+    /// The reference, as Nix writes it (`man 1 nix3-flake`).
     pub fn reference(&self) -> &str {
         &self.reference
     }
 
-    /// What `nix build` builds: the system's toplevel.
+    /// The installable of the system's toplevel, for `nix build`.
     pub fn toplevel(&self) -> String {
         format!(
             "{}#nixosConfigurations.\"{}\".config.system.build.toplevel",
@@ -61,7 +65,7 @@ impl FromStr for FlakeRef {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (reference, name) = text.split_once('#').unwrap_or((text, ""));
-        // Nix would take the one for an option, the others for the end of a name.
+        // Nix would read a dash as an option, and these characters as the end of a name.
         let strange = |c: char| c == '"' || c == '\\' || c.is_control();
         if text.starts_with('-') || text.contains(strange) {
             return Err("a flake, as ./mine, github:me/mine or ./mine#name");
@@ -94,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flake_without_a_name_means_its_container() {
+    fn flake_without_a_name_means_its_container() {
         let toplevel = "#nixosConfigurations.\"container\".config.system.build.toplevel";
         assert_eq!(flake("/f").toplevel(), format!("/f{toplevel}"));
         assert_eq!(flake("/f#").toplevel(), format!("/f{toplevel}"));
@@ -108,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_begin_at_the_root_and_nothing_else_changes() {
+    fn absolute_changes_relative_paths_only() {
         let here = std::env::current_dir().expect("a directory");
         let here = here.display();
         let absolute = |text: &str| flake(text).absolute().expect("absolute").to_string();

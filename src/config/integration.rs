@@ -3,42 +3,41 @@
 
 use super::values::Parsed;
 
-/// `--timezone`: how the container comes by the host's time zone. NixOS has its
-/// own in its configuration, so nothing is done unless somebody asks for it.
+/// `--timezone`: how the container gets the host's time zone. NixOS has a time zone in
+/// its configuration, so the default is to change nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TimeZone {
-    /// Not at all.
+    /// The container's file stays as it is.
     #[default]
     Off,
-    /// By a copy of the host's file.
+    /// A copy of the host's file.
     Copy,
-    /// By the host's file itself.
+    /// A bind mount of the host's file.
     Bind,
-    /// By a link to the zone of the same name.
+    /// A link to the zone of the same name in the container.
     Symlink,
-    /// Not at all, and its own goes too.
+    /// The container's file is removed.
     Delete,
-    /// By a link if the host has one, else by a copy; by the file itself where
-    /// nothing can be written.
+    /// A link if the host has one, else a copy; a bind mount if the root is read-only.
     Auto,
 }
 
-/// `--link-journal`: whose journal the container's is.
+/// `--link-journal`: where the container's journal is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum LinkJournal {
-    /// Its own.
+    /// In the container, without a link on the host.
     No,
-    /// It is on the host's disk.
+    /// On the host's disk.
     Host {
-        /// If that is impossible, it is its own after all.
+        /// If this is impossible, fall back to [`LinkJournal::No`].
         attempt: bool,
     },
-    /// It is on the container's, and the host has a link to it.
+    /// In the container, with a link on the host.
     Guest {
-        /// If that is impossible, it is its own after all.
+        /// If this is impossible, fall back to [`LinkJournal::No`].
         attempt: bool,
     },
-    /// As it was at the last start.
+    /// As at the last start.
     #[default]
     Auto,
 }

@@ -1,4 +1,4 @@
-//! What the administrator mounts inside, in the words of systemd-nspawn(1).
+//! Mounts of the administrator, in the syntax of systemd-nspawn(1).
 
 use std::path::{Path, PathBuf};
 
@@ -14,51 +14,50 @@ use fields::{absolute, below_root, field, fields, restrict, words};
 /// A mount that the configuration asks for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CustomMount {
-    /// The flag that asks for it, for messages.
+    /// The flag with its value, for messages.
     pub flag: String,
     /// Absolute path inside, without `..`.
     pub target: PathBuf,
-    /// What is seen there.
+    /// The mounted content.
     pub content: CustomContent,
 }
 
-/// What a mount shows.
+/// The content of a mount.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CustomContent {
-    /// A file or a tree that exists already.
+    /// An existing file or tree.
     Bind {
-        /// Where it is.
+        /// The file or tree.
         source: Source,
-        /// With the mounts below it.
+        /// Whether the mounts below it are included.
         recursive: bool,
-        /// Attributes that the mount gets besides those of its source.
+        /// Attributes in addition to those of the source.
         attributes: Attributes,
-        /// Whose its files are in a user namespace.
+        /// The owners of its files, as a user namespace sees them.
         owners: Owners,
     },
     /// A file system in memory.
     Tmpfs {
         /// Attributes of the mount.
         attributes: Attributes,
-        /// Parameters of the file system; one without a value has an empty one.
+        /// Parameters of the file system. The value is empty if a parameter takes none.
         options: Vec<(String, String)>,
     },
-    /// Trees on top of each other.
+    /// An overlay of trees.
     Overlay {
-        /// What is seen through, the lowest first; two at least without an upper
-        /// one.
+        /// The lower trees, the lowest first; at least two if there is no upper one.
         lower: Vec<Source>,
-        /// Where changes go. Without, there can be none.
+        /// The tree that takes changes; without it, the mount is read-only.
         upper: Option<Source>,
     },
-    /// What is there cannot be seen.
+    /// An empty file or directory without permissions, which hides the original.
     Inaccessible,
 }
 
-/// Where a tree is.
+/// The source of a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// At an absolute path.
+    /// An absolute path.
     At(Origin, PathBuf),
     /// A directory that is empty at every start.
     Temporary,
@@ -67,7 +66,7 @@ pub enum Source {
 const BIND: &str = "SOURCE[:TARGET[:OPTIONS]] with absolute paths and a target below the root \
                     directory, as /srv/data:/data";
 const BIND_OPTIONS: &str = "options of rbind, norbind, noidmap, idmap, rootidmap, ro, nosuid, \
-                            nodev, noexec behind its second colon";
+                            nodev, noexec after its second colon";
 const TMPFS: &str =
     "PATH[:OPTIONS] with an absolute path below the root directory, as /var/cache:size=100m";
 const OVERLAY: &str = "LOWER[:LOWER…]:UPPER:TARGET or LOWER:TARGET with absolute paths of at \
@@ -128,8 +127,8 @@ impl CustomMount {
         })
     }
 
-    /// `--overlay=LOWER[:LOWER…]:UPPER:TARGET`, or `--overlay-ro=`. Of two paths,
-    /// the second is both the upper directory and the target.
+    /// `--overlay=LOWER[:LOWER…]:UPPER:TARGET`, or `--overlay-ro=`. If there are two
+    /// paths, the second is both the upper directory and the target.
     pub fn overlay(text: &str, read_only: bool) -> Parsed<Self> {
         let mut fields = fields(text).ok_or(OVERLAY)?;
         let target = match fields.len() {
@@ -144,7 +143,7 @@ impl CustomMount {
             _ => Err(OVERLAY),
         });
         let mut lower = lower.collect::<Parsed<Vec<_>>>()?;
-        // It needs a neighbour, which the root has not.
+        // Its work directory is beside it, and the root has no neighbour.
         if matches!(&upper, Source::At(_, path) if path == Path::new("/")) {
             return Err(OVERLAY);
         }
@@ -174,18 +173,18 @@ impl CustomMount {
     }
 }
 
-/// So many are sure to fit into the 256 bytes that the kernel takes for one
-/// parameter of a file system (`man 2 fsconfig`), however they are called.
+/// This number of paths through descriptors always fits into the 256 bytes that the
+/// kernel takes for one parameter of a file system (`man 2 fsconfig`).
 const MOST_LOWER_LAYERS: usize = 12;
 
-/// Several of [`CustomMount::tmpfs`], separated by blanks.
+/// The value of `TMPFS`: values of `--tmpfs=`, separated by blanks.
 pub fn tmpfs_list(text: &str) -> Parsed<Vec<CustomMount>> {
     text.split_whitespace().map(CustomMount::tmpfs).collect()
 }
 
 impl Source {
-    /// An absolute path of the host, or one of the container behind a `+`;
-    /// nothing for a temporary directory.
+    /// An absolute path of the host, or one of the container after a `+`; an empty
+    /// text means a temporary directory.
     fn parse(text: &str) -> Option<Self> {
         if text.is_empty() {
             return Some(Self::Temporary);
@@ -206,7 +205,7 @@ mod tests {
         Source::At(origin, path.into())
     }
 
-    /// A mount of a tree with the mounts below it and no restriction.
+    /// A recursive bind mount without restrictions.
     fn bind(source: Source, target: &str) -> (PathBuf, CustomContent) {
         let content = CustomContent::Bind {
             source,
@@ -218,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bind_is_source_target_and_options() {
+    fn bind_is_source_target_and_options() {
         for (text, target, source) in [
             ("/a", "/a", at(Origin::Host, "/a")),
             ("/a:/b", "/b", at(Origin::Host, "/a")),
@@ -253,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tmpfs_is_a_path_and_options() {
+    fn tmpfs_is_a_path_and_options() {
         for text in ["/x", "/x:", "//x/:size=1m"] {
             let mount = CustomMount::tmpfs(text).expect(text);
             assert_eq!(mount.target, Path::new("/x"), "{text}");
@@ -262,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn an_overlay_is_layers_and_a_target() {
+    fn overlay_is_layers_and_a_target() {
         let low = at(Origin::Host, "/low");
         let high = at(Origin::Container, "/high");
         for (text, read_only, target, lower, upper) in [
@@ -310,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_value_is_answered_with_what_is_expected() {
+    fn error_names_the_expected_value() {
         type Read = fn(&str) -> Parsed<CustomMount>;
         let bind: Read = |text| CustomMount::bind(text, false);
         let overlay: Read = |text| CustomMount::overlay(text, false);

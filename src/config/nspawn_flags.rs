@@ -62,8 +62,8 @@ fn long<'a>(
     set_value(config, name, value, *set)
 }
 
-/// The letters behind one dash. The first that takes a value has the rest of
-/// the word for it, or else the next word.
+/// Applies the letters after one dash. The value of the first one that takes a value is
+/// the rest of the word, or else the next word.
 fn short<'a>(
     config: &mut ContainerConfig,
     letters: &str,

@@ -1,5 +1,5 @@
-//! `--property`: what systemd would set on the container's unit, as the kernel
-//! has it (`man 5 systemd.resource-control`; kernel documentation,
+//! `--property`: settings of a systemd unit, translated to the files of its control
+//! group (`man 5 systemd.resource-control`; kernel documentation,
 //! admin-guide/cgroup-v2).
 
 use runtime::sys::cpus::Cpus;
@@ -9,28 +9,28 @@ use super::quantities;
 /// A setting of the container's control group.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Property {
-    /// As systemd names it.
+    /// Its name in systemd.
     pub name: &'static str,
-    /// Which controller has it.
+    /// The controller that it belongs to.
     pub controller: &'static str,
-    /// The kernel's file.
+    /// The file of the control group.
     pub file: &'static str,
-    /// What goes into the file.
+    /// The value for the file.
     pub value: PropertyValue,
 }
 
-/// What a setting is set to.
+/// The value of a setting.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PropertyValue {
-    /// These words.
+    /// A text for the file.
     Words(String),
-    /// This share of the machine's memory, in percent.
+    /// A share of the machine's memory, in percent.
     PercentOfMemory(u8),
-    /// This share of the processes that the machine can have, in percent.
+    /// A share of the machine's maximum number of processes, in percent.
     PercentOfTasks(u8),
 }
 
-/// What a setting takes.
+/// The type of a setting's value.
 enum Kind {
     Memory,
     Tasks,
@@ -55,7 +55,7 @@ const PROPERTIES: &[(&str, &str, &str, Kind)] = &[
     ("TasksMax", "pids", "pids.max", Kind::Tasks),
 ];
 
-/// `NAME=VALUE`.
+/// The value of `--property=`: `NAME=VALUE`.
 pub fn property(text: &str) -> Result<Property, &'static str> {
     let known = "NAME=VALUE with AllowedCPUs, AllowedMemoryNodes, CPUQuota, CPUWeight, IOWeight, \
                  MemoryHigh, MemoryLow, MemoryMax, MemoryMin, MemorySwapMax, MemoryZSwapMax or \
@@ -113,17 +113,17 @@ fn weight(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// Of the whole.
+/// A percentage of up to 100.
 fn percent(text: &str) -> Option<u8> {
     let percent = quantities::whole(text.strip_suffix('%')?)?;
     u8::try_from(percent).ok().filter(|percent| *percent <= 100)
 }
 
-/// In which a quota is counted, in microseconds: systemd's
+/// The period of a quota in microseconds: the default of systemd's
 /// `CPUQuotaPeriodSec=`.
 const PERIOD: u64 = 100_000;
 
-/// Microseconds of a processor's time in each period.
+/// The quota of a processor's time and the period, in microseconds.
 fn quota(text: &str) -> Option<String> {
     let percent = quantities::whole(text.strip_suffix('%')?)?;
     let time = percent.checked_mul(PERIOD)? / 100;
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_as_the_kernel_has_them() {
+    fn property_is_translated_for_the_kernel() {
         for (text, file, value) in [
             ("MemoryMax=512M", "memory.max", "536870912"),
             ("MemoryHigh=infinity", "memory.high", "max"),
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn other_properties_and_values_are_refused() {
+    fn unknown_property_or_bad_value_is_refused() {
         for bad in [
             "",
             "MemoryMax",

@@ -1,12 +1,11 @@
-//! Limits, sizes and times, as systemd writes them.
+//! Limits, sizes and times in systemd's syntax.
 
 use runtime::sys::limits::{Limit, Resource, Unit};
 
-/// A value, or what would have been one.
-type Parsed<T> = Result<T, &'static str>;
+use super::values::Parsed;
 
-/// `LIMIT=SOFT:HARD` or `LIMIT=VALUE` (`man 1 systemd-nspawn`, `--rlimit=`),
-/// with the units that `man 5 systemd.exec` has for `LimitCPU=` and its like.
+/// The value of `--rlimit=`: `LIMIT=SOFT:HARD` or `LIMIT=VALUE`, with the units that
+/// `man 5 systemd.exec` documents for `LimitCPU=` and the like.
 pub fn limit(text: &str) -> Parsed<Limit> {
     let expected = "LIMIT=VALUE or LIMIT=SOFT:HARD, as RLIMIT_NOFILE=1024:4096, with a resource \
                     of getrlimit(2) and numbers or infinity";
@@ -34,7 +33,7 @@ pub fn limit(text: &str) -> Parsed<Limit> {
 fn amount(text: &str, unit: Unit) -> Option<u64> {
     match unit {
         Unit::Bytes => bytes(text),
-        // Rounded up: a limit of nothing would be none that anybody means.
+        // Rounded up: a limit of 0 seconds is never intended.
         Unit::Seconds => microseconds(text, SECOND).map(|time| time.div_ceil(SECOND)),
         Unit::Microseconds => microseconds(text, 1),
         Unit::NiceValue => nice_limit(text),
@@ -42,8 +41,8 @@ fn amount(text: &str, unit: Unit) -> Option<u64> {
     }
 }
 
-/// A signed nice value, or the number that the kernel has for it (`man 2
-/// getrlimit`, RLIMIT_NICE).
+/// A signed nice value, or the kernel's number for it (`man 2 getrlimit`,
+/// RLIMIT_NICE).
 fn nice_limit(text: &str) -> Option<u64> {
     if text.starts_with(['+', '-']) {
         let nice: i64 = text.parse().ok()?;
@@ -115,7 +114,7 @@ fn time_unit(name: &str) -> Option<u64> {
     })
 }
 
-/// Digits and no sign.
+/// A number without a sign.
 pub fn whole(text: &str) -> Option<u64> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| digits)
@@ -126,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn limits_have_the_units_of_their_resource() {
+    fn limit_has_the_units_of_its_resource() {
         for (text, shown) in [
             ("NOFILE=100", "NOFILE=100"),
             ("RLIMIT_NOFILE=100:200", "NOFILE=100:200"),

@@ -1,4 +1,4 @@
-//! What the text of a configuration file says.
+//! Reading a configuration file.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -8,13 +8,17 @@ use super::users::PrivateUsers;
 use super::{ConfigError, ContainerConfig, devices, mounts, nspawn_flags, values};
 
 impl ContainerConfig {
-    /// Reads the contents of a configuration file; `path` is for messages.
+    /// Parses the contents of a configuration file; `path` is for messages.
+    ///
+    /// # Errors
+    ///
+    /// The first line with an error, in the order of keys and then flags.
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         let assignments =
             environment_file::parse(text).map_err(|error| ConfigError::syntax(path, error))?;
         let path = path.display().to_string();
-        // nixpkgs' unit puts the flags after those that it makes of the other keys,
-        // so the flags have the last word.
+        // nixpkgs' unit puts the flags after the ones that it derives from other keys,
+        // so the flags win.
         let (flags, keys): (Vec<_>, Vec<_>) = last_of_each_key(&assignments)
             .partition(|assignment| assignment.key == "EXTRA_NSPAWN_FLAGS");
         let mut config = Self::default();
@@ -36,7 +40,7 @@ impl ContainerConfig {
         let Assignment {
             line, key, value, ..
         } = assignment;
-        // An empty value is how nixpkgs' unit says "not set".
+        // nixpkgs' unit reads an empty value as "not set".
         if value.is_empty() {
             return Ok(());
         }
@@ -85,7 +89,7 @@ impl ContainerConfig {
     }
 }
 
-/// As in an environment, the last value of a name is the one it has.
+/// As in an environment, the last value of a name holds.
 fn last_of_each_key(assignments: &[Assignment]) -> impl Iterator<Item = &Assignment> {
     let indices = assignments.iter().enumerate();
     let last: HashMap<_, _> = indices.map(|(index, a)| (&a.key, index)).collect();
@@ -112,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nixpkgs_tool_writes_is_understood() {
+    fn file_of_nixpkgs_tool_is_understood() {
         let config = parse(
             "PRIVATE_NETWORK=1\nHOST_ADDRESS=10.233.1.1\nLOCAL_ADDRESS=10.233.1.2\n\
              HOST_BRIDGE=\nHOST_PORT=\nAUTO_START=0\n",
@@ -123,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_value_of_a_key_is_the_one_it_has() {
+    fn last_value_of_a_key_holds() {
         let config = parse("NAT=1\nTMPFS=/a\nHOST_BRIDGE=br0\nTMPFS=/b\nHOST_BRIDGE=\n");
         let config = config.expect("valid");
         assert!(config.nat && config.host_bridge.is_none());
@@ -131,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_file_line_and_key() {
+    fn error_names_file_line_and_key() {
         let error = |text: &str| parse(text).expect_err("invalid").to_string();
         assert_eq!(
             error("# fine\nHOST_ADDRESS=10.0.0.300\n"),
@@ -145,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_say_the_same_as_keys() {
+    fn flags_and_keys_set_the_same_fields() {
         for (flags, keys) in [
             ("--private-network", "PRIVATE_NETWORK=1"),
             ("--network-bridge=br0", "HOST_BRIDGE=br0"),
@@ -170,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_have_the_last_word_and_add_to_lists() {
+    fn flags_win_over_keys_and_add_to_lists() {
         let config = parse(
             "EXTRA_NSPAWN_FLAGS=--network-bridge=br1 --port=81\nHOST_BRIDGE=br0\nHOST_PORT=80\n",
         )
@@ -180,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_in_flags_name_file_line_and_flag() {
+    fn error_in_a_flag_names_file_line_and_flag() {
         assert_eq!(
             parse("A=1\nEXTRA_NSPAWN_FLAGS='-n --bind-user='\n").map_err(|error| error.to_string()),
             Err(
@@ -192,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_keys_are_no_error() {
+    fn unknown_key_is_not_an_error() {
         assert_eq!(
             parse("MINE=1\n").map(|config| config.unknown_keys),
             Ok(vec!["MINE".to_owned()])

@@ -1,37 +1,36 @@
 //! The values of `--resolv-conf=` (`man 1 systemd-nspawn`).
 
-/// The values of `--resolv-conf=`.
+/// How the container gets its `/etc/resolv.conf`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// Leave the container's file alone.
     Off,
-    /// Leave it alone on a private network, else [`Mode::Copy`] the host's.
+    /// Leave the file alone on a private network, else [`Mode::Copy`] the host's.
     Auto,
-    /// Write it unless there is something else than a regular file.
+    /// Write the file, unless something other than a regular file is there.
     Copy(Source),
-    /// Write it whatever is there. That stands for `bind-…`, too: a file bound
-    /// over it would not follow the host's either, which is replaced, not
-    /// rewritten, when it changes.
+    /// Write the file, whatever is there. The values `bind-…` mean the same here: when
+    /// the host's file changes, it is replaced, so a bind mount would show the old one.
     Replace(Source),
-    /// Remove it.
+    /// Remove the file.
     Delete,
 }
 
 /// A file of the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
-    /// What the host itself uses.
+    /// The file that the host uses.
     Host,
-    /// What systemd-resolved is shipped with.
+    /// The static file of systemd-resolved.
     Static,
-    /// The servers that systemd-resolved asks.
+    /// The file with the upstream servers of systemd-resolved.
     Uplink,
-    /// systemd-resolved itself.
+    /// The file with the address of systemd-resolved.
     Stub,
 }
 
 impl Mode {
-    /// Reads a value of `--resolv-conf=`.
+    /// The value of `--resolv-conf=`.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let expected = "off, auto, delete, or one of copy-, replace- and bind- before host, \
                         static, uplink or stub";
@@ -58,7 +57,7 @@ impl Mode {
 }
 
 impl Source {
-    /// As in systemd-nspawn(1), `--resolv-conf=`.
+    /// The file's path (`man 1 systemd-nspawn`, `--resolv-conf=`).
     pub fn path(self) -> &'static str {
         match self {
             Self::Host => "/etc/resolv.conf",

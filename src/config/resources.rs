@@ -1,4 +1,4 @@
-//! What programs inside may use (`man 1 systemd-nspawn`, "Resource Options" and
+//! Resources of programs inside (`man 1 systemd-nspawn`, "Resource Options" and
 //! "Property Options").
 
 use runtime::sys::cpus::Cpus;
@@ -8,18 +8,18 @@ use runtime::sys::personality::Personality;
 use super::Property;
 use super::values::Parsed;
 
-/// What programs inside may use.
+/// Limits on the resources of programs inside.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Resources {
-    /// `--rlimit`: the last of each resource holds.
+    /// `--rlimit`: limits of init, of which the last one for each resource holds.
     pub limits: Vec<Limit>,
-    /// `--oom-score-adjust`
+    /// `--oom-score-adjust`: init's, from -1000 to 1000.
     pub oom_score_adjust: Option<i16>,
-    /// `--cpu-affinity`
+    /// `--cpu-affinity`: the processors that init may run on.
     pub cpus: Option<Cpus>,
-    /// `--property`
+    /// `--property`: settings of the control group.
     pub properties: Vec<Property>,
-    /// `--personality`
+    /// `--personality`: the architecture that `uname` reports.
     pub personality: Option<Personality>,
 }
 

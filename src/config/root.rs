@@ -1,4 +1,4 @@
-//! What a container has as `/`, in the words of systemd-nspawn(1) and NixOS.
+//! A container's root file system, in the terms of systemd-nspawn(1) and NixOS.
 
 use std::path::PathBuf;
 
@@ -6,30 +6,30 @@ use runtime::{Root, RootTree};
 
 use super::values::Parsed;
 
-/// What is asked of a container's root.
+/// Options of a container's root file system.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RootConfig {
-    /// `EPHEMERAL`: empty at every start.
+    /// `EPHEMERAL`: it is empty at every start.
     pub ephemeral: bool,
-    /// `--ephemeral`: the root directory as it is at every start.
+    /// `--ephemeral`: changes are lost at the end.
     pub snapshot: bool,
-    /// `--read-only`
+    /// `--read-only`: it cannot be changed.
     pub read_only: bool,
-    /// `--volatile`
+    /// `--volatile`: the parts of it that are lost at the end.
     pub volatile: Volatile,
 }
 
-/// What of a container lasts, `--volatile=`.
+/// The value of `--volatile=`: the parts that last.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Volatile {
-    /// All of it.
+    /// Everything.
     #[default]
     No,
-    /// Nothing but `/usr`, which cannot be changed.
+    /// `/usr`, which is read-only. The rest is empty at every start.
     Yes,
-    /// Nothing of `/var`. The rest cannot be changed.
+    /// Everything but `/var`, which is empty at every start. The rest is read-only.
     State,
-    /// No change.
+    /// The root directory as it is; changes are lost.
     Overlay,
 }
 
@@ -47,9 +47,9 @@ impl Volatile {
 }
 
 impl RootConfig {
-    /// What is made of the root directory. Where changes are in memory anyway,
-    /// `--read-only` says no more than that of the directory itself. Its owners
-    /// are those on the disk.
+    /// The root of a container with this root directory. If changes are in memory,
+    /// `--read-only` is about the directory, which then never changes anyway. The
+    /// owners are those on the disk.
     pub fn over(self, directory: PathBuf) -> Root {
         let tree = match self.volatile {
             _ if self.ephemeral => RootTree::Empty,
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn flags_together_mean_what_they_mean_to_nspawn() {
+    fn combined_options_mean_the_same_as_for_nspawn() {
         let root = |tree, read_only, empty_var| Root {
             directory: "/foo".into(),
             tree,

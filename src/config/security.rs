@@ -1,4 +1,4 @@
-//! What programs inside may do (`man 1 systemd-nspawn`, "Security Options").
+//! Privileges of programs inside (`man 1 systemd-nspawn`, "Security Options").
 
 use std::collections::BTreeSet;
 
@@ -8,25 +8,24 @@ use runtime::sys::seccomp;
 use super::AllowedDevice;
 use super::values::{self, Parsed};
 
-/// What programs inside may do.
+/// Privileges of programs inside.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Security {
-    /// `ADDITIONAL_CAPABILITIES`, `--capability`: besides those that every
-    /// container has.
+    /// `ADDITIONAL_CAPABILITIES`, `--capability`: in addition to the default ones.
     pub capabilities: CapabilitySet,
-    /// `--drop-capability`: has the last word.
+    /// `--drop-capability`: these are dropped in any case.
     pub drop_capabilities: CapabilitySet,
-    /// `--ambient-capability`
+    /// `--ambient-capability`: for init when it is not root.
     pub ambient_capabilities: CapabilitySet,
-    /// `--no-new-privileges`
+    /// `--no-new-privileges`: set-user-ID programs and the like have no effect.
     pub no_new_privileges: bool,
-    /// `--system-call-filter`: besides those that every container has.
+    /// `--system-call-filter`: in addition to the default ones.
     pub permitted_calls: BTreeSet<&'static str>,
-    /// `--system-call-filter=~`: has the last word.
+    /// `--system-call-filter=~`: these are refused in any case.
     pub prohibited_calls: BTreeSet<&'static str>,
-    /// `--suppress-sync`
+    /// `--suppress-sync`: system calls that write to the disk do nothing.
     pub suppress_sync: bool,
-    /// `ALLOWED_DEVICES`: besides those that every container has.
+    /// `ALLOWED_DEVICES`: in addition to the default ones.
     pub devices: Vec<AllowedDevice>,
 }
 

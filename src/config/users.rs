@@ -1,37 +1,36 @@
-//! Which users a container's are, in the words of systemd-nspawn(1).
+//! The users of a container, in the terms of systemd-nspawn(1).
 
 use runtime::{DEFAULT_COUNT, IdMap};
 
 use super::values::Parsed;
 
-/// `PRIVATE_USERS`, `--private-users=` or `-U`
+/// `PRIVATE_USERS`, `--private-users=` or `-U`: the ids on the host of the users inside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PrivateUsers {
-    /// `no`: the host's.
+    /// `no`: the same ids, without a user namespace.
     #[default]
     No,
-    /// `yes`: those that the root directory's files belong to already.
+    /// `yes`: the ids that own the files in the root directory.
     OfRoot,
-    /// `pick`: some that nobody else has.
+    /// `pick`: a free range.
     Pick,
-    /// `-U`: likewise, unless the kernel has no user namespaces.
+    /// `-U`: like `pick`, or `no` if the kernel has no user namespaces.
     PickIfPossible,
-    /// These, by number; `identity`.
+    /// A range given by number, or `identity`.
     These(IdMap),
 }
 
-/// `--private-users-ownership=`: how the files below the root directory come to
-/// belong to the users inside.
+/// `--private-users-ownership=`: how the users inside become the owners of the files
+/// below the root directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Ownership {
-    /// They belong to whom they belong.
+    /// The owners stay as they are.
     Off,
-    /// They are given to them.
+    /// The owners are changed on the disk.
     Chown,
-    /// They are shown as theirs; nothing changes on the disk.
+    /// The owners are mapped by an idmapped mount; nothing changes on the disk.
     Map,
-    /// They are shown as theirs where the file system can do that, and given to
-    /// them where it cannot.
+    /// [`Ownership::Map`] if the file system supports it, else [`Ownership::Chown`].
     #[default]
     Auto,
 }
@@ -40,7 +39,8 @@ const PRIVATE_USERS: &str = "no, yes, identity, pick, or the first user id for t
                              524288 or 524288:65536";
 
 impl PrivateUsers {
-    /// A number is no switch: `0` and `1` are users.
+    /// The value of `PRIVATE_USERS` and `--private-users=`. `0` and `1` are ids, not
+    /// switches.
     pub fn parse(text: &str) -> Parsed<Self> {
         Ok(match text {
             "pick" => Self::Pick,
@@ -67,7 +67,7 @@ fn ids(text: &str) -> Option<IdMap> {
 }
 
 impl Ownership {
-    /// Reads a word of systemd-nspawn's.
+    /// The value of `--private-users-ownership=`.
     pub fn parse(text: &str) -> Parsed<Self> {
         Ok(match text {
             "off" => Self::Off,
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn private_users_are_those_of_nspawn_and_nixos() {
+    fn private_users_has_the_values_of_nspawn_and_nixos() {
         let these = |first, count| IdMap::new(first, count).map(PrivateUsers::These);
         for (text, expected) in [
             ("no", Some(PrivateUsers::No)),
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn ownership_has_the_words_of_nspawn() {
+    fn ownership_has_the_values_of_nspawn() {
         assert_eq!(Ownership::parse("map"), Ok(Ownership::Map));
         assert!(Ownership::parse("maps").is_err());
     }

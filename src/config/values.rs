@@ -1,4 +1,4 @@
-//! The values that keys can have. Each parser answers with what it expects.
+//! Parsers of values. The error of each is a description of a valid value.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
@@ -12,9 +12,10 @@ use runtime::sys::capabilities::CapabilitySet;
 
 use super::quantities::{SECOND, microseconds};
 
-/// A value, or what would have been one.
+/// A value, or a description of a valid one.
 pub type Parsed<T> = Result<T, &'static str>;
 
+/// An absolute path.
 pub fn path(text: &str) -> Parsed<PathBuf> {
     let path = PathBuf::from(text);
     if path.is_absolute() {
@@ -24,6 +25,7 @@ pub fn path(text: &str) -> Parsed<PathBuf> {
     }
 }
 
+/// A boolean of `NAME.conf`: `0` or `1`.
 pub fn switch(text: &str) -> Parsed<bool> {
     match text {
         "0" => Ok(false),
@@ -32,7 +34,7 @@ pub fn switch(text: &str) -> Parsed<bool> {
     }
 }
 
-/// What systemd takes for a boolean (`man 7 systemd.syntax`).
+/// A boolean, as systemd reads it (`man 7 systemd.syntax`).
 pub fn boolean(text: &str) -> Parsed<bool> {
     match text.to_ascii_lowercase().as_str() {
         "1" | "yes" | "y" | "true" | "t" | "on" => Ok(true),
@@ -41,13 +43,13 @@ pub fn boolean(text: &str) -> Parsed<bool> {
     }
 }
 
-/// By name, with or without `SIG` before it, or by number; realtime signals as
+/// A signal by name, with or without `SIG`, or by number; realtime signals are
 /// `RTMIN+3` and `RTMAX-3` (`man 7 signal`).
 pub fn signal(text: &str) -> Parsed<i32> {
     let name = text.to_ascii_uppercase();
     let name = name.strip_prefix("SIG").unwrap_or(&name);
     let (first, last) = (libc::SIGRTMIN(), libc::SIGRTMAX());
-    // The distance from the signal that is named to the one that is meant.
+    // The distance from the first or last realtime signal.
     let distance = |text: &str, sign| match text.strip_prefix(sign) {
         Some(digits) => digits_only(digits).filter(|distance| *distance <= last - first),
         None => text.is_empty().then_some(0),
@@ -70,7 +72,7 @@ fn digits_only(text: &str) -> Option<i32> {
     text.parse().ok().filter(|_| digits)
 }
 
-/// Separated by commas.
+/// Names of capabilities, separated by commas.
 pub fn capabilities(text: &str) -> Parsed<CapabilitySet> {
     text.split(',')
         .map(CapabilitySet::named)
@@ -78,8 +80,8 @@ pub fn capabilities(text: &str) -> Parsed<CapabilitySet> {
         .ok_or("capabilities separated by commas, as CAP_SYS_TIME")
 }
 
-/// A time span as units have it (`man 7 systemd.time`): a number alone counts
-/// seconds.
+/// A time span in the syntax of units (`man 7 systemd.time`): numbers without a unit
+/// are seconds.
 pub fn time_span(text: &str) -> Parsed<Duration> {
     // As good as infinity: 136 years.
     const LONGEST: u64 = u32::MAX as u64;
@@ -96,7 +98,7 @@ pub fn time_span(text: &str) -> Parsed<Duration> {
     }
 }
 
-/// Without a prefix length, the address stands alone.
+/// An address of one host, with or without a prefix length.
 pub fn address4(text: &str) -> Parsed<Ipv4Net> {
     let alone = || text.parse::<Ipv4Addr>().map(Ipv4Net::from);
     let net: Result<Ipv4Net, _> = text.parse().or_else(|_| alone());
@@ -105,7 +107,7 @@ pub fn address4(text: &str) -> Parsed<Ipv4Net> {
         .ok_or("an IPv4 address, as 10.233.1.2 or 10.233.1.2/24")
 }
 
-/// Without a prefix length, the address stands alone.
+/// An address of one host, with or without a prefix length.
 pub fn address6(text: &str) -> Parsed<Ipv6Net> {
     let alone = || text.parse::<Ipv6Addr>().map(Ipv6Net::from);
     let net: Result<Ipv6Net, _> = text.parse().or_else(|_| alone());
@@ -114,16 +116,18 @@ pub fn address6(text: &str) -> Parsed<Ipv6Net> {
         .ok_or("an IPv6 address, as fc00::2 or fc00::2/64")
 }
 
-/// And not every host's own, nobody's, or that of many.
+/// Not a loopback, unspecified or multicast address.
 fn is_of_one_host(address: IpAddr) -> bool {
     !(address.is_loopback() || address.is_unspecified() || address.is_multicast())
 }
 
+/// A hardware address.
 pub fn mac(text: &str) -> Parsed<MacAddress> {
     text.parse()
         .map_err(|_| "the hardware address of one interface, as 02:00:00:12:34:56")
 }
 
+/// A name of an interface.
 pub fn interface(text: &str) -> Parsed<InterfaceName> {
     InterfaceName::new(text).map_err(|_| "an interface's name of at most 15 characters")
 }
@@ -136,7 +140,7 @@ pub fn interfaces(text: &str) -> Parsed<Vec<HostInterface>> {
         .map_err(|_| "names of interfaces separated by blanks, as eth1 or eth1:lan0")
 }
 
-/// An interface of the host, perhaps with a name of its own inside.
+/// An interface of the host, and its name inside if that differs: `HOST[:CONTAINER]`.
 pub fn host_interface(text: &str) -> Parsed<HostInterface> {
     let expected = "an interface's name, as eth1 or eth1:lan0";
     let (outside, inside) = match text.split_once(':') {
@@ -149,8 +153,8 @@ pub fn host_interface(text: &str) -> Parsed<HostInterface> {
     })
 }
 
-/// `[PROTOCOL:]HOST_PORT[:CONTAINER_PORT]`, separated by commas, as
-/// systemd-nspawn's `--port=` has them.
+/// Ports, separated by commas, in the syntax of `--port=`:
+/// `[PROTOCOL:]HOST_PORT[:CONTAINER_PORT]`.
 pub fn ports(text: &str) -> Parsed<Vec<Forward>> {
     text.split(',')
         .map(|word| port(word.trim()))
@@ -158,7 +162,7 @@ pub fn ports(text: &str) -> Parsed<Vec<Forward>> {
         .map_err(|_| "ports separated by commas, as 8080:80 or udp:53")
 }
 
-/// One word of [`ports`].
+/// One port of [`ports`].
 pub fn port(text: &str) -> Parsed<Forward> {
     let expected = "a port, as 8080:80 or udp:53";
     let (protocol, ports) = match text.split_once(':') {
@@ -190,8 +194,8 @@ pub fn host_addresses(text: &str) -> Parsed<Vec<IpAddr>> {
         .collect()
 }
 
-/// Further links, separated by blanks: `NAME[,OPTION=VALUE…]` with the words of
-/// `containers.<name>.extraVeths` of NixOS.
+/// Further links, separated by blanks: `NAME[,OPTION=VALUE…]` with the options of
+/// `containers.<name>.extraVeths` in NixOS.
 pub fn extra_veths(text: &str) -> Parsed<Vec<ExtraVeth>> {
     text.split_whitespace().map(extra_veth).collect()
 }
@@ -221,8 +225,8 @@ fn extra_veth(text: &str) -> Parsed<ExtraVeth> {
     Ok(extra)
 }
 
-/// The value of `--network-veth-extra=`: `HOST[:CONTAINER]`. Without a name of its
-/// own, the container's end is called like the host's.
+/// The value of `--network-veth-extra=`: `HOST[:CONTAINER]`. By default both ends have
+/// the same name.
 pub fn veth_ends(text: &str) -> Parsed<ExtraVeth> {
     let expected = "names of the host's and the container's end of a link, as lan-web:lan0";
     let (outside, inside) = text.split_once(':').unwrap_or((text, text));
@@ -243,7 +247,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn signals_have_names_and_numbers() {
+    fn signal_has_a_name_or_a_number() {
         for (text, number) in [
             ("TERM", libc::SIGTERM),
             ("sigterm", libc::SIGTERM),
@@ -276,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn ports_are_those_of_nspawn() {
+    fn ports_have_the_syntax_of_nspawn() {
         let forward = |protocol, host_port, container_port| Forward {
             protocol,
             host_port,
@@ -298,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_of_one_host() {
+    fn address_is_of_one_host() {
         assert!(address4("10.233.1.2").is_ok() && address4("10.233.1.2/24").is_ok());
         for bad in [
             "",
@@ -317,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn time_spans_are_those_of_units() {
+    fn time_span_has_the_syntax_of_units() {
         for (text, seconds) in [("90", 90), ("1min", 60), ("5min 20s", 320), (" 2 h ", 7200)] {
             assert_eq!(time_span(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
@@ -338,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn interfaces_may_get_a_name_of_their_own() {
+    fn interface_may_be_renamed() {
         let named = interfaces("eth1  eth2:lan0").expect("valid");
         assert_eq!(named.len(), 2);
         assert_eq!(named[0].name, None);
@@ -349,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn extra_veths_have_the_words_of_nixos() {
+    fn extra_veths_have_the_options_of_nixos() {
         let extra = extra_veths("lan,hostName=lan-web,localAddress=10.0.0.2/24 wan,hostBridge=br0");
         let extra = extra.expect("valid");
         assert_eq!(extra[0].host_name, interface("lan-web").ok());

@@ -1,4 +1,4 @@
-//! The text of a configuration file that says something.
+//! Writing a configuration file.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use super::flake::FlakeRef;
 use super::{ConfigError, ContainerConfig, environment_file};
 
 impl ContainerConfig {
-    /// The file that says this.
+    /// The contents of the configuration file. Settings that only flags have are left out.
     pub fn to_text(&self) -> String {
         let number = |set: bool| Some(u8::from(set).to_string());
         let switch = |set: bool| set.then(|| "1".to_owned());
@@ -48,8 +48,12 @@ impl ContainerConfig {
             .collect()
     }
 
-    /// The contents of a configuration file, changed to say what the system is
-    /// made from. All else stays as it is.
+    /// The contents of a configuration file, with another source of the system. All
+    /// other lines stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// A line that is not an assignment; `path` is for its message.
     pub fn with_source(
         path: &Path,
         text: &str,
@@ -76,7 +80,7 @@ fn ports(forwards: &[Forward]) -> Option<String> {
     (!forwards.is_empty()).then(|| words.collect::<Vec<_>>().join(","))
 }
 
-/// An address with its prefix length, unless that is the address alone.
+/// An address, with its prefix length unless that covers the address only.
 fn display_address(address: IpNet) -> String {
     if address.prefix_len() == address.max_prefix_len() {
         address.addr().to_string()
@@ -93,7 +97,7 @@ mod tests {
     use crate::config::{RootConfig, values};
 
     #[test]
-    fn what_is_written_is_read_back() {
+    fn written_file_is_read_back() {
         let config = ContainerConfig {
             system_path: Some("/nix/store/a b".into()),
             flake: "/my flake?dir=x#web".parse().ok(),

@@ -1,12 +1,11 @@
-//! How flags about mounts are written: fields with colons between them, words
-//! with commas.
+//! The syntax of mount flags: fields separated by colons, options by commas.
 
 use std::path::{Component, Path, PathBuf};
 
 use runtime::Attributes;
 
-/// What stands before the first colon, and the rest after it. A backslash takes
-/// its meaning from the character behind it; one at the end is a mistake.
+/// The field before the first colon, and the rest after it. A backslash makes the next
+/// character an ordinary one; at the end of the text it is an error (`None`).
 pub(super) fn field(text: &str) -> Option<(String, Option<&str>)> {
     let mut field = String::new();
     let mut rest = text.chars();
@@ -20,7 +19,7 @@ pub(super) fn field(text: &str) -> Option<(String, Option<&str>)> {
     Some((field, None))
 }
 
-/// All fields of a text that colons separate.
+/// All fields of a text.
 pub(super) fn fields(text: &str) -> Option<Vec<String>> {
     let mut fields = Vec::new();
     let mut rest = Some(text);
@@ -38,21 +37,20 @@ pub(super) fn words(options: Option<&str>) -> impl Iterator<Item = &str> {
     words.filter(|word| !word.is_empty())
 }
 
-/// The absolute path that a text is. Mounts are sorted by their paths, which
-/// have to say where they lead: there is no `..` in them.
+/// The path, if it is absolute and has no `..`: mounts are sorted by their paths.
 pub(super) fn absolute(text: &str) -> Option<PathBuf> {
     let path = Path::new(text);
     let plain = |component| component != Component::ParentDir;
     (path.is_absolute() && path.components().all(plain)).then(|| path.components().collect())
 }
 
-/// The path, unless it is the root's: that is what `--volatile` and its kin are
-/// about.
+/// The path, unless it is the root, for which `--volatile` and the like exist.
 pub(super) fn below_root(path: PathBuf) -> Option<PathBuf> {
     (path != Path::new("/")).then_some(path)
 }
 
-/// Whether the word restricts a mount.
+/// Adds an option that restricts a mount to its attributes; `false` if it is another
+/// option.
 pub(super) fn restrict(attributes: &mut Attributes, word: &str) -> bool {
     match word {
         "ro" => attributes.read_only = true,
@@ -69,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn colons_behind_a_backslash_belong_to_the_path() {
+    fn colon_after_a_backslash_belongs_to_the_path() {
         assert_eq!(field("a:b:c"), Some(("a".to_owned(), Some("b:c"))));
         assert_eq!(field(r"a\:b\\c:"), Some((r"a:b\c".to_owned(), Some(""))));
         assert_eq!(field(r"a\"), None);

@@ -1,4 +1,4 @@
-//! The options of a file system in memory, `man 5 tmpfs`.
+//! The options of a file system in memory (`man 5 tmpfs`).
 
 use runtime::Attributes;
 
@@ -7,16 +7,15 @@ use crate::config::values::Parsed;
 
 pub(super) const EXPECTED: &str = "options of size=SIZE, nr_blocks=NUMBER, nr_inodes=NUMBER, mode=OCTAL, \
                         uid=NUMBER, gid=NUMBER, huge=never, always, within_size or advise, noswap, \
-                        inode32, inode64, ro, nosuid, nodev, noexec behind its first colon, as \
+                        inode32, inode64, ro, nosuid, nodev, noexec after its first colon, as \
                         size=100m,mode=0700";
 
-/// Attributes of a mount, and the parameters of its file system; one without a
-/// value has an empty one.
+/// Attributes of a mount, and the parameters of its file system. The value is empty if
+/// a parameter takes none.
 type Options = (Attributes, Vec<(String, String)>);
 
-/// What a list of options says. Device nodes never have an effect. Without any
-/// option, only root may write; with one, the kernel's default is that everybody
-/// may.
+/// Parses a list of options. Device nodes never have an effect. If the list is empty,
+/// only root may write; otherwise the kernel's default holds, by which all users may.
 pub fn options(text: Option<&str>) -> Parsed<Options> {
     let mut attributes = Attributes::NONE;
     attributes.no_devices = true;
@@ -37,8 +36,8 @@ pub fn options(text: Option<&str>) -> Parsed<Options> {
     Ok((attributes, parameters))
 }
 
-/// Whether the kernel takes what follows a key: nothing, or an equals sign and
-/// a value.
+/// Whether the kernel accepts the text after a key: empty, or an equals sign and a
+/// value.
 fn fits(key: &str, rest: &str) -> bool {
     let value = rest.strip_prefix('=');
     match (key, value) {
@@ -84,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn options_are_the_mounts_and_the_file_systems() {
+    fn options_are_attributes_or_parameters() {
         let read_only = Attributes {
             read_only: true,
             ..NO_DEVICES
@@ -102,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_kernel_would_refuse_is_refused() {
+    fn options_that_the_kernel_refuses_are_refused() {
         for word in [
             "size",
             "size=",
