@@ -1,5 +1,4 @@
-//! One container: where its things are, what it is configured to be, and
-//! whether it runs.
+//! One container: its name, its directories and its configuration.
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
@@ -34,7 +33,7 @@ pub struct Container {
 }
 
 impl Container {
-    /// The container of this name in these places.
+    /// The container of this name in these directories.
     pub fn new(places: &Places, name: ContainerName) -> Self {
         Self {
             places: places.clone(),
@@ -47,23 +46,23 @@ impl Container {
         &self.name
     }
 
-    /// Where things are.
+    /// The directories of all containers.
     pub fn places(&self) -> &Places {
         &self.places
     }
 
-    /// What belongs to it while it runs.
+    /// Its directory while it runs.
     pub fn run(&self) -> RunDir {
         self.places.run(&self.name)
     }
 
-    /// Whether there is such a container.
+    /// Whether the container exists.
     pub fn exists(&self) -> bool {
-        // As a link that leads nowhere, too: `destroy` has something to remove.
+        // A dangling link counts, so that `destroy` removes it.
         fs::symlink_metadata(self.places.conf(&self.name)).is_ok()
     }
 
-    /// Fails if there is no such container.
+    /// Fails if the container does not exist.
     pub fn require(&self) -> Result<()> {
         if !self.exists() {
             bail!(
@@ -75,8 +74,8 @@ impl Container {
         Ok(())
     }
 
-    /// Fails if it is declared in the configuration of the host, which is where
-    /// it is to be changed then.
+    /// Fails if the container is declared in the host's configuration, and has to be
+    /// changed there.
     pub fn require_imperative(&self) -> Result<()> {
         let conf = self.places.conf(&self.name);
         match rustix::fs::access(&conf, rustix::fs::Access::WRITE_OK) {
@@ -92,6 +91,10 @@ impl Container {
     }
 
     /// Reads its configuration file.
+    ///
+    /// # Errors
+    ///
+    /// The container does not exist, or its file cannot be read or has an error.
     pub fn config(&self) -> Result<ContainerConfig> {
         self.require()?;
         let path = self.places.conf(&self.name);
@@ -105,7 +108,7 @@ impl Container {
         self.cgroup_below(unit::own_cgroup(&self.name))
     }
 
-    /// The control group of the container as it runs, by the pid of its init.
+    /// Its control group while it runs, found by the pid of its init.
     pub fn cgroup_of(&self, leader: i32) -> Result<Cgroup> {
         self.cgroup_below(unit::cgroup_of(&self.name, leader))
     }
@@ -121,8 +124,7 @@ impl Container {
         Cgroup::locate(&group, owner).context("cannot find the host's cgroups")
     }
 
-    /// Waits for the turn to change its system; it ends when the lock is
-    /// dropped.
+    /// Waits for the lock that is held during a change of its system.
     pub fn lock_for_update(&self) -> Result<Lock> {
         self.require()?;
         self.create_run_dir()?;
@@ -130,8 +132,8 @@ impl Container {
             .with_context(|| format!("cannot lock container '{}'", self.name))
     }
 
-    /// Has its configuration file say what its system is made from, and leaves
-    /// the rest of the file as it is.
+    /// Writes the source of its system to its configuration file, and keeps the rest of
+    /// the file.
     pub fn record_source(&self, file: Option<&Path>, flake: Option<&FlakeRef>) -> Result<()> {
         let conf = self.places.conf(&self.name);
         let cannot = || format!("cannot write {}", conf.display());
@@ -143,16 +145,16 @@ impl Container {
         netns::files::replace(&conf, text.as_bytes()).with_context(cannot)
     }
 
-    /// Makes the directory of what belongs to it while it runs. That of all
-    /// containers is closed to the host's users: it holds their consoles.
+    /// Creates its directory while it runs. The parent directory is closed to the
+    /// host's users: consoles are below it.
     pub fn create_run_dir(&self) -> Result<()> {
         create_dir(self.places.run_dir(), 0o700)?;
         create_dir(&self.places.public_dir(), 0o755)?;
         create_dir(self.run().path(), 0o755)
     }
 
-    /// Makes what a container has on the host: its root directory, and what it
-    /// sees of Nix as its own.
+    /// Creates its directories on the disk: its root directory, and its profiles and
+    /// garbage collector roots.
     pub fn create_directories(&self, root: PathBuf) -> Result<()> {
         create_trees(&Trees {
             root,
@@ -160,8 +162,8 @@ impl Container {
         })
     }
 
-    /// Makes directories that it has while it runs, closed to the host's users
-    /// as its root directory is.
+    /// Creates directories that exist while it runs. They are closed to the host's
+    /// users, like its root directory.
     pub fn create_temporary(&self, directories: &[PathBuf]) -> Result<()> {
         for directory in directories {
             create_dir(&self.places.temporary(&self.name), 0o700)?;
@@ -170,16 +172,15 @@ impl Container {
         Ok(())
     }
 
-    /// Its root directory on the host, as it is while it does not run.
+    /// Its root directory on the disk, for use while it does not run.
     pub fn root(&self) -> Result<Root> {
         let path = self.places.root(&self.name);
         Root::open(&path).with_context(|| format!("cannot open {}", path.display()))
     }
 }
 
-/// Makes the directories of a container, unless they exist. Those of all
-/// containers are closed to the host's users, who may share numbers with users
-/// inside.
+/// Creates the directories of a container, unless they exist. Their parent directories
+/// are closed to the host's users, who may have the same ids as users inside.
 pub fn create_trees(trees: &Trees) -> Result<()> {
     for directory in trees.all() {
         if let Some(all) = directory.parent() {
@@ -190,7 +191,7 @@ pub fn create_trees(trees: &Trees) -> Result<()> {
     Ok(())
 }
 
-/// A directory with this mode, unless it exists.
+/// Creates a directory with this mode and its parents, unless they exist.
 pub fn create_dir(path: &Path, mode: u32) -> Result<()> {
     fs::DirBuilder::new()
         .recursive(true)

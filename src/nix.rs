@@ -1,4 +1,4 @@
-//! Nix on the host: building systems, their profiles, their configurations.
+//! Nix on the host: systems, their profiles and their configurations.
 
 pub mod build;
 pub mod configuration;

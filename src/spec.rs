@@ -122,7 +122,7 @@ pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Start>
 fn unknown_keys(conf: &Path, config: &ContainerConfig) -> Option<String> {
     let keys = config.unknown_keys.join(", ");
     let conf = conf.display();
-    (!keys.is_empty()).then(|| format!("{conf} has keys that are not known: {keys}"))
+    (!keys.is_empty()).then(|| format!("{conf} has unknown keys: {keys}"))
 }
 
 /// The container's system, by its path inside.

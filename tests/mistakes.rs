@@ -156,7 +156,7 @@ fn a_container_that_does_not_exist_cannot_be_used() {
 #[test]
 fn what_is_no_system_is_refused_before_anything_is_made() {
     let host = Host::new();
-    let no_init = "is no NixOS system: it has no `init`; \
+    let no_init = "is not a NixOS system: it has no `init`; \
                    give the store path of a system's toplevel\n";
     host.shell("mkdir /run/throwaway/empty");
     let before = host.inventory();
@@ -190,13 +190,13 @@ fn without_nixpkgs_the_user_is_told_how_to_give_it() {
     create.args(["NIX_PATH=", program, "create", "foo"]);
     let before = host.inventory();
     let stderr = refused(1, &mut create);
-    let end = "\nerror: cannot build the system of container 'foo': Nix cannot find nixpkgs; say \
-               where it is, by NIX_PATH=nixpkgs=PATH or by --nixos-path PATH/nixos\n";
+    let end = "\nerror: cannot build the system of container 'foo': Nix cannot find nixpkgs; set \
+               NIX_PATH=nixpkgs=PATH or give --nixos-path PATH/nixos\n";
     assert!(stderr.ends_with(end), "{stderr}");
-    // Not the reason where it is not the reason.
+    // The hint is for a missing nixpkgs only.
     let stderr = refuse(&host, 1, &["create", "foo", "--nixos-path", "/none"]);
     assert!(
-        stderr.ends_with("Nix says why above; nothing has changed\n"),
+        stderr.ends_with("see Nix's output above; nothing was changed\n"),
         "{stderr}"
     );
     host.await_inventory(&before);
@@ -212,9 +212,9 @@ fn without_nix_the_user_is_told_how_to_get_it() {
     let stderr = refused(1, &mut create);
     assert_eq!(
         after_addresses(&stderr),
-        "error: cannot build the system of container 'foo': Nix is not installed: there is no \
-         `nix-build` in $PATH; install it with `apt install nix-bin` or as your distribution has \
-         it\n"
+        "error: cannot build the system of container 'foo': Nix is not installed: `nix-build` is \
+         not in $PATH; install it with `apt install nix-bin` or your distribution's package \
+         manager\n"
     );
     host.await_inventory(&before);
 }
@@ -388,7 +388,7 @@ fn a_key_of_a_later_version_is_warned_of_once() {
     assert!(output.status.success(), "{output:?}");
     assert_eq!(
         String::from_utf8_lossy(&output.stderr),
-        format!("note: {conf} has keys that are not known: FROM_THE_FUTURE\n")
+        format!("note: {conf} has unknown keys: FROM_THE_FUTURE\n")
     );
     assert_eq!(host.run(&["status", "foo"]), "up\n");
     host.run(&["destroy", "foo"]);

@@ -95,8 +95,7 @@ fn an_update_builds_and_activates_what_the_configuration_says() {
     assert_eq!(told(&host, "foo"), "five");
 }
 
-const NIX_SAYS_WHY: &str =
-    "error: cannot build the system of container 'foo': Nix says why above; nothing has changed\n";
+const NIX_SAYS_WHY: &str = "error: cannot build the system of container 'foo': see Nix's output above; nothing was changed\n";
 
 #[test]
 fn an_update_that_cannot_be_built_changes_nothing() {
@@ -123,7 +122,7 @@ fn an_update_that_cannot_be_built_changes_nothing() {
         (&["--nixos-path", "/run/throwaway/no-nixos"], NIX_SAYS_WHY),
         (
             &["--refresh"],
-            "error: cannot build the system of container 'foo': --refresh is for flakes, and \
+            "error: cannot build the system of container 'foo': --refresh is for flakes, but \
              this system is built from a configuration; leave it out\n",
         ),
     ] {

@@ -1,4 +1,4 @@
-//! What a container writes to its console: copied, logged, quoted.
+//! The output of a container's console: copied, logged, quoted.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -15,14 +15,13 @@ use super::paths::RunDir;
 use crate::config::Console as Kind;
 use crate::report::printable::plain;
 
-/// What is kept of the console, in bytes; then the log starts over.
+/// The size in bytes at which the log starts over.
 const LONGEST_LOG: u64 = 1 << 20;
 
 /// The supervisor's end of `/dev/console`.
 pub struct Console {
     output: OwnedFd,
-    /// Held open so that the console does not hang up whenever nobody inside
-    /// happens to have it open.
+    /// Kept open: without an open input, the console would hang up.
     _input: OwnedFd,
     log: File,
     logged: u64,
@@ -37,14 +36,14 @@ impl AsFd for Console {
 }
 
 impl Console {
-    /// The log of one start, empty.
+    /// Creates an empty log for one start.
     pub fn create_log(run: &RunDir) -> Result<File> {
         let path = run.console_log();
         File::create(&path).with_context(|| format!("cannot make {}", path.display()))
     }
 
-    /// The console whose output comes from here; copied to standard output too
-    /// if `echo`.
+    /// Reads a console's output from `output`. It is copied to standard output too if
+    /// `echo`.
     pub fn new(kind: Kind, output: OwnedFd, log: File, echo: bool) -> Result<Self> {
         let cannot = "cannot set up the console";
         rustix::io::ioctl_fionbio(&output, true).context(cannot)?;
@@ -53,7 +52,7 @@ impl Console {
                 let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
                 ioctl_tiocgptpeer(&output, flags)
             }
-            // A pipe's other end is had by opening it again (man 7 pipe).
+            // Opening a pipe again gives its other end (man 7 pipe).
             Kind::Pipe => rustix::fs::open(
                 proc::descriptor_path(output.as_fd()),
                 OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC,
@@ -70,13 +69,13 @@ impl Console {
         })
     }
 
-    /// Where it is copied to.
+    /// The log.
     pub fn log(&mut self) -> &mut File {
         &mut self.log
     }
 
-    /// Copies what is there, and returns how many bytes that was. What cannot be
-    /// logged is lost: a full disk of the host must not stop the container.
+    /// Copies the output that is waiting, and returns its length in bytes. Output that
+    /// cannot be logged is lost: a full disk of the host must not stop the container.
     pub fn copy(&mut self) -> usize {
         let mut buffer = [0; 4096];
         let length = rustix::io::read(&self.output, &mut buffer).unwrap_or(0);
@@ -98,19 +97,18 @@ impl Console {
         length
     }
 
-    /// Copies all that is left.
+    /// Copies all remaining output.
     pub fn drain(&mut self) {
         while self.copy() > 0 {}
     }
 }
 
-/// Lines of the console that an error shows.
+/// The number of lines of the console that an error shows.
 const TAIL_LINES: usize = 10;
-/// And bytes of them at most: a message of the supervisor has to hold them.
+/// Their maximum length in bytes: they have to fit into a message of the supervisor.
 const TAIL_BYTES: usize = 4096;
 
-/// The last lines that the container wrote to its console, without what would
-/// colour or steer the terminal that they are shown on.
+/// The last lines of the console, as plain text. Empty if there is no log.
 pub fn tail(path: &Path) -> String {
     let log = std::fs::read(path).unwrap_or_default();
     let log = String::from_utf8_lossy(&log);

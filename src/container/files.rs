@@ -1,4 +1,4 @@
-//! Files and directories of the host, changed by their paths.
+//! Changes of files and directories of the host, by their paths.
 
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -11,7 +11,7 @@ use rustix::mount::{UnmountFlags, unmount};
 
 use super::mountinfo;
 
-/// Removes a file unless it is gone already.
+/// Removes a file, unless it is missing.
 pub fn remove_file(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(error) if !is_gone(path) => {
@@ -21,13 +21,14 @@ pub fn remove_file(path: &Path) -> Result<()> {
     }
 }
 
-/// What `unlink` fails with does not tell: a read-only file system says so first.
+/// Whether nothing is at the path. The error of `unlink` does not answer that: on a
+/// read-only file system it is `EROFS` for missing files too.
 fn is_gone(path: &Path) -> bool {
     fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
-/// Removes a directory with all that is in it. What is mounted below is
-/// unmounted first: it belongs to somebody else and stays as it is.
+/// Removes a directory and everything in it. File systems mounted below it are
+/// unmounted first; their contents stay.
 pub fn remove_tree(path: &Path) -> Result<()> {
     if is_gone(path) {
         return Ok(());
@@ -44,7 +45,7 @@ pub fn remove_tree(path: &Path) -> Result<()> {
     runtime::rootfs::remove_tree(parent.as_fd(), name).with_context(cannot)
 }
 
-/// The deepest first, those on top of others before them.
+/// The mount points below a path, the deepest and uppermost first.
 fn mount_points_below(path: &Path) -> io::Result<Vec<PathBuf>> {
     let path = match fs::canonicalize(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -60,16 +61,16 @@ fn mount_points_below(path: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(below)
 }
 
-/// A configuration that is no lock any more is for everybody to read.
+/// Opens a configuration file to all readers, when it is no longer used as a lock.
 pub fn become_readable(conf: &Path) -> Result<()> {
     fs::set_permissions(conf, Permissions::from_mode(0o644))
-        .with_context(|| format!("cannot open {} to its readers", conf.display()))
+        .with_context(|| format!("cannot make {} readable", conf.display()))
 }
 
-/// Renames, and waits until that is on the disk.
+/// Renames a file, and waits until the change is on the disk.
 pub fn rename(from: &Path, to: &Path) -> Result<()> {
     let directory = to.parent().unwrap_or(to);
     fs::rename(from, to)
         .and_then(|()| File::open(directory)?.sync_all())
-        .with_context(|| format!("cannot make {}", to.display()))
+        .with_context(|| format!("cannot rename {} to {}", from.display(), to.display()))
 }

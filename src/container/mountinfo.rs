@@ -1,11 +1,10 @@
-//! What `/proc/PID/mountinfo` says, `man 5 proc_pid_mountinfo`.
+//! Lines of `/proc/PID/mountinfo` (`man 5 proc_pid_mountinfo`).
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-/// The mount point of a line, in which blanks and backslashes are written as
-/// octal numbers.
+/// The mount point of a line, with its octal escapes decoded.
 pub fn mount_point(line: &[u8]) -> Option<PathBuf> {
     let field = line.split(|byte| *byte == b' ').nth(4)?;
     let mut path = Vec::new();
@@ -25,23 +24,23 @@ pub fn mount_point(line: &[u8]) -> Option<PathBuf> {
     Some(PathBuf::from(OsString::from_vec(path)))
 }
 
-/// The type of the file system of a line.
+/// The type of a line's file system.
 fn file_system(line: &[u8]) -> Option<String> {
-    // Behind the fields, whose number varies, and a lone dash.
+    // After a varying number of optional fields and a dash.
     let mut fields = line.split(|byte| *byte == b' ').skip_while(|f| *f != b"-");
     fields
         .nth(1)
         .map(|name| String::from_utf8_lossy(name).into_owned())
 }
 
-/// What the file system is called that a path is on, for messages.
+/// The type of the file system that a path is on, for messages.
 pub fn file_system_of(path: &Path) -> String {
     let mounts = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
     let name = mounts
         .split(|byte| *byte == b'\n')
         .filter_map(|line| Some((mount_point(line)?, line)))
         .filter(|(point, _)| path.starts_with(point))
-        // Of several at one place, the last one is seen.
+        // The last of several mounts at one place is on top.
         .max_by_key(|(point, _)| point.as_os_str().len())
         .and_then(|(_, line)| file_system(line));
     name.unwrap_or_else(|| "its file system".to_owned())
@@ -52,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mount_points_are_unescaped() {
+    fn mount_point_is_unescaped() {
         let line =
             br"36 35 98:0 /mnt1 /var/lib/a\040b\134c rw,noatime master:1 - ext3 /dev/root rw";
         assert_eq!(mount_point(line), Some(PathBuf::from(r"/var/lib/a b\c")));

@@ -1,4 +1,4 @@
-//! Every path, in one place.
+//! All paths of containers.
 
 use std::path::{Path, PathBuf};
 
@@ -6,9 +6,9 @@ use anyhow::{Result, bail};
 
 use super::name::ContainerName;
 
-/// Where containers are kept. Each place can be moved by a variable of the
-/// environment, so that a second set of containers (a test's, another tool's)
-/// can live beside the host's own.
+/// The directories of all containers. Each can be moved by an environment variable, so
+/// that a second set of containers (of a test, of another tool) can exist beside the
+/// host's.
 #[derive(Debug, Clone)]
 pub struct Places {
     conf: PathBuf,
@@ -19,12 +19,12 @@ pub struct Places {
 }
 
 impl Places {
-    /// The host's places, or those that the environment names.
+    /// The host's directories, or those in environment variables.
     ///
     /// # Errors
     ///
-    /// A variable that names no absolute path: a supervisor has a working directory
-    /// of its own.
+    /// A variable whose value is not an absolute path: a supervisor has another working
+    /// directory.
     pub fn from_environment() -> Result<Self> {
         let mut relative = None;
         let places = Self::named_by(|variable| {
@@ -40,7 +40,7 @@ impl Places {
         }
     }
 
-    /// The host's places, or those that variables name.
+    /// The host's directories, or those in variables; `value` looks up a variable.
     pub fn named_by(mut value: impl FnMut(&str) -> Option<PathBuf>) -> Self {
         let mut place = |variable: &str, default: &str| {
             value(variable)
@@ -67,8 +67,8 @@ impl Places {
         &self.conf
     }
 
-    /// What a container is configured to be. A container exists if and only if
-    /// this file does.
+    /// A container's configuration file. The container exists if and only if this file
+    /// exists.
     pub fn conf(&self, name: &ContainerName) -> PathBuf {
         self.conf.join(format!("{name}.conf"))
     }
@@ -83,38 +83,38 @@ impl Places {
         self.conf.join(format!(".{name}.destroying"))
     }
 
-    /// Says that a container that is destroyed when it stops has been started.
+    /// A mark: the container is destroyed when it stops, and has been started.
     pub fn started(&self, name: &ContainerName) -> PathBuf {
         self.conf.join(format!(".{name}.started"))
     }
 
-    /// The container of a file of [`Places::started`].
+    /// The container with this file name of [`Places::started`].
     pub fn name_of_started(file_name: &str) -> Option<ContainerName> {
         let name = file_name.strip_prefix('.')?.strip_suffix(".started")?;
         name.parse().ok()
     }
 
-    /// The configuration of a container that takes another's place.
+    /// The configuration of a container that replaces another of the same name.
     pub fn replacement(&self, name: &ContainerName) -> PathBuf {
         self.conf.join(format!(".{name}.replacing"))
     }
 
-    /// A link to a system that is being built.
+    /// A link to the system that is being built for a container.
     pub fn building(&self, name: &ContainerName) -> PathBuf {
         self.conf.join(format!(".{name}.building"))
     }
 
-    /// What Nix reads of the configuration of a container that is being created.
+    /// The copy of a configuration that Nix reads during a creation.
     pub fn creating(&self, name: &ContainerName) -> PathBuf {
         self.state.join(format!(".{name}.creating"))
     }
 
-    /// What Nix reads of the configuration of a container that is being updated.
+    /// The copy of a configuration that Nix reads during an update.
     pub fn updating(&self, name: &ContainerName) -> PathBuf {
         self.state.join(format!(".{name}.updating"))
     }
 
-    /// What a container has on the host's disk.
+    /// A container's directories on the disk.
     pub fn trees(&self, name: &ContainerName) -> Trees {
         Trees {
             root: self.root(name),
@@ -123,7 +123,7 @@ impl Places {
         }
     }
 
-    /// The same of a container that is to take another's place.
+    /// The directories of a container that will replace another of the same name.
     pub fn staged_trees(&self, name: &ContainerName) -> Trees {
         let staged = format!(".{name}.replacing");
         Trees {
@@ -138,7 +138,7 @@ impl Places {
         self.state.join(name.as_str())
     }
 
-    /// Directories that the container has while it runs, on the disk of its root.
+    /// A directory for the time that the container runs, on the disk of its root.
     pub fn temporary(&self, name: &ContainerName) -> PathBuf {
         self.state.join(format!(".{name}.temporary"))
     }
@@ -148,13 +148,12 @@ impl Places {
         &self.state
     }
 
-    /// Which of the host's users have been picked for the container.
+    /// The record of the user ids that were picked for the container.
     pub fn users(&self, name: &ContainerName) -> PathBuf {
         self.state.join(format!(".{name}.users"))
     }
 
-    /// The directory of the container's profiles, which it sees as
-    /// `/nix/var/nix/profiles`.
+    /// The container's profiles, at `/nix/var/nix/profiles` inside.
     pub fn profiles(&self, name: &ContainerName) -> PathBuf {
         self.profiles.join(name.as_str())
     }
@@ -164,7 +163,7 @@ impl Places {
         self.profiles(name).join("system")
     }
 
-    /// The container's own garbage collector roots.
+    /// The container's garbage collector roots, at `/nix/var/nix/gcroots` inside.
     pub fn gcroots(&self, name: &ContainerName) -> PathBuf {
         self.gcroots.join(name.as_str())
     }
@@ -174,25 +173,25 @@ impl Places {
         &self.run
     }
 
-    /// Locked by whoever changes the host's names for containers.
+    /// The lock of `/etc/hosts`.
     pub fn hosts_lock(&self) -> PathBuf {
         self.run.join(".hosts.lock")
     }
 
-    /// The directory of what everybody on the host can reach of running
-    /// containers; nothing else of theirs is open to the host's users.
+    /// The directory of sockets that all users of the host can reach. No other directory
+    /// of containers is open to them.
     pub fn public_dir(&self) -> PathBuf {
         let mut directory = self.run.clone().into_os_string();
         directory.push("-public");
         directory.into()
     }
 
-    /// Where the supervisor answers everybody.
+    /// The supervisor's socket for all users of the host.
     pub fn public(&self, name: &ContainerName) -> PathBuf {
         self.public_dir().join(name.as_str())
     }
 
-    /// What belongs to one running container.
+    /// The directory of one running container.
     pub fn run(&self, name: &ContainerName) -> RunDir {
         RunDir(self.run.join(name.as_str()))
     }
@@ -203,14 +202,14 @@ impl Places {
 pub struct Trees {
     /// Its root directory.
     pub root: PathBuf,
-    /// What it sees as `/nix/var/nix/profiles`.
+    /// Its profiles, at `/nix/var/nix/profiles` inside.
     pub profiles: PathBuf,
-    /// What it sees as `/nix/var/nix/gcroots`.
+    /// Its garbage collector roots, at `/nix/var/nix/gcroots` inside.
     pub gcroots: PathBuf,
 }
 
 impl Trees {
-    /// Each of them.
+    /// All of them.
     pub fn all(&self) -> [&Path; 3] {
         [&self.root, &self.profiles, &self.gcroots]
     }
@@ -226,22 +225,22 @@ impl RunDir {
         &self.0
     }
 
-    /// Locked by whoever changes the container's system.
+    /// The lock of the container's system.
     pub fn update_lock(&self) -> PathBuf {
         self.0.join("update.lock")
     }
 
-    /// Locked by the supervisor for as long as it lives.
+    /// The lock that the supervisor holds while it lives.
     pub fn lock(&self) -> PathBuf {
         self.0.join("lock")
     }
 
-    /// What an empty root is mounted on: that has no directory on the disk.
+    /// The mount point of an empty root, which has no directory on the disk.
     pub fn root(&self) -> PathBuf {
         self.0.join("root")
     }
 
-    /// Says how a command wants its supervisor to log.
+    /// The request of a command for a level of the supervisor's log.
     pub fn log_request(&self) -> PathBuf {
         self.0.join("log-request")
     }
@@ -251,17 +250,17 @@ impl RunDir {
         self.0.join("supervisor.log")
     }
 
-    /// Where the supervisor answers root.
+    /// The supervisor's socket for root.
     pub fn control(&self) -> PathBuf {
         self.0.join("control")
     }
 
-    /// Where the container's init reports.
+    /// The socket that the container's init reports to.
     pub fn notify(&self) -> PathBuf {
         self.0.join("notify")
     }
 
-    /// What the container wrote to its console since its last start.
+    /// The output of the console since the last start.
     pub fn console_log(&self) -> PathBuf {
         self.0.join("console.log")
     }

@@ -1,4 +1,4 @@
-//! Which containers there are.
+//! The list of all containers.
 
 use std::fs;
 use std::io;
@@ -10,7 +10,7 @@ use super::name::ContainerName;
 use super::paths::Places;
 use super::{Container, create_dir};
 
-/// All containers there are, sorted by name.
+/// All containers, sorted by name.
 pub fn all(places: &Places) -> Result<Vec<Container>> {
     let directory = places.conf_dir();
     let entries = match fs::read_dir(directory) {
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn other_tools_files_are_no_containers() {
+    fn files_of_other_tools_are_not_containers() {
         for file in [
             "containers.conf",
             "storage.conf",

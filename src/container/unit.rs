@@ -1,5 +1,4 @@
-//! A supervisor as the main process of its container's unit: what it tells the
-//! host's systemd, and the unit's cgroup.
+//! The systemd unit of a container, and its cgroup.
 
 use std::path::{Path, PathBuf};
 
@@ -24,13 +23,13 @@ pub fn cgroup_of(container: &ContainerName, pid: i32) -> Option<PathBuf> {
     unit_cgroup(&proc::cgroup(pid).ok()?, &name(container))
 }
 
-/// The cgroup of a unit among those that hold a cgroup.
+/// Finds the cgroup of a unit among the ancestors of a cgroup.
 fn unit_cgroup(cgroup: &Path, unit: &str) -> Option<PathBuf> {
     let is_unit = |group: &&Path| {
         let name = group.file_name();
         name.is_some_and(|name| name.to_string_lossy() == unit)
     };
-    // The outermost: further down, the container gives the names.
+    // The outermost one: further down, the names are the container's.
     let group = cgroup.ancestors().filter(is_unit).last()?;
     Some(group.to_owned())
 }
@@ -40,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_units_cgroup_is_found_from_below() {
+    fn cgroup_of_a_unit_is_found_from_below() {
         let unit = "container@foo.service";
         let found = |path: &str| unit_cgroup(Path::new(path), unit);
         let group = PathBuf::from("machine.slice/container@foo.service");
@@ -48,7 +47,7 @@ mod tests {
             let path = format!("{}{below}", group.display());
             assert_eq!(found(&path).as_ref(), Some(&group), "{path}");
         }
-        // Which names there are inside is the container's own affair.
+        // The names inside are the container's.
         let inside = format!("{}/payload/system.slice/{unit}/a", group.display());
         assert_eq!(found(&inside), Some(group), "{inside}");
         for other in [

@@ -1,4 +1,4 @@
-//! Nix' programs, and how they are run.
+//! Running the programs of Nix.
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, IsTerminal, Read};
@@ -14,20 +14,20 @@ use super::options::NixArguments;
 use crate::config::flake::FlakeRef;
 use crate::report::progress::Progress;
 
-/// What lets `nix` work with flakes whatever the host's `nix.conf` says.
+/// Options that enable flakes, regardless of the host's `nix.conf`.
 pub const WITH_FLAKES: [&str; 2] = ["--extra-experimental-features", "nix-command flakes"];
 
-/// The user's options for Nix, as words for it.
+/// The user's options for Nix, as arguments.
 #[derive(Debug, Default)]
 pub struct Flags {
-    /// For `nix-build` and `nix build`.
+    /// Arguments for `nix-build` and `nix build`.
     for_all: Vec<OsString>,
-    /// For `nix build` alone.
+    /// Arguments for `nix build` only.
     for_flakes: Vec<OsString>,
 }
 
 impl Flags {
-    /// The words that the user's options are.
+    /// Translates the user's options to arguments.
     pub fn new(arguments: &NixArguments, show_trace: bool) -> Self {
         let mut for_all = Vec::new();
         let mut for_flakes = Vec::new();
@@ -71,16 +71,20 @@ impl Flags {
         }
     }
 
-    /// For `nix build` of a flake.
+    /// The arguments for `nix build` of a flake.
     pub fn for_flakes(&self) -> impl Iterator<Item = OsString> {
         self.for_all.iter().chain(&self.for_flakes).cloned()
     }
 
-    /// For `nix-build` of a configuration, which knows no flakes.
+    /// The arguments for `nix-build` of a configuration.
+    ///
+    /// # Errors
+    ///
+    /// The user has given an option that only flakes have.
     pub fn for_configurations(&self) -> Result<impl Iterator<Item = OsString>> {
         if let Some(flag) = self.for_flakes.first() {
             bail!(
-                "{} is for flakes, and this system is built from a configuration; leave it out",
+                "{} is for flakes, but this system is built from a configuration; leave it out",
                 flag.display()
             );
         }
@@ -88,11 +92,11 @@ impl Flags {
     }
 }
 
-/// Runs a program of Nix that builds, and makes `link` one to what it has built.
-/// Whether it succeeded. On a terminal its log is one line that changes, and is
-/// shown whole if it fails; else it goes to standard error as it comes.
+/// Runs a program that builds, and makes `link` point to the result. Returns whether
+/// the build succeeded. On a terminal, the log is one line that changes, and is shown
+/// as a whole if the build fails; otherwise it goes to standard error directly.
 pub fn build(program: &str, arguments: &[OsString], link: &Path, what: String) -> Result<bool> {
-    // Whoever chooses the log's form wants to see it.
+    // With a chosen format, the user wants to see the log.
     let shorten = std::io::stderr().is_terminal() && !arguments.iter().any(|a| a == "--log-format");
     let progress = Progress::new(what);
     let mut child = command(program)
@@ -121,7 +125,7 @@ pub fn build(program: &str, arguments: &[OsString], link: &Path, what: String) -
     Ok(status.success())
 }
 
-/// Has Nix' garbage collector keep what `link` leads to, a path in the store.
+/// Makes `link` point to a store path, as a root of Nix' garbage collector.
 pub fn add_root(link: &Path, path: &Path) -> Result<()> {
     let status = command("nix-store")
         .arg("--realise")
@@ -132,13 +136,15 @@ pub fn add_root(link: &Path, path: &Path) -> Result<()> {
         .status()
         .map_err(|error| cannot_run("nix-store", error))?;
     if !status.success() {
-        bail!("Nix could not keep {}, and says why above", path.display());
+        bail!(
+            "Nix cannot keep {} from its garbage collector; see Nix's output above",
+            path.display()
+        );
     }
     Ok(())
 }
 
-/// Whether there is a `<nixpkgs>`. Nix itself is asked, because it knows
-/// channels beside `$NIX_PATH`.
+/// Whether Nix finds `<nixpkgs>`, in channels or in `$NIX_PATH`.
 pub fn finds_nixpkgs() -> bool {
     command("nix-instantiate")
         .args(["--find-file", "nixpkgs/nixos"])
@@ -166,28 +172,27 @@ pub fn fetch(flake: &FlakeRef, flags: &Flags) -> Result<FlakeSource> {
         .output()
         .map_err(|error| cannot_run("nix", error))?;
     if !output.status.success() {
-        bail!("Nix could not fetch the flake {flake}, and says why above");
+        bail!("Nix cannot fetch the flake {flake}; see Nix's output above");
     }
     serde_json::from_slice(&output.stdout).context("cannot understand `nix flake metadata`")
 }
 
-/// A program of Nix, which ends with this process. Left alone, it could still
-/// make its link when somebody else has taken the container's name. Nix is made
-/// to be killed at any moment.
+/// A program of Nix that is killed when this process ends. Otherwise it could create
+/// its link after another process has taken the container's name. Nix can be killed at
+/// any moment.
 fn command(program: &str) -> Command {
     let mut nix = Command::new(program);
     let parent = rustix::process::getpid();
-    // SAFETY: two system calls, which are all that happens in the child before
-    // it executes Nix.
+    // SAFETY: between fork and exec, the child makes two system calls and nothing else.
     unsafe { nix.pre_exec(move || die_with(parent)) };
-    // NixOS' expression takes it for the configuration to build.
+    // NixOS' expression would build the configuration in this variable.
     nix.env_remove("NIXOS_CONFIG").stdin(Stdio::null());
     nix
 }
 
 fn die_with(parent: Pid) -> std::io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
-    // It may have died before it was asked for its signal.
+    // The parent may have died before the signal was requested.
     if getppid() == Some(parent) {
         return Ok(());
     }
@@ -197,14 +202,14 @@ fn die_with(parent: Pid) -> std::io::Result<()> {
 fn cannot_run(program: &str, error: std::io::Error) -> anyhow::Error {
     if error.kind() == std::io::ErrorKind::NotFound {
         return anyhow::anyhow!(
-            "Nix is not installed: there is no `{program}` in $PATH; \
-             install it with `apt install nix-bin` or as your distribution has it"
+            "Nix is not installed: `{program}` is not in $PATH; install it with \
+             `apt install nix-bin` or your distribution's package manager"
         );
     }
     anyhow::Error::new(error).context(format!("cannot run {program}"))
 }
 
-/// Reads a log to its end, and shows its newest line.
+/// Reads a log to its end, and shows its latest line meanwhile.
 fn follow(log: impl Read, progress: &Progress) -> Result<String> {
     let mut all = String::new();
     let mut reader = BufReader::new(log);

@@ -13,12 +13,12 @@ pub use snapshot::Snapshot;
 
 use crate::container::name::ContainerName;
 
-/// The part of a `configuration.nix` that the user chooses.
+/// The user's part of a `configuration.nix`.
 #[derive(Debug, Clone)]
 pub enum Options {
-    /// Nothing beyond what every container has.
+    /// Nothing but the part that all containers have.
     None,
-    /// Definitions, as they stand.
+    /// Definitions, as they are.
     Text(String),
     /// A file of the host to import, by its absolute path.
     Import(PathBuf),
@@ -26,13 +26,13 @@ pub enum Options {
     Copy(String),
 }
 
-/// Where a container keeps its configuration, as `nixos-rebuild` inside does.
+/// The configuration's path in the container, the same as for `nixos-rebuild`.
 pub const PLACE: &str = "/etc/nixos/configuration.nix";
 
-/// Longest `configuration.nix` that is read, in bytes.
+/// The maximum size of a `configuration.nix` in bytes.
 const LONGEST: u64 = 4 << 20;
 
-/// The text for a container, as nixpkgs' tool writes it.
+/// The configuration of a container, as nixpkgs' tool writes it.
 pub fn text(name: &ContainerName, options: &Options) -> Result<String> {
     let options = match options {
         Options::None => String::new(),
@@ -52,13 +52,10 @@ pub fn text(name: &ContainerName, options: &Options) -> Result<String> {
     ))
 }
 
-/// A path as a string of Nix: a path literal has no spaces.
+/// A path as a Nix string; a path literal could not contain spaces.
 fn nix_string(path: &Path) -> Result<String> {
     let Some(text) = path.to_str() else {
-        bail!(
-            "the path {} is not UTF-8, which Nix demands",
-            path.display()
-        );
+        bail!("the path {} is not UTF-8, as Nix requires", path.display());
     };
     let escaped = text
         .replace('\\', r"\\")
@@ -67,14 +64,14 @@ fn nix_string(path: &Path) -> Result<String> {
     Ok(format!("\"{escaped}\""))
 }
 
-/// The container's name as far as NixOS takes it for a host name: at most 63
-/// characters, the last a letter or a digit (`networking.hostName` of nixpkgs).
+/// The part of a container's name that is a valid host name: at most 63 characters, of
+/// which the last is a letter or a digit (`networking.hostName` of nixpkgs).
 fn host_name(name: &ContainerName) -> &str {
     let name = name.as_str();
     name[..name.len().min(63)].trim_end_matches(['-', '_'])
 }
 
-/// A `configuration.nix` of the host, to be copied.
+/// Reads a `configuration.nix` of the host, to be copied.
 pub fn copy_of(file: &Path) -> Result<Options> {
     let text = std::fs::read_to_string(file)
         .with_context(|| format!("cannot read the configuration file {}", file.display()))?;
@@ -85,38 +82,37 @@ pub fn copy_of(file: &Path) -> Result<Options> {
 #[derive(Debug)]
 pub struct Configuration {
     root: Root,
-    /// For messages.
+    /// The path of the root directory, for messages.
     path: PathBuf,
 }
 
 impl Configuration {
-    /// That of the container with this root directory.
+    /// The configuration in this root directory.
     pub fn in_root(root: &Path) -> Result<Self> {
         Ok(Self {
             path: root.to_owned(),
-            // Of a container with users of its own, they are the files' owners.
+            // With a user namespace, new files belong to the owner of the root.
             root: Root::open_for_its_owner(root)
                 .with_context(|| format!("cannot open {}", root.display()))?,
         })
     }
 
-    /// Puts a text in the place of what is there.
+    /// Replaces the configuration.
     pub fn write(&self, text: &str) -> Result<()> {
         self.root
             .replace_file(Path::new(PLACE), text.as_bytes(), 0o644)
             .with_context(|| self.cannot("write", PLACE))
     }
 
-    /// Whether this is still the root directory at `path`.
+    /// Whether `path` still is the same root directory.
     pub fn is_of(&self, path: &Path) -> bool {
         let ours = rustix::fs::fstat(&self.root);
         let there = rustix::fs::stat(path);
         matches!((ours, there), (Ok(a), Ok(b)) if (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino))
     }
 
-    /// Puts a text in the place of what is there, and keeps that under the name
-    /// of a numbered backup, as `cp --backup=numbered` makes them; what name.
-    /// `None` if it says so already.
+    /// Replaces the configuration, and keeps the old one as a numbered backup, like
+    /// `cp --backup=numbered`. Changes nothing if the text is the same.
     pub fn replace_keeping(&self, text: &str) -> Result<Replaced> {
         let there = match self.root.read_file(Path::new(PLACE), LONGEST) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -152,12 +148,12 @@ impl Configuration {
     }
 }
 
-/// What a new configuration has replaced.
+/// The configuration that was replaced.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Replaced {
-    /// There was none.
+    /// None.
     Nothing,
-    /// It is the one that was there.
+    /// The same one; nothing was changed.
     Same,
     /// Another one, which is kept under this name.
     Other(String),
@@ -173,14 +169,14 @@ mod tests {
     }
 
     #[test]
-    fn a_configuration_names_its_host_and_holds_the_options() {
+    fn text_has_the_host_name_and_the_options() {
         let text = text(&Options::Text("services.openssh.enable = true;".into()));
         assert!(text.contains("networking.hostName = mkDefault \"foo\";"));
         assert!(text.contains("  services.openssh.enable = true;\n}"));
     }
 
     #[test]
-    fn every_name_gives_a_host_name_that_nixos_accepts() {
+    fn host_name_is_one_that_nixos_accepts() {
         for (name, host) in [
             ("a_b-c".to_owned(), "a_b-c".to_owned()),
             ("a-_-".to_owned(), "a".to_owned()),
@@ -191,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn the_path_of_an_import_is_no_code() {
+    fn path_of_an_import_is_quoted() {
         let text = text(&Options::Import("/a b/${x}\"c.nix".into()));
         assert!(
             text.contains(r#"imports = [ (/. + "/a b/\${x}\"c.nix") ];"#),
@@ -200,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_may_end_with_a_comment() {
+    fn copy_may_end_with_a_comment() {
         let text = text(&Options::Copy("{ a = 1; } # that is all".into()));
         assert!(text.contains("(\n{ a = 1; } # that is all\n)\n"), "{text}");
     }

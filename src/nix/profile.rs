@@ -1,10 +1,10 @@
 //! A container's profile: the generations of its system.
 //!
-//! The profile is Nix' own, `system` → `system-N-link` → a store path, so that
-//! `nix-env` in the container and the host's garbage collector understand it.
-//! But its directory is one that the container can write, and `nix-env` would
-//! follow links in there (its lock file, for one); so the host changes it here,
-//! name by name in the open directory, and follows none.
+//! The profile has the format of Nix, `system` → `system-N-link` → a store path, so
+//! that `nix-env` in the container and the host's garbage collector understand it. But
+//! the container can write to its directory, and `nix-env` follows links there, for
+//! example as its lock file. So the host changes the profile by names in the open
+//! directory, and follows no link.
 
 use std::ffi::OsStr;
 use std::io;
@@ -15,26 +15,26 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, Dir, Mode, OFlags};
 use rustix::io::Errno;
 
-/// The link that says which generation is the current one.
+/// The name of the link to the current generation.
 const CURRENT: &str = "system";
 
 /// The profile in a container's directory of profiles.
 #[derive(Debug)]
 pub struct Profile(OwnedFd);
 
-/// One system that the profile has or had.
+/// One system of the profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Generation {
-    /// Counted from 1.
+    /// Its number, from 1.
     pub number: u64,
-    /// When it was made, in seconds since 1970.
+    /// The time of its creation, in seconds since 1970.
     pub created: i64,
-    /// Where its link leads; anywhere, if the container made it.
+    /// The target of its link, which can be any path if the container made it.
     pub system: PathBuf,
 }
 
 impl Profile {
-    /// The profile in `directory`; the path to that is trusted.
+    /// Opens the profile in `directory`, whose path is trusted.
     pub fn open(directory: &Path) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(Self(rustix::fs::open(directory, flags, Mode::empty())?))
@@ -51,7 +51,7 @@ impl Profile {
             };
             let link = rustix::fs::readlinkat(&self.0, name, Vec::new());
             let status = rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW);
-            // What is no link is no generation; what is gone was one.
+            // Only links are generations, and one may vanish meanwhile.
             if let (Ok(system), Ok(status)) = (link, status) {
                 generations.push(Generation {
                     number,
@@ -64,8 +64,8 @@ impl Profile {
         Ok(generations)
     }
 
-    /// The number of the current generation; `None` without one, or if the
-    /// container has put something else in its place.
+    /// The number of the current generation; `None` if there is none, or if the container
+    /// has put something else in its place.
     pub fn current(&self) -> io::Result<Option<u64>> {
         match rustix::fs::readlinkat(&self.0, CURRENT, Vec::new()) {
             Ok(target) => Ok(number_of(OsStr::from_bytes(target.to_bytes()))),
@@ -74,14 +74,14 @@ impl Profile {
         }
     }
 
-    /// Makes a system the current generation. As with `nix-env --set`, it is a
-    /// new one unless the newest is this system already.
+    /// Makes a system the current generation. Like `nix-env --set`, this adds a
+    /// generation unless the latest one is the same system.
     pub fn set(&self, system: &Path) -> io::Result<()> {
         let number = match self.generations()?.pop() {
             Some(newest) if newest.system == system => newest.number,
             newest => {
                 let mut number = newest.map_or(1, |newest| newest.number.saturating_add(1));
-                // Somebody inside may be faster.
+                // A process inside may take the number first.
                 while !self.link(system, &link_name(number))? {
                     number = number.checked_add(1).ok_or(Errno::OVERFLOW)?;
                 }
@@ -103,7 +103,7 @@ impl Profile {
         Ok(rustix::fs::fsync(&self.0)?)
     }
 
-    /// Whether there was nothing of this name yet.
+    /// Makes a link; `false` if the name exists.
     fn link(&self, target: &Path, name: &str) -> io::Result<bool> {
         match rustix::fs::symlinkat(target, &self.0, name) {
             Ok(()) => Ok(true),
@@ -118,12 +118,12 @@ pub fn link_name(number: u64) -> String {
     format!("{CURRENT}-{number}-link")
 }
 
-/// The generation that a link of this name is.
+/// The number of the generation with this link name.
 fn number_of(name: &OsStr) -> Option<u64> {
     let number = name.to_str()?;
     let number = number.strip_prefix(CURRENT)?.strip_prefix('-')?;
     let number = number.strip_suffix("-link")?.parse().ok()?;
-    // Not those with zeros or a sign before the number.
+    // No zeros or sign before the number.
     (name == link_name(number).as_str()).then_some(number)
 }
 
@@ -133,7 +133,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
 
-    /// A directory of its own, gone when dropped.
+    /// A temporary directory, removed when this is dropped.
     struct Scratch(PathBuf);
 
     impl Scratch {
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn generations_are_those_of_nix() {
+    fn generations_have_the_format_of_nix() {
         let scratch = Scratch::new("generations");
         let profile = scratch.profile();
         assert_eq!(profile.current().expect("readable"), None);
@@ -172,13 +172,13 @@ mod tests {
         profile.switch(1).expect("switched");
         let current = fs::read_link(scratch.0.join("system")).expect("a link");
         assert_eq!(current, Path::new("system-1-link"));
-        // The newest is there already.
+        // The latest generation is this system already.
         profile.set(Path::new("/a")).expect("set");
         assert_eq!(profile.current().expect("readable"), Some(3));
     }
 
     #[test]
-    fn what_is_planted_is_neither_followed_nor_in_the_way() {
+    fn planted_links_are_neither_followed_nor_an_obstacle() {
         let scratch = Scratch::new("planted");
         let outside = scratch.0.join("outside");
         fs::create_dir(&outside).expect("a directory");
@@ -192,14 +192,14 @@ mod tests {
         assert_eq!(scratch.numbers(), [1, 2]);
         let entries = fs::read_dir(&outside).expect("readable");
         assert_eq!(entries.count(), 0);
-        // A directory in the place of the link is nobody's but the container's.
+        // A directory in the place of the link is not replaced.
         fs::remove_file(scratch.0.join("system")).expect("removed");
         fs::create_dir(scratch.0.join("system")).expect("a directory");
         assert!(profile.set(Path::new("/b")).is_err());
     }
 
     #[test]
-    fn a_number_is_never_taken_twice() {
+    fn set_fails_if_no_number_is_left() {
         let scratch = Scratch::new("last");
         let last = scratch.0.join(link_name(u64::MAX));
         symlink("/x", last).expect("a link");

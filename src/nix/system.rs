@@ -1,4 +1,4 @@
-//! A container's system: what it is made from, and what Nix makes of it.
+//! A container's system, and building it from its source.
 
 use std::ffi::OsString;
 use std::fs;
@@ -13,24 +13,24 @@ use crate::config::flake::FlakeRef;
 use crate::container::Container;
 use crate::container::files::remove_file;
 
-/// What a container's system is made from.
+/// The source of a container's system.
 #[derive(Debug, Clone)]
 pub enum Source {
     /// A NixOS configuration.
     Configuration {
-        /// The host's path of its `configuration.nix`.
+        /// The path of its `configuration.nix` on the host.
         file: PathBuf,
-        /// The NixOS expression to build with; `<nixpkgs/nixos>` if none.
+        /// The NixOS expression to build with; `<nixpkgs/nixos>` if `None`.
         nixos: Option<PathBuf>,
     },
-    /// A flake, which has a system for containers.
+    /// A flake with a system for containers.
     Flake(FlakeRef),
-    /// A system that is built already.
+    /// A system that is already built.
     System(PathBuf),
 }
 
-/// A system in the store, kept from Nix' garbage collector by a link until this
-/// is dropped.
+/// A system in the store. Until this is dropped, a link protects it from Nix' garbage
+/// collector.
 #[derive(Debug)]
 pub struct Built {
     system: PathBuf,
@@ -54,7 +54,7 @@ impl Drop for Built {
     }
 }
 
-/// Builds a system for a container. Changes nothing of the container.
+/// Builds a system for a container. Does not change the container.
 pub fn build(container: &Container, source: &Source, flags: &Flags) -> Result<Built> {
     build_from(container, source, flags).with_context(|| {
         format!(
@@ -102,12 +102,11 @@ fn build_from(container: &Container, source: &Source, flags: &Flags) -> Result<B
     Ok(built)
 }
 
-/// Where Nix' garbage collector looks for profiles.
+/// The directory in which Nix' garbage collector finds profiles.
 const PROFILES: &str = "/nix/var/nix/profiles";
 
-/// Makes sure that Nix' garbage collector keeps the container's system, which
-/// its profile has now. It looks into profiles by itself where they usually
-/// are.
+/// Protects the container's system, which is in its profile, from Nix' garbage
+/// collector. Profiles in their usual directory are protected without this.
 pub fn keep(container: &Container, built: &Built) -> Result<()> {
     let directory = container.places().profiles(container.name());
     if directory.starts_with(PROFILES) {
@@ -118,14 +117,14 @@ pub fn keep(container: &Container, built: &Built) -> Result<()> {
         .with_context(|| format!("cannot read the profile in {}", directory.display()))?;
     match current {
         Some(number) => build::add_root(&directory.join(link_name(number)), built.system()),
-        // Changed from inside meanwhile.
+        // The container has changed its profile meanwhile.
         None => Ok(()),
     }
 }
 
 fn linked(link: PathBuf) -> Result<Built> {
     let system = fs::read_link(&link)
-        .with_context(|| format!("cannot find what Nix has built at {}", link.display()))?;
+        .with_context(|| format!("cannot find the result of Nix at {}", link.display()))?;
     flush(&system)?;
     Ok(Built {
         system,
@@ -133,9 +132,9 @@ fn linked(link: PathBuf) -> Result<Built> {
     })
 }
 
-/// Waits until what Nix has built is on the disk, its database too. By itself Nix
-/// leaves that to the kernel (`fsync-store-paths`, `man 5 nix.conf`), and after a
-/// power cut a profile would lead to files without their contents.
+/// Waits until the system and Nix' database are on the disk. Nix leaves that to the
+/// kernel by default (`fsync-store-paths`, `man 5 nix.conf`), and after a power cut a
+/// profile would lead to files without contents.
 fn flush(system: &Path) -> Result<()> {
     let store = fs::File::open(system)
         .with_context(|| format!("cannot open the system {}", system.display()))?;
@@ -145,15 +144,14 @@ fn flush(system: &Path) -> Result<()> {
 fn why_not(needs_nixpkgs: bool) -> anyhow::Error {
     if needs_nixpkgs && !build::finds_nixpkgs() {
         return anyhow::anyhow!(
-            "Nix cannot find nixpkgs; say where it is, by NIX_PATH=nixpkgs=PATH or by \
-             --nixos-path PATH/nixos"
+            "Nix cannot find nixpkgs; set NIX_PATH=nixpkgs=PATH or give --nixos-path \
+             PATH/nixos"
         );
     }
-    anyhow::anyhow!("Nix says why above; nothing has changed")
+    anyhow::anyhow!("see Nix's output above; nothing was changed")
 }
 
-/// Fails if there is no NixOS system at this path, before anything is made for
-/// it.
+/// Fails if there is no NixOS system at this path.
 pub fn check(system: &Path) -> Result<()> {
     if !system.exists() {
         bail!("the system {} does not exist", system.display());
@@ -161,17 +159,17 @@ pub fn check(system: &Path) -> Result<()> {
     require_init(system)
 }
 
-/// Checks that `system` is a NixOS system as far as starting it goes.
+/// Fails if `system` has no `init`, which every NixOS system has.
 pub fn require_init(system: &Path) -> Result<()> {
     match std::fs::canonicalize(system) {
         Ok(real) if real.join("init").exists() => Ok(()),
         Ok(real) => bail!(
-            "{} is no NixOS system: it has no `init`; give the store path of a system's toplevel",
+            "{} is not a NixOS system: it has no `init`; give the store path of a system's toplevel",
             real.display()
         ),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             bail!("the system {} does not exist", system.display())
         }
-        Err(error) => Err(error).with_context(|| format!("cannot look at {}", system.display())),
+        Err(error) => Err(error).with_context(|| format!("cannot stat {}", system.display())),
     }
 }

@@ -1,4 +1,4 @@
-//! All of `/etc/nixos`, replaced at once.
+//! Replacing the whole of `/etc/nixos` at once.
 
 use std::collections::BTreeSet;
 use std::fs::{self, Metadata};
@@ -15,15 +15,14 @@ use super::{Configuration, Replaced};
 
 const DIRECTORY: &str = "/etc/nixos";
 
-/// Where the new one is made.
+/// The place where the new directory is made.
 const STAGED: &str = "/etc/.nixos.new";
 
 impl Configuration {
-    /// Makes `/etc/nixos` a copy of a directory of the host, and keeps the one
-    /// that was there under the name of a numbered backup, unless it is the same.
+    /// Makes `/etc/nixos` a copy of a directory of the host, and keeps the old one as a
+    /// numbered backup. Changes nothing if it is the same.
     pub fn replace_directory_keeping(&self, source: &Path) -> Result<Replaced> {
-        // What cannot be compared, as a file in the place of a directory, is
-        // something else.
+        // A directory that cannot be compared is a different one.
         if is_copy(source, &self.root, Path::new(DIRECTORY)).unwrap_or(false) {
             return Ok(Replaced::Same);
         }
@@ -53,7 +52,7 @@ impl Configuration {
     }
 }
 
-/// Copies what a directory of the store can hold.
+/// Copies directories, links and regular files, which the store consists of.
 fn copy(source: &Path, root: &Root, target: &Path) -> io::Result<()> {
     root.create_dir_all(target)?;
     for entry in fs::read_dir(source)? {
@@ -71,12 +70,13 @@ fn copy(source: &Path, root: &Root, target: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Read-only in the store, files are the container's to change.
+/// The mode of a copy: files are read-only in the store, but writable in the
+/// container.
 fn mode(metadata: &Metadata) -> u32 {
     metadata.permissions().mode() & 0o111 | 0o644
 }
 
-/// Whether [`copy`] would make what is there.
+/// Whether the target is what [`copy`] would make.
 fn is_copy(source: &Path, root: &Root, target: &Path) -> io::Result<bool> {
     let there = root.find(target)?;
     let status = rustix::fs::fstat(&there)?;

@@ -1,8 +1,8 @@
-//! What Nix reads of a container's configuration: a copy.
+//! A copy of a container's configuration, for Nix to read.
 //!
-//! Nix evaluates it as the host's root, and opens files by their paths. Read
-//! where it is, a process inside could put another file, or a link out of the
-//! container, there meanwhile.
+//! Nix evaluates the configuration as the host's root, and opens files by their paths.
+//! In the container, a process could replace a file by a link to a file of the host
+//! meanwhile.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -17,19 +17,19 @@ use super::{Configuration, PLACE};
 use crate::container::create_dir;
 use crate::container::files::remove_tree;
 
-/// What a directory with a configuration may have in it.
+/// The maximum size of a directory with a configuration.
 const LIMITS: Limits = Limits {
     entries: 10_000,
     bytes: 64 << 20,
 };
 
-/// A copy of a `configuration.nix` and of what is beside it, in a directory that
-/// only root can enter; removed when this is dropped.
+/// A copy of a `configuration.nix` and of the files beside it, in a directory that only
+/// root can enter. It is removed when this is dropped.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// What is removed.
+    /// The directory to remove.
     directory: PathBuf,
-    /// The copied one, by its usual name: store paths take theirs from it.
+    /// The copy. It has the usual name, since names of store paths derive from it.
     copy: PathBuf,
     file: PathBuf,
 }
@@ -40,7 +40,7 @@ impl Snapshot {
         &self.file
     }
 
-    /// With nothing in it. What a killed predecessor left in `directory` goes.
+    /// An empty copy. Removes a `directory` that a killed process left.
     fn empty(directory: PathBuf, file: &OsStr) -> Result<Self> {
         remove_tree(&directory)?;
         create_dir(&directory, 0o700)?;
@@ -63,14 +63,13 @@ impl Drop for Snapshot {
 }
 
 impl Configuration {
-    /// A copy of what the container has, in `directory`; `None` if it has no
-    /// configuration.
+    /// Copies the container's configuration to `directory`; `None` if there is none.
     pub fn snapshot(&self, directory: PathBuf) -> Result<Option<Snapshot>> {
         let place = match self.root.canonicalize(Path::new(PLACE)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             answer => answer.with_context(|| self.cannot("find", PLACE))?,
         };
-        // `PLACE` may be a link: Nix takes relative paths from where it leads.
+        // `PLACE` may be a link; Nix resolves relative paths beside its target.
         let (Some(beside), Some(file)) = (place.parent(), place.file_name()) else {
             return Ok(None);
         };
@@ -79,7 +78,8 @@ impl Configuration {
         Ok(Some(snapshot))
     }
 
-    /// A copy of what the container has, with this text for its configuration.
+    /// Copies the files beside the container's configuration to `directory`, with this text
+    /// as the configuration.
     pub fn snapshot_with(&self, text: &str, directory: PathBuf) -> Result<Snapshot> {
         let place = Path::new(PLACE);
         let (beside, file) = (place.parent(), place.file_name());
