@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use runtime::Secret;
 
-use super::values::Parsed;
+use super::error::Parsed;
 
 /// A credential that the container's init gets.
 #[derive(Debug, Clone, PartialEq)]

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use runtime::{DeviceAccess, DeviceKind};
 
+use super::error::Parsed;
+
 /// Devices that the container's processes may use.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AllowedDevice {
@@ -29,14 +31,14 @@ pub enum WhichDevice {
 }
 
 /// The value of `ALLOWED_DEVICES`: `NODE [ACCESS]`, separated by commas or line ends.
-pub fn allowed_devices(text: &str) -> Result<Vec<AllowedDevice>, &'static str> {
+pub fn allowed_devices(text: &str) -> Parsed<Vec<AllowedDevice>> {
     text.split([',', '\n'])
         .filter(|line| !line.trim().is_empty())
         .map(allowed_device)
         .collect()
 }
 
-fn allowed_device(line: &str) -> Result<AllowedDevice, &'static str> {
+fn allowed_device(line: &str) -> Parsed<AllowedDevice> {
     let expected = "devices separated by commas, each a node or driver with the letters of what \
                     is allowed, as '/dev/fuse rwm' or 'char-input r'";
     let mut words = line.split_whitespace();

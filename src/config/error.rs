@@ -1,5 +1,8 @@
 //! Why a configuration cannot be used.
 
+/// A value, or a description of a valid one.
+pub type Parsed<T> = Result<T, &'static str>;
+
 /// Why a configuration file cannot be used.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum ConfigError {

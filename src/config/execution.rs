@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use runtime::Id128;
 use runtime::spec::accounts::User;
 
-use super::values::Parsed;
+use super::error::Parsed;
 
 /// How init is run.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -1,7 +1,7 @@
 //! What the host and the container share (`man 1 systemd-nspawn`, "Integration
 //! Options").
 
-use super::values::Parsed;
+use super::error::Parsed;
 
 /// `--timezone`: how the container gets the host's time zone. NixOS has a time zone in
 /// its configuration, so the default is to change nothing.

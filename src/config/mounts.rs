@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use runtime::{Attributes, Origin, Owners};
 
-use super::values::Parsed;
+use super::error::Parsed;
 
 mod fields;
 mod tmpfs;

@@ -4,6 +4,7 @@
 
 use runtime::sys::cpus::Cpus;
 
+use super::error::Parsed;
 use super::quantities;
 
 /// A setting of the container's control group.
@@ -56,7 +57,7 @@ const PROPERTIES: &[(&str, &str, &str, Kind)] = &[
 ];
 
 /// The value of `--property=`: `NAME=VALUE`.
-pub fn property(text: &str) -> Result<Property, &'static str> {
+pub fn property(text: &str) -> Parsed<Property> {
     let known = "NAME=VALUE with AllowedCPUs, AllowedMemoryNodes, CPUQuota, CPUWeight, IOWeight, \
                  MemoryHigh, MemoryLow, MemoryMax, MemoryMin, MemorySwapMax, MemoryZSwapMax or \
                  TasksMax";
@@ -74,7 +75,7 @@ pub fn property(text: &str) -> Result<Property, &'static str> {
 }
 
 impl Kind {
-    fn parse(&self, text: &str) -> Result<PropertyValue, &'static str> {
+    fn parse(&self, text: &str) -> Parsed<PropertyValue> {
         let infinity = || (text == "infinity").then(|| "max".to_owned());
         let words = match self {
             Self::Memory => {
@@ -106,7 +107,7 @@ impl Kind {
     }
 }
 
-fn weight(text: &str) -> Result<String, &'static str> {
+fn weight(text: &str) -> Parsed<String> {
     match quantities::whole(text) {
         Some(weight @ 1..=10_000) => Ok(weight.to_string()),
         _ => Err("NAME=WEIGHT from 1 to 10000"),

@@ -2,7 +2,7 @@
 
 use runtime::sys::limits::{Limit, Resource, Unit};
 
-use super::values::Parsed;
+use super::error::Parsed;
 
 /// The value of `--rlimit=`: `LIMIT=SOFT:HARD` or `LIMIT=VALUE`, with the units that
 /// `man 5 systemd.exec` documents for `LimitCPU=` and the like.

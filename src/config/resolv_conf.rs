@@ -1,5 +1,7 @@
 //! The values of `--resolv-conf=` (`man 1 systemd-nspawn`).
 
+use super::error::Parsed;
+
 /// How the container gets its `/etc/resolv.conf`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -31,7 +33,7 @@ pub enum Source {
 
 impl Mode {
     /// The value of `--resolv-conf=`.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
+    pub fn parse(text: &str) -> Parsed<Self> {
         let expected = "off, auto, delete, or one of copy-, replace- and bind- before host, \
                         static, uplink or stub";
         match text {

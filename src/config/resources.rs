@@ -6,7 +6,7 @@ use runtime::sys::limits::Limit;
 use runtime::sys::personality::Personality;
 
 use super::Property;
-use super::values::Parsed;
+use super::error::Parsed;
 
 /// Limits on the resources of programs inside.
 #[derive(Debug, Clone, Default, PartialEq)]

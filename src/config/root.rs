@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use runtime::{Root, RootTree};
 
-use super::values::Parsed;
+use super::error::Parsed;
 
 /// Options of a container's root file system.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

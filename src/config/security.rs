@@ -6,7 +6,8 @@ use runtime::sys::capabilities::CapabilitySet;
 use runtime::sys::seccomp;
 
 use super::AllowedDevice;
-use super::values::{self, Parsed};
+use super::error::Parsed;
+use super::values;
 
 /// Privileges of programs inside.
 #[derive(Debug, Clone, PartialEq)]

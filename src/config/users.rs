@@ -2,7 +2,7 @@
 
 use runtime::{DEFAULT_COUNT, IdMap};
 
-use super::values::Parsed;
+use super::error::Parsed;
 
 /// `PRIVATE_USERS`, `--private-users=` or `-U`: the ids on the host of the users inside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

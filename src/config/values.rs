@@ -10,10 +10,8 @@ use netns::{Bridge, ExtraVeth, HostInterface, InterfaceName, MacAddress, Veth, Z
 use nix::sys::signal::Signal;
 use runtime::sys::capabilities::CapabilitySet;
 
+use super::error::Parsed;
 use super::quantities::{SECOND, microseconds};
-
-/// A value, or a description of a valid one.
-pub type Parsed<T> = Result<T, &'static str>;
 
 /// An absolute path.
 pub fn path(text: &str) -> Parsed<PathBuf> {

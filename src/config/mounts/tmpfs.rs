@@ -3,7 +3,7 @@
 use runtime::Attributes;
 
 use super::fields::{restrict, words};
-use crate::config::values::Parsed;
+use crate::config::error::Parsed;
 
 pub(super) const EXPECTED: &str = "options of size=SIZE, nr_blocks=NUMBER, nr_inodes=NUMBER, mode=OCTAL, \
                         uid=NUMBER, gid=NUMBER, huge=never, always, within_size or advise, noswap, \

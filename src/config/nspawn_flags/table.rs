@@ -1,5 +1,6 @@
 //! The flags of systemd-nspawn(1), each written once.
 
+use crate::config::error::Parsed;
 use crate::config::execution::{hostname, machine_id, user, variable};
 use crate::config::properties::property;
 use crate::config::quantities;
@@ -7,7 +8,7 @@ use crate::config::resolv_conf::Mode;
 use crate::config::resources::{cpus, oom_score, personality};
 use crate::config::security::capabilities_or_all;
 use crate::config::users::bound_user;
-use crate::config::values::{self, Parsed};
+use crate::config::values;
 use crate::config::{
     Console, ContainerConfig, Credential, CustomMount, LinkJournal, Ownership, PrivateUsers,
     TimeZone, Volatile,
