@@ -52,7 +52,7 @@ fn list_names_all_containers_sorted_and_nothing_else() {
         "-dash.conf",
         ".conf",
     ] {
-        host.shell(&format!("touch $NIXOS_CONTAINER_CONF_DIR/{file}"));
+        host.shell(&format!("touch \"$NIXOS_CONTAINER_CONF_DIR/{file}\""));
     }
     assert_eq!(host.run(&["list"]), "Z\na\na-2\na10\nb\nweb\n");
 }
