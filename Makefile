@@ -35,7 +35,8 @@ help:
 	@echo 'make vm-test installs what is missing, runs the scenarios of vm-tests/ on a whole'
 	@echo '             machine that QEMU emulates; prints how long each took'
 	@echo 'make bench   installs what is missing, times the command beside crun, runc,'
-	@echo '             bubblewrap and systemd-nspawn; prints Markdown tables'
+	@echo '             bubblewrap and systemd-nspawn; prints Markdown tables.'
+	@echo '             BENCH_BASELINE=FILE adds rows for another build of the command'
 	@echo 'make build   builds the command'
 	@echo '             ($(programs)/nixos-container)'
 	@echo 'make install'
@@ -56,8 +57,10 @@ test:
 	tests/prerequisites test
 	tests/mini-nixpkgs/make-tree
 	cargo fmt --all --check
+	tests/check-spelling
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy $(fuzz_targets) -- -D warnings
+	tests/check-aarch64
 	tests/mini-nixpkgs/check
 	cargo test --workspace --no-fail-fast
 
