@@ -1,5 +1,5 @@
-//! Whatever is killed, whenever: the next command finds a way on, and nothing
-//! stays behind.
+//! Processes killed at any moment: the next command works, and nothing stays
+//! behind.
 
 mod common;
 
@@ -193,7 +193,7 @@ fn a_link_that_outlives_its_container_is_in_nobodys_way() {
     let foo = Foo::new();
     let host = &foo.host;
     host.run(&["start", "foo"]);
-    // Whoever has the network namespace open keeps the link alive.
+    // An open descriptor of the network namespace keeps the link alive.
     host.shell(&format!(
         "exec 9</proc/$({INIT})/ns/net
          kill -KILL $({SUPERVISOR})

@@ -218,7 +218,7 @@ fn a_bridge_and_ports_can_be_chosen() {
 #[test]
 fn what_a_container_runs_is_kept_from_the_garbage_collector() {
     let host = Host::new();
-    // One that nobody else keeps.
+    // One that no other container keeps.
     let word = format!("kept-{}", std::process::id());
     let roots = |system: &str| host.shell(&format!("nix-store --query --roots {system}"));
     let system = telling(&word);

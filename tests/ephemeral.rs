@@ -48,7 +48,7 @@ fn whatever_ends_an_ephemeral_container_it_leaves_nothing() {
         ("kill $supervisor; ended", ""),
         ("nixos-container terminate foo", ""),
         ("nixos-container destroy foo", ""),
-        // Whoever comes next clears away.
+        // The next command clears it away.
         ("kill -KILL $supervisor; ended", "nixos-container list"),
         // The machine lost its power.
         (

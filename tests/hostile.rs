@@ -354,7 +354,7 @@ fn one_container_cannot_see_or_signal_the_processes_of_another() {
     succeed(&mut host.nixos_container(&["destroy", "foo", "bar"]));
 }
 
-/// With a lease, its holder has a say in whoever opens a file (`man 2 fcntl`).
+/// The holder of a lease delays every open of the file (`man 2 fcntl`).
 #[test]
 fn who_enters_can_give_up_whatever_is_done_inside() {
     let host = Host::new();

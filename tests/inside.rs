@@ -170,7 +170,7 @@ fn a_command_is_roots_login_and_nothing_of_the_callers() {
     for (key, value) in expected {
         assert_eq!(said.get(key), Some(&value), "{key} in:\n{printed}");
     }
-    // 32 and 33 are the C library's own (man 7 nptl): nobody can reset them.
+    // 32 and 33 are the C library's own (man 7 nptl): they cannot be reset.
     let ignored = said.get("SigIgn").expect("in /proc/PID/status").trim();
     let ignored = u64::from_str_radix(ignored, 16).expect("a mask");
     assert_eq!(ignored & !0x1_8000_0000, 0, "{ignored:x}");
@@ -294,7 +294,7 @@ fn signals_are_handed_on_to_the_command() {
     }
 }
 
-/// As with ssh: nobody is left who could hand anything on.
+/// As with ssh: no process is left that could hand anything on.
 #[test]
 fn a_command_outlives_the_killed_process_that_waits_for_it() {
     let host = host_with_foo();

@@ -80,7 +80,7 @@ fn terminate_sends_the_signal_that_is_asked_for() {
     logs.hear("Halting system.");
 }
 
-/// As where `/etc` is an overlay that nobody may change (NixOS,
+/// As where `/etc` is an overlay that is read-only (NixOS,
 /// `system.etc.overlay.mutable`).
 #[test]
 fn containers_live_where_configurations_are_read_only() {

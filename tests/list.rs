@@ -78,7 +78,7 @@ fn list_tells_how_containers_are() {
     host.run(&["destroy", "lost"]);
     assert!(!host.run(&["list"]).contains("lost"));
 
-    // A broken configuration is told of, and hides nobody else.
+    // A broken configuration is reported, and hides no other container.
     host.write_conf("bar", "nonsense");
     let output = host.try_run(&["list", "--long"]);
     let stderr = String::from_utf8_lossy(&output.stderr);

@@ -70,7 +70,7 @@ fn every_user_of_the_host_gets_a_login_prompt() {
         talk.say("grep -E '^(Groups|CapEff)' /proc/self/status");
         assert_eq!(talk.hear("Groups:\t"), "100 ");
         assert_eq!(talk.hear("CapEff:\t"), "0000000000000000");
-        // Whoever logs out can log in again, until they leave.
+        // After a logout there is another prompt, until the user leaves.
         talk.say("exit");
         talk.await_words("foo login: ");
         leave(&mut talk);
@@ -147,7 +147,7 @@ fn a_session_ends_with_its_terminal(host: &Host, command: &str) {
     assert_eq!(host.run(&wait), "hung up\n");
 }
 
-/// Whoever asks for many keeps nobody else from the container.
+/// A user with many prompts keeps no other user from the container.
 fn prompts_are_limited(host: &Host) {
     let prompts: Vec<_> = (0..16)
         .map(|_| {
@@ -295,12 +295,12 @@ fn an_ordinary_user_may_look_and_nothing_else() {
     }
     let listed = host.shell(&format!("{AS_USER} ls /run/nixos-containers-public"));
     assert_eq!(listed, "foo\n");
-    // What root may ask is refused to everybody there.
+    // What root may ask is refused to all users there.
     let public = host.file("/run/nixos-containers-public/foo");
     let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::SEQPACKET, None);
     let socket = socket.expect("a socket");
     let address = SocketAddrUnix::new(&public).expect("a short path");
-    rustix::net::connect(&socket, &address).expect("somebody listens");
+    rustix::net::connect(&socket, &address).expect("a server listens");
     let mut message = [0; 1024];
     let mut hear = || rustix::io::read(&socket, &mut message).expect("readable");
     assert!(hear() > 0);

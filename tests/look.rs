@@ -42,7 +42,7 @@ fn list_names_all_containers_sorted_and_nothing_else() {
         "libpod.conf",
         "registries.conf",
         "storage.conf",
-        // Of nobody.
+        // Of no tool.
         ".hidden.conf",
         ".new.creating",
         "web.conf~",

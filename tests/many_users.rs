@@ -11,7 +11,7 @@ use common::{Host, PROGRAM, system};
 /// Of each kind.
 const USERS: u32 = 10;
 
-/// Options of a system that tells a word, and in which everybody can log in.
+/// Options of a system that tells a word, and in which all users can log in.
 fn options(word: &str) -> String {
     let accounts: String = (0..USERS)
         .map(|user| format!("u{user} = {{ isNormalUser = true; password = \"secret {user}\"; }}; "))
@@ -186,7 +186,7 @@ fn resources(host: &Host) -> Vec<String> {
     lines
 }
 
-/// The locks of containers, and of their profiles, that somebody holds.
+/// The locks of containers, and of their profiles, that a process holds.
 fn locks_held(host: &Host) -> Vec<String> {
     let held = host.shell(
         "find /run/nixos-containers $NIXOS_CONTAINER_PROFILE_DIR -name '*lock' -type f |

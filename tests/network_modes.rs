@@ -238,7 +238,7 @@ fn what_an_interface_cannot_get_back_is_said_and_logged() {
     };
     assert!(logged());
 
-    // Nobody listens when it ends by itself.
+    // No command listens when it ends by itself.
     host.shell("ip link add br1 type bridge; ip link set nic master br1");
     host.start("foo");
     host.shell("ip link delete br1");

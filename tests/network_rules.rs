@@ -1,4 +1,4 @@
-//! What becomes of forwarded ports and NAT when somebody removes them together
+//! What becomes of forwarded ports and NAT when they are removed together
 //! with the host's other rules.
 
 mod common;
@@ -72,7 +72,7 @@ fn who_cannot_put_its_rules_back_gives_up_and_says_so_once() {
     for name in ["foo", "bar"] {
         wait::until("it gives up", || !said(&host, name).is_empty());
     }
-    // Nobody tries it again, whoever's rules come and go.
+    // No supervisor tries it again, however other rules come and go.
     host.shell("for _ in {1..20}; do nft add table inet nixos-containers; nft flush ruleset; done");
     for name in ["foo", "bar"] {
         // It goes on, and what it had to say until here is in its log.

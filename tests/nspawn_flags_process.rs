@@ -256,7 +256,7 @@ fn a_program_that_says_nothing_is_up_when_it_runs_and_stopped_by_its_signal() {
     assert!(log.contains("stopped by USR1"), "{log}");
 }
 
-/// With systemd-nspawn, whoever enters is started by the container's init.
+/// With systemd-nspawn, the container's init starts the commands that enter.
 #[test]
 fn the_filter_that_init_was_started_with_holds_for_whoever_enters() {
     let host = Host::new();

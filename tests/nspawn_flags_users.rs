@@ -55,7 +55,7 @@ fn files_belong_to_whom_the_options_say() {
     ] {
         assert_eq!(owners(&shown, path).last(), Some(&owner), "{path}: {shown}");
     }
-    // What was written inside belongs on the disk to whom it should.
+    // What was written inside has the right owners on the disk.
     let written = "cd /run/throwaway; stat -c '%n %u:%g' data/* owned/*";
     let on_disk = host.shell(written);
     assert_eq!(

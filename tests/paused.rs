@@ -1,5 +1,5 @@
 //! Commands that are paused (`SIGSTOP`, as by Ctrl-Z) while their container goes
-//! on: its supervisor waits for nobody who does not listen.
+//! on: its supervisor does not wait for a client that does not listen.
 
 mod common;
 
@@ -29,8 +29,8 @@ const AWAIT_GATE: &str = concat!(
     " run foo -- test -e /run/waits 2>/dev/null; do :; done"
 );
 
-/// Has the container's init tell more of its boot than a supervisor keeps for who
-/// does not listen.
+/// Has the container's init tell more of its boot than a supervisor keeps for a
+/// client that does not listen.
 const TELL: &str = "
     python3 - $(pgrep -x systemd --parent $(pgrep -f '[s]upervise.* foo$')) <<'END'
 import socket, struct, sys
@@ -106,7 +106,7 @@ fn a_reload_that_was_paused_takes_on_the_system_of_a_container_that_has_booted()
 }
 
 #[test]
-fn a_paused_supervisor_holds_up_nobody_for_ever() {
+fn a_paused_supervisor_holds_up_no_command_for_ever() {
     let host = Host::new();
     host.create("bar");
     host.create_and_start("foo");

@@ -387,7 +387,7 @@ fn a_command_in_the_background_does_not_stop_for_keys() {
     talk.end();
 }
 
-/// As a login does, which lets go of whoever had the terminal before.
+/// As a login does, which hangs up the processes that had the terminal before.
 #[test]
 fn a_terminal_that_is_hung_up_inside_can_be_used_again() {
     let host = host_with_foo();

@@ -63,7 +63,7 @@ fn a_system_boots_with_users_of_its_own() {
     assert_eq!(owner_of_init(&host, "foo"), format!("{first}:{first}"));
     assert_eq!(host.inside("foo", "id -u; id -g; id -G"), "0\n0\n0\n");
 
-    // All that a system looks at belongs to whom it expects.
+    // All that a system checks the owner of has the owner that it expects.
     let owners = host.inside(
         "foo",
         "touch /root/made; stat --format=%u:%g / /root /root/made /etc /run /dev /dev/shm /tmp \

@@ -240,13 +240,13 @@ fn a_zone_is_joined_and_left_by_one_at_a_time() {
     assert_waits(&leave, true);
 }
 
-/// Whether somebody waits for the lock of this file, by proc_locks(5).
+/// Whether a process waits for the lock of this file, by proc_locks(5).
 fn waiter(file: &File) -> String {
     let inode = format!(":{} ", file.metadata().expect("metadata").ino());
     let locks = fs::read_to_string("/proc/locks").expect("the locks");
     let waits = |line: &str| line.contains("-> FLOCK") && line.contains(&inode);
     let found = locks.lines().any(waits);
-    if found { "a waiter" } else { "nobody" }.to_owned()
+    if found { "a waiter" } else { "no waiter" }.to_owned()
 }
 
 /// Many containers that come and go at once: each finds its port in a bridge

@@ -335,7 +335,9 @@ fn datagrams_find_the_container_at_another_address() {
     let target = SocketAddr::new(ip(HOST), 8080);
     let client = world.outside.run(|| datagram_socket(target));
     client.send(b"early").expect("send");
-    client.recv(&mut [0; 16]).expect_err("nobody is there yet");
+    client
+        .recv(&mut [0; 16])
+        .expect_err("no server is there yet");
 
     for number in [1, 2] {
         let web = world.container("web", number);
@@ -345,7 +347,7 @@ fn datagrams_find_the_container_at_another_address() {
         if number == 1 {
             assert!(world.remove("web"));
             client.send(b"between").expect("send");
-            client.recv(&mut [0; 16]).expect_err("nobody is there");
+            client.recv(&mut [0; 16]).expect_err("no server is there");
             drop((web, service));
             world.wait_for_end_of("ve-web");
         }
@@ -495,7 +497,7 @@ fn nft_lists_the_table_and_takes_it_back() {
     assert_eq!(world.host.run(firewall_world::ruleset), "");
 }
 
-/// More than the kernel lets everybody send at once.
+/// More than the kernel lets an ordinary user send at once.
 #[test]
 fn a_container_may_have_a_thousand_ports() {
     let world = World::new();
@@ -592,7 +594,7 @@ fn the_guard_of_a_bridge_stays_until_the_last_container_goes() {
     assert_eq!(world.state(), before);
 }
 
-/// Whoever is on the bridge could reach what the host keeps for itself.
+/// A machine on the bridge could reach what the host keeps for itself.
 #[test]
 fn the_guard_stays_if_the_hosts_loopback_cannot_be_closed() {
     let world = World::new();
@@ -608,7 +610,7 @@ fn the_guard_stays_if_the_hosts_loopback_cannot_be_closed() {
             .host
             .run(|| opened().remove(&web.name, &world.directory))
     };
-    let error = remove().expect_err("nobody knows what was set");
+    let error = remove().expect_err("what was set is unknown");
     assert!(matches!(error, Error::File { .. }), "{error:?}");
     let localnet = || read_sysctl("net/ipv4/conf/br0/route_localnet");
     assert_eq!(world.host.run(localnet), "1");
@@ -634,7 +636,11 @@ fn the_host_still_listens_to_its_router() {
     assert_eq!(accept_ra("uplink"), "1");
     world.apply(&web.with_nat()).expect("apply");
     assert_eq!(accept_ra("uplink"), "2");
-    assert_eq!(accept_ra("ve-web"), "1", "a container is nobody's router");
+    assert_eq!(
+        accept_ra("ve-web"),
+        "1",
+        "a container is not the host's router"
+    );
     assert!(world.remove("web"));
     assert_eq!(accept_ra("uplink"), "1");
 }

@@ -17,7 +17,7 @@ use common::name;
 use firewall_world::{World, opened};
 use netns::firewall;
 
-/// What the child is to do; without it, it is nobody's child.
+/// What the child is to do; without it, it is not a child.
 const TASK: &str = "FIREWALL_TASK";
 const DIRECTORY: &str = "FIREWALL_DIRECTORY";
 /// What the child says before it begins.

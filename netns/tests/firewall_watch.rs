@@ -53,7 +53,7 @@ fn a_loss_of_the_rules_is_noticed_and_applying_brings_them_back() {
             nft_script(&"add table ip x; delete table ip x;".repeat(100));
         }
     });
-    assert!(are_lost(&watch), "nobody knows");
+    assert!(are_lost(&watch), "the loss is not noticed");
 }
 
 #[test]

@@ -296,7 +296,7 @@ fn killed_after_any_step() {
 const HOLD: &str = "NETNS_TEST_HOLD";
 
 /// The whole life of a supervisor and its container, as far as the network is
-/// concerned: then it is killed, and nobody has the namespace any more.
+/// concerned: then it is killed, and no process has the namespace any more.
 #[test]
 fn it_comes_back_when_its_holder_was_killed() {
     if let Some(directory) = env::var_os(HOLD) {

@@ -168,7 +168,7 @@ fn nothing_stays_of_a_start_that_was_killed() {
     }
 }
 
-/// A link that somebody made under our name, such as systemd-nspawn for a
+/// A link that another program made under our name, such as systemd-nspawn for a
 /// machine of the same name, one of ours whose shortened name is that of
 /// another container, and one that has our name among its others.
 #[test]

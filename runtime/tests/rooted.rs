@@ -31,7 +31,7 @@ impl Scene {
         self.directory.path().join("outside")
     }
 
-    /// The ways out that somebody inside could plant.
+    /// The ways out that a process inside could plant.
     fn plant(&self, name: &str) -> Vec<String> {
         let outside = self.outside();
         let targets = [
@@ -139,7 +139,7 @@ fn a_directory_of_our_own_is_nobody_elses() {
         let refused = scene.root.create_own_dir(Path::new(planted));
         assert!(refused.is_err(), "{planted}");
     }
-    // Only root can give a directory to somebody else.
+    // Only root can give a directory to another user.
     if chown(scene.inside("directory"), Some(1), None).is_ok() {
         let refused = scene.root.create_own_dir(Path::new("/directory"));
         assert!(refused.is_err());

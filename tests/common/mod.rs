@@ -331,8 +331,8 @@ pub fn succeed(command: &mut Command) -> String {
 }
 
 /// The smallest system that mini-nixpkgs builds, as a store path. Built once
-/// for a test program, and kept from garbage collection by nothing: whoever
-/// collects garbage during a test run breaks it.
+/// for a test program, and kept by no garbage collection root: a collection
+/// during a test run breaks it.
 pub fn minimal_system() -> &'static str {
     static SYSTEM: OnceLock<String> = OnceLock::new();
     SYSTEM.get_or_init(|| system("{ }"))

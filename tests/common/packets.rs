@@ -169,7 +169,7 @@ fn when_free<T>(bind: impl Fn() -> io::Result<T>) -> io::Result<T> {
 }
 
 fn over_tcp(listener: &TcpListener, mut client: TcpStream) -> io::Result<IpAddr> {
-    // Somebody else may have answered.
+    // Another server may have answered.
     listener.set_nonblocking(true)?;
     let (mut server, seen) = listener.accept()?;
     server.set_nonblocking(false)?;

@@ -12,7 +12,7 @@ pub const ROOT: &str = "
     echo alice:x:1000:100::/home/alice:/bin/sh >$root/etc/passwd
     printf '%s\\n' users:x:100: extra:x:7:alice >$root/etc/group";
 
-/// What whoever starts the container has in the environment.
+/// The environment of the process that starts the container.
 const CALLER: &str = "mkdir -p /run/own; echo from outside >/run/own/given
     GIVEN=outside CREDENTIALS_DIRECTORY=/run/own";
 

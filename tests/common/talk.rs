@@ -12,7 +12,7 @@ pub struct Talk {
     child: Child,
     pub input: ChildStdin,
     output: Receiver<Vec<u8>>,
-    /// What it said that nobody has listened to.
+    /// What it said that no test has listened to.
     said: Vec<u8>,
 }
 

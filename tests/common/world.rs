@@ -8,7 +8,7 @@
 //!                               198.51.100.1         198.51.100.2
 //! ```
 //!
-//! Nobody else knows the containers' addresses, and the host has rules of its
+//! The other machines have no routes to containers, and the host has rules of its
 //! own.
 
 use super::{Host, wait};
@@ -103,7 +103,7 @@ impl Host {
     }
 
     /// Kills the supervisor of a running container, and waits for the end of it
-    /// and of the container, which nobody then puts in order.
+    /// and of the container, whose resources stay behind.
     pub fn kill_supervisor(&self, name: &str) {
         self.shell(&format!(
             "pid=$(pgrep -fx '.*nixos-container supervise --detached {name}')

@@ -5,7 +5,7 @@
 #[derive(Debug, Clone)]
 pub struct Difference {
     /// Why it is better so.
-    #[expect(dead_code, reason = "for whoever reads this, or a failure")]
+    #[expect(dead_code, reason = "for readers of this file, or of a failure")]
     pub reason: &'static str,
     /// Facts that hold here alone.
     pub ours: Vec<String>,
@@ -64,8 +64,8 @@ fn environment() -> Vec<Difference> {
             &["environment LANG=C.UTF-8"],
         ),
         difference(
-            "what the kernel gives a first process; whoever is at the console's other end, if \
-             anybody, comes and goes",
+            "what the kernel gives a first process; any reader at the console's other end \
+             comes and goes",
             &["environment TERM=linux"],
             &[],
         ),
@@ -163,8 +163,8 @@ fn dev(nspawn: u32) -> Vec<Difference> {
         differences.push(Difference {
             kernel_file: Some(format!("/dev/{name}")),
             ..difference(
-                "bound from the host, since in a user namespace nobody can make a device node; \
-                 read-only, so that nobody inside changes the host's",
+                "bound from the host, since a device node cannot be made in a user namespace; \
+                 read-only, so that the host's cannot be changed inside",
                 &[&format!(
                     "mount /dev/{name} bind ro,nosuid,noexec,relatime shared"
                 )],
@@ -221,7 +221,7 @@ fn run_host(nspawn: u32) -> Vec<Difference> {
     ];
     if nspawn < 257 {
         differences.push(difference(
-            "on a read-only mount nobody can write to them, and so they say",
+            "on a read-only mount they cannot be written to, and their modes say so",
             &[
                 "file '/run/host/container-manager' regular file 444 0:0 0:0",
                 "file '/run/host/container-uuid' regular file 444 0:0 0:0",
@@ -267,7 +267,7 @@ fn proc(nspawn: u32) -> Vec<Difference> {
         &["mount /proc/sys/kernel/random/boot_id bind ro,nosuid,nodev,noexec shared"],
     )];
     differences.push(difference(
-        "nobody can open it, and nobody waits forever for a line in it, as with the FIFO",
+        "it cannot be opened, so no program waits forever for a line in it, as with the FIFO",
         &["mount /proc/kmsg bind ro,nosuid,nodev,noexec,relatime shared"],
         &["mount /proc/kmsg bind rw,nosuid,nodev shared"],
     ));

@@ -414,15 +414,15 @@ fn exchange(from: &mut TcpStream, to: &mut TcpStream, text: &[u8]) {
     assert_eq!(buffer, text);
 }
 
-/// The target itself says that nobody listens.
+/// The target itself says that no server listens.
 pub fn assert_refused(client: &Namespace, address: &str, port: u16) {
     let target = SocketAddr::new(ip(address), port);
     client.run(|| {
-        let tcp = TcpStream::connect_timeout(&target, PATIENCE).expect_err("nobody listens");
+        let tcp = TcpStream::connect_timeout(&target, PATIENCE).expect_err("no server listens");
         assert_eq!(tcp.kind(), ErrorKind::ConnectionRefused, "tcp {target}");
         let socket = datagram_socket(target);
         socket.send(b"question").expect("send");
-        let udp = socket.recv(&mut [0; 16]).expect_err("nobody listens");
+        let udp = socket.recv(&mut [0; 16]).expect_err("no server listens");
         assert_eq!(udp.kind(), ErrorKind::ConnectionRefused, "udp {target}");
     });
 }
