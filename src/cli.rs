@@ -1,4 +1,4 @@
-//! The command line: its words, the commands, the terminal.
+//! The command line: its arguments, the commands, the terminal.
 
 pub mod args;
 pub mod commands;

@@ -24,8 +24,10 @@ use std::process::ExitCode;
 use ::nix::sys::signal::{SigHandler, Signal};
 use clap_complete::CompleteEnv;
 
+use report::exit_codes;
+
 fn main() -> ExitCode {
-    // Modes of what is made are said where it is made, not by the caller.
+    // The modes of new files do not depend on the caller's umask.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     if let Some(directory) = generator_directory() {
         return finish(
@@ -34,7 +36,7 @@ fn main() -> ExitCode {
                 .map(|()| ExitCode::SUCCESS),
         );
     }
-    // Ends here if a shell asks for completion.
+    // Exits if a shell asks for completions.
     CompleteEnv::with_factory(|| cli::args::with_completion(cli::commands::complete::containers))
         .var("NIXOS_CONTAINER_COMPLETE")
         .completer("nixos-container")
@@ -43,15 +45,15 @@ fn main() -> ExitCode {
     let cli = cli::args::parse();
     if !matches!(
         cli.command,
-        cli::args::Command::Life(cli::args::Life::Supervise(_))
+        cli::args::Command::Lifecycle(cli::args::Lifecycle::Supervise(_))
     ) {
-        end_with_the_reader();
+        end_without_reader();
     }
     finish(report::log::start(cli.debug).and_then(|()| cli::commands::execute(cli)))
 }
 
-/// Where systemd wants units to be written, if it is systemd who runs us as a
-/// generator: by that name, with three directories.
+/// The directory for generated units, if systemd runs this program as a
+/// generator: by that name, with three directories as arguments.
 fn generator_directory() -> Option<PathBuf> {
     let mut arguments = std::env::args_os();
     let program = PathBuf::from(arguments.next()?);
@@ -66,17 +68,17 @@ fn finish(result: anyhow::Result<ExitCode>) -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             report::print_error(&error);
-            ExitCode::FAILURE
+            ExitCode::from(exit_codes::FAILURE)
         }
     }
 }
 
-/// A command whose output nobody reads any more, as in `list | head`, ends
-/// without a word, as other programs do. A supervisor goes on: it has a
-/// container to look after.
-fn end_with_the_reader() {
+/// Lets SIGPIPE end this process: a command whose reader has gone, as in
+/// `list | head`, ends without an error, as other programs do. A supervisor
+/// goes on without its reader.
+fn end_without_reader() {
     let (pipe, end) = (Signal::SIGPIPE, SigHandler::SigDfl);
-    // SAFETY: takes away the standard library's "ignore" and installs no
-    // handler. It fails for numbers that are no signals.
+    // SAFETY: replaces the standard library's SIG_IGN and installs no handler.
+    // It fails only for numbers that are not signals.
     let _ = unsafe { ::nix::sys::signal::signal(pipe, end) };
 }

@@ -1,35 +1,37 @@
-//! What is said to whoever runs a command. The standard library's macros panic
-//! where that cannot be written, as to a full disk or a reader that has gone.
+//! Output to the user of a command. The standard library's macros panic where
+//! they cannot write, as to a full disk or to a reader that has gone.
 
 use std::fmt;
 use std::io::{self, Write};
 
 use anyhow::{Context, Result};
 
-/// A line beside the result, like `eprintln!`. Where it cannot be written,
-/// nobody reads it, and the work goes on.
+/// Prints a line to standard error, like `eprintln!`. Errors are ignored: the
+/// line is no part of the result.
 macro_rules! say {
-    ($($text:tt)*) => { $crate::report::aside(format_args!($($text)*)) };
+    ($($text:tt)*) => { $crate::report::print_aside(format_args!($($text)*)) };
 }
 
-/// A line of the result, like `println!`; an error where it cannot be written.
+/// Prints a line of the result to standard output, like `println!`. Fails where
+/// it cannot be written.
 macro_rules! answer {
-    ($($text:tt)*) => { $crate::report::result(format_args!($($text)*)) };
+    ($($text:tt)*) => { $crate::report::print_result(format_args!($($text)*)) };
 }
 
+pub mod exit_codes;
 pub mod log;
 pub mod printable;
 pub mod progress;
 
-pub fn aside(text: fmt::Arguments<'_>) {
+pub fn print_aside(text: fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-pub fn result(text: fmt::Arguments<'_>) -> Result<()> {
+pub fn print_result(text: fmt::Arguments<'_>) -> Result<()> {
     writeln!(io::stdout().lock(), "{text}").context("cannot print")
 }
 
-/// What was being done, what came in the way, and what to try.
+/// Prints the operation that failed, its causes, and a remedy if one is known.
 pub fn print_error(error: &anyhow::Error) {
     say!("error: {error:#}");
     if let Some(hint) = hint(error) {
@@ -37,6 +39,7 @@ pub fn print_error(error: &anyhow::Error) {
     }
 }
 
+/// A remedy for the error.
 pub fn hint(error: &anyhow::Error) -> Option<String> {
     let refused = error
         .chain()
@@ -49,4 +52,31 @@ pub fn hint(error: &anyhow::Error) -> Option<String> {
         let link = cause.downcast_ref().and_then(netns::Error::hint);
         link.or_else(|| cause.downcast_ref().and_then(netns::firewall::Error::hint))
     })
+}
+
+/// The failures of a command that goes on to the next container after one. Each
+/// is printed, the last one by the caller.
+#[derive(Debug, Default)]
+pub struct Failures {
+    last: Option<anyhow::Error>,
+}
+
+impl Failures {
+    /// The value of a result; an error is kept.
+    pub fn keep<T>(&mut self, result: Result<T>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                if let Some(earlier) = self.last.replace(error) {
+                    print_error(&earlier);
+                }
+                None
+            }
+        }
+    }
+
+    /// The last failure, if there was one.
+    pub fn into_result(self) -> Result<()> {
+        self.last.map_or(Ok(()), Err)
+    }
 }

@@ -18,6 +18,7 @@ use crate::container::paths::RunDir;
 use crate::container::unit;
 use crate::control::{Connection, Event};
 use crate::lifecycle::{ephemeral, reclaim};
+use crate::report::exit_codes::REBOOTED;
 use crate::report::log::{self as log_file, LogRequest};
 use crate::spec::Start;
 use crate::systemd::{machined, notify};
@@ -36,10 +37,6 @@ use signals::HaltSignals;
 /// How long a boot may take unless `TIMEOUT_START_SEC` says otherwise: the
 /// default of nixpkgs' `timeoutStartSec`.
 const DEFAULT_TIMEOUT_START: Duration = Duration::from_secs(60);
-
-/// Exit status of an init that was restarted by `reboot(2)`, as systemd-nspawn
-/// gives it (`RestartForceExitStatus=133` of nixpkgs' unit).
-const REBOOTED: u8 = 133;
 
 /// The configuration cannot be run: another try would fail in the same way.
 #[derive(Debug, thiserror::Error)]

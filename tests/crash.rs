@@ -307,7 +307,7 @@ fn of_two_starts_at_once_one_starts_it_and_the_other_says_so() {
         let [winner, loser] = ends;
         assert_eq!(winner, (Some(0), String::new()));
         let losers = [
-            (Some(0), "note: container 'foo' runs already\n"),
+            (Some(0), "note: container 'foo' is already running\n"),
             (
                 Some(1),
                 "error: container 'foo' is starting or stopping already; try again when \
@@ -331,11 +331,11 @@ fn starting_twice_and_stopping_twice_is_said() {
         without_notes(&String::from_utf8_lossy(&output.stderr))
     };
     assert_eq!(said(&["start", "foo"]), "");
-    let runs = "note: container 'foo' runs already\n";
+    let runs = "note: container 'foo' is already running\n";
     assert_eq!(said(&["start", "foo"]), runs);
     assert_eq!(host.status("foo"), "up");
     assert_eq!(said(&["stop", "foo"]), "");
-    let ran_not = "note: container 'foo' did not run\n";
+    let ran_not = "note: container 'foo' was not running\n";
     assert_eq!(said(&["stop", "foo"]), ran_not);
     assert_eq!(said(&["restart", "foo"]), "");
     assert_eq!(said(&["stop", "foo"]), "");

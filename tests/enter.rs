@@ -103,7 +103,7 @@ fn who_is_not_there_is_told(host: &Host) {
     let script = format!("SUDO_USER=bob {NIXOS_CONTAINER} enter foo 2>&1 || echo code $?");
     assert_eq!(
         host.shell(&script),
-        "error: container 'foo' has no user 'bob', who you are here; enter it as its root with \
+        "error: container 'foo' has no user 'bob' (your user on the host); enter it as its root with \
          `nixos-container enter --root foo`\ncode 1\n"
     );
     for user in ["bob", "4294967295", "1235", ""] {

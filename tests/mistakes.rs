@@ -507,11 +507,11 @@ fn an_init_that_cannot_be_executed_is_named() {
 }
 
 #[test]
-fn containers_of_ordinary_users_are_not_there_yet() {
+fn rootless_containers_are_not_supported_yet() {
     assert_eq!(
         refuse(&Host::new(), 1, &["rootless-install"]),
-        "error: containers of users who are not root are not there yet; run containers as root, \
-         as with `sudo nixos-container …`\n"
+        "error: rootless containers are not supported yet; run containers as root, with `sudo \
+         nixos-container …`\n"
     );
 }
 

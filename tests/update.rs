@@ -282,7 +282,7 @@ fn pull_config_brings_what_is_on_the_host_today() {
     let output = host.try_run(&["pull-config", "foo"]);
     assert_eq!(
         String::from_utf8_lossy(&output.stderr),
-        "the configuration that was there is kept as /etc/nixos/configuration.nix.~1~\n"
+        "the earlier configuration is kept as /etc/nixos/configuration.nix.~1~\n"
     );
     assert_eq!(told(&host, "foo"), "one");
     // Whole, for a container that does not see the host's files.
@@ -324,7 +324,7 @@ fn pull_config_brings_a_flake_or_says_that_there_is_nothing() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{stderr}");
     assert!(
-        stderr.contains("the configuration that was there is kept as /etc/nixos.~1~\n"),
+        stderr.contains("the earlier configuration is kept as /etc/nixos.~1~\n"),
         "{stderr}"
     );
     assert_eq!(told(&host, "foo"), "two");

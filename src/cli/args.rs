@@ -1,11 +1,11 @@
-//! The command line, as clap reads it, a file for each group of commands.
-//! Nothing here does anything.
+//! The arguments of the command line, as clap parses them, one file per group of
+//! commands. Help and manual pages are made from them.
 
+mod build;
 mod create;
-mod inside;
-mod life;
-mod look;
-mod system;
+mod exec;
+mod lifecycle;
+mod query;
 mod tips;
 
 use std::ffi::OsString;
@@ -14,36 +14,27 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::{ArgValueCandidates, CompletionCandidate};
 
+pub use build::{Build, PullConfig, SystemArguments, Update};
 pub use create::Create;
-pub use inside::{Enter, Inside};
-pub use life::{DEFAULT_TIMEOUT_STOP, Life};
-pub use look::{List, Logs, Look};
-pub use system::{PullConfig, System, SystemArguments, Update};
+pub use exec::{Enter, Exec};
+pub use lifecycle::{DEFAULT_TIMEOUT_STOP, Lifecycle};
+pub use query::{List, Logs, Query};
 
 use crate::container::name::ContainerName;
+use crate::report::exit_codes;
 
-/// NixOS systems as containers, on a runtime of their own.
+/// Run NixOS systems as containers
 ///
-/// A container is a whole NixOS system, built by Nix from a configuration and
-/// run in namespaces of the Linux kernel, on any host with Nix.
+/// A container is a complete NixOS system. Nix builds it from a configuration, and it runs in
+/// namespaces of the Linux kernel, on any host with Nix.
 #[derive(Debug, Parser)]
 #[command(
     version,
     max_term_width = 100,
-    after_help = "Examples:
-  nixos-container create foo --config 'services.openssh.enable = true;'
-  nixos-container start foo
-  nixos-container run foo -- uname -a
-  ssh root@$(nixos-container show-ip foo)
-  nixos-container destroy foo
-
-Exit codes: 0, done; 1, failed; 2, used wrongly; for `run`, the command's own.
-Set NIXOS_CONTAINER_CONF_DIR, …_STATE_DIR, …_PROFILE_DIR, …_GCROOT_DIR and …_RUN_DIR to
-keep containers in other places, and NIXOS_CONTAINER_ADDRESS_POOL to a network such as
-172.20.0.0/14, of length 22 or less, to take their addresses from it instead of 10.233.0.0/16."
+    after_help = overview()
 )]
 pub struct Cli<C: Subcommand = Command> {
-    /// Have Nix tell where in the configuration an error comes from
+    /// Let Nix print where in the configuration an error comes from
     #[arg(long, global = true)]
     pub show_trace: bool,
     /// Log each step with its time, as NIXOS_CONTAINER_LOG=debug does
@@ -51,32 +42,49 @@ pub struct Cli<C: Subcommand = Command> {
     pub debug: bool,
     #[command(subcommand)]
     pub command: C,
-    /// The word for the command, as it was typed
+    /// The name of the command, as it was typed
     #[arg(skip)]
     pub word: String,
 }
 
-/// The command line of this process, which ends here if it is wrong or asks
-/// for help.
+const EXAMPLES: &str = "Examples:
+  nixos-container create foo --config 'services.openssh.enable = true;'
+  nixos-container start foo
+  nixos-container run foo -- uname -a
+  ssh root@$(nixos-container show-ip foo)
+  nixos-container destroy foo";
+
+/// Examples, exit codes and where to read on.
+fn overview() -> String {
+    let codes = exit_codes::MEANINGS.map(|(code, meaning)| format!("  {code:9}  {meaning}"));
+    format!(
+        "{EXAMPLES}\n\nExit codes:\n{}\n\nEnvironment variables and files: man nixos-container. \
+         Keys of a container's configuration file: man nixos-container.conf.",
+        codes.join("\n")
+    )
+}
+
+/// Parses the command line of this process. Exits if it is wrong or asks for
+/// help.
 pub fn parse() -> Cli {
     let words: Vec<_> = std::env::args_os().collect();
     parse_group(&words).unwrap_or_else(|| {
         parse_as(|command| command, &words).unwrap_or_else(|error| {
             let error = error.format(&mut Cli::<Command>::command());
-            tips::with_the_best(error).exit()
+            tips::with_best_tip(error).exit()
         })
     })
 }
 
-/// To set up the words of all commands takes longer than most that a command
-/// does; those of its group mostly suffice.
+/// Parses the arguments of one group. Setting up those of all commands takes
+/// longer than many a command; mostly one group is enough.
 fn parse_group(words: &[OsString]) -> Option<Cli> {
     let word = words.get(1)?.to_str()?;
     match word {
-        _ if System::has_subcommand(word) => parse_as(Command::System, words),
-        _ if Life::has_subcommand(word) => parse_as(Command::Life, words),
-        _ if Inside::has_subcommand(word) => parse_as(Command::Inside, words),
-        _ if Look::has_subcommand(word) => parse_as(Command::Look, words),
+        _ if Build::has_subcommand(word) => parse_as(Command::Build, words),
+        _ if Lifecycle::has_subcommand(word) => parse_as(Command::Lifecycle, words),
+        _ if Exec::has_subcommand(word) => parse_as(Command::Exec, words),
+        _ if Query::has_subcommand(word) => parse_as(Command::Query, words),
         _ => return None,
     }
     .ok()
@@ -99,25 +107,25 @@ fn parse_as<C: Subcommand>(
 #[derive(Debug, Subcommand)]
 pub enum Command {
     #[command(flatten)]
-    System(Box<System>),
+    Build(Box<Build>),
     #[command(flatten)]
-    Life(Life),
+    Lifecycle(Lifecycle),
     #[command(flatten)]
-    Inside(Inside),
+    Exec(Exec),
     #[command(flatten)]
-    Look(Look),
+    Query(Query),
     /// Prepare the host for containers of the calling user
     #[command(after_help = "Example: nixos-container rootless-install")]
     RootlessInstall,
     /// Write the manual pages
     #[command(
         hide = true,
-        after_help = "Example: nixos-container man /usr/share/man/man1"
+        after_help = "Example: nixos-container man /usr/share/man"
     )]
     Man(Man),
 }
 
-/// The command line, where words that name containers can be completed.
+/// The command line, with completion of containers' names.
 pub fn with_completion(containers: fn() -> Vec<CompletionCandidate>) -> clap::Command {
     let is_new = |command: &clap::Command| command.get_name() == "create";
     Cli::<Command>::command().mut_subcommands(|command| {
@@ -133,7 +141,7 @@ pub fn with_completion(containers: fn() -> Vec<CompletionCandidate>) -> clap::Co
 
 #[derive(Debug, Args)]
 pub struct Man {
-    /// The directory to write them to
+    /// The directory for the pages: they go to its man1 and man5
     pub directory: PathBuf,
 }
 
@@ -150,7 +158,7 @@ pub struct Names {
     pub names: Vec<ContainerName>,
 }
 
-/// What clap says of a wrong value.
+/// The text of clap's error about a wrong value.
 fn expected(what: &str) -> String {
     format!("expected {what}")
 }
@@ -185,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn every_word_of_the_command_line_has_help() {
+    fn every_argument_has_help() {
         for command in commands().into_iter().chain([Cli::<Command>::command()]) {
             for argument in command.get_arguments() {
                 let what = format!("{} {}", command.get_name(), argument.get_id());
@@ -196,10 +204,10 @@ mod tests {
         }
     }
 
-    /// Each form in which the manual chapter, the manual page and nixpkgs' tool
-    /// have the commands.
+    /// Each form of a command in the manual chapter, the manual page and nixpkgs'
+    /// tool.
     #[test]
-    fn every_documented_form_is_understood() {
+    fn every_documented_form_is_parsed() {
         for line in include_str!("args/documented.txt").lines() {
             let words = line.split(' ').filter(|word| !word.is_empty());
             let words: Vec<_> = words.map(OsString::from).collect();
@@ -213,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn containers_are_completed_where_one_is_named() {
+    fn names_of_containers_are_completed() {
         let command = with_completion(|| vec![CompletionCandidate::new("foo")]);
         for command in command.get_subcommands() {
             let named = command.get_arguments().any(|argument| {

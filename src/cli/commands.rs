@@ -1,15 +1,15 @@
-//! The commands, a file for each group. Each reads as a short script.
+//! The commands, one function each.
 
 mod activation;
 pub mod complete;
 mod create;
 mod destroy;
-mod inside;
-mod life;
+mod exec;
+mod lifecycle;
 mod list;
 mod login;
-mod look;
 mod man;
+mod query;
 mod sources;
 mod update;
 
@@ -17,117 +17,120 @@ use std::process::ExitCode;
 
 use anyhow::{Result, anyhow, bail};
 
-use super::args::{Cli, Command, Inside, Life, Look, Names, System};
+use super::args::{Build, Cli, Command, Exec, Lifecycle, Names, Query};
 use crate::container::Container;
 use crate::container::name::ContainerName;
 use crate::container::paths::Places;
-use crate::lifecycle::ephemeral;
-use crate::lifecycle::replacement;
+use crate::lifecycle::{ephemeral, replacement};
+use crate::report::{self, Failures};
 
-/// Does what the command line asks for.
+/// Executes a command.
 pub fn execute(cli: Cli) -> Result<ExitCode> {
     let is_root = rustix::process::geteuid().is_root();
-    if !is_root && !is_for_everybody(&cli.command) {
+    if !is_root && !is_for_all_users(&cli.command) {
         return Err(needs_root(&cli));
     }
     let places = Places::from_environment()?;
-    // Others do not even see the locks.
+    // Only root can see the locks.
     if is_root && let Err(error) = ephemeral::destroy_left_over(&places) {
-        crate::report::print_error(&error);
+        report::print_error(&error);
     }
     match cli.command {
-        Command::System(command) => execute_system(&places, *command, cli.show_trace),
-        Command::Life(command) => execute_life(&places, command),
-        Command::Inside(command) => execute_inside(&places, command),
-        Command::Look(command) => execute_look(&places, command),
+        Command::Build(command) => execute_build(&places, *command, cli.show_trace),
+        Command::Lifecycle(command) => execute_lifecycle(&places, command),
+        Command::Exec(command) => execute_exec(&places, command),
+        Command::Query(command) => execute_query(&places, command),
         Command::RootlessInstall => bail!(
-            "containers of users who are not root are not there yet; run containers as root, as \
-             with `sudo nixos-container …`"
+            "rootless containers are not supported yet; run containers as root, with \
+             `sudo nixos-container …`"
         ),
         Command::Man(man) => man::write(&man.directory).map(|()| ExitCode::SUCCESS),
     }
 }
 
-fn execute_system(places: &Places, command: System, show_trace: bool) -> Result<ExitCode> {
+fn execute_build(places: &Places, command: Build, show_trace: bool) -> Result<ExitCode> {
     let container = |name: ContainerName| container(places, name);
     match command {
-        System::Create(create) => create::create(places, &create, show_trace)?,
-        System::Update(update) => {
+        Build::Create(create) => create::create(places, &create, show_trace)?,
+        Build::Update(update) => {
             return update::update(&container(update.name.clone())?, &update, show_trace);
         }
-        System::Rollback(name) => return update::rollback(&container(name.name)?),
-        System::PullConfig(pull) => {
+        Build::Rollback(name) => return update::rollback(&container(name.name)?),
+        Build::PullConfig(pull) => {
             return update::pull_config(&container(pull.name.clone())?, &pull, show_trace);
         }
-        System::Reload(name) => return activation::reload(&container(name.name)?),
-        System::Activate(name) => return activation::activate(&container(name.name)?),
+        Build::Reload(name) => return activation::reload(&container(name.name)?),
+        Build::Activate(name) => return activation::activate(&container(name.name)?),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn execute_life(places: &Places, command: Life) -> Result<ExitCode> {
+fn execute_lifecycle(places: &Places, command: Lifecycle) -> Result<ExitCode> {
     match command {
-        Life::Start(names) => each(places, names, life::start)?,
-        Life::Stop(stop) => each(places, stop.names, |c| life::stop(c, stop.timeout))?,
-        Life::Terminate(terminate) => {
-            life::terminate(&container(places, terminate.name)?, terminate.signal)?;
+        Lifecycle::Start(names) => for_each(places, names, lifecycle::start)?,
+        Lifecycle::Stop(stop) => {
+            for_each(places, stop.names, |c| lifecycle::stop(c, stop.timeout))?
         }
-        Life::Restart(names) => each(places, names, life::restart)?,
-        Life::Destroy(destroy) => {
-            each(places, destroy.names, |c| {
+        Lifecycle::Terminate(terminate) => {
+            lifecycle::terminate(&container(places, terminate.name)?, terminate.signal)?;
+        }
+        Lifecycle::Restart(names) => for_each(places, names, lifecycle::restart)?,
+        Lifecycle::Destroy(destroy) => {
+            for_each(places, destroy.names, |c| {
                 destroy::destroy(c, destroy.force)
             })?;
         }
-        Life::Supervise(supervise) => {
-            return life::supervise(&container(places, supervise.name)?, supervise.detached);
+        Lifecycle::Supervise(supervise) => {
+            return lifecycle::supervise(&container(places, supervise.name)?, supervise.detached);
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn execute_inside(places: &Places, command: Inside) -> Result<ExitCode> {
+fn execute_exec(places: &Places, command: Exec) -> Result<ExitCode> {
     let container = |name: ContainerName| container(places, name);
     match command {
-        Inside::Run(run) => inside::run_as_root(&container(run.name)?, run.command),
-        Inside::Login(name) => login::login(&container(name.name)?),
-        Inside::RootLogin(name) => inside::run_as_root(&container(name.name)?, Vec::new()),
-        Inside::Enter(enter) => inside::enter_as_user(&container(enter.name.clone())?, enter),
-        Inside::ServeLogin(name) => login::serve(&container(name.name)?),
+        Exec::Run(run) => exec::run_as_root(&container(run.name)?, run.command),
+        Exec::Login(name) => login::login(&container(name.name)?),
+        Exec::RootLogin(name) => exec::run_as_root(&container(name.name)?, Vec::new()),
+        Exec::Enter(enter) => exec::enter_as_user(&container(enter.name.clone())?, enter),
+        Exec::ServeLogin(name) => login::serve(&container(name.name)?),
     }
 }
 
-fn execute_look(places: &Places, command: Look) -> Result<ExitCode> {
+fn execute_query(places: &Places, command: Query) -> Result<ExitCode> {
     let container = |name: ContainerName| container(places, name);
     match command {
-        Look::List(arguments) => list::list(places, &arguments)?,
-        Look::Status(name) => return look::status(&container(name.name)?),
-        Look::ShowIp(name) => look::show_ip(&container(name.name)?)?,
-        Look::ShowHostKey(name) => inside::show_host_key(&container(name.name)?)?,
-        Look::Generations(name) => update::generations(&container(name.name)?)?,
-        Look::Logs(logs) => look::logs(&container(logs.name.clone())?, &logs)?,
-        Look::Explain(explain) => look::explain(&container(explain.name)?, explain.json)?,
+        Query::List(arguments) => list::list(places, &arguments)?,
+        Query::Status(name) => return query::status(&container(name.name)?),
+        Query::ShowIp(name) => query::show_ip(&container(name.name)?)?,
+        Query::ShowHostKey(name) => exec::show_host_key(&container(name.name)?)?,
+        Query::Generations(name) => update::generations(&container(name.name)?)?,
+        Query::Logs(logs) => query::logs(&container(logs.name.clone())?, &logs)?,
+        Query::Explain(explain) => query::explain(&container(explain.name)?, explain.json)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// What changes nothing and shows nothing that is closed to the host's users.
-fn is_for_everybody(command: &Command) -> bool {
+/// Whether users of the host other than root may execute this command: it changes
+/// nothing, and prints nothing that only root may read.
+fn is_for_all_users(command: &Command) -> bool {
     matches!(
         command,
-        Command::Inside(Inside::Login(_))
-            | Command::Look(
-                Look::List(_) | Look::Status(_) | Look::ShowIp(_) | Look::Generations(_)
+        Command::Exec(Exec::Login(_))
+            | Command::Query(
+                Query::List(_) | Query::Status(_) | Query::ShowIp(_) | Query::Generations(_)
             )
             | Command::RootlessInstall
             | Command::Man(_)
     )
 }
 
-/// Namespaces, mounts and links of the host are root's to make.
+/// The error for a user who is not root.
 fn needs_root(cli: &Cli) -> anyhow::Error {
     let word = &cli.word;
     let instead = match &cli.command {
-        Command::Inside(Inside::Enter(enter)) => format!(
+        Command::Exec(Exec::Enter(enter)) => format!(
             ", or log in with a password: `nixos-container login {}`",
             enter.name
         ),
@@ -136,26 +139,22 @@ fn needs_root(cli: &Cli) -> anyhow::Error {
     anyhow!("`{word}` needs root; try `sudo nixos-container {word} …`{instead}")
 }
 
-/// The container of this name, if need be after an end to what killed commands
-/// have left of it.
+/// Looks up a container, first finishing a replacement that a killed command left
+/// half done.
 fn container(places: &Places, name: ContainerName) -> Result<Container> {
     let container = Container::new(places, name);
     replacement::finish_killed(&container)?;
     Ok(container)
 }
 
-/// One after the other, all of them: what fails for one is said, and the
-/// others get their turn.
-fn each(places: &Places, names: Names, act: impl Fn(&Container) -> Result<()>) -> Result<()> {
+/// Executes a command for one container after the other, whether or not it fails
+/// for some.
+fn for_each(places: &Places, names: Names, act: impl Fn(&Container) -> Result<()>) -> Result<()> {
     let containers = names.names.into_iter().map(|name| container(places, name));
     let containers: Vec<_> = containers.collect::<Result<_>>()?;
-    let mut failure = None;
+    let mut failures = Failures::default();
     for container in &containers {
-        if let Err(error) = act(container)
-            && let Some(earlier) = failure.replace(error)
-        {
-            crate::report::print_error(&earlier);
-        }
+        failures.keep(act(container));
     }
-    failure.map_or(Ok(()), Err)
+    failures.into_result()
 }

@@ -1,11 +1,11 @@
-//! Between the caller and a program inside: signals, and what is typed and
-//! shown at a terminal.
+//! The connection between the caller and a program in a container: signals, and
+//! the input and output of terminals.
 
 mod channel;
-mod leave;
+mod escape_keys;
+mod pty_bridge;
 mod signals;
 mod streams;
-mod window;
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -18,124 +18,124 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use crate::control::Connection;
 
 use channel::{Channel, Moved};
-use leave::Leave;
-use window::Window;
+use escape_keys::EscapeKeys;
+use pty_bridge::PtyBridge;
 
-pub use leave::HINT as LEAVE_HINT;
+pub use escape_keys::HINT as ESCAPE_HINT;
 pub use signals::Signals;
 pub use streams::Streams;
 
-/// How it ended between the caller and a program inside.
+/// How a relay ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// The program ended.
     Exited(Exit),
-    /// The caller left it by keys, or has gone with the terminal.
+    /// The caller pressed the escape keys, or the caller's terminal is gone.
     Left,
-    /// The container ended.
+    /// The container stopped.
     Stopped,
 }
 
-/// Who is at the other side.
-enum Inside<'a> {
+/// The other side of a relay.
+enum Peer<'a> {
     /// A program that this process has started.
     Program(&'a Process),
-    /// A login prompt, and whoever logs in there; its supervisor tells when the
-    /// container ends.
+    /// A login prompt. The supervisor reports the container's end.
     Prompt(&'a Connection),
 }
 
-/// Everything between the caller and a program inside.
+/// Connects the caller with a program in a container.
 pub struct Relay<'a> {
-    inside: Inside<'a>,
+    peer: Peer<'a>,
     signals: Signals,
-    window: Option<Window>,
-    leave: Leave,
+    bridge: Option<PtyBridge>,
+    escape_keys: EscapeKeys,
     input: Option<Channel>,
-    output: Vec<Channel>,
+    outputs: Vec<Channel>,
 }
 
 impl<'a> Relay<'a> {
-    /// To a program that has pipes where the caller has terminals, if at all.
+    /// A relay to a program that has pipes in place of the caller's terminals.
     pub fn to_pipes(process: &'a Process, signals: Signals, streams: Streams) -> Self {
         Self {
-            inside: Inside::Program(process),
+            peer: Peer::Program(process),
             signals,
-            window: None,
-            leave: Leave::default(),
+            bridge: None,
+            escape_keys: EscapeKeys::default(),
             input: streams.input,
-            output: streams.output,
+            outputs: streams.outputs,
         }
     }
 
-    /// To a program whose terminal has `main` as its other end.
+    /// A relay to a program at the terminal whose other end is `main`.
     pub fn to_terminal(process: &'a Process, signals: Signals, main: OwnedFd) -> Result<Self> {
-        Self::to_window(Inside::Program(process), signals, main)
+        Self::over_bridge(Peer::Program(process), signals, main)
     }
 
-    /// To a login prompt at the terminal whose other end is `main`.
+    /// A relay to a login prompt at the terminal whose other end is `main`.
     pub fn to_prompt(supervisor: &'a Connection, signals: Signals, main: OwnedFd) -> Result<Self> {
-        Self::to_window(Inside::Prompt(supervisor), signals, main)
+        Self::over_bridge(Peer::Prompt(supervisor), signals, main)
     }
 
-    fn to_window(inside: Inside<'a>, signals: Signals, main: OwnedFd) -> Result<Self> {
-        let (window, keys, shown) = Window::open(main).context("cannot set up the terminal")?;
+    fn over_bridge(peer: Peer<'a>, signals: Signals, main: OwnedFd) -> Result<Self> {
+        let (bridge, input, output) =
+            PtyBridge::open(main).context("cannot set up the terminal")?;
         Ok(Self {
-            inside,
+            peer,
             signals,
-            window: Some(window),
-            leave: Leave::default(),
-            input: Some(keys),
-            output: vec![shown],
+            bridge: Some(bridge),
+            escape_keys: EscapeKeys::default(),
+            input: Some(input),
+            outputs: vec![output],
         })
     }
 
-    /// Relays until the program ends or the caller leaves.
+    /// Relays until the program ends or the caller leaves it.
     pub fn run(mut self) -> Result<End> {
         loop {
             let ready = self.wait()?;
-            if ready.signals && self.read_signals()? {
+            if ready.signals && self.handle_signals()? {
                 return Ok(End::Left);
             }
             for output in ready.outputs {
-                self.show(output);
+                self.forward_output(output);
             }
-            if ready.input && self.type_in() {
+            if ready.input && self.forward_input() {
                 return Ok(End::Left);
             }
-            if ready.inside
-                && let Some(end) = self.look_inside()?
+            if ready.peer
+                && let Some(end) = self.peer_end()?
             {
-                self.show_the_rest();
+                self.drain_outputs();
                 return Ok(end);
             }
         }
     }
 
     fn wait(&self) -> Result<Ready> {
-        let outputs = self.output.iter().enumerate();
+        let outputs = self.outputs.iter().enumerate();
         let outputs: Vec<_> = outputs
-            .filter_map(|(index, output)| Some((index, output.wish()?)))
+            .filter_map(|(index, output)| Some((index, output.poll_fd()?)))
             .collect();
-        let awake = self.window.is_some() || in_foreground();
+        let may_read = self.bridge.is_some() || in_foreground();
         let input = self
             .input
             .as_ref()
-            .filter(|_| awake)
-            .and_then(Channel::wish);
-        let timeout = (self.input.is_some() && !awake).then_some(FOREGROUND_RETRY);
-        let [ending, job_control] = self.wishes_for_signals();
-        let mut fds = vec![self.wish_for_inside(), ending, job_control];
-        fds.extend(outputs.iter().map(|(_, wish)| wish.clone()));
+            .filter(|_| may_read)
+            .and_then(Channel::poll_fd);
+        let timeout = (self.input.is_some() && !may_read).then_some(FOREGROUND_RETRY);
+        let [ending, job_control] = self.signal_poll_fds();
+        let mut fds = vec![self.peer_poll_fd(), ending, job_control];
+        fds.extend(outputs.iter().map(|(_, fd)| fd.clone()));
         fds.extend(input.clone());
         match rustix::event::poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(errno) => return Err(io::Error::from(errno)).context("cannot wait"),
+            Err(errno) => return Err(io::Error::from(errno)).context("cannot poll"),
         }
         let mut ready = fds.iter().map(|fd| !fd.revents().is_empty());
         let mut next = || ready.next().unwrap_or(false);
         Ok(Ready {
-            inside: next(),
+            peer: next(),
             signals: next() | next(),
             outputs: outputs
                 .iter()
@@ -145,93 +145,96 @@ impl<'a> Relay<'a> {
         })
     }
 
-    /// Does what signals ask for; whether the caller leaves by one.
-    fn read_signals(&mut self) -> Result<bool> {
+    /// Handles the caught signals; true if the caller leaves by one.
+    fn handle_signals(&mut self) -> Result<bool> {
         for signal in self.signals.take() {
             match signal {
                 libc::SIGWINCH => {
-                    if let Some(window) = &self.window {
-                        window.resize();
+                    if let Some(bridge) = &self.bridge {
+                        bridge.resize();
                     }
                 }
                 libc::SIGTSTP => {
-                    // Nothing else stops a group that has no parent in its
-                    // session (man 3 setpgid, orphaned groups).
-                    self.hand_on(libc::SIGSTOP);
+                    // The program's group has no parent in its session, and only
+                    // SIGSTOP stops such a group (man 3 setpgid, orphaned groups).
+                    self.forward_signal(libc::SIGSTOP);
                     self.stop()?;
-                    self.hand_on(libc::SIGCONT);
+                    self.forward_signal(libc::SIGCONT);
                 }
-                libc::SIGCONT => self.hand_on(libc::SIGCONT),
-                signal => match self.inside {
-                    Inside::Program(_) => self.hand_on(signal),
-                    Inside::Prompt(_) => return Ok(true),
+                libc::SIGCONT => self.forward_signal(libc::SIGCONT),
+                signal => match self.peer {
+                    Peer::Program(_) => self.forward_signal(signal),
+                    Peer::Prompt(_) => return Ok(true),
                 },
             }
         }
         Ok(false)
     }
 
-    /// Sends a signal to the program's process group. If nobody is left there
-    /// to take it, that is seen next.
-    fn hand_on(&self, signal: i32) {
-        if let Inside::Program(process) = self.inside {
+    /// Sends a signal to the program's process group. If the group is gone, the
+    /// program's end is seen next.
+    fn forward_signal(&self, signal: i32) {
+        if let Peer::Program(process) = self.peer {
             let _ = process.signal_group(signal);
         }
     }
 
-    fn wish_for_inside(&self) -> PollFd<'_> {
-        match self.inside {
-            Inside::Program(process) => input_of(process),
-            Inside::Prompt(supervisor) => input_of(supervisor),
+    fn peer_poll_fd(&self) -> PollFd<'_> {
+        match self.peer {
+            Peer::Program(process) => readable(process),
+            Peer::Prompt(supervisor) => readable(supervisor),
         }
     }
 
-    fn wishes_for_signals(&self) -> [PollFd<'_>; 2] {
+    /// Readable once a signal has been caught: one that ends a program, and one
+    /// of job control.
+    fn signal_poll_fds(&self) -> [PollFd<'_>; 2] {
         [self.signals.ending(), self.signals.job_control()]
             .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
     }
 
-    /// Whether it has ended there, and how.
-    fn look_inside(&self) -> Result<Option<End>> {
-        match self.inside {
-            Inside::Program(process) => Ok(Some(End::Exited(reap(process)?))),
-            Inside::Prompt(supervisor) => match supervisor.next_event() {
+    /// How the other side ended; `None` if it has not.
+    fn peer_end(&self) -> Result<Option<End>> {
+        match self.peer {
+            Peer::Program(process) => Ok(Some(End::Exited(reap(process)?))),
+            Peer::Prompt(supervisor) => match supervisor.next_event() {
                 Ok(Some(_)) => Ok(None),
                 Ok(None) | Err(_) => Ok(Some(End::Stopped)),
             },
         }
     }
 
-    /// Stops, as the program inside has, until somebody continues both.
+    /// Stops this process, as the program has been stopped, until a SIGCONT.
     fn stop(&self) -> Result<()> {
         signals::leave_reaping(true)?;
-        if !self.has_ended()? {
-            if let Some(window) = &self.window {
-                window.give();
+        if !self.has_program_ended()? {
+            if let Some(bridge) = &self.bridge {
+                bridge.restore_callers_mode();
             }
             signals::stop()?;
-            if let Some(window) = &self.window {
-                window.take().context("cannot set up the terminal")?;
-                window.resize();
+            if let Some(bridge) = &self.bridge {
+                bridge
+                    .set_raw_mode()
+                    .context("cannot set up the terminal")?;
+                bridge.resize();
             }
         }
         signals::leave_reaping(false)
     }
 
-    fn has_ended(&self) -> Result<bool> {
-        let Inside::Program(process) = self.inside else {
+    fn has_program_ended(&self) -> Result<bool> {
+        let Peer::Program(process) = self.peer else {
             return Ok(false);
         };
-        let mut ended = [input_of(process)];
+        let mut fds = [readable(process)];
         // A signal interrupts even a poll that does not wait.
-        let count = rustix::io::retry_on_intr(|| {
-            rustix::event::poll(&mut ended, Some(&Timespec::default()))
-        });
+        let count =
+            rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, Some(&Timespec::default())));
         Ok(count.context("cannot poll the command")? > 0)
     }
 
-    /// Hands on what is typed; whether the caller leaves by it.
-    fn type_in(&mut self) -> bool {
+    /// Forwards the caller's input; true if the caller leaves by it.
+    fn forward_input(&mut self) -> bool {
         let Some(input) = &mut self.input else {
             return false;
         };
@@ -242,25 +245,26 @@ impl<'a> Relay<'a> {
         match input.read() {
             Moved::Nothing => return false,
             Moved::Some => {
-                let at_window = self.window.is_some();
-                let leaves = at_window && self.leave.typed(input.waiting(), Instant::now());
+                let at_terminal = self.bridge.is_some();
+                let leaves =
+                    at_terminal && self.escape_keys.complete(input.waiting(), Instant::now());
                 input.write();
                 return leaves;
             }
             Moved::Ended => {}
         }
         self.input = None;
-        // A pipe's reader finds the end of the input. A terminal that has gone
-        // takes the program's along.
-        self.window.is_some()
+        // The reader of a pipe finds the end of its input. With the caller's
+        // terminal, the program's is hung up.
+        self.bridge.is_some()
     }
 
-    /// Shows what was written inside; whether there was something.
-    fn show(&mut self, index: usize) -> bool {
-        let output = &mut self.output[index];
+    /// Forwards output of the program; true if there was some.
+    fn forward_output(&mut self, index: usize) -> bool {
+        let output = &mut self.outputs[index];
         let moved = output.advance();
         if moved == Moved::Ended {
-            let reopened = self.window.as_mut().map(Window::reopen);
+            let reopened = self.bridge.as_mut().map(PtyBridge::reopen);
             if !matches!(reopened, Some(Ok(()))) {
                 output.close();
             }
@@ -268,20 +272,22 @@ impl<'a> Relay<'a> {
         moved == Moved::Some
     }
 
-    /// What was written before the program ended. Others that still write there
-    /// are not waited for.
-    fn show_the_rest(&mut self) {
-        for index in 0..self.output.len() {
-            while self.show(index) || self.output[index].has_waiting() && self.await_room(index) {}
+    /// Forwards the output that the program wrote before it ended. Does not wait
+    /// for other programs that still write.
+    fn drain_outputs(&mut self) {
+        for index in 0..self.outputs.len() {
+            while self.forward_output(index)
+                || self.outputs[index].has_waiting() && self.await_room(index)
+            {}
         }
     }
 
     /// Waits for room at the caller's terminal; false if a signal is to end that.
     fn await_room(&self, index: usize) -> bool {
-        let Some(room) = self.output[index].wish() else {
+        let Some(room) = self.outputs[index].poll_fd() else {
             return false;
         };
-        let [ending, _] = self.wishes_for_signals();
+        let [ending, _] = self.signal_poll_fds();
         let mut fds = [room, ending];
         let polled = rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, None));
         polled.is_ok() && fds[1].revents().is_empty()
@@ -290,35 +296,36 @@ impl<'a> Relay<'a> {
 
 fn reap(process: &Process) -> Result<Exit> {
     match process.wait() {
-        // It ended while this process was stopped, as far as can be known
-        // because its container did.
+        // The kernel reaped it while this process was stopped. Most likely its
+        // container has stopped.
         Err(error) if error.raw_os_error() == Some(libc::ECHILD) => Ok(Exit::Signal(libc::SIGKILL)),
         answer => answer.context("cannot wait for the command"),
     }
 }
 
-/// What there is something to do for.
+/// The files that are ready.
 struct Ready {
-    inside: bool,
+    peer: bool,
     signals: bool,
+    /// Indices of outputs.
     outputs: Vec<usize>,
     input: bool,
 }
 
-/// How often a command in the background looks whether it has come to the
-/// foreground: nothing tells it.
+/// How often a command in the background checks whether it is in the foreground:
+/// no event reports that.
 const FOREGROUND_RETRY: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 300_000_000,
 };
 
-/// Whether keys are for this process: reading them in the background would stop
-/// it (`man 3 tcgetpgrp`), even if the program inside reads none.
+/// Whether this process may read the terminal. In the background, reading would
+/// stop it (`man 3 tcgetpgrp`), even if the program inside reads nothing.
 fn in_foreground() -> bool {
     rustix::termios::tcgetpgrp(io::stdin())
         .is_ok_and(|foreground| foreground == rustix::process::getpgrp())
 }
 
-fn input_of(file: &impl AsFd) -> PollFd<'_> {
+fn readable(file: &impl AsFd) -> PollFd<'_> {
     PollFd::new(file, PollFlags::IN)
 }

@@ -1,19 +1,19 @@
-//! What a person at a terminal sees of work that takes longer than a moment.
+//! The progress of long work, at a terminal.
 
 use std::io::IsTerminal;
 use std::time::Duration;
 
 use indicatif::ProgressBar;
 
-/// A line that says what is going on; gone when dropped. Nothing at all where
-/// standard error is no terminal: scripts want results.
+/// A line about the work that is done; removed when dropped. Without a terminal
+/// as standard error, nothing is shown.
 pub struct Progress {
     bar: ProgressBar,
     what: String,
 }
 
 impl Progress {
-    /// Shows `what` is being done.
+    /// Shows the work as `what`.
     pub fn new(what: String) -> Self {
         let bar = if std::io::stderr().is_terminal() {
             ProgressBar::new_spinner()
@@ -27,7 +27,7 @@ impl Progress {
         Self { bar, what }
     }
 
-    /// Adds a word on how far it has come.
+    /// Adds how far the work has come.
     pub fn say(&self, status: Option<&str>) {
         match status {
             Some(status) => self.bar.set_message(format!("{}: {status}", self.what)),
@@ -35,7 +35,7 @@ impl Progress {
         }
     }
 
-    /// A line of its own, that stays.
+    /// Prints a line that stays.
     pub fn print(&self, line: &str) {
         self.bar.suspend(|| say!("{line}"));
     }

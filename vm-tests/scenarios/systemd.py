@@ -19,9 +19,9 @@ with subtest("Every user sees the container's state, and root its memory too"):
     assert good["memory"] > 1 << 20, good
 
 with subtest("Starting a running container and stopping a stopped one are notes, not errors"):
-    assert machine.succeed("nixos-container start good 2>&1") == "note: container 'good' runs already\n"
+    assert machine.succeed("nixos-container start good 2>&1") == "note: container 'good' is already running\n"
     machine.succeed("nixos-container stop good")
-    assert machine.succeed("nixos-container stop good 2>&1") == "note: container 'good' did not run\n"
+    assert machine.succeed("nixos-container stop good 2>&1") == "note: container 'good' was not running\n"
     machine.succeed("nixos-container start good")
 
 with subtest("It keeps running when the host's systemd and bus restart"):

@@ -1,4 +1,4 @@
-//! The words of `create`.
+//! The arguments of `create`.
 
 use std::path::PathBuf;
 
@@ -20,34 +20,34 @@ pub const EXAMPLES: &str = "Examples:
 
 #[derive(Debug, Args)]
 pub struct Create {
-    /// The container: letters, digits, - and _, at most 64 of them
+    /// The name of the container: letters, digits, - and _, at most 64 characters
     pub name: ContainerName,
     #[command(flatten)]
     pub system: SystemArguments,
-    /// A system that is built already, instead of a configuration
+    /// Use a system that is built already, instead of a configuration
     #[arg(
         long,
         value_name = "PATH",
         conflicts_with_all = ["config", "config_file", "flake", "nixos_path"]
     )]
     pub system_path: Option<PathBuf>,
-    /// Empty its root at every start, and destroy it when it stops
+    /// Empty the root directory at every start, and destroy the container when it stops
     #[arg(long)]
     pub ephemeral: bool,
-    /// If there is such a container, take NAME-0, NAME-1, …; print the name taken
+    /// If the name is in use, take NAME-0, NAME-1, …; print the chosen name
     #[arg(long, conflicts_with = "force")]
     pub ensure_unique_name: bool,
-    /// Replace the container of this name, if there is one, with all its files. It is stopped and
-    /// given up once the new system has been built; addresses that are not given stay the same
+    /// Replace a container of this name and all its files. It is stopped and removed once the new
+    /// system is built. The new container keeps its addresses, unless others are given
     #[arg(long)]
     pub force: bool,
-    /// Start it when it has been created, and whenever the host starts
+    /// Start the container now, and whenever the host boots
     #[arg(long)]
     pub auto_start: bool,
-    /// The host's address on the link to the container; else the first free 10.233.N.1
+    /// The host's address on the link to the container [default: the first free 10.233.N.1]
     #[arg(long, value_name = "IP", requires = "local_address", value_parser = ipv4)]
     pub host_address: Option<Ipv4Net>,
-    /// The container's address; else the first free 10.233.N.2
+    /// The container's address [default: the first free 10.233.N.2]
     #[arg(long, value_name = "IP", requires = "host_address", value_parser = ipv4)]
     pub local_address: Option<Ipv4Net>,
     /// The host's IPv6 address on the link
@@ -56,10 +56,10 @@ pub struct Create {
     /// The container's IPv6 address
     #[arg(long, value_name = "IP", requires = "host_address6", value_parser = ipv6)]
     pub local_address6: Option<Ipv6Net>,
-    /// A bridge of the host to put the host's end of the link into
+    /// Attach the host's end of the link to this bridge of the host
     #[arg(long, value_name = "INTERFACE", value_parser = interface)]
     pub bridge: Option<InterfaceName>,
-    /// A port of the host that leads to the container: [PROTOCOL:]HOST[:CONTAINER][,…]
+    /// Forward a port of the host to the container: [PROTOCOL:]HOST[:CONTAINER][,…]
     #[arg(long, value_name = "PORT", value_parser = port, value_delimiter = ',')]
     pub port: Vec<Forward>,
     #[command(flatten)]

@@ -1,10 +1,10 @@
-//! What a wrong command line is told besides what is wrong.
+//! Tips beside clap's error about a wrong command line.
 
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 
-/// The error with one tip at most, and none that leads astray.
-pub fn with_the_best(mut error: Error) -> Error {
-    // clap sorts them, the likeliest last.
+/// The error with one tip at most, and without misleading ones.
+pub fn with_best_tip(mut error: Error) -> Error {
+    // clap sorts them; the likeliest is the last.
     if let Some(ContextValue::Strings(similar)) = error.get(ContextKind::SuggestedSubcommand)
         && let Some(likeliest) = similar.last().cloned()
     {
@@ -12,8 +12,8 @@ pub fn with_the_best(mut error: Error) -> Error {
         error.insert(ContextKind::SuggestedSubcommand, likeliest);
     }
     if error.kind() == ErrorKind::UnknownArgument {
-        // That a word with a dash could come after `--`: none is asked for there
-        // but a command's.
+        // clap's tip to put the argument behind `--` is right only for the words of
+        // a command.
         error.remove(ContextKind::Suggested);
         if let Some(tip) = dashes_before_a_command(&error) {
             let tip = ContextValue::StyledStrs(vec![tip.into()]);
@@ -23,7 +23,7 @@ pub fn with_the_best(mut error: Error) -> Error {
     error
 }
 
-/// For `run foo uname`, as other programs have it.
+/// A tip for `run foo uname`, which other programs accept.
 fn dashes_before_a_command(error: &Error) -> Option<String> {
     let usage = error.get(ContextKind::Usage)?.to_string();
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg) else {
@@ -40,17 +40,17 @@ mod tests {
     use crate::cli::args::{Cli, Command};
     use clap::Parser;
 
-    /// The tips for a wrong command line.
+    /// The tips about a wrong command line.
     fn tips(line: &str) -> Vec<String> {
         let words = ["nixos-container"].into_iter().chain(line.split(' '));
-        let error = with_the_best(Cli::<Command>::try_parse_from(words).expect_err(line));
+        let error = with_best_tip(Cli::<Command>::try_parse_from(words).expect_err(line));
         let text = error.to_string();
         let tips = text.lines().filter_map(|line| line.strip_prefix("  tip: "));
         tips.map(str::to_owned).collect()
     }
 
     #[test]
-    fn a_misspelled_word_gets_the_likeliest() {
+    fn a_misspelled_command_gets_the_likeliest_tip() {
         for (line, word) in [
             ("crate foo", "create"),
             ("strat foo", "start"),
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn dashes_are_advised_where_a_command_is_expected_and_nowhere_else() {
+    fn dashes_are_advised_only_where_a_command_is_expected() {
         for line in ["run foo uname -a", "enter foo uname"] {
             let tip = "put -- before the command: -- uname …";
             assert_eq!(tips(line), [tip], "{line}");

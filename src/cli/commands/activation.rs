@@ -1,4 +1,4 @@
-//! A running container takes on its system.
+//! Activating the system of a running container.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, anyhow};
 
-use super::inside;
+use super::exec;
 use crate::container::Container;
 use crate::container::running::Running;
 use crate::control::{Event, State};
@@ -22,9 +22,8 @@ pub fn reload(container: &Container) -> Result<ExitCode> {
     activate(container)
 }
 
-/// Has a container that runs activate its system, as nixpkgs' unit does when it
-/// is reloaded. The exit code is that of NixOS' `switch-to-configuration`: 4 if
-/// a unit failed.
+/// Activates a container's system if it runs, as nixpkgs' unit does on a reload.
+/// Returns the exit code of NixOS' `switch-to-configuration`: 4 if a unit failed.
 pub fn activate(container: &Container) -> Result<ExitCode> {
     let Some(running) = container.running()? else {
         return Ok(ExitCode::SUCCESS);
@@ -33,7 +32,7 @@ pub fn activate(container: &Container) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let system = system_inside(&container.config()?);
-    let status = inside::run_as_root(container, switch(&system))?;
+    let status = exec::run_as_root(container, switch(&system))?;
     if status != ExitCode::SUCCESS {
         let name = container.name();
         crate::report::print_error(&anyhow!(
@@ -50,13 +49,13 @@ fn switch(system: &Path) -> Vec<OsString> {
     vec![program.into(), "test".into()]
 }
 
-/// Waits while the container boots: systemd has to be there for its units to be
-/// changed. Whether it came up.
+/// Waits while the container boots, because its systemd changes the units. Returns
+/// whether the container is up.
 fn await_up(container: &Container, mut running: Running) -> Result<bool> {
     while running.state == State::Starting {
         let event = running.connection.next_event().with_context(|| {
             format!(
-                "cannot hear from the supervisor of container '{}'",
+                "lost the connection to the supervisor of container '{}'",
                 container.name()
             )
         })?;
@@ -64,7 +63,7 @@ fn await_up(container: &Container, mut running: Running) -> Result<bool> {
             Some((Event::State { state, .. }, _)) => running.state = state,
             Some(_) => {}
             None => match container.running()? {
-                // This command was paused, and is told no more.
+                // This command was paused, and the supervisor has given it up.
                 Some(again) => running = again,
                 None => return Ok(false),
             },

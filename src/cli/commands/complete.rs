@@ -1,4 +1,4 @@
-//! What a shell completes.
+//! Completion in shells.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -10,10 +10,10 @@ use clap_complete::env::{Bash, EnvCompleter, Fish, Shells, Zsh};
 use crate::container;
 use crate::container::paths::Places;
 
-/// The shells whose scripts the command writes.
+/// The shells that the command writes scripts for.
 pub const SHELLS: Shells<'static> = Shells(&[&Bash, &Fish, &AutoloadedZsh]);
 
-/// The names of all containers; none where they cannot be read.
+/// The names of all containers; none if they cannot be read.
 pub fn containers() -> Vec<CompletionCandidate> {
     let containers =
         Places::from_environment().and_then(|places| container::registry::all(&places));
@@ -22,10 +22,10 @@ pub fn containers() -> Vec<CompletionCandidate> {
     names.map(CompletionCandidate::new).collect()
 }
 
-/// zsh with a script that can lie in its function path. There it is the body of
-/// the function `_nixos-container`, which zsh loads to complete the first time
-/// (`man 1 zshcompsys`, "Autoloaded files"): it has to complete then, and not
-/// only to say what will from then on.
+/// zsh, with a script that works in its function path. There the script is the
+/// body of the function `_nixos-container`, which zsh calls for the first
+/// completion (`man 1 zshcompsys`, "Autoloaded files"): it has to complete at
+/// once, beside registering the function for later completions.
 struct AutoloadedZsh;
 
 impl EnvCompleter for AutoloadedZsh {

@@ -1,11 +1,11 @@
-//! `create`: a container whole, or none.
+//! `create`: making a container completely, or not at all.
 //!
-//! While its system is built, a container is a reservation: a hidden file,
-//! locked by the process that creates it, which holds its name and addresses.
-//! Renamed to `NAME.conf` it is the container. A reservation that nobody has
-//! locked was left by a process that was killed, and is cleared away by the next
-//! creation, or by a `destroy` of its name. With `--force` there may be a
-//! container already: see [`crate::lifecycle::replacement`].
+//! While its system is built, a container is a reservation: a hidden file with
+//! its name and addresses, locked by the process that creates it. Renamed to
+//! `NAME.conf`, the file is the container's configuration. An unlocked
+//! reservation was left by a killed process; the next creation removes it, or a
+//! `destroy` of its name. With `--force` there may be a container already: see
+//! [`crate::lifecycle::replacement`].
 
 mod addresses;
 
@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::{life, sources};
+use super::sources;
 use crate::cli::args::{Create, DEFAULT_TIMEOUT_STOP};
 use crate::config::{ContainerConfig, RootConfig};
 use crate::container::files;
@@ -37,7 +37,7 @@ pub fn create(places: &Places, arguments: &Create, show_trace: bool) -> Result<(
     let flags = Flags::new(&arguments.nix, show_trace);
     let reservation = reserve(places, arguments, &wanted)?;
     let container = reservation.container.clone();
-    let built = match furnish(&reservation, wanted, &flags) {
+    let built = match build(&reservation, wanted, &flags) {
         Ok(built) => built,
         Err(error) => {
             reservation.give_up();
@@ -46,24 +46,26 @@ pub fn create(places: &Places, arguments: &Create, show_trace: bool) -> Result<(
     };
     reservation.confirm()?;
     system::keep(&container, &built)?;
-    let told = if arguments.ensure_unique_name {
+    let printed = if arguments.ensure_unique_name {
         answer!("{}", container.name())
     } else {
         Ok(())
     };
     if arguments.auto_start {
-        life::start(&container)?;
+        super::lifecycle::start(&container)?;
     }
-    told
+    printed
 }
 
-/// What the new container's system is to be made from.
+/// The source of the new container's system.
 enum Wanted {
+    /// A system to build.
     Chosen(sources::Chosen),
+    /// A system that is built already.
     System(PathBuf),
 }
 
-/// Fails before anything is made, if it cannot be.
+/// Fails before anything is changed if the source does not exist.
 fn wanted(arguments: &Create) -> Result<Wanted> {
     if let Some(system) = &arguments.system_path {
         let system = absolute(system)?;
@@ -77,13 +79,13 @@ fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).with_context(|| format!("cannot resolve {}", path.display()))
 }
 
-/// A name and addresses that nobody else can take.
+/// A name and addresses, reserved for a container.
 struct Reservation {
     container: Container,
     lock: Lock,
-    /// The root directory was there before: somebody's data, to keep.
+    /// The root directory existed before, and is kept if the creation fails.
     keep_root: bool,
-    /// There is a container of this name, whose place it takes.
+    /// The container replaces one of the same name.
     replaces: bool,
 }
 
@@ -129,14 +131,14 @@ fn reserve(places: &Places, arguments: &Create, wanted: &Wanted) -> Result<Reser
     })
 }
 
-/// What the container of this name is configured to be, if there is one and it
-/// may be replaced.
+/// The configuration of the container that is replaced; `None` if there is none.
+/// Fails if it may not be replaced.
 fn replaced(container: &Container) -> Result<Option<ContainerConfig>> {
     if !container.exists() {
         return Ok(None);
     }
     container.require_imperative()?;
-    // A configuration that cannot be read is a reason to replace it.
+    // A container with an unreadable configuration may be replaced, too.
     Ok(Some(container.config().unwrap_or_default()))
 }
 
@@ -186,7 +188,8 @@ fn configure(
         local_address6: arguments.local_address6,
         host_bridge: arguments.bridge.clone(),
         host_ports: arguments.port.clone(),
-        // The manual page: a private network reaches the world through the host.
+        // As the manual page says, a private network reaches others through the
+        // host.
         nat: arguments.bridge.is_none(),
         auto_start: arguments.auto_start,
         config_file,
@@ -200,7 +203,7 @@ fn configure(
     })
 }
 
-/// The names that are reserved.
+/// The names of all reservations.
 fn reservations(places: &Places) -> Result<Vec<ContainerName>> {
     let directory = places.conf_dir();
     let cannot = || format!("cannot read {}", directory.display());
@@ -218,8 +221,8 @@ fn reservations(places: &Places) -> Result<Vec<ContainerName>> {
     Ok(names)
 }
 
-/// Makes the root directory and the system's profile.
-fn furnish(reservation: &Reservation, wanted: Wanted, flags: &Flags) -> Result<Built> {
+/// Makes the root directory, builds the system and makes its profile.
+fn build(reservation: &Reservation, wanted: Wanted, flags: &Flags) -> Result<Built> {
     let container = &reservation.container;
     let trees = reservation.trees();
     container::create_trees(&trees)?;
@@ -234,7 +237,7 @@ fn furnish(reservation: &Reservation, wanted: Wanted, flags: &Flags) -> Result<B
             snapshot = configuration.snapshot(directory)?;
             let snapshot = snapshot
                 .as_ref()
-                .context("the configuration has vanished")?;
+                .context("the configuration was removed while it was copied")?;
             Source::Configuration {
                 file: snapshot.file().to_owned(),
                 nixos,
@@ -249,7 +252,7 @@ fn furnish(reservation: &Reservation, wanted: Wanted, flags: &Flags) -> Result<B
 }
 
 impl Reservation {
-    /// Where the container is made.
+    /// The directories of the new container.
     fn trees(&self) -> Trees {
         let (places, name) = (self.container.places(), self.container.name());
         if self.replaces {
@@ -259,7 +262,7 @@ impl Reservation {
         }
     }
 
-    /// Makes it a container, in one step.
+    /// Turns the reservation into a container, in one step.
     fn confirm(self) -> Result<()> {
         let (places, name) = (self.container.places(), self.container.name());
         if !self.replaces {
@@ -269,7 +272,7 @@ impl Reservation {
             return files::rename(&places.reservation(name), &places.conf(name));
         }
         match self.replace() {
-            // From then on there is nothing to take back.
+            // Without the reservation, the new container is in its place.
             Err(error) if places.reservation(name).exists() => {
                 self.give_up();
                 Err(error)
@@ -280,14 +283,14 @@ impl Reservation {
 
     fn replace(&self) -> Result<()> {
         let container = &self.container;
-        let _nobody_updates_it = container.lock_for_update()?;
+        let _update_lock = container.lock_for_update()?;
         let timeout = Duration::from_secs(DEFAULT_TIMEOUT_STOP);
-        let _nobody_starts_it = lifecycle::stop(container, timeout)?;
+        let _start_lock = lifecycle::stop(container, timeout)?;
         let registry_lock = container::registry::lock_registry(container.places())?;
         replacement::perform(container, &registry_lock)
     }
 
-    /// Takes back all that was made.
+    /// Removes everything that was made.
     fn give_up(self) {
         if let Err(error) = destroy::undo_creation(&self.container, self.keep_root) {
             crate::report::print_error(&error);

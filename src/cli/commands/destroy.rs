@@ -1,4 +1,4 @@
-//! `destroy`: a container gone whole.
+//! `destroy`: removing a container with all its files.
 
 use std::fs;
 use std::io;
@@ -19,7 +19,7 @@ pub fn destroy(container: &Container, force: bool) -> Result<()> {
         return clear_away(container);
     }
     container.require_imperative()?;
-    let _nobody_starts_it = if force {
+    let _start_lock = if force {
         lifecycle::kill(container)?
     } else {
         lifecycle::stop(container, Duration::from_secs(DEFAULT_TIMEOUT_STOP))?

@@ -1,4 +1,4 @@
-//! `list`: which containers there are, and how they are.
+//! `list`: the containers and their state.
 
 use std::fs;
 use std::io::{self, Write};
@@ -14,6 +14,7 @@ use crate::cli::date;
 use crate::config::ContainerConfig;
 use crate::container::paths::Places;
 use crate::container::{self, Container};
+use crate::report::Failures;
 
 /// `list [--long | --json] [--running]`
 pub fn list(places: &Places, arguments: &List) -> Result<()> {
@@ -24,17 +25,9 @@ pub fn list(places: &Places, arguments: &List) -> Result<()> {
         return print_names(names, &mut stdout).context("cannot print");
     }
     let mut rows = Vec::new();
-    let mut failure = None;
+    let mut failures = Failures::default();
     for container in containers {
-        match Row::of(&container) {
-            Ok(row) => rows.push(row),
-            // One whose supervisor does not answer hides nobody else.
-            Err(error) => {
-                if let Some(earlier) = failure.replace(error) {
-                    crate::report::print_error(&earlier);
-                }
-            }
-        }
+        rows.extend(failures.keep(Row::of(&container)));
     }
     rows.retain(|row| !arguments.running || row.state != DOWN);
     if arguments.json {
@@ -45,14 +38,14 @@ pub fn list(places: &Places, arguments: &List) -> Result<()> {
         print_names(rows.iter().map(|row| row.name.as_str()), &mut stdout)
     }
     .context("cannot print")?;
-    failure.map_or(Ok(()), Err)
+    failures.into_result()
 }
 
-/// What is said of one container; in JSON, these are the keys.
+/// A row of the list; its fields are the keys of the JSON.
 #[derive(Debug, Serialize)]
 struct Row {
     name: String,
-    /// As `status` says it.
+    /// The word of `status`.
     state: &'static str,
     address: Option<String>,
     address6: Option<String>,
@@ -77,8 +70,8 @@ impl Row {
             address: config.local_address.map(|a| a.addr().to_string()),
             address6: config.local_address6.map(|a| a.addr().to_string()),
             since: leader.and_then(started),
-            // Gone, or never there.
             memory: match leader {
+                // `None` where the controller is missing, or the cgroup is gone.
                 Some(leader) => container.cgroup_of(leader)?.memory().unwrap_or(None),
                 None => None,
             },
@@ -87,7 +80,8 @@ impl Row {
     }
 }
 
-/// A broken configuration is no reason to keep silent about the others.
+/// The container's configuration; the default one, with a warning, if it is
+/// invalid.
 fn config(container: &Container) -> ContainerConfig {
     let path = container.places().conf(container.name());
     let text = fs::read_to_string(&path).unwrap_or_default();
@@ -97,7 +91,7 @@ fn config(container: &Container) -> ContainerConfig {
     })
 }
 
-/// When a process was started; `None` if it is gone.
+/// The time when a process was started; `None` if it is gone.
 fn started(pid: i32) -> Option<SystemTime> {
     let until_then = Stat::of(pid).ok()?.started();
     let until_now = Duration::try_from(clock_gettime(ClockId::Boottime)).ok()?;
@@ -168,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_was_started_when_it_was_made() {
+    fn a_process_was_started_when_it_was_spawned() {
         let early = SystemTime::now();
         let mut child = std::process::Command::new("cat")
             .stdin(std::process::Stdio::piped())
@@ -187,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_is_lined_up_and_says_what_is_not_there() {
+    fn a_table_is_aligned_and_marks_missing_values() {
         let row = |name: &str, memory| Row {
             name: name.to_owned(),
             state: DOWN,

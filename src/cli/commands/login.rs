@@ -1,16 +1,17 @@
-//! `login`: a login prompt of the container, for everybody on the host.
+//! `login`: a login prompt of the container, for every user of the host.
 //!
 //! ```text
 //! login foo                 supervisor            serve-login foo, as root
-//!   connects, asks ────────▶ starts ─────────────▶ opens a terminal inside
-//!                                                  has systemd start a getty there
-//!   ◀── the terminal's other end ─────────────────
-//!   shows it                                       waits for the user to go
-//!   ends ─────────────────────────────────────────▶ has the getty stopped
+//!   connects, asks ────────▶ starts ─────────────▶ opens a terminal inside,
+//!                                                  starts a getty there
+//!   ◀── the terminal's main end ──────────────────
+//!   relays input and output                        waits for the end
+//!   ends ─────────────────────────────────────────▶ stops the getty
 //! ```
 //!
-//! Who may log in is the container's to say, by its own passwords; nothing of
-//! the user's runs inside before that, and nothing with the user's rights ever.
+//! The container decides by its own passwords which users may log in. Before
+//! that, no program of the user's choice runs inside; and none ever runs with the
+//! user's rights on the host.
 
 use std::io::{IsTerminal, Read};
 use std::os::fd::{AsFd, OwnedFd};
@@ -23,11 +24,12 @@ use runtime::spec::accounts::{Account, User};
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{Mode, OFlags};
 
-use super::inside;
-use crate::cli::terminal::{End, LEAVE_HINT, Relay, Signals};
+use super::exec;
+use crate::cli::terminal::{ESCAPE_HINT, End, Relay, Signals};
 use crate::container::Container;
 use crate::container::running::Running;
 use crate::control::{Connection, Event, PublicRequest};
+use crate::report::exit_codes;
 
 /// `login NAME`
 pub fn login(container: &Container) -> Result<ExitCode> {
@@ -36,8 +38,8 @@ pub fn login(container: &Container) -> Result<ExitCode> {
         bail!("a login prompt needs a terminal as standard input and output");
     }
     let signals = Signals::catch()?;
-    let main = ask(container, &supervisor)?;
-    say!("In container '{}'; {LEAVE_HINT}.", container.name());
+    let main = request_prompt(container, &supervisor)?;
+    say!("In container '{}'; {ESCAPE_HINT}.", container.name());
     Ok(match Relay::to_prompt(&supervisor, signals, main)?.run()? {
         End::Left => {
             say!("\nLeft container '{}'.", container.name());
@@ -45,14 +47,14 @@ pub fn login(container: &Container) -> Result<ExitCode> {
         }
         End::Exited(_) | End::Stopped => {
             say!("\nContainer '{}' has stopped.", container.name());
-            ExitCode::FAILURE
+            ExitCode::from(exit_codes::FAILURE)
         }
     })
 }
 
-fn ask(container: &Container, supervisor: &Connection) -> Result<OwnedFd> {
+fn request_prompt(container: &Container, supervisor: &Connection) -> Result<OwnedFd> {
     let stopped = || format!("container '{}' has just stopped", container.name());
-    // If it does not listen, the next event says why.
+    // If the supervisor does not take the request, the next event says why.
     let _ = supervisor.send_request(&PublicRequest::Login);
     loop {
         match supervisor.next_event().with_context(stopped)? {
@@ -69,10 +71,10 @@ fn ask(container: &Container, supervisor: &Connection) -> Result<OwnedFd> {
     }
 }
 
-/// `serve-login NAME`, with the connection of who asked as standard input.
+/// `serve-login NAME`. Standard input is the connection to the user's `login`.
 pub fn serve(container: &Container) -> Result<ExitCode> {
     let user = std::io::stdin().as_fd().try_clone_to_owned();
-    let user = Connection::from_descriptor(user.context("cannot take over standard input")?);
+    let user = Connection::from_descriptor(user.context("cannot duplicate standard input")?);
     let running = container.require_running()?;
     let served = serve_user(container, &running, &user);
     if let Err(error) = &served {
@@ -88,12 +90,13 @@ fn serve_user(container: &Container, running: &Running, user: &Connection) -> Re
         .give_to_root(pty.terminal.as_fd())
         .context("cannot give the terminal to the container's root")?;
     let getty = getty_of(&pty)?;
-    // At a boot's end, not waiting for it: a prompt is the sooner there.
+    // Queued and not waited for: while the container boots, the prompt comes as
+    // soon as it can.
     systemctl(container, running, &["start", "--no-block", &getty])?;
-    // If the user has gone already, that is the end.
+    // If the user has gone already, `await_end` returns at once.
     let _ = user.send_event(&Event::Terminal, &[pty.main.as_fd()]);
-    // Open, the terminal's end inside keeps its number from going to another
-    // terminal, which would get this one's getty, until that has stopped.
+    // As long as this end is open, no other terminal gets the same number, and
+    // with it this getty. So it stays open until the getty has stopped.
     let Pty { main, terminal } = pty;
     drop(main);
     let stopped = match await_end(running, user)? {
@@ -104,8 +107,8 @@ fn serve_user(container: &Container, running: &Running, user: &Connection) -> Re
     stopped
 }
 
-/// The unit that systemd has for this purpose (`man 1 machinectl`, `login`).
-/// What runs in it is the container's configuration.
+/// The unit that systemd has for this purpose (`man 1 machinectl`, `login`). The
+/// container's configuration decides what runs in it.
 fn getty_of(pty: &Pty) -> Result<String> {
     let path = rustix::pty::ptsname(&pty.main, Vec::new()).context("cannot name the terminal")?;
     let path = path.to_string_lossy();
@@ -116,15 +119,15 @@ fn getty_of(pty: &Pty) -> Result<String> {
 fn systemctl(container: &Container, running: &Running, words: &[&str]) -> Result<()> {
     let nothing = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
     let nothing = nothing.context("cannot open /dev/null")?;
-    let (said, theirs) = std::io::pipe().context("cannot make a pipe")?;
+    let (stderr, writer) = std::io::pipe().context("cannot make a pipe")?;
     let streams = [
         Stream::Given(nothing.try_clone().context("cannot copy a descriptor")?),
         Stream::Given(nothing),
-        Stream::Given(theirs.into()),
+        Stream::Given(writer.into()),
     ];
     let command = std::iter::once("systemctl").chain(words.iter().copied());
-    let root = inside::account(running, &User::root())?.unwrap_or_else(Account::bare_root);
-    let entered = inside::start(
+    let root = exec::account(running, &User::root())?.unwrap_or_else(Account::bare_root);
+    let entered = exec::start(
         container,
         running,
         root,
@@ -141,9 +144,9 @@ fn systemctl(container: &Container, running: &Running, words: &[&str]) -> Result
         return Ok(());
     }
     let mut why = String::new();
-    // What holds the other end by now is systemctl's no more.
-    rustix::io::ioctl_fionbio(&said, true).context("cannot read a pipe")?;
-    let _ = said.take(LONGEST_WORDS).read_to_string(&mut why);
+    // Other processes may still have the other end open.
+    rustix::io::ioctl_fionbio(&stderr, true).context("cannot read a pipe")?;
+    let _ = stderr.take(LONGEST_ERROR).read_to_string(&mut why);
     bail!(
         "`systemctl {}` failed inside: {}",
         words.join(" "),
@@ -151,8 +154,8 @@ fn systemctl(container: &Container, running: &Running, words: &[&str]) -> Result
     )
 }
 
-/// What is shown of systemctl's words, in bytes.
-const LONGEST_WORDS: u64 = 1024;
+/// Longest part of systemctl's error output that is shown, in bytes.
+const LONGEST_ERROR: u64 = 1024;
 
 enum Gone {
     User,
@@ -161,14 +164,14 @@ enum Gone {
 
 fn await_end(running: &Running, user: &Connection) -> Result<Gone> {
     loop {
-        // A user has no more to say here.
+        // Only the end of the user's connection matters.
         let mut fds = [
             PollFd::new(&running.leader_fd, PollFlags::IN),
             PollFd::new(user, PollFlags::empty()),
         ];
         match rustix::event::poll(&mut fds, None) {
             Err(rustix::io::Errno::INTR) => continue,
-            answer => answer.context("cannot wait")?,
+            answer => answer.context("cannot poll")?,
         };
         match fds.map(|fd| fd.revents().is_empty()) {
             [false, _] => return Ok(Gone::Container),

@@ -1,4 +1,4 @@
-//! What the command line says a system is made from.
+//! The source of a system, as the command line gives it.
 
 use std::path::PathBuf;
 
@@ -8,11 +8,11 @@ use crate::cli::args::SystemArguments;
 use crate::config::flake::FlakeRef;
 use crate::nix::configuration::Options;
 
-/// What a user has chosen.
+/// The source that the user chose.
 pub enum Chosen {
     /// A `configuration.nix` with these options.
     Configuration {
-        /// The options.
+        /// Its options.
         options: Options,
         /// The NixOS expression to build with; `<nixpkgs/nixos>` if none.
         nixos: Option<PathBuf>,
@@ -22,8 +22,8 @@ pub enum Chosen {
 }
 
 impl Chosen {
-    /// What the container's configuration file keeps of it: the file and the
-    /// flake that later commands look at again.
+    /// The file and the flake that the container's configuration file remembers
+    /// for later commands.
     pub fn record(&self) -> (Option<PathBuf>, Option<FlakeRef>) {
         match self {
             Self::Configuration {
@@ -36,14 +36,15 @@ impl Chosen {
     }
 }
 
-/// Reads the choice. Fails if a file of it is not there.
+/// Reads the choice. Fails if its file does not exist.
 pub fn chosen(arguments: &SystemArguments) -> Result<Chosen> {
     if let Some(flake) = &arguments.flake {
         let flake = flake.clone().absolute();
         return Ok(Chosen::Flake(flake.context("cannot resolve the flake")?));
     }
     let options = match (&arguments.config, &arguments.config_file) {
-        // No change, as nixpkgs' tool has it: a script's empty variable.
+        // As with nixpkgs' tool, an empty text, as of an unset variable in a
+        // script, is no change.
         (Some(text), _) if text.is_empty() => Options::None,
         (Some(text), _) => Options::Text(text.clone()),
         (None, Some(file)) => {

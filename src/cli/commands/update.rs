@@ -1,9 +1,8 @@
 //! Commands that change a container's system.
 //!
-//! They build first. What a container has is changed when there is something
-//! to change it to, each file and link whole, the profile last: killed in
-//! between, a container has its old system, and the next `update` brings it to
-//! the new one.
+//! They build the new system first, and change the container after that: each
+//! file and link as a whole, the profile last. If the command is killed in between,
+//! the container has its old system, and the next `update` gives it the new one.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -28,17 +27,17 @@ pub fn update(container: &Container, arguments: &Update, show_trace: bool) -> Re
     container.require_imperative()?;
     let flags = Flags::new(&arguments.nix, show_trace);
     let chosen = sources::chosen(&arguments.system)?;
-    let _alone = container.lock_for_update()?;
+    let _update_lock = container.lock_for_update()?;
     let config = config_with_profile(container)?;
     change(container, to_chosen(container, config, chosen)?, &flags)?;
     activation::activate(container)
 }
 
-/// What a container's system is to become.
+/// A change of a container's system.
 struct Change {
     origin: Origin,
     configuration: Replacement,
-    /// What its configuration file is to say of file and flake from now on.
+    /// The file and the flake that its configuration file is to remember.
     record: Option<(Option<PathBuf>, Option<FlakeRef>)>,
 }
 
@@ -47,18 +46,18 @@ enum Origin {
     Flake(FlakeRef),
 }
 
-/// What happens to the container's `configuration.nix`.
+/// The change of the container's `configuration.nix`.
 enum Replacement {
     None,
     Overwrite(String),
-    /// The one that was there is kept under another name.
+    /// The earlier file is kept under another name.
     Keep(String),
-    /// All of `/etc/nixos` becomes a copy of this directory; what was there is
+    /// `/etc/nixos` becomes a copy of this directory; the earlier directory is
     /// kept under another name.
     KeepTree(PathBuf),
 }
 
-/// The change that an `update` with this choice is.
+/// The change that an `update` makes with this choice.
 fn to_chosen(container: &Container, config: ContainerConfig, chosen: Chosen) -> Result<Change> {
     use configuration::Options;
     let record = Some(chosen.record());
@@ -88,7 +87,7 @@ fn to_chosen(container: &Container, config: ContainerConfig, chosen: Chosen) -> 
     Ok(change)
 }
 
-/// Its configuration, if its system is that of its profile.
+/// The container's configuration; fails if its system is not the profile's.
 fn config_with_profile(container: &Container) -> Result<ContainerConfig> {
     let config = container.config()?;
     if let Some(system) = &config.system_path {
@@ -103,7 +102,7 @@ fn config_with_profile(container: &Container) -> Result<ContainerConfig> {
     Ok(config)
 }
 
-/// Builds, and then changes what there is.
+/// Builds the new system, then changes the container.
 fn change(container: &Container, change: Change, flags: &Flags) -> Result<()> {
     let root = container.places().root(container.name());
     container.create_directories(root.clone())?;
@@ -155,7 +154,7 @@ fn commit(
     built: &Built,
 ) -> Result<()> {
     let (places, name) = (container.places(), container.name());
-    // Nobody removes or replaces it meanwhile.
+    // The container cannot be removed or replaced while this lock is held.
     let _lock = container::registry::lock_registry(places)?;
     if !container.exists() || !configuration.is_of(&places.root(name)) {
         bail!("container '{name}' was removed while its system was being built");
@@ -180,7 +179,7 @@ fn replace(configuration: &Configuration, replacement: &Replacement) -> Result<(
     match replaced {
         Replaced::Nothing => {}
         Replaced::Same => say!("the configuration is up to date"),
-        Replaced::Other(kept) => say!("the configuration that was there is kept as {kept}"),
+        Replaced::Other(kept) => say!("the earlier configuration is kept as {kept}"),
     }
     Ok(())
 }
@@ -196,7 +195,7 @@ pub fn pull_config(
     arguments: &PullConfig,
     show_trace: bool,
 ) -> Result<ExitCode> {
-    let _alone = container.lock_for_update()?;
+    let _update_lock = container.lock_for_update()?;
     let config = container.config()?;
     if let Some(system) = &config.system_path {
         say!(
@@ -220,7 +219,7 @@ pub fn pull_config(
     Ok(ExitCode::SUCCESS)
 }
 
-/// The change that brings a container to what is on the host today.
+/// The change to the file or flake on the host that a container was made from.
 fn pulled(container: &Container, config: &ContainerConfig, flags: &Flags) -> Result<Change> {
     let name = container.name();
     if let Some(flake) = &config.flake {
@@ -246,7 +245,7 @@ fn pulled(container: &Container, config: &ContainerConfig, flags: &Flags) -> Res
 
 /// `rollback NAME`
 pub fn rollback(container: &Container) -> Result<ExitCode> {
-    let _alone = container.lock_for_update()?;
+    let _update_lock = container.lock_for_update()?;
     config_with_profile(container)?;
     let name = container.name();
     let profile = profile(container)?;
@@ -271,7 +270,7 @@ pub fn rollback(container: &Container) -> Result<ExitCode> {
     activation::activate(container)
 }
 
-/// `generations NAME`, in the words of `nix-env --list-generations`.
+/// `generations NAME`, in the format of `nix-env --list-generations`.
 pub fn generations(container: &Container) -> Result<()> {
     container.require()?;
     let profile = profile(container)?;

@@ -1,4 +1,4 @@
-//! What is read at one place and written at another.
+//! Copying from one file to another, without waiting for either.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -8,8 +8,8 @@ use runtime::sys::proc;
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{Mode, OFlags};
 
-/// One way from a file to another. Neither is waited for: what the one end has
-/// no room for waits here, and the other end is not read meanwhile.
+/// Copies from one file to another. Bytes that the second file has no room for
+/// wait here, and the first file is not read meanwhile.
 #[derive(Debug)]
 pub struct Channel {
     from: Option<File>,
@@ -17,7 +17,7 @@ pub struct Channel {
     waiting: Vec<u8>,
 }
 
-/// What became of an attempt to move something.
+/// The result of an attempt to read or write.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Moved {
     /// Something was read or written.
@@ -29,7 +29,7 @@ pub enum Moved {
 }
 
 impl Channel {
-    /// Reading or writing the files must not block.
+    /// A channel between two files whose reads and writes do not block.
     pub fn new(from: File, to: File) -> Self {
         Self {
             from: Some(from),
@@ -38,8 +38,8 @@ impl Channel {
         }
     }
 
-    /// What has to happen before there is something to do.
-    pub fn wish(&self) -> Option<PollFd<'_>> {
+    /// The event that lets the channel go on; `None` if it is closed.
+    pub fn poll_fd(&self) -> Option<PollFd<'_>> {
         if self.waiting.is_empty() {
             Some(PollFd::new(self.from.as_ref()?, PollFlags::IN))
         } else {
@@ -47,17 +47,17 @@ impl Channel {
         }
     }
 
-    /// Whether something was read that is not written yet.
+    /// Whether bytes were read that are not written yet.
     pub fn has_waiting(&self) -> bool {
         !self.waiting.is_empty()
     }
 
-    /// What was read and not written yet.
+    /// The bytes that were read and are not written yet.
     pub fn waiting(&self) -> &[u8] {
         &self.waiting
     }
 
-    /// Reads what is there if nothing waits to be written, and writes what
+    /// Reads available bytes, unless some wait already, and writes as many as
     /// there is room for.
     pub fn advance(&mut self) -> Moved {
         if !self.waiting.is_empty() {
@@ -72,8 +72,8 @@ impl Channel {
         }
     }
 
-    /// Reads what is there. Does not write it, for whoever has to look at it
-    /// first.
+    /// Reads available bytes. The caller may inspect them before they are
+    /// written.
     pub fn read(&mut self) -> Moved {
         let Some(mut from) = self.from.as_ref() else {
             return Moved::Ended;
@@ -83,12 +83,12 @@ impl Channel {
         self.waiting.truncate(*length.as_ref().unwrap_or(&0));
         match length {
             Ok(1..) => Moved::Some,
-            Err(error) if is_later(&error) => Moved::Nothing,
+            Err(error) if would_block(&error) => Moved::Nothing,
             Ok(0) | Err(_) => Moved::Ended,
         }
     }
 
-    /// Writes what there is room for.
+    /// Writes as many bytes as there is room for.
     pub fn write(&mut self) -> Moved {
         let Some(mut to) = self.to.as_ref() else {
             self.waiting.clear();
@@ -99,8 +99,8 @@ impl Channel {
                 self.waiting.drain(..length);
                 Moved::Some
             }
-            Err(error) if is_later(&error) => Moved::Nothing,
-            // Nobody can read it any more, so nobody misses it.
+            Err(error) if would_block(&error) => Moved::Nothing,
+            // No reader is left.
             Err(_) => {
                 self.close();
                 Moved::Ended
@@ -108,7 +108,7 @@ impl Channel {
         }
     }
 
-    /// Lets go of both ends: who reads from it finds the end.
+    /// Closes both files: the reader finds the end of its input.
     pub fn close(&mut self) {
         self.from = None;
         self.to = None;
@@ -116,19 +116,19 @@ impl Channel {
     }
 }
 
-/// Read at once at most, in bytes: as much as a pipe holds (`man 7 pipe`).
+/// Longest read, in bytes: the capacity of a pipe (`man 7 pipe`).
 const BUFFER: usize = 64 * 1024;
 
-fn is_later(error: &io::Error) -> bool {
+fn would_block(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
     )
 }
 
-/// A file that never blocks, of a stream that is somebody else's too: opened
-/// anew, because a descriptor's copies share whether they block. Where that is
-/// not allowed (another user's terminal), a copy has to do.
+/// A file that does not block, for a stream that other processes use too: opened
+/// again, because the copies of a descriptor share O_NONBLOCK. A copy where that
+/// is not allowed (another user's terminal).
 pub fn unblocked(stream: impl AsFd, access: OFlags) -> io::Result<File> {
     let stream = stream.as_fd();
     let path = proc::descriptor_path(stream);
@@ -137,7 +137,7 @@ pub fn unblocked(stream: impl AsFd, access: OFlags) -> io::Result<File> {
     opened.or_else(|_| Ok(File::from(rustix::io::fcntl_dupfd_cloexec(stream, 3)?)))
 }
 
-/// Both ends of a pipe of which this process has the first, which never blocks.
+/// A pipe: this process's end, which does not block, and the other end.
 pub fn pipe(ours: Ours) -> io::Result<(File, OwnedFd)> {
     let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     let (ours, theirs) = match ours {
@@ -148,12 +148,12 @@ pub fn pipe(ours: Ours) -> io::Result<(File, OwnedFd)> {
     Ok((File::from(ours), theirs))
 }
 
-/// Which end of a pipe stays here.
+/// The end of a pipe that stays in this process.
 #[derive(Debug, Clone, Copy)]
 pub enum Ours {
-    /// That which is read.
+    /// The end to read from.
     Reader,
-    /// That which is written.
+    /// The end to write to.
     Writer,
 }
 
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_no_room_waits_and_stays_in_order() {
+    fn bytes_without_room_wait_and_stay_in_order() {
         let (mut source, from) = pipe(Ours::Writer).expect("a pipe");
         rustix::io::ioctl_fionbio(&from, true).expect("a pipe");
         let (mut sink, to) = pipe(Ours::Reader).expect("a pipe");

@@ -131,7 +131,7 @@ fn is_not_ignored(signal: &Signal) -> bool {
 /// Has the kernel reap the program when it ends, if this process may be stopped
 /// then, or if it learns all the same how the program ended.
 ///
-/// A process that is stopped reaps nobody, and the container's init cannot end
+/// A process that is stopped reaps no child, and the container's init cannot end
 /// before every other process of its pid namespace is reaped
 /// (`man 7 pid_namespaces`): a forgotten `^Z` would keep it from stopping, and so
 /// does a SIGSTOP where the kernel does not remember.

@@ -1,10 +1,10 @@
-//! The caller's standard streams, and what stands for them inside.
+//! The caller's standard streams, and their substitutes in the container.
 //!
-//! Whoever holds a terminal can type into it (`man 2 ioctl_tty`, TIOCSTI), set
-//! it up and read its keys: so no program inside gets the caller's. If it is
-//! there for this command alone, a terminal of the container's stands for it;
-//! in a pipeline, where another program may read its keys, a pipe does. All
-//! other files are handed over as they are.
+//! A program that has a terminal open can type into it (`man 2 ioctl_tty`,
+//! TIOCSTI), change its settings and read its keys. So a program inside never
+//! gets the caller's terminal. If input and output are terminals, the substitute
+//! is a terminal of the container. In a pipeline, where another program may read
+//! the terminal's keys, it is a pipe. All other files are inherited.
 
 use std::fs::File;
 use std::io::IsTerminal;
@@ -16,35 +16,35 @@ use rustix::fs::{FileType, OFlags};
 
 use super::channel::{Channel, Ours, pipe, unblocked};
 
-/// What stands for the caller's standard input, output and error.
+/// The standard input, output and error of the program inside.
 #[derive(Debug)]
 pub struct Streams {
     inside: [Stream; 3],
-    /// What it reads, if that is typed at the caller's terminal.
+    /// The channel from the caller's terminal, if the program's input is a pipe.
     pub input: Option<Channel>,
-    /// What it writes, if that is shown there.
-    pub output: Vec<Channel>,
+    /// The channels to the caller's terminal, for outputs that are pipes.
+    pub outputs: Vec<Channel>,
 }
 
-/// What stands for one of them.
+/// The substitute of one stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stand {
-    Itself,
+enum Substitute {
+    Inherited,
     Pipe,
     Terminal,
 }
 
-fn decide(are_terminals: [bool; 3]) -> [Stand; 3] {
+fn substitutes(are_terminals: [bool; 3]) -> [Substitute; 3] {
     let [input, output, _] = are_terminals;
     are_terminals.map(|is_terminal| match is_terminal {
-        false => Stand::Itself,
-        true if input && output => Stand::Terminal,
-        true => Stand::Pipe,
+        false => Substitute::Inherited,
+        true if input && output => Substitute::Terminal,
+        true => Substitute::Pipe,
     })
 }
 
 impl Streams {
-    /// Those of this process.
+    /// Decides the substitutes of this process's streams.
     pub fn of_caller() -> Result<Self> {
         let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
         let callers = [
@@ -56,25 +56,25 @@ impl Streams {
             refuse_directory(name, stream)?;
         }
         let mut streams = Self {
-            inside: callers_own(),
+            inside: all_inherited(),
             input: None,
-            output: Vec::new(),
+            outputs: Vec::new(),
         };
-        let stands = decide(callers.map(|(_, stream)| stream.is_terminal()));
-        for (index, stand) in stands.into_iter().enumerate() {
+        let substitutes = substitutes(callers.map(|(_, stream)| stream.is_terminal()));
+        for (index, substitute) in substitutes.into_iter().enumerate() {
             let caller = callers[index].1;
-            streams.inside[index] = match stand {
-                Stand::Itself => Stream::Callers,
-                Stand::Terminal => Stream::Terminal,
-                Stand::Pipe => streams.pipe(index, caller).context("cannot make a pipe")?,
+            streams.inside[index] = match substitute {
+                Substitute::Inherited => Stream::Callers,
+                Substitute::Terminal => Stream::Terminal,
+                Substitute::Pipe => streams.pipe(index, caller).context("cannot make a pipe")?,
             };
         }
         Ok(streams)
     }
 
-    /// Those of the process inside, once.
+    /// Takes the streams of the program inside.
     pub fn take_inside(&mut self) -> [Stream; 3] {
-        std::mem::replace(&mut self.inside, callers_own())
+        std::mem::replace(&mut self.inside, all_inherited())
     }
 
     fn pipe(&mut self, index: usize, caller: BorrowedFd<'_>) -> std::io::Result<Stream> {
@@ -84,7 +84,7 @@ impl Streams {
             theirs
         } else {
             let (ours, theirs) = pipe(Ours::Reader)?;
-            self.output
+            self.outputs
                 .push(Channel::new(ours, callers_output(caller)?));
             theirs
         };
@@ -92,21 +92,21 @@ impl Streams {
     }
 }
 
-fn callers_own() -> [Stream; 3] {
+fn all_inherited() -> [Stream; 3] {
     [Stream::Callers, Stream::Callers, Stream::Callers]
 }
 
-/// The caller's terminal, to read keys from.
+/// Opens the caller's terminal to read its input.
 pub fn callers_input(stream: impl AsFd) -> std::io::Result<File> {
     unblocked(stream, OFlags::RDONLY)
 }
 
-/// The caller's terminal, to show something at.
+/// Opens the caller's terminal to write output to it.
 pub fn callers_output(stream: impl AsFd) -> std::io::Result<File> {
     unblocked(stream, OFlags::WRONLY)
 }
 
-/// From a directory of the host's, `..` leads a program inside out.
+/// From a directory of the host, `..` leads out of the container.
 fn refuse_directory(name: &str, stream: BorrowedFd<'_>) -> Result<()> {
     let stat = rustix::fs::fstat(stream).with_context(|| format!("cannot use standard {name}"))?;
     if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
@@ -120,19 +120,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_terminal_is_handed_over() {
-        use Stand::{Itself, Pipe, Terminal};
-        for (terminals, stands) in [
+    fn no_terminal_is_inherited() {
+        use Substitute::{Inherited, Pipe, Terminal};
+        for (terminals, expected) in [
             ([true, true, true], [Terminal, Terminal, Terminal]),
-            ([true, true, false], [Terminal, Terminal, Itself]),
+            ([true, true, false], [Terminal, Terminal, Inherited]),
             // run … | less
-            ([true, false, true], [Pipe, Itself, Pipe]),
+            ([true, false, true], [Pipe, Inherited, Pipe]),
             // … | run …
-            ([false, true, true], [Itself, Pipe, Pipe]),
-            ([false, false, true], [Itself, Itself, Pipe]),
-            ([false, false, false], [Itself, Itself, Itself]),
+            ([false, true, true], [Inherited, Pipe, Pipe]),
+            ([false, false, true], [Inherited, Inherited, Pipe]),
+            ([false, false, false], [Inherited, Inherited, Inherited]),
         ] {
-            assert_eq!(decide(terminals), stands);
+            assert_eq!(substitutes(terminals), expected);
         }
     }
 }

@@ -12,8 +12,8 @@ use crate::container;
 use crate::container::name::ContainerName;
 use crate::container::paths::Places;
 
-/// Those that were chosen, else those of the container that is replaced, else
-/// the next free pair.
+/// Chooses the host's and the container's address: those given by the user, else
+/// those of the replaced container, else the next free pair.
 pub fn choose(
     arguments: &Create,
     old: Option<&ContainerConfig>,
@@ -42,10 +42,10 @@ pub fn choose(
     }
 }
 
-/// Names the network that containers get their addresses from.
+/// The variable with the network that addresses of containers are taken from.
 const ADDRESS_POOL: &str = "NIXOS_CONTAINER_ADDRESS_POOL";
 
-/// That of nixpkgs' tool.
+/// The network of nixpkgs' tool.
 const DEFAULT_ADDRESS_POOL: &str = "10.233.0.0/16";
 
 struct AddressPool {
@@ -54,8 +54,8 @@ struct AddressPool {
 }
 
 impl AddressPool {
-    /// It stands in the environment, as the places of containers do: whoever
-    /// keeps a second set of containers moves all of it the same way.
+    /// Reads the environment, which also has the places of containers: a second
+    /// set of containers needs another pool as well as other places.
     fn from_environment() -> Result<Self> {
         let named = std::env::var_os(ADDRESS_POOL).filter(|value| !value.is_empty());
         let text = named.unwrap_or_else(|| DEFAULT_ADDRESS_POOL.into());
@@ -63,18 +63,18 @@ impl AddressPool {
     }
 
     fn parse(text: &str) -> Result<Self> {
-        let not_one = || {
+        let invalid = || {
             format!(
                 "{ADDRESS_POOL} is {text:?}, but must be an IPv4 network, as {DEFAULT_ADDRESS_POOL}"
             )
         };
-        let network: Ipv4Net = text.parse().with_context(not_one)?;
-        let pairs = netns::Pool::new(network).with_context(not_one)?;
+        let network: Ipv4Net = text.parse().with_context(invalid)?;
+        let pairs = netns::Pool::new(network).with_context(invalid)?;
         Ok(Self { network, pairs })
     }
 }
 
-/// Checks a pair of addresses that the user chose.
+/// Checks a pair of addresses that the user gave.
 fn require_free(
     host: Ipv4Net,
     local: Ipv4Net,
@@ -100,8 +100,8 @@ fn require_free(
     Ok(())
 }
 
-/// The addresses of all other containers, those included that are being
-/// created, and whose they are.
+/// The addresses of all other containers and reservations, each with the name of
+/// its container.
 pub fn in_use(places: &Places, besides: &ContainerName) -> Result<Vec<(String, IpNet)>> {
     let created = container::registry::all(places)?;
     let created = created
@@ -116,8 +116,7 @@ pub fn in_use(places: &Places, besides: &ContainerName) -> Result<Vec<(String, I
         if owner == *besides {
             continue;
         }
-        // A file that is broken, or went while we looked, holds no addresses
-        // that could be used.
+        // An invalid file, or one that was removed meanwhile, holds no addresses.
         let text = fs::read_to_string(&path).unwrap_or_default();
         if let Ok(config) = ContainerConfig::parse(&path, &text) {
             addresses.extend(

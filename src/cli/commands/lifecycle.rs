@@ -1,4 +1,4 @@
-//! Starting and stopping.
+//! Starting and stopping containers.
 
 use std::os::fd::AsFd;
 use std::process::ExitCode;
@@ -10,14 +10,13 @@ use crate::cli::args::DEFAULT_TIMEOUT_STOP;
 use crate::container::Container;
 use crate::control::Request;
 use crate::lifecycle::{self, ephemeral};
-use crate::report::log;
-use crate::supervisor::Misconfigured;
-use crate::supervisor::{self, daemon};
+use crate::report::{self, exit_codes, log};
+use crate::supervisor::{self, Misconfigured, daemon};
 
 /// `start NAME…`
 pub fn start(container: &Container) -> Result<()> {
     if !lifecycle::start(container)? {
-        say!("note: container '{}' runs already", container.name());
+        say!("note: container '{}' is already running", container.name());
     }
     Ok(())
 }
@@ -25,24 +24,24 @@ pub fn start(container: &Container) -> Result<()> {
 /// `stop NAME…`
 pub fn stop(container: &Container, timeout: u64) -> Result<()> {
     container.require()?;
-    let ran = container.running()?.is_some();
+    let was_running = container.running()?.is_some();
     lifecycle::stop(container, Duration::from_secs(timeout))?;
-    if !ran {
-        say!("note: container '{}' did not run", container.name());
+    if !was_running {
+        say!("note: container '{}' was not running", container.name());
     }
     Ok(())
 }
 
 /// `restart NAME…`
 pub fn restart(container: &Container) -> Result<()> {
-    // It is to be there after its stop.
+    // A container that is destroyed when it stops is not, this time.
     ephemeral::forget_start(container)?;
     container.require()?;
     lifecycle::stop(container, Duration::from_secs(DEFAULT_TIMEOUT_STOP))?;
     start(container)
 }
 
-/// `terminate NAME`: other signals than SIGKILL are init's to understand.
+/// `terminate NAME`: init handles signals other than SIGKILL itself.
 pub fn terminate(container: &Container, signal: i32) -> Result<()> {
     let running = container.require_running()?;
     if signal == libc::SIGKILL {
@@ -52,13 +51,13 @@ pub fn terminate(container: &Container, signal: i32) -> Result<()> {
     running
         .connection
         .send_request(&Request::Signal(signal))
-        .context("cannot talk with the supervisor")
+        .with_context(|| {
+            format!(
+                "cannot send a request to the supervisor of container '{}'",
+                container.name()
+            )
+        })
 }
-
-/// Exit status of a supervisor whose container is configured wrongly: what
-/// sysexits.h calls `EX_CONFIG`, and `RestartPreventExitStatus=` of the unit has
-/// systemd leave alone.
-const MISCONFIGURED: u8 = 78;
 
 /// `supervise NAME`
 pub fn supervise(container: &Container, detached: bool) -> Result<ExitCode> {
@@ -67,14 +66,14 @@ pub fn supervise(container: &Container, detached: bool) -> Result<ExitCode> {
         daemon::leave_session()?;
         let stdin = std::io::stdin();
         let report = rustix::io::fcntl_dupfd_cloexec(stdin.as_fd(), 3);
-        Some(report.context("cannot take over standard input")?)
+        Some(report.context("cannot duplicate standard input")?)
     } else {
         None
     };
     match supervisor::supervise(container, report) {
         Err(error) if error.is::<Misconfigured>() => {
-            crate::report::print_error(&error);
-            Ok(ExitCode::from(MISCONFIGURED))
+            report::print_error(&error);
+            Ok(ExitCode::from(exit_codes::MISCONFIGURED))
         }
         ended => ended.map(ExitCode::from),
     }

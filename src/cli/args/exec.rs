@@ -1,4 +1,4 @@
-//! The words of commands that run something in a container.
+//! The arguments of commands that execute a program in a container.
 
 use std::ffi::OsString;
 
@@ -9,24 +9,25 @@ use super::Name;
 use crate::container::name::ContainerName;
 
 #[derive(Debug, Subcommand)]
-pub enum Inside {
-    /// Run a command in a container as root, with root's login environment
+pub enum Exec {
+    /// Run a command in a container as root, in root's login shell
     #[command(after_help = "Example: nixos-container run foo -- systemctl status sshd")]
     Run(Run),
-    /// Get a login prompt of a container; every user of the host may
+    /// Open a login prompt of a container; any user of the host may do so
     #[command(after_help = "Example: nixos-container login foo
-It goes on after a logout; to leave, press ^] three times within a second.")]
+
+After a logout, the prompt appears again. To leave, press ^] three times within a second.")]
     Login(Name),
     /// Log in to a container as root, without a password
     #[command(after_help = "Example: nixos-container root-login foo")]
     RootLogin(Name),
-    /// Get a shell in a container, or run a command, as the user who calls
+    /// Open a shell in a container, or run a command, as the calling user
     #[command(after_help = "Examples:
-  sudo nixos-container enter foo                      as the user of foo with your name
+  sudo nixos-container enter foo                      as the container's user of your name
   nixos-container enter foo --root -- /bin/bash
   nixos-container enter foo --user git --set-env LANG=C -- git gc")]
     Enter(Enter),
-    /// Look after a login prompt: what a supervisor starts for `login`
+    /// Serve a login prompt; the supervisor starts this for `login`
     #[command(hide = true, after_help = "Example: nixos-container serve-login foo")]
     ServeLogin(Name),
 }
@@ -35,7 +36,7 @@ It goes on after a logout; to leave, press ^] three times within a second.")]
 pub struct Run {
     /// The container
     pub name: ContainerName,
-    /// The command and its words
+    /// The command and its arguments
     #[arg(required = true, last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
 }
@@ -44,21 +45,22 @@ pub struct Run {
 pub struct Enter {
     /// The container
     pub name: ContainerName,
-    /// As root, not as the container's user with the caller's name
+    /// Enter as root, not as the container's user of the caller's name
     #[arg(long, conflicts_with = "user")]
     pub root: bool,
-    /// As this user of the container, by name or number
+    /// Enter as this user of the container, a name or a number
     #[arg(long)]
     pub user: Option<User>,
-    /// Set a variable of the environment; can be given more than once
+    /// Set an environment variable; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = assignment)]
     pub set_env: Vec<(String, String)>,
-    /// The command and its words; else a login shell
+    /// The command and its arguments [default: a login shell]
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
 }
 
-/// A variable whose name every shell takes for one (POSIX, XBD 3.216 Name).
+/// Parses an assignment to a variable with a name that is valid in every shell
+/// (POSIX, XBD 3.216 Name).
 fn assignment(text: &str) -> Result<(String, String), String> {
     let well_named = |key: &str| {
         key.bytes().all(|c| c == b'_' || c.is_ascii_alphanumeric())

@@ -1,26 +1,26 @@
-//! How a person leaves a terminal inside, whatever runs there.
+//! The keys that leave a terminal in a container, whatever program runs there.
 
 use std::time::{Duration, Instant};
 
-/// The key `^]`, as `machinectl login` has it.
+/// The key `^]`, as for `machinectl login`.
 const KEY: u8 = 0x1d;
 
-/// How often it is pressed.
+/// Number of presses.
 const PRESSES: usize = 3;
 
-/// In what time.
+/// Longest time from the first press to the last.
 const WITHIN: Duration = Duration::from_secs(1);
 
-/// What a person has to know.
+/// The instruction for the user.
 pub const HINT: &str = "press ^] three times within 1 s to leave";
 
-/// Keys that may be on the way to the last press.
+/// Counts presses of the key: the times of those that still matter.
 #[derive(Debug, Default)]
-pub struct Leave(Vec<Instant>);
+pub struct EscapeKeys(Vec<Instant>);
 
-impl Leave {
-    /// Whether these keys, typed now, are the last that it takes.
-    pub fn typed(&mut self, keys: &[u8], now: Instant) -> bool {
+impl EscapeKeys {
+    /// Whether these keys, typed at this time, complete the presses.
+    pub fn complete(&mut self, keys: &[u8], now: Instant) -> bool {
         for key in keys {
             if *key != KEY {
                 self.0.clear();
@@ -40,15 +40,15 @@ impl Leave {
 mod tests {
     use super::*;
 
-    /// Types keys at these milliseconds; whether the last was the one.
+    /// Types keys at these times in milliseconds; whether the last ones leave.
     fn leaves(typed: &[(u64, &[u8])]) -> bool {
         let start = Instant::now();
-        let mut leave = Leave::default();
+        let mut escape_keys = EscapeKeys::default();
         let answers = typed
             .iter()
-            .map(|(at, keys)| leave.typed(keys, start + Duration::from_millis(*at)));
+            .map(|(at, keys)| escape_keys.complete(keys, start + Duration::from_millis(*at)));
         let answers: Vec<_> = answers.collect();
-        let (last, before) = answers.split_last().expect("something is typed");
+        let (last, before) = answers.split_last().expect("keys were typed");
         assert!(!before.contains(&true), "{answers:?}");
         *last
     }

@@ -1,4 +1,4 @@
-//! The words of commands that change nothing.
+//! The arguments of commands that change nothing.
 
 use clap::{Args, Subcommand};
 
@@ -10,9 +10,9 @@ pub const LIST: &str = "Examples:
   nixos-container list --long --running
   nixos-container list --json | jq -r '.[] | select(.state == \"down\") | .name'
 
-With --json, an array of objects with the keys name; state, as `status` says it; address and
-address6, without prefix length; since, as 2026-11-22T00:54:50Z; memory, in bytes; auto_start.
-What there is not is null.";
+--json prints an array of objects with these keys: name; state, as printed by `status`; address
+and address6, without prefix length; since, as 2026-11-22T00:54:50Z; memory, in bytes; auto_start.
+A missing value is null.";
 
 pub const LOGS: &str = "Examples:
   nixos-container logs --follow foo
@@ -25,48 +25,49 @@ pub const EXPLAIN: &str = "Examples:
   nixos-container explain foo
   nixos-container explain --json foo | jq '.steps[] | select(.step == \"bind\")'
 
-With --json, an object with the keys container, the name; namespaces, the names of those that
-are new; host_steps and network, what the supervisor does; steps, what the child does until it
-executes init. The last three are arrays of objects in the order in which they are done: step
-names what is done, further keys say with what.";
+--json prints an object with these keys: container, the name; given, the directories whose owner
+changes; namespaces, the new namespaces; host_steps and network, the supervisor's steps; steps, the
+child's steps up to init. The last three are arrays of objects, in the order of execution: the key
+step is the name of the step, further keys are its arguments.";
 
 #[derive(Debug, Subcommand)]
-pub enum Look {
+pub enum Query {
     /// List the names of all containers
     #[command(after_help = LIST)]
     List(List),
-    /// Say whether a container is up, down, starting, stopping or gone
+    /// Print the state of a container: up, down, starting, stopping or gone
     #[command(after_help = "Example: [ $(nixos-container status foo) = up ]
-Exits with 1 if there is no such container.")]
+
+If the container does not exist, the exit code is 1.")]
     Status(Name),
-    /// Print a container's address
+    /// Print the IP address of a container
     #[command(after_help = "Example: curl http://$(nixos-container show-ip foo)/")]
     ShowIp(Name),
-    /// Print the public key by which a container's SSH server is known
+    /// Print the public host key of a container's SSH server
     #[command(
         after_help = "Example: echo foo $(nixos-container show-host-key foo) >>~/.ssh/known_hosts"
     )]
     ShowHostKey(Name),
-    /// List the systems that a container has had
+    /// List the earlier systems of a container and the current one
     #[command(after_help = "Example: nixos-container generations foo")]
     Generations(Name),
-    /// Print what a container has written to its console since it was started
+    /// Print the console output of a container since its last start
     #[command(after_help = LOGS)]
     Logs(Logs),
-    /// Show, step by step, how a container is started, and the man page of each step
+    /// Show each step of starting a container, with its man page
     #[command(after_help = EXPLAIN)]
     Explain(Explain),
 }
 
 #[derive(Debug, Args)]
 pub struct List {
-    /// A table: state, address, when it was started, memory
+    /// Print a table of states, addresses, start times and memory
     #[arg(short, long, conflicts_with = "json")]
     pub long: bool,
-    /// All of that and more as JSON
+    /// Print all of that as JSON
     #[arg(long)]
     pub json: bool,
-    /// Those that run, and no others
+    /// List only running containers
     #[arg(long)]
     pub running: bool,
 }
@@ -75,7 +76,7 @@ pub struct List {
 pub struct Logs {
     /// The container
     pub name: ContainerName,
-    /// Go on while it runs
+    /// Keep printing new output while the container runs
     #[arg(short, long)]
     pub follow: bool,
     /// What the supervisor did and when, instead of the console
@@ -87,7 +88,7 @@ pub struct Logs {
 pub struct Explain {
     /// The container
     pub name: ContainerName,
-    /// As JSON
+    /// Print the steps as JSON
     #[arg(long)]
     pub json: bool,
 }

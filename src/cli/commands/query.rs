@@ -11,6 +11,7 @@ use rustix::fs::inotify;
 
 use crate::cli::args::Logs;
 use crate::container::Container;
+use crate::report::exit_codes;
 use crate::report::printable::Printable;
 use crate::spec;
 use crate::spec::network;
@@ -19,7 +20,7 @@ use crate::spec::network;
 pub fn status(container: &Container) -> Result<ExitCode> {
     if !container.exists() {
         answer!("gone")?;
-        return Ok(ExitCode::FAILURE);
+        return Ok(ExitCode::from(exit_codes::FAILURE));
     }
     answer!(
         "{}",
@@ -56,7 +57,7 @@ pub fn logs(container: &Container, arguments: &Logs) -> Result<()> {
     };
     let mut log = match File::open(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => bail!(
-            "container '{}' has not been started since the host was",
+            "container '{}' has not been started since the host booted",
             container.name()
         ),
         answer => answer.with_context(|| format!("cannot read {}", path.display()))?,
@@ -64,7 +65,7 @@ pub fn logs(container: &Container, arguments: &Logs) -> Result<()> {
     let cannot_print = || format!("cannot print {}", path.display());
     let cannot_watch = || format!("cannot watch {}", path.display());
     let mut stdout = log_output();
-    // Watched from before the first read, so that no line falls in between.
+    // Watched from before the first read, so that no line is missed.
     let watch = inotify::init(inotify::CreateFlags::CLOEXEC).with_context(cannot_watch)?;
     let changes = inotify::WatchFlags::MODIFY | inotify::WatchFlags::CLOSE_WRITE;
     inotify::add_watch(&watch, &path, changes).with_context(cannot_watch)?;
@@ -72,7 +73,7 @@ pub fn logs(container: &Container, arguments: &Logs) -> Result<()> {
         io::copy(&mut log, &mut stdout).with_context(cannot_print)?;
         stdout.flush().with_context(cannot_print)?;
         if !arguments.follow || container.life()?.is_none() {
-            // What came after the last read and before the end.
+            // Output between the last read and the end.
             io::copy(&mut log, &mut stdout).with_context(cannot_print)?;
             return Ok(());
         }
@@ -83,7 +84,8 @@ pub fn logs(container: &Container, arguments: &Logs) -> Result<()> {
     }
 }
 
-/// Standard output, for a log: a terminal would take it for orders.
+/// Standard output for a log. A terminal gets no escape sequences of the
+/// container, other than colours.
 fn log_output() -> Box<dyn Write> {
     let stdout = io::stdout().lock();
     if stdout.is_terminal() {
@@ -131,9 +133,9 @@ fn explanation(
     out: &mut impl Write,
 ) -> io::Result<()> {
     let namespaces: Vec<_> = plan.namespaces.iter().map(ToString::to_string).collect();
-    writeln!(out, "How container '{}' comes to life\n", container.name())?;
+    writeln!(out, "How container '{}' is started\n", container.name())?;
     if !given.is_empty() {
-        writeln!(out, "The supervisor gives to the container's users")?;
+        writeln!(out, "The supervisor changes the owner of")?;
         for (path, number) in given.iter().zip(1..) {
             let tree = format!("{} with all that is in it", path.display());
             line(out, number, &tree, "chown(2)")?;
@@ -156,10 +158,10 @@ fn explanation(
     }
     match network {
         None => writeln!(out, "\nThe network is the host's.")?,
-        // Somebody else furnishes it.
+        // Another program sets it up.
         Some([]) => {}
         Some(network) => {
-            writeln!(out, "\nIt furnishes the network:")?;
+            writeln!(out, "\nIt sets up the network:")?;
             for (step, number) in network.iter().zip(1..) {
                 line(out, number, &step.to_string(), step.manual())?;
             }
@@ -172,7 +174,7 @@ fn explanation(
     Ok(())
 }
 
-/// Where the manual pages are lined up, unless a step is longer.
+/// Column of the manual pages, if the step is not longer.
 const MANUAL_COLUMN: usize = 76;
 
 fn line(out: &mut impl Write, number: usize, step: &str, manual: &str) -> io::Result<()> {

@@ -1,4 +1,4 @@
-//! Processes in a running container.
+//! Commands that execute a program in a running container.
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -12,17 +12,18 @@ use runtime::spec::accounts::{Account, User};
 use runtime::sys::cgroup::Cgroup;
 
 use crate::cli::args;
-use crate::cli::terminal::{End, LEAVE_HINT, Relay, Signals, Streams};
+use crate::cli::terminal::{ESCAPE_HINT, End, Relay, Signals, Streams};
 use crate::container::Container;
 use crate::container::running::Running;
 use crate::container::unit;
 use crate::control::State;
+use crate::report::exit_codes;
 use crate::spec::users::user_record::account_of_bound_user;
 
-/// Where programs are before the login shell has read its profile.
+/// PATH until the login shell has read its profile.
 const PATH: &str = "/run/wrappers/bin:/run/current-system/sw/bin:/usr/bin:/bin";
 
-/// `run NAME -- COMMAND…`, and `root-login NAME` for no command.
+/// `run NAME -- COMMAND…`, and `root-login NAME` with an empty command.
 pub fn run_as_root(container: &Container, command: Vec<OsString>) -> Result<ExitCode> {
     let running = container.require_running()?;
     let root = account(&running, &User::root())?.unwrap_or_else(Account::bare_root);
@@ -42,16 +43,15 @@ pub fn enter_as_user(container: &Container, enter: args::Enter) -> Result<ExitCo
                  passwd` lists those it has"
             ),
             None => anyhow!(
-                "container '{name}' has no user '{user}', who you are here; enter it as its root \
-                 with `nixos-container enter --root {name}`"
+                "container '{name}' has no user '{user}' (your user on the host); enter it as its \
+                 root with `nixos-container enter --root {name}`"
             ),
         });
     };
     run(container, &running, account, enter.command, enter.set_env)
 }
 
-/// The user who calls. Whoever became root for this command alone, with `sudo`
-/// or `doas`, is still that.
+/// The calling user: with `sudo` or `doas`, the user who called that.
 fn caller() -> User {
     ["SUDO_USER", "DOAS_USER"]
         .into_iter()
@@ -76,21 +76,21 @@ fn run(
     let mut streams = Streams::of_caller()?;
     let is_shell = command.is_empty();
     let mut signals = Signals::catch()?;
-    let theirs = streams.take_inside();
+    let inside = streams.take_inside();
     let entered = start(
         container,
         running,
         account,
         command,
         set_environment,
-        theirs,
+        inside,
         Some(signals.ending()),
     )
     .inspect_err(|_| signals.restore_default_effect())?;
     let relay = match entered.terminal {
         Some(main) => {
             if is_shell {
-                say!("In container '{}'; {LEAVE_HINT}.", container.name());
+                say!("In container '{}'; {ESCAPE_HINT}.", container.name());
             }
             Relay::to_terminal(&entered.process, signals, main)?
         }
@@ -99,18 +99,22 @@ fn run(
     Ok(match relay.run()? {
         // A wait status has eight bits (man 2 wait).
         End::Exited(exit) => ExitCode::from((exit.status() & 0xff) as u8),
-        End::Stopped => ExitCode::FAILURE,
+        End::Stopped => ExitCode::from(exit_codes::FAILURE),
         End::Left => {
             say!("\nLeft container '{}'.", container.name());
-            // How a command went on is unknown; a shell is there to be left.
-            ExitCode::from(u8::from(!is_shell))
+            // The exit code of the command is unknown. A shell is meant to be left.
+            if is_shell {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(exit_codes::FAILURE)
+            }
         }
     })
 }
 
-/// Starts a process inside. What it is given of streams is closed here, so that
-/// pipes end with it. Once there is something to read from `give_up`, a process
-/// that has not executed its program yet is killed.
+/// Starts a process in the container. Takes its streams, so that pipes end with
+/// it. Once `give_up` is readable, a process that has not executed its program
+/// yet is killed.
 pub fn start(
     container: &Container,
     running: &Running,
@@ -131,17 +135,18 @@ pub fn start(
     let cgroup = container.cgroup_of(running.leader)?;
     let cgroup = cgroup
         .create_entered()
-        .context("cannot make a cgroup in the container's")?;
+        .context("cannot make a cgroup in the container's cgroup")?;
     let name = container.name();
-    if Cgroup::is_frozen(cgroup.as_fd()).context("cannot look whether it is frozen")? {
+    if Cgroup::is_frozen(cgroup.as_fd()).context("cannot read whether the cgroup is frozen")? {
         bail!(
-            "container '{name}' is frozen, and what enters it would be, too; thaw it first, with \
+            "container '{name}' is frozen, and so would be a process that enters it; thaw it first, with \
              `systemctl thaw {}` or by its cgroup.freeze",
             unit::name(name)
         );
     }
     let leader = running.leader_fd.as_fd();
-    // SAFETY: this process has one thread, and its children are all for inside.
+    // SAFETY: this process has one thread, and all its children are for the
+    // container.
     unsafe { enter(leader, cgroup.as_fd(), &entry, give_up) }.with_context(|| match running.state {
         State::Starting => format!(
             "cannot enter container '{0}' before it has booted (`nixos-container status {0}` \
@@ -159,14 +164,14 @@ fn environment() -> Vec<(String, String)> {
         .collect()
 }
 
-/// Host keys of sshd by preference, as nixpkgs' tool has it. The first is the
-/// only one that this project's users are sure to find.
+/// Host keys of sshd by preference, as nixpkgs' tool has it. NixOS generates the
+/// first by default.
 const HOST_KEYS: [&str; 2] = [
     "/etc/ssh/ssh_host_ed25519_key.pub",
     "/etc/ssh/ssh_host_ecdsa_key.pub",
 ];
 
-/// Longest public key that is read, in bytes. One of these kinds has about 200.
+/// Longest public key that is read, in bytes. Keys of these kinds have about 200.
 const LONGEST_KEY: u64 = 4096;
 
 /// `show-host-key NAME`
@@ -187,8 +192,8 @@ pub fn show_host_key(container: &Container) -> Result<()> {
     answer!("{key}")
 }
 
-/// The first line, if it is printable text: what a container has in this file
-/// goes to a person's terminal and into `known_hosts`.
+/// The first line, if it is printable: it goes to a terminal and into
+/// `known_hosts`, and the container decides what the file contains.
 fn public_key(contents: &[u8]) -> Option<&str> {
     let line = str::from_utf8(contents).ok()?.lines().next()?;
     let printable = !line.is_empty() && line.chars().all(|c| c == ' ' || c.is_ascii_graphic());

@@ -1,4 +1,4 @@
-//! The words of commands that start, stop and remove containers.
+//! The arguments of commands that start, stop and remove containers.
 
 use clap::{Args, Subcommand};
 
@@ -6,19 +6,19 @@ use super::Names;
 use crate::config::values;
 use crate::container::name::ContainerName;
 
-/// Seconds that a halt may take: systemd's `DefaultTimeoutStopSec=`, which
-/// holds for nixpkgs' unit.
+/// Default time for a clean halt, in seconds: systemd's
+/// `DefaultTimeoutStopSec=`, which nixpkgs' unit has.
 pub const DEFAULT_TIMEOUT_STOP: u64 = 90;
 
 #[derive(Debug, Subcommand)]
-pub enum Life {
-    /// Start containers; returns when they have reached multi-user.target
+pub enum Lifecycle {
+    /// Start containers, and wait until they reach multi-user.target
     #[command(after_help = "Example: nixos-container start foo")]
     Start(Names),
     /// Halt containers cleanly
     #[command(after_help = "Example: nixos-container stop --timeout 10 foo bar")]
     Stop(Stop),
-    /// Kill a container at once
+    /// Kill a container immediately
     #[command(after_help = "Example: nixos-container terminate foo")]
     Terminate(Terminate),
     /// Stop containers and start them again
@@ -26,9 +26,10 @@ pub enum Life {
     Restart(Names),
     /// Stop containers and remove them with all their files
     #[command(after_help = "Example: nixos-container destroy foo
-Data of the host that is mounted below a container's root directory stays.")]
+
+Data of the host that is mounted below the container's root directory is kept.")]
     Destroy(Destroy),
-    /// Run a container in the foreground: what `start` starts
+    /// Run a container in the foreground; `start` starts this
     #[command(hide = true, after_help = "Example: nixos-container supervise foo")]
     Supervise(Supervise),
 }
@@ -37,7 +38,7 @@ Data of the host that is mounted below a container's root directory stays.")]
 pub struct Stop {
     #[command(flatten)]
     pub names: Names,
-    /// Kill what still runs after so many seconds
+    /// Kill the container if it has not halted within this time
     #[arg(long, value_name = "SECONDS", default_value_t = DEFAULT_TIMEOUT_STOP)]
     pub timeout: u64,
 }
@@ -46,7 +47,7 @@ pub struct Stop {
 pub struct Terminate {
     /// The container
     pub name: ContainerName,
-    /// The signal for its init, by name or number
+    /// The signal for the container's init, a name or a number
     #[arg(long, default_value = "KILL", value_parser = signal)]
     pub signal: i32,
 }
@@ -55,7 +56,7 @@ pub struct Terminate {
 pub struct Destroy {
     #[command(flatten)]
     pub names: Names,
-    /// Kill it at once, and go on past what cannot be removed
+    /// Kill the container immediately, and ignore files that cannot be removed
     #[arg(long)]
     pub force: bool,
 }
@@ -64,7 +65,7 @@ pub struct Destroy {
 pub struct Supervise {
     /// The container
     pub name: ContainerName,
-    /// In a session of its own, reporting to the socket that is standard input
+    /// Run in a session of its own, and report to the socket on standard input
     #[arg(long)]
     pub detached: bool,
 }

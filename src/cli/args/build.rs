@@ -1,4 +1,4 @@
-//! The words of commands that build and change systems.
+//! The arguments of commands that build systems and activate them.
 
 use std::path::PathBuf;
 
@@ -14,53 +14,55 @@ pub const UPDATE: &str = "Examples:
   nixos-container update foo --config 'services.httpd.enable = true;'
   nixos-container update foo --flake ./mine#web
 
-Without --config, --config-file or --flake, the system is built from the container's own
-/etc/nixos/configuration.nix, or from the flake that it was built from before; with them, that
-file is overwritten, or the flake remembered. The host's Nix evaluates it: whoever may change the
-file decides what it reads of the host. It sees a copy of /etc/nixos, so relative paths lead to
-what is in there. Nothing changes before the build has succeeded. Exits with 4 if a unit of the
-container failed when the system was activated.";
+Without --config, --config-file or --flake, the system is built from the container's
+/etc/nixos/configuration.nix, or from the flake of the last build. With --config or --config-file,
+that file is overwritten; with --flake, the flake is remembered. The host's Nix evaluates the
+configuration, with root's rights: a user who can change the file can make Nix read any file of the
+host. Nix sees a copy of /etc/nixos, so relative paths refer to files there. Nothing is changed
+before the build has succeeded. If a unit of the container fails during the activation, the exit
+code is 4.";
 
 pub const PULL_CONFIG: &str = "Example: nixos-container pull-config foo --switch
 
-A container that was created from a file of the host gets a copy of it as its
-/etc/nixos/configuration.nix, one that was created from a flake gets that as its /etc/nixos, so
-that it can rebuild itself. What was there is kept beside it, with a number.";
+A container that was created from a file of the host gets a copy of that file as its
+/etc/nixos/configuration.nix. A container that was created from a flake gets a copy of the flake as
+its /etc/nixos, so that it can rebuild itself. The earlier files are kept beside it, with a number.";
 
 #[derive(Debug, Subcommand)]
-pub enum System {
-    /// Create a container and build its system; `start` starts it
+pub enum Build {
+    /// Create a container and build its system
     #[command(after_help = create::EXAMPLES)]
     Create(Create),
-    /// Build a container's system anew, and activate it if the container runs
+    /// Build the system of a container again, and activate it if the container runs
     #[command(after_help = UPDATE)]
     Update(Update),
-    /// Go back to the system that a container had before
+    /// Return a container to its previous system
     #[command(after_help = "Example: nixos-container rollback foo
-If the container runs, the system is activated at once.")]
+
+If the container runs, the system is activated.")]
     Rollback(Name),
-    /// Bring a container's configuration up to date from the file or flake on the host
+    /// Update a container's configuration from the file or flake on the host
     #[command(after_help = PULL_CONFIG)]
     PullConfig(PullConfig),
-    /// Have a running container activate its system again
+    /// Activate the system of a running container again
     #[command(after_help = "Example: nixos-container reload foo")]
     Reload(Name),
-    /// Have the container of a unit activate its system: what reloads the unit
+    /// Activate the system of a container if it runs; a reload of its unit starts this
     #[command(hide = true, after_help = "Example: nixos-container activate foo")]
     Activate(Name),
 }
 
-/// What a system is built from.
+/// The source of a system.
 #[derive(Debug, Args)]
 pub struct SystemArguments {
-    /// NixOS options of the container, as they stand in a configuration.nix
+    /// NixOS options of the container, as in a configuration.nix
     #[arg(long, value_name = "OPTIONS", conflicts_with_all = ["config_file", "flake"])]
     pub config: Option<String>,
-    /// A NixOS module that the container's configuration imports
+    /// A file with a NixOS module for the container's configuration to import
     #[arg(long, value_name = "PATH", conflicts_with = "flake")]
     pub config_file: Option<PathBuf>,
-    /// A flake with the system, as ./mine or github:me/mine#web: the NAME of its
-    /// nixosConfigurations, else "container"
+    /// A flake with the system, as ./mine or github:me/mine#web; NAME is one of its
+    /// nixosConfigurations [default: container]
     #[arg(
         long,
         value_name = "FLAKE[#NAME]",
@@ -68,7 +70,7 @@ pub struct SystemArguments {
         value_parser = flake
     )]
     pub flake: Option<FlakeRef>,
-    /// The NixOS expression to build with, instead of <nixpkgs/nixos>
+    /// The NixOS expression to build with [default: <nixpkgs/nixos>]
     #[arg(long, value_name = "PATH")]
     pub nixos_path: Option<PathBuf>,
 }
@@ -87,7 +89,7 @@ pub struct Update {
 pub struct PullConfig {
     /// The container
     pub name: ContainerName,
-    /// Build it then, and activate it in the container
+    /// Then build the system, and activate it in the container
     #[arg(long)]
     pub switch: bool,
     #[command(flatten)]
