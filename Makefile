@@ -88,7 +88,7 @@ build:
 install: build
 	@echo 'Install: the command, its manual pages, completions and unit to $(DESTDIR)$(PREFIX)'
 	install -D --mode=755 $(programs)/nixos-container $(DESTDIR)$(PREFIX)/bin/nixos-container
-	$(programs)/nixos-container man $(share)/man/man1
+	$(programs)/nixos-container man $(share)/man
 	mkdir -p $(share)/bash-completion/completions $(share)/zsh/site-functions \
 	    $(share)/fish/vendor_completions.d
 	NIXOS_CONTAINER_COMPLETE=bash $(programs)/nixos-container \

@@ -14,6 +14,7 @@ rustPlatform.buildRustPackage {
       ../Cargo.lock
       ../Cargo.toml
       ../benches
+      ../docs/man
       ../netns
       ../runtime
       ../src
@@ -25,7 +26,7 @@ rustPlatform.buildRustPackage {
   nativeBuildInputs = [ installShellFiles ];
 
   postInstall = ''
-    $out/bin/nixos-container man $out/share/man/man1
+    $out/bin/nixos-container man $out/share/man
     for shell in bash zsh fish; do
       NIXOS_CONTAINER_COMPLETE=$shell $out/bin/nixos-container >nixos-container.$shell
     done

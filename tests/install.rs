@@ -105,6 +105,27 @@ fn completes_at_its_prompt(host: &Host, installed: &Installed, shell: &str) {
     talk.end();
 }
 
+fn manual_pages_are_without_warnings(installed: &Installed) {
+    if Command::new("groff").arg("--version").output().is_err() {
+        println!("skipped: no groff here");
+        return;
+    }
+    let mut groff = Command::new("groff");
+    // Preconverted, as man(1) does; with all warnings, and no output.
+    groff.args(["-k", "-man", "-T", "utf8", "-ww", "-z"]);
+    for section in ["man1", "man5"] {
+        let pages = std::fs::read_dir(installed.0.join("share/man").join(section));
+        groff.args(
+            pages
+                .expect("a directory")
+                .map(|page| page.expect("a page").path()),
+        );
+    }
+    let output = groff.output().expect("it runs");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert!(output.status.success());
+}
+
 #[test]
 fn the_program_its_manual_and_its_completions_are_installed_and_work() {
     let installed = Installed::new();
@@ -120,7 +141,16 @@ fn the_program_its_manual_and_its_completions_are_installed_and_work() {
     assert_eq!(target, Path::new("/usr/bin/nixos-container"));
 
     let page = installed.read("share/man/man1/nixos-container.1");
-    for section in ["NAME", "SYNOPSIS", "OPTIONS", "SUBCOMMANDS"] {
+    for section in [
+        "NAME",
+        "SYNOPSIS",
+        "OPTIONS",
+        "SUBCOMMANDS",
+        "EXAMPLES",
+        "\"EXIT STATUS\"",
+        "ENVIRONMENT",
+        "FILES",
+    ] {
         assert!(
             page.contains(&format!(".SH {section}\n")),
             "{section}: {page}"
@@ -139,6 +169,10 @@ fn the_program_its_manual_and_its_completions_are_installed_and_work() {
     assert!(page.contains("<NAME> \\-\\- <COMMAND>...\n"), "{page}");
     let page = installed.read("share/man/man1/nixos-container-list.1");
     assert!(page.contains("auto_start"), "{page}");
+
+    let page = installed.read("share/man/man5/nixos-container.conf.5");
+    assert!(page.contains(".TP\nSYSTEM_PATH\n"), "{page}");
+    manual_pages_are_without_warnings(&installed);
 
     let zsh = installed.read("share/zsh/site-functions/_nixos-container");
     assert!(zsh.starts_with("#compdef nixos-container\n"), "{zsh}");

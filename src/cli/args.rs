@@ -5,6 +5,7 @@ mod build;
 mod create;
 mod exec;
 mod lifecycle;
+pub mod overview;
 mod query;
 mod tips;
 
@@ -21,7 +22,6 @@ pub use lifecycle::{DEFAULT_TIMEOUT_STOP, Lifecycle};
 pub use query::{List, Logs, Query};
 
 use crate::container::name::ContainerName;
-use crate::report::exit_codes;
 
 /// Run NixOS systems as containers
 ///
@@ -31,7 +31,7 @@ use crate::report::exit_codes;
 #[command(
     version,
     max_term_width = 100,
-    after_help = overview()
+    after_help = overview::help()
 )]
 pub struct Cli<C: Subcommand = Command> {
     /// Let Nix print where in the configuration an error comes from
@@ -45,23 +45,6 @@ pub struct Cli<C: Subcommand = Command> {
     /// The name of the command, as it was typed
     #[arg(skip)]
     pub word: String,
-}
-
-const EXAMPLES: &str = "Examples:
-  nixos-container create foo --config 'services.openssh.enable = true;'
-  nixos-container start foo
-  nixos-container run foo -- uname -a
-  ssh root@$(nixos-container show-ip foo)
-  nixos-container destroy foo";
-
-/// Examples, exit codes and where to read on.
-fn overview() -> String {
-    let codes = exit_codes::MEANINGS.map(|(code, meaning)| format!("  {code:9}  {meaning}"));
-    format!(
-        "{EXAMPLES}\n\nExit codes:\n{}\n\nEnvironment variables and files: man nixos-container. \
-         Keys of a container's configuration file: man nixos-container.conf.",
-        codes.join("\n")
-    )
 }
 
 /// Parses the command line of this process. Exits if it is wrong or asks for
@@ -141,7 +124,7 @@ pub fn with_completion(containers: fn() -> Vec<CompletionCandidate>) -> clap::Co
 
 #[derive(Debug, Args)]
 pub struct Man {
-    /// The directory for the pages: they go to its man1 and man5
+    /// The directory for the pages: they go to man1 and man5 in it
     pub directory: PathBuf,
 }
 

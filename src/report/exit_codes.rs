@@ -22,15 +22,12 @@ pub const MEANINGS: [(&str, &str); 8] = [
     ("2", "The command line is wrong."),
     (
         "4",
-        "For `update` and other activations of a system: a unit of the container failed.",
+        "For `update`, `rollback`, `reload` and `pull-config`: a unit of the container failed.",
     ),
-    (
-        "78",
-        "For `supervise`: the container's configuration is wrong.",
-    ),
+    ("78", "For a container's unit: the configuration is wrong."),
     (
         "133",
-        "For `supervise`: the container rebooted and is to be started again.",
+        "For a container's unit: the container rebooted and is to be started again.",
     ),
     (
         "128+N",
