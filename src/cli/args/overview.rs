@@ -11,7 +11,7 @@ pub const EXAMPLES: &str = "Examples:
   nixos-container destroy foo";
 
 /// Environment variables and their meanings.
-pub const ENVIRONMENT: [(&str, &str); 7] = [
+pub const ENVIRONMENT: [(&str, &str); 8] = [
     (
         "NIXOS_CONTAINER_CONF_DIR",
         "Directory of configuration files. Default: /etc/nixos-containers.",
@@ -35,6 +35,10 @@ pub const ENVIRONMENT: [(&str, &str); 7] = [
     (
         "NIXOS_CONTAINER_ADDRESS_POOL",
         "Network for addresses of containers, of length 22 or less. Default: 10.233.0.0/16.",
+    ),
+    (
+        "NIXOS_CONTAINER_LOG",
+        "Level of the log: off, error, warn, info, debug or trace. Default: off.",
     ),
     (
         "NIXOS_CONTAINER_COMPLETE",
@@ -62,7 +66,7 @@ pub const FILES: [(&str, &str); 5] = [
     ),
     (
         "/run/nixos-containers/NAME",
-        "Sockets, locks and the console log of a running container.",
+        "Sockets, locks and logs of a running container.",
     ),
 ];
 
@@ -104,7 +108,10 @@ mod tests {
                 variables(&path, found);
             } else if !path.ends_with("cli/args/overview.rs") {
                 let source = fs::read_to_string(&path).unwrap_or_default();
-                let code = source.split("#[cfg(test)]").next().unwrap_or_default();
+                let code = source
+                    .split("#[cfg(test)]\nmod tests {")
+                    .next()
+                    .unwrap_or_default();
                 let names = code.split('"').filter(|text| {
                     text.starts_with("NIXOS_CONTAINER_")
                         && text.bytes().all(|c| c == b'_' || c.is_ascii_uppercase())

@@ -18,8 +18,8 @@ pub const LOGS: &str = "Examples:
   nixos-container logs --follow foo
   nixos-container logs --supervisor foo
 
-The supervisor logs what happens to the container; of a start with --debug, or with
-NIXOS_CONTAINER_LOG=debug in the environment of its unit, each step and its time.";
+The supervisor logs the container's events. If the container was started with --debug, or its unit
+has NIXOS_CONTAINER_LOG=debug in its environment, the supervisor logs each step with its time.";
 
 pub const EXPLAIN: &str = "Examples:
   nixos-container explain foo
@@ -79,7 +79,7 @@ pub struct Logs {
     /// Keep printing new output while the container runs
     #[arg(short, long)]
     pub follow: bool,
-    /// What the supervisor did and when, instead of the console
+    /// Print the log of the container's supervisor instead
     #[arg(long)]
     pub supervisor: bool,
 }
