@@ -15,7 +15,7 @@ pub mod spec;
 pub mod sys;
 
 pub use plan::host_step::HostStep;
-pub use plan::step::{Namespace, ProcessStep, Step};
+pub use plan::step::{FileStep, MountStep, Namespace, ProcessStep, StartStep, Step};
 pub use plan::{CONTAINER_MANAGER, Plan, USER_RECORDS, home_of_bound_user, plan};
 pub use spec::idmap::{DEFAULT_COUNT, IdMap};
 pub use spec::mount_attributes::{Attributes, Layer, Origin, Owners, Propagation, Upper};

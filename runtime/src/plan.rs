@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::spec::mount_attributes::{Attributes, Propagation};
 use crate::spec::{DEFAULT_DEVICES, Network, Spec, Streams};
 use host_step::HostStep;
-use step::{Namespace, Step};
+use step::{MountStep, Namespace, ProcessStep, StartStep, Step};
 
 mod api_file_systems;
 mod bound_users;
@@ -39,14 +39,14 @@ pub struct Plan {
     /// clones, meanwhile.
     pub host_steps: Vec<HostStep>,
     /// What the child does in its namespaces, in this order. From
-    /// [`Step::HandOver`] on it is the init that the child has cloned.
+    /// [`StartStep::HandOver`] on it is the init that the child has cloned.
     pub steps: Vec<Step>,
 }
 
 impl Plan {
     /// Whether the child is not to be init, but clones it.
     pub(crate) fn clones_init(&self) -> bool {
-        let clones = |step: &Step| matches!(step, Step::CloneInit { .. });
+        let clones = |step: &Step| matches!(step, Step::Start(StartStep::CloneInit { .. }));
         self.steps.iter().any(clones)
     }
 }
@@ -66,17 +66,17 @@ pub fn plan(spec: &Spec) -> Plan {
     let begin = match spec.ids {
         None => {
             namespaces.extend(own);
-            vec![Step::UnshareCgroup]
+            vec![Step::Process(ProcessStep::UnshareCgroup)]
         }
         // A namespace is administered from the user namespace that it was made
         // in (man 7 user_namespaces), so all come with init.
         Some(ids) => {
             own.splice(0..0, [Namespace::User]);
             own.push(Namespace::Cgroup);
-            vec![Step::CloneInit {
+            vec![Step::Start(StartStep::CloneInit {
                 namespaces: own,
                 ids,
-            }]
+            })]
         }
     };
     let steps = [
@@ -101,16 +101,22 @@ pub fn plan(spec: &Spec) -> Plan {
         finish_root(&spec.root),
         // Last, and both at once: as long as the host's tree is mounted over the
         // new root, `..` of that root leads into it, `RESOLVE_IN_ROOT` or not.
-        vec![Step::PivotRoot, Step::DetachHost],
-        spec.ids.map(|_| Step::HandOver).into_iter().collect(),
+        vec![
+            Step::Mount(MountStep::PivotRoot),
+            Step::Mount(MountStep::DetachHost),
+        ],
+        spec.ids
+            .map(|_| Step::Start(StartStep::HandOver))
+            .into_iter()
+            .collect(),
         vec![
             match spec.init.streams {
-                Streams::Terminal => Step::StandardStreams,
-                Streams::Pipe => Step::Pipe,
+                Streams::Terminal => Step::Start(StartStep::StandardStreams),
+                Streams::Pipe => Step::Start(StartStep::Pipe),
             },
-            Step::SetPropagation {
+            Step::Mount(MountStep::SetPropagation {
                 propagation: Propagation::Shared,
-            },
+            }),
         ],
         restrict(spec),
         start_init(spec),
@@ -146,17 +152,19 @@ fn host_steps(spec: &Spec) -> Vec<HostStep> {
 
 /// What init has from before it is in a user namespace.
 fn inherited(spec: &Spec) -> Vec<Step> {
-    let mut steps = vec![Step::DieWithSupervisor];
+    let mut steps = vec![Step::Process(ProcessStep::DieWithSupervisor)];
     if let Network::Namespace(path) = &spec.network {
-        steps.push(Step::JoinNetwork { path: path.clone() });
+        steps.push(Step::Process(ProcessStep::JoinNetwork {
+            path: path.clone(),
+        }));
     }
     steps
 }
 
 fn enter_root(spec: &Spec) -> Vec<Step> {
-    let mut steps = vec![Step::SetPropagation {
+    let mut steps = vec![Step::Mount(MountStep::SetPropagation {
         propagation: Propagation::Slave,
-    }];
+    })];
     steps.extend(root(&spec.root));
     steps
 }
@@ -240,14 +248,14 @@ mod tests {
     #[test]
     fn nothing_of_the_host_is_used_after_it_is_detached() {
         let steps = plan(&spec(Network::Private)).steps;
-        let detached = position(&steps, |step| *step == Step::DetachHost);
+        let detached = position(&steps, |step| *step == Step::Mount(MountStep::DetachHost));
         let of_the_host = |step: &&Step| {
             matches!(
                 step,
-                Step::Bind {
+                Step::Mount(MountStep::Bind {
                     origin: Origin::Host,
                     ..
-                }
+                })
             )
         };
         assert_eq!(steps[detached..].iter().find(of_the_host), None);
@@ -265,17 +273,25 @@ mod tests {
         });
         let last_mount = steps
             .iter()
-            .rposition(|step| matches!(step, Step::Mount { .. } | Step::Bind { .. }))
+            .rposition(|step| {
+                matches!(
+                    step,
+                    Step::Mount(MountStep::Mount { .. } | MountStep::Bind { .. })
+                )
+            })
             .expect("mounts");
         assert!(last_mount < bounded && bounded < filtered);
-        assert!(matches!(steps.last(), Some(Step::Exec { .. })));
+        assert!(matches!(
+            steps.last(),
+            Some(Step::Start(StartStep::Exec { .. }))
+        ));
     }
 
     #[test]
     fn only_a_private_network_can_be_set_up() {
         let sets_up = |network| {
             plan(&spec(network)).steps.iter().any(|step| {
-                matches!(step, Step::Bind { target, .. } if target == Path::new("/proc/sys/net"))
+                matches!(step, Step::Mount(MountStep::Bind { target, .. }) if target == Path::new("/proc/sys/net"))
             })
         };
         assert!(sets_up(Network::Private));
@@ -285,8 +301,12 @@ mod tests {
     #[test]
     fn init_is_executed_only_when_the_supervisor_is_ready() {
         let steps = plan(&spec(Network::Host)).steps;
-        let waited = position(&steps, |step| *step == Step::AwaitSupervisor);
-        let executed = position(&steps, |step| matches!(step, Step::Exec { .. }));
+        let waited = position(&steps, |step| {
+            *step == Step::Start(StartStep::AwaitSupervisor)
+        });
+        let executed = position(&steps, |step| {
+            matches!(step, Step::Start(StartStep::Exec { .. }))
+        });
         assert!(waited < executed);
     }
 
@@ -298,21 +318,20 @@ mod tests {
             namespaces, steps, ..
         } = plan(&spec);
         assert_eq!(namespaces, [Namespace::Mount]);
-        let cloned = position(&steps, |step| matches!(step, Step::CloneInit { .. }));
-        let bound = position(&steps, |step| matches!(step, Step::BindRoot { .. }));
-        let detached = position(&steps, |step| *step == Step::DetachHost);
-        let handed_over = position(&steps, |step| *step == Step::HandOver);
+        let cloned = position(&steps, |step| {
+            matches!(step, Step::Start(StartStep::CloneInit { .. }))
+        });
+        let bound = position(&steps, |step| {
+            matches!(step, Step::Mount(MountStep::BindRoot { .. }))
+        });
+        let detached = position(&steps, |step| *step == Step::Mount(MountStep::DetachHost));
+        let handed_over = position(&steps, |step| *step == Step::Start(StartStep::HandOver));
         assert!(cloned < bound && detached < handed_over);
-        assert!(steps[handed_over..].iter().all(|step| matches!(
-            step,
-            Step::HandOver
-                | Step::StandardStreams
-                | Step::SetPropagation { .. }
-                | Step::Process(_)
-                | Step::AwaitSupervisor
-                | Step::WorkingDirectory { .. }
-                | Step::Exec { .. }
-        )));
+        assert!(steps[handed_over..].iter().all(|step| match step {
+            Step::File(_) => false,
+            Step::Mount(step) => matches!(step, MountStep::SetPropagation { .. }),
+            Step::Process(_) | Step::Start(_) => true,
+        }));
     }
 
     #[test]
@@ -321,7 +340,7 @@ mod tests {
             let mut spec = spec(Network::Private);
             spec.ids = ids;
             plan(&spec).steps.iter().any(|step| {
-                matches!(step, Step::Mount { target, .. } if target == Path::new("/run/host/proc"))
+                matches!(step, Step::Mount(MountStep::Mount { target, .. }) if target == Path::new("/run/host/proc"))
             })
         };
         assert!(uncovered(IdMap::new(524_288, 65536)));
@@ -344,9 +363,9 @@ mod tests {
         });
         let steps = plan(&spec).steps;
         let options = steps.iter().find_map(|step| match step {
-            Step::Mount {
+            Step::Mount(MountStep::Mount {
                 target, options, ..
-            } if target == Path::new("/data") => Some(options),
+            }) if target == Path::new("/data") => Some(options),
             _ => None,
         });
         let values: Vec<_> = options

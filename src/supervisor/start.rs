@@ -84,7 +84,7 @@ pub fn start_container(start: &Start, cgroup: &Cgroup) -> Result<(Started, Vec<S
         .with_context(|| format!("cannot make the cgroup {}", cgroup.path().display()))?;
     log::debug!("clone the child");
     // SAFETY: the supervisor has one thread.
-    let starting = unsafe { runtime::process::launch::launch(&plan, payload.as_fd()) }?;
+    let starting = unsafe { runtime::process::launch::spawn(&plan, payload.as_fd()) }?;
     match set_up_host_side(&starting, start, &plan, &payload) {
         Ok(notices) => {
             let started = starting.finish()?;

@@ -4,7 +4,9 @@
 use std::path::Path;
 
 use super::bound_users;
-use super::step::{INACCESSIBLE_DIRECTORY, INACCESSIBLE_FILE, Step};
+use super::step::{
+    FileStep, INACCESSIBLE_DIRECTORY, INACCESSIBLE_FILE, MountStep, StartStep, Step,
+};
 use super::steps::{bind, bind_if_present, file, hide, mount};
 use super::{CONTAINER_MANAGER, RUN_HOST};
 use crate::spec::mount_attributes::{Attributes, Origin};
@@ -41,15 +43,15 @@ pub(super) fn run(spec: &Spec) -> Vec<Step> {
             &format!("{}\n", spec.machine_id.hyphenated()),
         ),
         file(host("boot-id"), &format!("{}\n", spec.boot_id.hyphenated())),
-        Step::File {
+        Step::File(FileStep::File {
             path: INACCESSIBLE_FILE.into(),
             contents: String::new(),
             mode: 0,
-        },
-        Step::Directory {
+        }),
+        Step::File(FileStep::Directory {
             path: INACCESSIBLE_DIRECTORY.into(),
             mode: 0,
-        },
+        }),
         bind(
             Origin::Host,
             &spec.notify_socket,
@@ -66,10 +68,10 @@ pub(super) fn run(spec: &Spec) -> Vec<Step> {
     steps.extend(uncovered(spec));
     steps.extend(credentials(spec));
     steps.extend(spec.bound_users.iter().flat_map(bound_users::bound));
-    steps.push(Step::Restrict {
+    steps.push(Step::Mount(MountStep::Restrict {
         target: RUN_HOST.into(),
         attributes: Attributes::READ_ONLY,
-    });
+    }));
     steps
 }
 
@@ -83,19 +85,21 @@ fn credentials(spec: &Spec) -> Vec<Step> {
     }
     let directory = Path::new(CREDENTIALS);
     let mut steps = vec![mount("ramfs", CREDENTIALS, Attributes::KERNEL, &[])];
-    steps.extend(spec.credentials.iter().map(|credential| Step::Credential {
-        path: directory.join(&credential.id),
-        contents: credential.contents.clone(),
+    steps.extend(spec.credentials.iter().map(|credential| {
+        Step::File(FileStep::Credential {
+            path: directory.join(&credential.id),
+            contents: credential.contents.clone(),
+        })
     }));
     steps.extend([
-        Step::Directory {
+        Step::File(FileStep::Directory {
             path: CREDENTIALS.into(),
             mode: 0o500,
-        },
-        Step::Restrict {
+        }),
+        Step::Mount(MountStep::Restrict {
             target: CREDENTIALS.into(),
             attributes: Attributes::READ_ONLY,
-        },
+        }),
     ]);
     steps
 }
@@ -120,10 +124,10 @@ pub(super) fn proc(spec: &Spec) -> Vec<Step> {
             Attributes::NONE,
         ));
     }
-    steps.push(Step::Restrict {
+    steps.push(Step::Mount(MountStep::Restrict {
         target: "/proc/sys".into(),
         attributes: Attributes::KERNEL_READ_ONLY,
-    });
+    }));
     steps.push(bind(
         Origin::Container,
         Path::new(RUN_HOST).join("boot-id"),
@@ -185,10 +189,10 @@ pub(super) fn sys() -> Vec<Step> {
             &[("mode", "755"), ("size", "4m"), ("nr_inodes", "1k")],
         ),
         mount("cgroup2", "/sys/fs/cgroup", Attributes::KERNEL, &[]),
-        Step::Restrict {
+        Step::Mount(MountStep::Restrict {
             target: "/sys/fs".into(),
             attributes: Attributes::READ_ONLY,
-        },
+        }),
     ]);
     steps
 }
@@ -218,10 +222,10 @@ pub(super) fn dev(spec: &Spec) -> Vec<Step> {
         ("stderr", "/proc/self/fd/2"),
         ("ptmx", "pts/ptmx"),
     ] {
-        steps.push(Step::Symlink {
+        steps.push(Step::File(FileStep::Symlink {
             path: dev.join(name),
             target: target.into(),
-        });
+        }));
     }
     // Mounted from outside of a user namespace, it takes the host's ids.
     let tty_gid = match spec.ids {
@@ -248,7 +252,7 @@ pub(super) fn dev(spec: &Spec) -> Vec<Step> {
     ));
     steps.push(mount("mqueue", "/dev/mqueue", Attributes::KERNEL, &[]));
     if spec.init.streams == Streams::Terminal {
-        steps.push(Step::Console);
+        steps.push(Step::Start(StartStep::Console));
     }
     steps
 }

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::RUN_HOST;
-use super::step::Step;
+use super::step::{FileStep, MountStep, Step};
 use super::steps::file;
 use crate::spec::BoundUser;
 use crate::spec::mount_attributes::{Attributes, Origin, Owners};
@@ -19,7 +19,7 @@ pub fn home_of_bound_user(name: &str) -> PathBuf {
 }
 
 pub(super) fn bound(user: &BoundUser) -> Vec<Step> {
-    let mut steps = vec![Step::Bind {
+    let mut steps = vec![Step::Mount(MountStep::Bind {
         origin: Origin::Host,
         source: user.home.clone(),
         target: home_of_bound_user(&user.name),
@@ -31,7 +31,7 @@ pub(super) fn bound(user: &BoundUser) -> Vec<Step> {
             inside: user.inside,
         },
         optional: false,
-    }];
+    })];
     steps.extend(records(user));
     steps
 }
@@ -39,26 +39,28 @@ pub(super) fn bound(user: &BoundUser) -> Vec<Step> {
 /// Each can be found by name and by number.
 fn records(user: &BoundUser) -> Vec<Step> {
     let directory = Path::new(USER_RECORDS);
-    let by_number = |kind: &str| Step::Symlink {
-        path: directory.join(format!("{}.{kind}", user.inside)),
-        target: format!("{}.{kind}", user.name).into(),
+    let by_number = |kind: &str| {
+        Step::File(FileStep::Symlink {
+            path: directory.join(format!("{}.{kind}", user.inside)),
+            target: format!("{}.{kind}", user.name).into(),
+        })
     };
     let by_name = |kind: &str| directory.join(format!("{}.{kind}", user.name));
     let mut steps = vec![
-        Step::Directory {
+        Step::File(FileStep::Directory {
             path: directory.into(),
             mode: 0o755,
-        },
+        }),
         file(by_name("user"), &user.user_record),
         by_number("user"),
         file(by_name("group"), &user.group_record),
         by_number("group"),
     ];
     if let Some(record) = &user.privileged_record {
-        steps.push(Step::Credential {
+        steps.push(Step::File(FileStep::Credential {
             path: by_name("user-privileged"),
             contents: record.clone(),
-        });
+        }));
         steps.push(by_number("user-privileged"));
     }
     steps

@@ -1,5 +1,5 @@
-//! What the supervisor does for its child before init runs, because it takes
-//! the host's privileges: in a user namespace of its own the child lacks them.
+//! The supervisor's own steps, before init runs: they need the host's privileges,
+//! which the child in a user namespace lacks.
 
 use std::fmt;
 
@@ -8,29 +8,29 @@ use serde::Serialize;
 use crate::spec::{CgroupSetting, Device};
 use crate::sys::limits::Limit;
 
-/// One thing that the supervisor does.
+/// One thing that the supervisor does for its child.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "step", rename_all = "kebab-case")]
+#[serde(tag = "step", rename_all = "snake_case")]
 pub enum HostStep {
-    /// The container's processes open and make no devices but these.
+    /// Lets the container's processes open and make only these devices.
     DeviceFilter {
-        /// What they may use.
+        /// The devices.
         devices: Vec<Device>,
     },
-    /// The container's cgroup is its root's, to divide among its services.
+    /// Gives the container's cgroup to its root, to divide among its services.
     Delegate {
-        /// User and group of the host who are root inside.
+        /// Number of the host's user and group that are root inside.
         root: u32,
     },
-    /// Limits that init starts with, instead of those of whoever called.
+    /// Sets the limits that init starts with, in place of the caller's.
     Limits {
-        /// Of each resource one.
+        /// One of each resource.
         limits: Vec<Limit>,
     },
-    /// A setting of the group above the payload's, which is the container's as
-    /// well, but not to be seen from inside.
+    /// Sets a value of the group above the payload's, which holds for the container
+    /// and cannot be seen from inside.
     Cgroup(CgroupSetting),
-    /// How gladly the kernel kills init when memory runs out.
+    /// Adjusts how likely the kernel is to kill init when memory runs out.
     OomScore {
         /// From -1000 to 1000.
         adjust: i16,
@@ -38,7 +38,7 @@ pub enum HostStep {
 }
 
 impl HostStep {
-    /// The page that describes what is behind the step.
+    /// The page that describes the interface behind the step.
     pub fn manual(&self) -> &'static str {
         match self {
             Self::DeviceFilter { .. } => "bpf(2), BPF_PROG_TYPE_CGROUP_DEVICE",
@@ -54,17 +54,17 @@ impl fmt::Display for HostStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::DeviceFilter { devices } => {
-                write!(f, "allow no devices but ")?;
+                write!(f, "allow only the devices ")?;
                 list(f, devices, ", ")
             }
-            Self::Delegate { root } => write!(f, "leave the cgroup to user and group {root}"),
+            Self::Delegate { root } => write!(f, "give the cgroup to user and group {root}"),
             Self::Limits { limits } => {
                 write!(f, "limit ")?;
                 list(f, limits, " ")
             }
             Self::Cgroup(CgroupSetting { file, value }) => write!(f, "set {file} to {value}"),
             Self::OomScore { adjust } => {
-                write!(f, "adjust its score for when memory runs out by {adjust}")
+                write!(f, "set its oom_score_adj to {adjust}")
             }
         }
     }

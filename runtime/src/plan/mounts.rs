@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::step::Step;
+use super::step::{MountStep, Step};
 use crate::spec::idmap::IdMap;
 use crate::spec::{Bind, Content, Mount};
 
@@ -13,21 +13,21 @@ pub(super) fn mounted(mount: &Mount, ids: Option<IdMap>) -> Step {
         Content::Tmpfs {
             attributes,
             options,
-        } => Step::Mount {
+        } => Step::Mount(MountStep::Mount {
             fstype: "tmpfs".to_owned(),
             target,
             attributes: *attributes,
             options: options.iter().map(|option| on_host(option, ids)).collect(),
-        },
-        Content::Overlay { lower, upper } => Step::Overlay {
+        }),
+        Content::Overlay { lower, upper } => Step::Mount(MountStep::Overlay {
             lower: lower.clone(),
             upper: upper.clone(),
             target,
-        },
-        Content::Inaccessible => Step::Hide {
+        }),
+        Content::Inaccessible => Step::Mount(MountStep::Hide {
             target,
             optional: false,
-        },
+        }),
     }
 }
 
@@ -44,7 +44,7 @@ fn on_host((key, value): &(String, String), ids: Option<IdMap>) -> (String, Stri
 }
 
 fn bound(bind: &Bind, target: PathBuf) -> Step {
-    Step::Bind {
+    Step::Mount(MountStep::Bind {
         origin: bind.origin,
         source: bind.source.clone(),
         target,
@@ -52,5 +52,5 @@ fn bound(bind: &Bind, target: PathBuf) -> Step {
         attributes: bind.attributes,
         owners: bind.owners,
         optional: false,
-    }
+    })
 }

@@ -1,7 +1,7 @@
 //! From the child to init: what it may do, what it may use, what it is told.
 
 use super::api_file_systems::CREDENTIALS;
-use super::step::{ProcessStep, Step};
+use super::step::{ProcessStep, StartStep, Step};
 use super::{CONTAINER_MANAGER, RUN_HOST};
 use crate::spec::Spec;
 use crate::spec::accounts::Account;
@@ -24,12 +24,12 @@ pub(super) fn restrict(spec: &Spec) -> Vec<Step> {
     if let Some(machine) = resources.personality {
         steps.push(Step::Process(ProcessStep::Personality { machine }));
     }
-    steps.push(Step::AwaitSupervisor);
+    steps.push(Step::Start(StartStep::AwaitSupervisor));
     steps.push(Step::Process(ProcessStep::BoundingSet {
         keep: privileges.bounding,
     }));
     if let Some(user) = spec.init.user.clone() {
-        steps.push(Step::User { user });
+        steps.push(Step::Start(StartStep::User { user }));
     }
     if !privileges.ambient.is_empty() {
         steps.push(Step::Process(ProcessStep::AmbientSet {
@@ -49,18 +49,18 @@ pub(super) fn start_init(spec: &Spec) -> Vec<Step> {
     let init = &spec.init;
     let mut steps = vec![
         Step::Process(ProcessStep::ResetSignals),
-        Step::WorkingDirectory {
+        Step::Process(ProcessStep::WorkingDirectory {
             path: init.working_directory.clone(),
-        },
+        }),
     ];
     if init.below_stub {
-        steps.push(Step::StubInit);
+        steps.push(Step::Start(StartStep::StubInit));
     }
-    steps.push(Step::Exec {
+    steps.push(Step::Start(StartStep::Exec {
         program: init.program.clone(),
         arguments: init.arguments.clone(),
         environment: environment(spec),
-    });
+    }));
     steps
 }
 

@@ -1,6 +1,6 @@
 //! What becomes `/`.
 
-use super::step::Step;
+use super::step::{MountStep, Step};
 use super::steps::mount;
 use crate::spec::mount_attributes::{Attributes, Origin, Owners};
 use crate::spec::{Root, RootTree};
@@ -13,26 +13,26 @@ pub(super) fn root(root: &Root) -> Vec<Step> {
     let directory = root.directory.clone();
     let options = LIMITS.map(|(key, value)| (key.to_owned(), value.to_owned()));
     let mut steps = match root.tree {
-        RootTree::Directory => vec![Step::BindRoot {
+        RootTree::Directory => vec![Step::Mount(MountStep::BindRoot {
             source: directory,
             map_owners: root.map_owners,
             read_only_below: root.read_only,
-        }],
-        RootTree::Snapshot => vec![Step::OverlayRoot {
+        })],
+        RootTree::Snapshot => vec![Step::Mount(MountStep::OverlayRoot {
             lower: directory,
             map_owners: root.map_owners,
             options: options.into(),
-        }],
-        RootTree::Empty => vec![Step::EmptyRoot {
+        })],
+        RootTree::Empty => vec![Step::Mount(MountStep::EmptyRoot {
             directory,
             options: options.into(),
-        }],
+        })],
         RootTree::Usr => vec![
-            Step::EmptyRoot {
+            Step::Mount(MountStep::EmptyRoot {
                 directory,
                 options: options.into(),
-            },
-            Step::Bind {
+            }),
+            Step::Mount(MountStep::Bind {
                 origin: Origin::RootDirectory,
                 source: "/usr".into(),
                 target: "/usr".into(),
@@ -40,7 +40,7 @@ pub(super) fn root(root: &Root) -> Vec<Step> {
                 attributes: Attributes::READ_ONLY,
                 owners: Owners::mapped(root.map_owners),
                 optional: true,
-            },
+            }),
         ],
     };
     if root.empty_var {
@@ -51,9 +51,11 @@ pub(super) fn root(root: &Root) -> Vec<Step> {
 
 /// After everything that is made in it.
 pub(super) fn finish_root(root: &Root) -> Vec<Step> {
-    let read_only = root.read_only.then(|| Step::Restrict {
-        target: "/".into(),
-        attributes: Attributes::READ_ONLY,
+    let read_only = root.read_only.then(|| {
+        Step::Mount(MountStep::Restrict {
+            target: "/".into(),
+            attributes: Attributes::READ_ONLY,
+        })
     });
     read_only.into_iter().collect()
 }
@@ -64,6 +66,7 @@ mod tests {
 
     use super::*;
     use crate::plan::plan;
+    use crate::plan::step::{FileStep, ProcessStep};
     use crate::plan::tests::{position, spec};
     use crate::spec::{Directory, Network, Spec};
 
@@ -87,15 +90,23 @@ mod tests {
             let root = position(&steps, |step| {
                 matches!(
                     step,
-                    Step::BindRoot { .. } | Step::EmptyRoot { .. } | Step::OverlayRoot { .. }
+                    Step::Mount(MountStep::BindRoot { .. })
+                        | Step::Mount(MountStep::EmptyRoot { .. })
+                        | Step::Mount(MountStep::OverlayRoot { .. })
                 )
             });
             assert!(steps[..root].iter().all(|step| matches!(
                 step,
-                Step::DieWithSupervisor | Step::UnshareCgroup | Step::SetPropagation { .. }
+                Step::Process(ProcessStep::DieWithSupervisor)
+                    | Step::Process(ProcessStep::UnshareCgroup)
+                    | Step::Mount(MountStep::SetPropagation { .. })
             )));
-            let pivot = position(&steps, |step| *step == Step::PivotRoot);
-            assert_eq!(steps[pivot + 1], Step::DetachHost, "{tree:?}");
+            let pivot = position(&steps, |step| *step == Step::Mount(MountStep::PivotRoot));
+            assert_eq!(
+                steps[pivot + 1],
+                Step::Mount(MountStep::DetachHost),
+                "{tree:?}"
+            );
         }
     }
 
@@ -103,12 +114,16 @@ mod tests {
     fn a_root_becomes_read_only_when_all_is_made_in_it() {
         for tree in TREES {
             let steps = plan(&with_root(tree, true)).steps;
-            let restricted = Step::Restrict {
+            let restricted = Step::Mount(MountStep::Restrict {
                 target: "/".into(),
                 attributes: Attributes::READ_ONLY,
-            };
+            });
             let restricted = position(&steps, |step| *step == restricted);
-            assert_eq!(steps[restricted + 1], Step::PivotRoot, "{tree:?}");
+            assert_eq!(
+                steps[restricted + 1],
+                Step::Mount(MountStep::PivotRoot),
+                "{tree:?}"
+            );
         }
     }
 
@@ -117,12 +132,12 @@ mod tests {
         let origins = |tree| {
             let steps = plan(&with_root(tree, false)).steps;
             let bound = steps.into_iter().filter_map(|step| match step {
-                Step::Bind {
+                Step::Mount(MountStep::Bind {
                     origin: Origin::RootDirectory,
                     source,
                     attributes,
                     ..
-                } => Some((source, attributes.read_only)),
+                }) => Some((source, attributes.read_only)),
                 _ => None,
             });
             bound.collect::<Vec<_>>()
@@ -142,11 +157,11 @@ mod tests {
         let steps = plan(&spec).steps;
         let var = position(
             &steps,
-            |step| matches!(step, Step::Mount { target, .. } if target == Path::new("/var")),
+            |step| matches!(step, Step::Mount(MountStep::Mount { target, .. }) if target == Path::new("/var")),
         );
         let directory = position(
             &steps,
-            |step| matches!(step, Step::Directory { path, .. } if path == Path::new("/var/lib")),
+            |step| matches!(step, Step::File(FileStep::Directory { path, .. }) if path == Path::new("/var/lib")),
         );
         assert!(var < directory);
     }

@@ -2,21 +2,23 @@
 
 use std::path::PathBuf;
 
-use super::step::Step;
+use super::step::{FileStep, Step};
 use super::steps::bind;
 use crate::spec::mount_attributes::{Attributes, Origin};
 use crate::spec::{LocalTime, ResolvConf, Spec};
 
 /// What init expects to find in the root directory itself.
 pub(super) fn root_files(spec: &Spec) -> Vec<Step> {
-    let directories = spec.directories.iter().map(|directory| Step::Directory {
-        path: directory.path.clone(),
-        mode: directory.mode,
+    let directories = spec.directories.iter().map(|directory| {
+        Step::File(FileStep::Directory {
+            path: directory.path.clone(),
+            mode: directory.mode,
+        })
     });
     let empty_files = spec
         .empty_files
         .iter()
-        .map(|path| Step::EmptyFile { path: path.clone() });
+        .map(|path| Step::File(FileStep::EmptyFile { path: path.clone() }));
     directories
         .chain(empty_files)
         .chain(resolv_conf(&spec.resolv_conf))
@@ -28,10 +30,10 @@ fn local_time(change: &LocalTime) -> Vec<Step> {
     let path = PathBuf::from("/etc/localtime");
     match change {
         LocalTime::Leave => Vec::new(),
-        LocalTime::Copy(source) => vec![Step::CopyFile {
+        LocalTime::Copy(source) => vec![Step::File(FileStep::CopyFile {
             source: source.clone(),
             path,
-        }],
+        })],
         LocalTime::Bind(source) => {
             let attributes = Attributes {
                 read_only: true,
@@ -40,13 +42,13 @@ fn local_time(change: &LocalTime) -> Vec<Step> {
             vec![bind(Origin::Host, source, path, attributes)]
         }
         LocalTime::Symlink(target) => vec![
-            Step::RemoveFile { path: path.clone() },
-            Step::Symlink {
+            Step::File(FileStep::RemoveFile { path: path.clone() }),
+            Step::File(FileStep::Symlink {
                 path,
                 target: target.clone(),
-            },
+            }),
         ],
-        LocalTime::Remove => vec![Step::RemoveFile { path }],
+        LocalTime::Remove => vec![Step::File(FileStep::RemoveFile { path })],
     }
 }
 
@@ -54,11 +56,11 @@ fn resolv_conf(change: &ResolvConf) -> Option<Step> {
     let path = "/etc/resolv.conf".into();
     match change {
         ResolvConf::Leave => None,
-        ResolvConf::Write(contents) => Some(Step::File {
+        ResolvConf::Write(contents) => Some(Step::File(FileStep::File {
             path,
             contents: contents.clone(),
             mode: 0o644,
-        }),
-        ResolvConf::Remove => Some(Step::RemoveFile { path }),
+        })),
+        ResolvConf::Remove => Some(Step::File(FileStep::RemoveFile { path })),
     }
 }

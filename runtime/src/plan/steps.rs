@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::step::Step;
+use super::step::{FileStep, MountStep, Step};
 use crate::spec::mount_attributes::{Attributes, Origin, Owners};
 
 pub(super) fn mount(
@@ -12,12 +12,12 @@ pub(super) fn mount(
     options: &[(&str, &str)],
 ) -> Step {
     let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
-    Step::Mount {
+    Step::Mount(MountStep::Mount {
         fstype: fstype.to_owned(),
         target: target.into(),
         attributes,
         options: options.iter().map(owned).collect(),
-    }
+    })
 }
 
 pub(super) fn bind(
@@ -26,7 +26,7 @@ pub(super) fn bind(
     target: impl AsRef<Path>,
     attributes: Attributes,
 ) -> Step {
-    Step::Bind {
+    Step::Mount(MountStep::Bind {
         origin,
         source: source.as_ref().into(),
         target: target.as_ref().into(),
@@ -34,7 +34,7 @@ pub(super) fn bind(
         attributes,
         owners: Owners::OnDisk,
         optional: false,
-    }
+    })
 }
 
 pub(super) fn bind_if_present(
@@ -44,7 +44,7 @@ pub(super) fn bind_if_present(
     attributes: Attributes,
 ) -> Step {
     let mut step = bind(origin, source, target, attributes);
-    if let Step::Bind { optional, .. } = &mut step {
+    if let Step::Mount(MountStep::Bind { optional, .. }) = &mut step {
         *optional = true;
     }
     step
@@ -52,16 +52,16 @@ pub(super) fn bind_if_present(
 
 /// Kernels differ in what they have to hide.
 pub(super) fn hide(target: PathBuf) -> Step {
-    Step::Hide {
+    Step::Mount(MountStep::Hide {
         target,
         optional: true,
-    }
+    })
 }
 
 pub(super) fn file(path: PathBuf, contents: &str) -> Step {
-    Step::File {
+    Step::File(FileStep::File {
         path,
         contents: contents.to_owned(),
         mode: 0o444,
-    }
+    })
 }

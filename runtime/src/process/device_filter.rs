@@ -1,5 +1,5 @@
-//! Which devices a container's processes can open or make, decided by a BPF
-//! program on their cgroup (`man 2 bpf`; kernel documentation,
+//! The devices that a container's processes can open or make: a BPF program on
+//! their cgroup decides (`man 2 bpf`; kernel documentation,
 //! admin-guide/cgroup-v2, "Device controller").
 //!
 //! Root inside may make device nodes (CAP_MKNOD). Without this filter one of
@@ -30,7 +30,7 @@ const MOVE: u8 = 0xb7; // BPF_ALU64 | BPF_MOV | BPF_K
 const EXIT: u8 = 0x95; // BPF_JMP | BPF_EXIT
 
 // Numbers of `linux/bpf.h`. The kind is in the lower half of the context's
-// first word, what is to be done with the device in the upper.
+// first word, the access in the upper half.
 const BLOCK_DEVICE: i32 = 1;
 const CHARACTER_DEVICE: i32 = 2;
 const MAKE: i32 = 1;
@@ -45,7 +45,7 @@ const MAJOR: u8 = 3;
 const MINOR: u8 = 4;
 const ACCESS: u8 = 5;
 
-/// The program: 1 for what is allowed, 0 for all else.
+/// The program: it answers 1 to allow an access, 0 to refuse it.
 fn program(allowed: &[Device]) -> Vec<Instruction> {
     // Offsets of `struct bpf_cgroup_dev_ctx`.
     let load = |to, offset| instruction(LOAD_WORD, to, CONTEXT, offset, 0);
@@ -64,8 +64,8 @@ fn program(allowed: &[Device]) -> Vec<Instruction> {
     program
 }
 
-/// Answers 1 if it is this device that somebody wants, and nothing with it that
-/// is not granted; else goes on behind.
+/// Answers 1 for an access to this device of which every part is granted;
+/// otherwise continues behind.
 fn allow(device: &Device) -> Vec<Instruction> {
     let kind = match device.kind {
         DeviceKind::Character => CHARACTER_DEVICE,
@@ -112,9 +112,9 @@ fn instruction(code: u8, to: u8, from: u8, offset: i16, immediate: i32) -> Instr
     }
 }
 
-/// Attaches the filter to a cgroup: for it and all below it. Returns false
-/// where the kernel lets nobody attach one: inside another container, whose
-/// own filter then holds.
+/// Attaches the filter to a cgroup, for it and all groups below. Returns false
+/// inside another container, where the kernel refuses that and the filter of the
+/// outer container holds.
 pub(crate) fn attach(cgroup: BorrowedFd<'_>, allowed: &[Device]) -> io::Result<bool> {
     match load(&program(allowed)).and_then(|program| attach_program(&program, cgroup)) {
         Ok(()) => Ok(true),
@@ -160,7 +160,7 @@ fn load(program: &[Instruction]) -> io::Result<OwnedFd> {
     // SAFETY: the attributes point to the program and to a string, both of
     // which outlive the call.
     let descriptor = unsafe { bpf(BPF_PROG_LOAD, &attributes) }?;
-    // SAFETY: the kernel has just made the descriptor; nobody else knows it.
+    // SAFETY: the kernel has just made the descriptor; nothing else knows it.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 

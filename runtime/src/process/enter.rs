@@ -1,4 +1,4 @@
-//! A process into a running container.
+//! Processes that enter a running container.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -22,30 +22,30 @@ use crate::sys::pidfd::Process;
 use crate::sys::{exec, user_namespace};
 
 mod confinement;
-mod surroundings;
+mod inherited;
 
 pub use confinement::Confinement;
 
-/// What to run inside, and how.
+/// A program to run inside.
 #[derive(Debug)]
 pub struct Entry {
-    /// Who it runs as.
+    /// The user that it runs as.
     pub account: Account,
     /// Words to execute from the login shell; none for the shell itself.
     pub command: Vec<OsString>,
     /// Environment besides what a login sets. The system's profile may change
     /// it, as at any login.
     pub environment: Vec<(String, String)>,
-    /// Environment of the command, whatever the profile says. The keys are
+    /// Environment of the command, which the profile cannot change. The keys are
     /// names to a shell.
     pub set_environment: Vec<(String, String)>,
     /// Its standard input, output and error.
     pub streams: [Stream; 3],
-    /// What holds for whoever is inside.
+    /// The bounds of all processes inside.
     pub confinement: Confinement,
 }
 
-/// What a process that enters has as one of its standard streams.
+/// One of the standard streams of a process that enters.
 #[derive(Debug)]
 pub enum Stream {
     /// The caller's.
@@ -59,13 +59,14 @@ pub enum Stream {
 /// A process that entered.
 #[derive(Debug)]
 pub struct Entered {
-    /// It.
+    /// The process.
     pub process: Process,
     /// The other end of its terminal, if it has one.
     pub terminal: Option<OwnedFd>,
 }
 
-/// All but the PID namespace, which holds for children only, and that of users.
+/// All namespaces but that of PIDs, which is entered for children only, and that
+/// of users.
 const NAMESPACES: ThreadNameSpaceType = ThreadNameSpaceType::MOUNT
     .union(ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME)
     .union(ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION)
@@ -73,14 +74,14 @@ const NAMESPACES: ThreadNameSpaceType = ThreadNameSpaceType::MOUNT
     .union(ThreadNameSpaceType::CONTROL_GROUP);
 
 /// Starts a user's login shell, or a command from it, in the namespaces of
-/// `leader` (the pidfd of the container's init) and in `cgroup`. Those inside
-/// can keep it from ever being executed, as by a lease on the shell's file
-/// (`man 2 fcntl`): once there is something to read from `give_up`, it is killed.
+/// `leader` (the pidfd of the container's init) and in `cgroup`. Processes inside
+/// can keep it from being executed, for example by a lease on the shell's file
+/// (`man 2 fcntl`): it is killed when `give_up` is readable.
 ///
 /// # Safety
 ///
-/// The calling process has one thread, and no child of its own to make after
-/// this: its children are born into the container's pid namespace.
+/// The calling process has one thread, and makes no child of its own after this:
+/// its children are born into the container's pid namespace.
 pub unsafe fn enter(
     leader: BorrowedFd<'_>,
     cgroup: BorrowedFd<'_>,
@@ -105,11 +106,11 @@ pub unsafe fn enter(
         Err(cause) => Err(LaunchError::Clone(cause)),
         Ok(Side::Parent(process)) => {
             drop(theirs);
-            let heard = ours.hear(give_up);
-            if matches!(heard, Err(LaunchError::GivenUp)) {
+            let executed = ours.await_exec(give_up);
+            if matches!(executed, Err(LaunchError::GivenUp)) {
                 process.signal(libc::SIGKILL)?;
             }
-            let terminal = heard?;
+            let terminal = executed?;
             Ok(Entered { process, terminal })
         }
         Ok(Side::Child) => {
@@ -127,28 +128,28 @@ pub unsafe fn enter(
     }
 }
 
-/// All that comes before the program itself.
+/// Everything before the execution of the program.
 fn prepare(leader: BorrowedFd<'_>, entry: &Entry, parent: &ChildEnd) -> io::Result<()> {
-    // From here on processes inside can see this one; not into it.
+    // From here on processes inside see this one. They must not see into it.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    surroundings::take_from_init()?;
+    inherited::take_from_init()?;
     entry.confinement.take_oom_score()?;
     enter_namespaces(leader)?;
-    // Not in the caller's session: what comes from inside must not get hold of
-    // its terminal, and who waits hands signals on to one process group.
+    // Not in the caller's session: processes from inside must not get hold of its
+    // terminal, and a waiting caller passes signals on to one process group.
     rustix::process::setsid()?;
     take_streams(entry, parent)?;
     entry.confinement.confine_thread()?;
     exec::reset_signals()?;
     let account = &entry.account;
     join_groups(account)?;
-    // As late as root's privileges last: it may forbid what comes before.
+    // As late as root's privileges last: it may refuse the calls before.
     entry.confinement.filter_system_calls()?;
     become_user(account)?;
     Ok(rustix::process::chdir(&account.home).or_else(|_| rustix::process::chdir("/"))?)
 }
 
-/// Returns only if it failed.
+/// Executes the program; returns only if that fails.
 fn exec(entry: &Entry) -> io::Error {
     exec::exec_as(
         &entry.account.shell,
@@ -164,8 +165,9 @@ fn join_groups(account: &Account) -> io::Result<()> {
     Ok(rustix::thread::set_thread_res_gid(gid, gid, gid)?)
 }
 
-/// For anybody but root, who the caller is already, it takes all capabilities
-/// away (`man 7 capabilities`, "Effect of user ID changes on capabilities").
+/// The caller is root already. For any other user, the kernel takes all
+/// capabilities away (`man 7 capabilities`, "Effect of user ID changes on
+/// capabilities").
 fn become_user(account: &Account) -> io::Result<()> {
     let uid = Uid::from_raw(account.uid);
     if uid.is_root() {
@@ -174,8 +176,8 @@ fn become_user(account: &Account) -> io::Result<()> {
     Ok(rustix::thread::set_thread_res_uid(uid, uid, uid)?)
 }
 
-/// All at once: the powers of the caller are those of the host's root until it
-/// is in the user namespace, and not all others need belong to that one.
+/// Enters all at once: the caller has the capabilities of the host's root until it
+/// is in the user namespace, and the other namespaces need not belong to that.
 fn enter_namespaces(leader: BorrowedFd<'_>) -> io::Result<()> {
     match move_into(leader, NAMESPACES | ThreadNameSpaceType::USER) {
         // It is in this user namespace already (man 2 setns, EINVAL).
@@ -210,10 +212,10 @@ fn take_streams(entry: &Entry, parent: &ChildEnd) -> io::Result<()> {
     Ok(())
 }
 
-/// A terminal that controls the session; the parent gets its other end.
+/// Opens a terminal that controls the session; the parent receives its other end.
 fn open_terminal(entry: &Entry, parent: &ChildEnd) -> io::Result<OwnedFd> {
     let pty = Pty::open(&Root::open(Path::new("/"))?)?;
-    // As the caller's is, if there is one; from the very beginning.
+    // Set up like the caller's terminal, if it has one, before the first output.
     if let Ok(modes) = rustix::termios::tcgetattr(rustix::stdio::stdin()) {
         rustix::termios::tcsetattr(&pty.terminal, OptionalActions::Now, &modes)?;
     }
@@ -227,8 +229,8 @@ fn open_terminal(entry: &Entry, parent: &ChildEnd) -> io::Result<OwnedFd> {
     Ok(pty.terminal)
 }
 
-/// A login shell is told so by the dash before its name (`man 1 login`). It
-/// executes the command's words as they are, with nothing of its own.
+/// A dash before its name makes a shell a login shell (`man 1 login`). It executes
+/// the words of the command unchanged.
 fn login_arguments(entry: &Entry) -> Vec<OsString> {
     let mut shell = OsString::from("-");
     shell.push(entry.account.shell.file_name().unwrap_or_default());
@@ -263,14 +265,14 @@ fn environment(entry: &Entry) -> Vec<(String, String)> {
         ("LOGNAME", account.name.clone()),
     ];
     let login = login.map(|(key, value)| (key.to_owned(), value));
-    // The last of a name counts, for each is there once only.
+    // The last assignment to a variable counts, and each variable is set once.
     let mut environment = BTreeMap::from(login);
     environment.extend(entry.environment.iter().cloned());
     environment.extend(entry.set_environment.iter().cloned());
     environment.into_iter().collect()
 }
 
-/// A word as every shell in use reads it back.
+/// Quotes a word so that every shell in use reads it back.
 fn quote(word: &OsStr) -> OsString {
     let mut quoted = vec![b'\''];
     for byte in word.as_bytes() {

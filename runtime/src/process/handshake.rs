@@ -1,10 +1,10 @@
-//! What a child and its parent tell each other before the child executes its
+//! The messages between a child and its parent until the child executes its
 //! program.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
@@ -14,86 +14,90 @@ use crate::sys::seqpacket;
 /// Why a container did not come to life.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
-    /// No child.
+    /// The kernel refused to clone a child.
     #[error("cannot clone a process into new namespaces")]
     Clone(#[source] io::Error),
-    /// A step of the plan failed in the child.
+    /// A step of the plan failed.
     #[error("cannot {step}: {cause}")]
     Step {
         /// The step, in words.
         step: String,
-        /// What the kernel answered.
+        /// The kernel's answer.
         cause: io::Error,
     },
-    /// The child is gone without a word.
+    /// The child ended without a report.
     #[error("the container's first process died before it could start init")]
     Died,
-    /// Who waited for the child gave up.
+    /// The caller stopped waiting for the child.
     #[error("gave up waiting for the program to be executed")]
     GivenUp,
-    /// The talk itself failed.
-    #[error("cannot talk with the container's first process")]
-    Talk(#[from] io::Error),
+    /// The connection to the child failed.
+    #[error("lost the connection to the container's first process")]
+    Connection(#[from] io::Error),
 }
 
-/// Both ends of a talk. A socket of messages: none is ever torn in two.
-pub(crate) fn pair() -> io::Result<(ParentEnd, ChildEnd)> {
+/// Both ends of a new connection.
+pub(super) fn pair() -> io::Result<(ParentEnd, ChildEnd)> {
     let (parent, child) = seqpacket::pair()?;
     Ok((ParentEnd(parent), ChildEnd(child)))
 }
 
+/// Comes with the other end of the child's terminal.
 const TERMINAL: &[u8] = b"terminal";
-/// Before init's pid.
+/// Comes before init's pid, with its pidfd.
 const INIT: &[u8] = b"init ";
+/// Lets the child continue.
 const GO: &[u8] = b"go";
 /// Longest description of a failed step, in bytes.
 const LONGEST_MESSAGE: usize = 4096;
 
-/// The child's end of the talk.
-pub(crate) struct ChildEnd(OwnedFd);
+/// The child's end of the connection.
+pub(super) struct ChildEnd(OwnedFd);
 
 impl ChildEnd {
-    pub(crate) fn send_terminal(&self, terminal: BorrowedFd<'_>) -> io::Result<()> {
+    pub(super) fn send_terminal(&self, terminal: BorrowedFd<'_>) -> io::Result<()> {
         self.send(TERMINAL, &[terminal])
     }
 
-    fn send(&self, message: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
-        seqpacket::send(self.0.as_fd(), message, descriptors, SendFlags::empty())
-    }
-
-    /// Whose pidfd is whose is told apart by nothing but the pid.
-    pub(crate) fn send_init(&self, init: &Process) -> io::Result<()> {
+    /// The pid goes along: a pidfd does not tell it.
+    pub(super) fn send_init(&self, init: &Process) -> io::Result<()> {
         let message = [INIT, init.pid.to_string().as_bytes()].concat();
         self.send(&message, &[init.as_fd()])
     }
 
-    pub(crate) fn await_go(&self) -> io::Result<()> {
+    /// Waits for the parent's [`ParentEnd::go`].
+    pub(super) fn await_go(&self) -> io::Result<()> {
         let mut word = [0; GO.len()];
-        let length = rustix::io::read(&self.0, &mut word)?;
-        if word.get(..length) == Some(GO) {
+        let received = seqpacket::receive(self.0.as_fd(), &mut word, RecvFlags::empty())?;
+        if &word[..received.length] == GO {
             return Ok(());
         }
         Err(io::Error::other("the supervisor gave up"))
     }
 
-    /// `errno`, a space, and what could not be done. If the supervisor is not
-    /// there to hear it, there is nobody else to tell.
-    pub(crate) fn send_failure(&self, what: &str, cause: &io::Error) {
+    /// Sends the error number, a space and the failed step. A parent that is gone
+    /// needs no report.
+    pub(super) fn send_failure(&self, step: &str, cause: &io::Error) {
         let message = match cause.raw_os_error() {
-            Some(errno) => format!("{errno} {what}"),
-            None => format!("0 {what}: {cause}"),
+            Some(errno) => format!("{errno} {step}"),
+            None => format!("0 {step}: {cause}"),
         };
         let length = message.len().min(LONGEST_MESSAGE);
         let _ = self.send(&message.as_bytes()[..length], &[]);
     }
+
+    fn send(&self, message: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        seqpacket::send(self.0.as_fd(), message, descriptors, SendFlags::empty())
+    }
 }
 
-/// The supervisor's end of the talk.
+/// The parent's end of the connection.
 #[derive(Debug)]
-pub(crate) struct ParentEnd(OwnedFd);
+pub(super) struct ParentEnd(OwnedFd);
 
 impl ParentEnd {
-    pub(crate) fn go(&self) -> io::Result<()> {
+    /// Lets the child continue.
+    pub(super) fn go(&self) -> io::Result<()> {
         match seqpacket::send(self.0.as_fd(), GO, &[], SendFlags::empty()) {
             // The child failed first, and has sent the reason.
             Err(error) if is_closed(&error) => Ok(()),
@@ -101,9 +105,9 @@ impl ParentEnd {
         }
     }
 
-    /// Waits for the init that the child clones, if its plan has it do so.
-    pub(crate) fn hear_of_init(&self) -> Result<Process, LaunchError> {
-        let (message, pidfd) = self.receive()?;
+    /// Waits for the init that the child clones, if its plan has that step.
+    pub(super) fn receive_init(&self) -> Result<Process, LaunchError> {
+        let (message, pidfd) = self.receive(RecvFlags::empty())?;
         let Some(pid) = message.strip_prefix(INIT) else {
             return Err(parse_failure(&message));
         };
@@ -116,10 +120,10 @@ impl ParentEnd {
         }
     }
 
-    /// Waits until the child has executed its program; then this is the
-    /// terminal it opened, if it did. Gives up once there is something to read
-    /// from `give_up`.
-    pub(crate) fn hear(
+    /// Waits until the child has executed its program. Returns the other end of
+    /// the terminal that the child opened, if it did. Gives up when `give_up` is
+    /// readable.
+    pub(super) fn await_exec(
         &self,
         give_up: Option<BorrowedFd<'_>>,
     ) -> Result<Option<OwnedFd>, LaunchError> {
@@ -128,7 +132,7 @@ impl ParentEnd {
             if let Some(give_up) = give_up {
                 self.await_message(give_up)?;
             }
-            let (message, descriptor) = self.receive()?;
+            let (message, descriptor) = self.receive(RecvFlags::empty())?;
             match message.as_slice() {
                 // CLOEXEC closed the child's end; without a console it died.
                 [] => return Ok(terminal),
@@ -139,15 +143,11 @@ impl ParentEnd {
     }
 
     /// The failure that the child has reported up to now.
-    pub(crate) fn reported_failure(&self) -> Option<LaunchError> {
+    pub(super) fn reported_failure(&self) -> Option<LaunchError> {
         // Open until the end: without its other end, the child's terminal fails.
         let mut terminals = Vec::new();
         loop {
-            let mut fds = [PollFd::new(&self.0, PollFlags::IN)];
-            if rustix::event::poll(&mut fds, Some(&Timespec::default())).ok()? == 0 {
-                return None;
-            }
-            let (message, descriptor) = self.receive().ok()?;
+            let (message, descriptor) = self.receive(RecvFlags::DONTWAIT).ok()?;
             match message.as_slice() {
                 [] => return None,
                 TERMINAL => terminals.extend(descriptor),
@@ -169,10 +169,10 @@ impl ParentEnd {
         }
     }
 
-    /// The next message, with what came along; an empty one is the last.
-    fn receive(&self) -> Result<(Vec<u8>, Option<OwnedFd>), LaunchError> {
+    /// The next message and its descriptor. An empty message is the last.
+    fn receive(&self, flags: RecvFlags) -> Result<(Vec<u8>, Option<OwnedFd>), LaunchError> {
         let mut message = vec![0; LONGEST_MESSAGE];
-        let received = seqpacket::receive(self.0.as_fd(), &mut message, RecvFlags::empty())?;
+        let received = seqpacket::receive(self.0.as_fd(), &mut message, flags)?;
         message.truncate(received.length);
         Ok((message, received.descriptors.into_iter().next()))
     }

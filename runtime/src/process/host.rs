@@ -1,4 +1,4 @@
-//! The host's part of a start, performed by the supervisor (see [`HostStep`]).
+//! How the supervisor performs its own steps (see [`HostStep`]).
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -14,21 +14,21 @@ use crate::sys::cgroup;
 use crate::sys::pidfd::Process;
 
 /// Performs a step for a child that was cloned into the group `payload`.
-pub(crate) fn perform(
+pub(super) fn perform_host_step(
     step: &HostStep,
     child: &Process,
     payload: BorrowedFd<'_>,
 ) -> Result<(), LaunchError> {
     log::debug!("{step}");
-    attempt(step, child, payload).map_err(|cause| LaunchError::Step {
+    try_step(step, child, payload).map_err(|cause| LaunchError::Step {
         step: step.to_string(),
         cause,
     })
 }
 
-fn attempt(step: &HostStep, child: &Process, payload: BorrowedFd<'_>) -> io::Result<()> {
+fn try_step(step: &HostStep, child: &Process, payload: BorrowedFd<'_>) -> io::Result<()> {
     match step {
-        // Inside another container nobody can; its own filter holds for both.
+        // Inside another container it has no effect; that one's filter holds for both.
         HostStep::DeviceFilter { devices } => device_filter::attach(payload, devices).map(drop),
         HostStep::Delegate { root } => cgroup::delegate(payload, *root),
         HostStep::Limits { limits } => {

@@ -1,25 +1,26 @@
-//! The one clone that makes a container.
+//! The start of a container: a child is cloned and performs the plan, while the
+//! supervisor performs its own steps.
 //!
 //! ```text
 //! supervisor                         child
-//! clone3 ──────────────────────────▶ performs the plan
-//!        ◀── the console's other end ──
-//! does its own steps,
-//! furnishes the network
-//!        ── go ────────────────────▶ execs init
+//! clone3 ──────────────────────────▶ performs the plan's steps
+//!        ◀── other end of the console ─
+//! performs its own steps,
+//! sets up the network
+//!        ── go ────────────────────▶ executes init
 //!        ◀── the socket closes ─────── (CLOEXEC: init runs)
-//!        ◀── or: step, cause ───────── (anything that failed)
+//!        ◀── or: step, cause ───────── (a step failed)
 //! ```
 //!
 //! With a user namespace the child clones init itself and mounts for it, see
-//! `user_namespace.rs`; the supervisor hears of init before all else, and both
-//! are its children.
+//! `user_namespace.rs`. The supervisor receives init's pidfd first, and both are
+//! its children.
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use super::child::Child;
-use super::handshake::{self, ChildEnd, ParentEnd};
+use super::child;
+use super::handshake::{self, ParentEnd};
 use super::host;
 use crate::plan::Plan;
 use crate::plan::step::Namespace;
@@ -35,86 +36,73 @@ pub struct Starting {
     init: Process,
     /// The child, where init is another process.
     mounter: Option<Process>,
-    talk: ParentEnd,
+    channel: ParentEnd,
 }
 
 /// A container whose init runs.
 #[derive(Debug)]
 pub struct Started {
-    /// Its PID 1.
+    /// Process 1 of the container.
     pub init: Process,
-    /// The other end of its `/dev/console`.
+    /// The other end of its `/dev/console`, or of the pipe that it writes to.
     pub console: OwnedFd,
 }
 
 /// Clones the child, born into `cgroup`, that performs the plan.
 ///
+/// # Errors
+///
+/// The kernel's, and those of a child that ends before it has cloned init.
+///
 /// # Safety
 ///
 /// The calling process has one thread.
-pub unsafe fn launch(plan: &Plan, cgroup: BorrowedFd<'_>) -> Result<Starting, LaunchError> {
+pub unsafe fn spawn(plan: &Plan, cgroup: BorrowedFd<'_>) -> Result<Starting, LaunchError> {
     let (ours, theirs) = handshake::pair()?;
     // SAFETY: the caller has one thread.
     match unsafe { clone::clone(Namespace::clone_flags(&plan.namespaces), Some(cgroup)) } {
         Err(cause) => Err(LaunchError::Clone(cause)),
         Ok(Side::Parent(child)) => {
-            // Only the child's side of the talk shall keep it open.
+            // The child's end closes when the child has executed init.
             drop(theirs);
             Starting::with(child, ours, plan.clones_init())
         }
         Ok(Side::Child) => {
             drop(ours);
-            perform(plan, &theirs);
+            child::perform_steps(&plan.steps, &theirs);
             clone::exit(1)
         }
     }
 }
 
-/// By which a log tells the child's lines from those of its parent.
-const LOG_TARGET: &str = "runtime::process::child";
-
-/// Returns only if a step failed, after it told the supervisor.
-fn perform(plan: &Plan, supervisor: &ChildEnd) {
-    let mut child = match Child::new(supervisor) {
-        Ok(child) => child,
-        Err(cause) => return supervisor.send_failure("open /", &cause),
-    };
-    for step in &plan.steps {
-        log::debug!(target: LOG_TARGET, "{step}");
-        if let Err(cause) = child.perform(step) {
-            return supervisor.send_failure(&step.to_string(), &cause);
-        }
-    }
-}
-
 impl Starting {
-    fn with(child: Process, talk: ParentEnd, clones_init: bool) -> Result<Self, LaunchError> {
+    fn with(child: Process, channel: ParentEnd, clones_init: bool) -> Result<Self, LaunchError> {
         if !clones_init {
             return Ok(Self {
                 init: child,
                 mounter: None,
-                talk,
+                channel,
             });
         }
-        match talk.hear_of_init() {
+        match channel.receive_init() {
             Ok(init) => Ok(Self {
                 init,
                 mounter: Some(child),
-                talk,
+                channel,
             }),
             Err(error) => {
-                end(&child);
+                kill(&child);
                 Err(error)
             }
         }
     }
 
-    /// Does the supervisor's steps of the plan; `cgroup` is the one that the
+    /// Performs the supervisor's steps of the plan; `cgroup` is the one that the
     /// child was born into.
     pub fn prepare(&self, plan: &Plan, cgroup: BorrowedFd<'_>) -> Result<(), LaunchError> {
         plan.host_steps
             .iter()
-            .try_for_each(|step| host::perform(step, &self.init, cgroup))
+            .try_for_each(|step| host::perform_host_step(step, &self.init, cgroup))
     }
 
     /// The child's network namespace.
@@ -123,14 +111,18 @@ impl Starting {
         proc::open_namespace(self.init.pid, "net")
     }
 
-    /// Tells the child that all is ready for init.
+    /// Lets the child execute init.
     pub fn go(&self) -> io::Result<()> {
-        self.talk.go()
+        self.channel.go()
     }
 
     /// Waits until init runs.
+    ///
+    /// # Errors
+    ///
+    /// The step that failed in the child, with its cause.
     pub fn finish(self) -> Result<Started, LaunchError> {
-        match self.talk.hear(None) {
+        match self.channel.await_exec(None) {
             Ok(Some(console)) => {
                 if let Some(mounter) = self.mounter {
                     mounter.wait()?;
@@ -147,8 +139,8 @@ impl Starting {
         }
     }
 
-    /// Whether the child, or init in its place, is ending by itself. What is
-    /// then missing went with it, and [`Starting::finish`] tells of the end.
+    /// Whether the child, or init in its place, is ending by itself. Its
+    /// namespaces go with it, and [`Starting::finish`] reports its end.
     pub fn is_ending(&self) -> bool {
         self.init.is_ending().unwrap_or(false)
     }
@@ -158,19 +150,19 @@ impl Starting {
     pub fn abort(self) -> Option<LaunchError> {
         // Before the kill: an init that waits for its mounter reports the end of
         // that as a failure.
-        let failure = self.talk.reported_failure();
+        let failure = self.channel.reported_failure();
         self.kill();
         failure
     }
 
     fn kill(&self) {
-        self.mounter.iter().for_each(end);
-        end(&self.init);
+        self.mounter.iter().for_each(kill);
+        kill(&self.init);
     }
 }
 
-/// Kills a child; it may be gone already, which is what is wanted.
-fn end(child: &Process) {
+/// Kills a child. It may have ended already.
+fn kill(child: &Process) {
     let _ = child.signal(libc::SIGKILL);
     let _ = child.wait();
 }

@@ -19,8 +19,8 @@ pub struct Pty {
 }
 
 impl Pty {
-    /// Opens one in the devpts that is mounted in this root, so that programs
-    /// of that root can name it.
+    /// Opens one in the devpts that is mounted in this root, so that programs in
+    /// it find the terminal by its name.
     pub fn open(root: &Root) -> io::Result<Self> {
         let flags = OFlags::RDWR | OFlags::NOCTTY;
         let main = root.open_at(Path::new("/dev/pts/ptmx"), flags, Mode::empty())?;

@@ -1,6 +1,6 @@
-//! A process 1 for programs that are not made to be one: it reaps what is
-//! orphaned, and turns what a host asks of an init into what it asks of any
-//! program (`man 1 systemd-nspawn`, `--as-pid2`).
+//! A process 1 for programs that are not made to be one: it reaps orphans, and
+//! turns the requests that a host makes of an init into signals for any program
+//! (`man 1 systemd-nspawn`, `--as-pid2`).
 
 use std::convert::Infallible;
 use std::ffi::{CStr, c_char};
@@ -14,11 +14,11 @@ use crate::sys::clone::{self, Side};
 use crate::sys::pidfd::{Exit, Process};
 
 /// The stub's name in `ps`. Programs that show whole command lines show the
-/// supervisor's, of which the stub is a copy.
+/// supervisor's: the stub is a copy of it.
 const NAME: &CStr = c"(stub-init)";
 
-/// Leaves the calling process, which must be process 1, behind as the stub and
-/// returns in process 2.
+/// Makes the calling process, which must be process 1, the stub, and returns in
+/// process 2.
 pub(crate) fn leave_behind() -> io::Result<()> {
     // Before there is a process 2, so that none of its signals is missed.
     let signals = SigSet::all();
@@ -26,8 +26,8 @@ pub(crate) fn leave_behind() -> io::Result<()> {
     // SAFETY: the child that performs a plan has one thread.
     match unsafe { clone::clone(0, None) }? {
         Side::Child => {
-            // A session of its own, with the console as its terminal, if that
-            // is one.
+            // A session of its own, with the console as its terminal, unless that
+            // is a pipe.
             rustix::process::setsid()?;
             let _ = rustix::process::ioctl_tiocsctty(rustix::stdio::stdin());
             crate::sys::exec::reset_signals()
@@ -39,7 +39,7 @@ pub(crate) fn leave_behind() -> io::Result<()> {
     }
 }
 
-/// What the stub does until the payload ends, and with it the container.
+/// Serves as process 1 until the payload ends, and with it the container.
 fn attend(payload: &Process, signals: &SigSet) -> io::Result<Infallible> {
     let payload = Pid::from_raw(payload.pid).ok_or(io::ErrorKind::InvalidInput)?;
     close_descriptors();
@@ -58,23 +58,22 @@ fn attend(payload: &Process, signals: &SigSet) -> io::Result<Infallible> {
         let signal = request.ssi_signo.cast_signed();
         if let Some(request) = Request::from_signal(signal) {
             reboot = request == Request::Reboot;
-            // It is not reaped, so the pid is its own; and it may have ended
-            // already, which is what is wanted.
+            // It is not reaped, so the pid is its own. It may have ended already.
             let _ = kill_process(payload, Signal::TERM);
             let _ = kill_process(payload, Signal::CONT);
         }
     }
 }
 
-/// All but the standard streams: the supervisor waits for the end of its talk
-/// with the child, which is when nobody has the child's end of it any more.
+/// Closes all but the standard streams: the supervisor waits until the last copy
+/// of the child's end of the connection is closed.
 fn close_descriptors() {
-    // SAFETY: whatever owns one of them is never used again, for the stub does
-    // not return.
+    // SAFETY: the stub does not return, so the owners of the descriptors are never
+    // used again.
     unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
 }
 
-/// What a host asks of an init.
+/// A request that a host makes of an init.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Request {
     Halt,
@@ -82,8 +81,8 @@ enum Request {
 }
 
 impl Request {
-    /// As the Container Interface and `man 1 init` have them; SIGTERM is what a
-    /// program is asked to end by.
+    /// As in the Container Interface and `man 1 init`; SIGTERM asks any program to
+    /// end.
     fn from_signal(signal: i32) -> Option<Self> {
         let first = libc::SIGRTMIN();
         match signal - first {
@@ -99,7 +98,8 @@ impl Request {
     }
 }
 
-/// Reaps everybody who has ended; how the payload did, if it is among them.
+/// Reaps all children that have ended; returns the payload's end, if it is among
+/// them.
 fn reap_until(payload: Pid) -> io::Result<Option<Exit>> {
     loop {
         match rustix::process::wait(WaitOptions::NOHANG) {
@@ -115,7 +115,7 @@ fn reap_until(payload: Pid) -> io::Result<Option<Exit>> {
     }
 }
 
-/// The kernel ends all that is left with its process 1.
+/// Ends process 1; the kernel kills all other processes with it.
 fn end(exit: Exit, reboot: bool) -> ! {
     if reboot {
         // SAFETY: takes a number only. In a pid namespace it ends this process
@@ -129,11 +129,11 @@ unsafe extern "C" {
     static environ: *const *mut c_char;
 }
 
-/// The stub is a copy of the supervisor, whose environment is its caller's and
-/// nobody's in here: `/proc/1/environ` shows it to root.
+/// The stub is a copy of the supervisor, whose environment is its caller's:
+/// `/proc/1/environ` would show it to root inside.
 fn forget_environment() {
-    // SAFETY: a process has one thread here, and asks for no variable any more;
-    // each pointer up to the null one leads to a string of the process's own.
+    // SAFETY: the process has one thread and reads no variable any more; each
+    // pointer up to the null one leads to a string of its own.
     unsafe {
         let mut variable = environ;
         while !variable.is_null() && !(*variable).is_null() {

@@ -2,8 +2,8 @@
 //! (`man 7 user_namespaces`).
 //!
 //! Only the host's root can show files with other owners, bind device nodes and
-//! mount what the kernel gives to nobody else; only what a process in the user
-//! namespace makes of namespaces belongs to root inside. So there are two:
+//! mount file systems of every kind; only namespaces that a process in the user
+//! namespace makes belong to root inside. So there are two processes:
 //!
 //! ```text
 //! child, the host's root              init, root of the container
@@ -30,16 +30,16 @@ use crate::sys::clone::{self, Side};
 use crate::sys::pidfd::{Exit, Process};
 use crate::sys::{capabilities, proc, user_namespace};
 
-/// What the child holds of the init that it has cloned.
+/// The init that the child has cloned, which waits for it.
 pub(crate) struct Waiting {
-    talk: ParentEnd,
+    channel: ParentEnd,
     /// Its user namespace.
     pub user_namespace: OwnedFd,
     ids: IdMap,
     process: Process,
 }
 
-/// Which of the two a process is after the clone.
+/// The two processes after the clone.
 pub(crate) enum Cloned {
     /// The child goes on.
     Child(Waiting),
@@ -47,8 +47,7 @@ pub(crate) enum Cloned {
     Init(ChildEnd),
 }
 
-/// Clones init, with these further namespaces, as a child of the caller's
-/// parent.
+/// Clones init, with these further namespaces, as a child of the caller's parent.
 ///
 /// # Safety
 ///
@@ -66,23 +65,24 @@ pub(crate) unsafe fn clone_init(namespaces: i32, ids: IdMap) -> io::Result<Clone
     act_for_root_of(ids)?;
     clone::die_with_parent()?;
     Ok(Cloned::Child(Waiting {
-        talk: ours,
+        channel: ours,
         user_namespace,
         ids,
         process: init,
     }))
 }
 
-/// What the child joins, so that it mounts what init is to see of them: all but
-/// the user namespace, in which it would lose the host's capabilities.
+/// The namespaces that the child joins, so that its mounts show theirs: all but
+/// the user namespace, in which the child would lose the host's capabilities.
 fn joined(namespaces: i32) -> ThreadNameSpaceType {
     let joined = namespaces & !(libc::CLONE_NEWUSER | libc::CLONE_NEWNS);
     ThreadNameSpaceType::from_bits_retain(joined.cast_unsigned())
 }
 
-/// Whatever the calling thread makes in a file system from now on belongs to
-/// root inside. Its powers stay (`man 7 capabilities`, "Effect of user ID
-/// changes on capabilities", takes them away with the file system user id).
+/// Makes all files that the calling thread makes from now on belong to root
+/// inside. The change of the file system user id takes capabilities away
+/// (`man 7 capabilities`, "Effect of user ID changes on capabilities"); they are
+/// restored.
 fn act_for_root_of(ids: IdMap) -> io::Result<()> {
     nix::unistd::setfsgid(ids.root().into());
     nix::unistd::setfsuid(ids.root().into());
@@ -90,14 +90,14 @@ fn act_for_root_of(ids: IdMap) -> io::Result<()> {
 }
 
 impl Waiting {
-    /// Init, for who supervises it.
+    /// Init's process, for its supervisor.
     pub(crate) fn process(&self) -> &Process {
         &self.process
     }
 
-    /// A user namespace to show files through, in which what is that of this user
-    /// or of this group on the disk is that of one number inside.
-    pub(crate) fn with_account_as(&self, uid: u32, gid: u32, inside: u32) -> io::Result<OwnedFd> {
+    /// A user namespace to show files through: files of this user and group on the
+    /// disk are shown as those of one number inside.
+    pub(crate) fn map_account(&self, uid: u32, gid: u32, inside: u32) -> io::Result<OwnedFd> {
         let shown = self
             .ids
             .to_host(inside)
@@ -105,15 +105,15 @@ impl Waiting {
         user_namespace::without_process(&format!("{uid} {shown} 1"), &format!("{gid} {shown} 1"))
     }
 
-    /// All that the host's root has to do is done.
+    /// Lets init continue: everything that needs the host's root is done.
     pub(crate) fn go(&self) -> io::Result<()> {
-        self.talk.go()
+        self.channel.go()
     }
 
-    /// Does something as a process of init's PID namespace: joined, it holds
-    /// for children only (`man 7 pid_namespaces`).
+    /// Does something in a process of init's PID namespace: the child has joined
+    /// it, and that holds for the child's children only (`man 7 pid_namespaces`).
     pub(crate) fn in_pid_namespace(&self, act: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-        // SAFETY: the child of the supervisor has one thread, as that had.
+        // SAFETY: the child has one thread, as the supervisor had.
         match unsafe { clone::clone(0, None) }? {
             Side::Parent(helper) => match helper.wait()? {
                 Exit::Code(0) => Ok(()),
@@ -130,7 +130,8 @@ impl Waiting {
     }
 }
 
-/// Init's side: waits for the child, and is root inside with mounts of its own.
+/// Init's side: waits for the child, and becomes root inside with mounts of its
+/// own.
 pub(crate) fn take_over(child: &ChildEnd) -> io::Result<()> {
     child.await_go()?;
     user_namespace::become_root()?;

@@ -20,7 +20,7 @@ pub struct Device {
 
 /// A kind of device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum DeviceKind {
     /// Read and written byte after byte.
     Character,

@@ -7,13 +7,14 @@ use serde::Serialize;
 
 /// Where a bound tree comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// The host.
     Host,
     /// The container itself.
     Container,
-    /// The container's root directory, where [`Step::EmptyRoot`](crate::plan::step::Step::EmptyRoot) covers it.
+    /// The container's root directory, where
+    /// [`MountStep::EmptyRoot`](crate::plan::step::MountStep::EmptyRoot) covers it.
     RootDirectory,
 }
 
@@ -39,7 +40,7 @@ pub struct Upper {
 /// Whose the files of a tree of the host's are in a user namespace. Whoever is
 /// none of its users is nobody there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "snake_case")]
 pub enum Owners {
     /// As the disk has it.
     OnDisk,
@@ -79,7 +80,7 @@ impl Owners {
 
 /// Where mount events go (`man 7 mount_namespaces`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum Propagation {
     /// In from the host, never out.
     Slave,

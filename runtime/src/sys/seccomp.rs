@@ -1,10 +1,10 @@
-//! The system call filter: what neither namespaces nor the bounding set contain.
+//! The system call filter, for interfaces that neither namespaces nor the bounding
+//! set contain.
 //!
-//! Most of the kernel is already out of a container's reach through its
-//! capabilities (clocks, raw I/O, accounting) or is namespaced. What is left
-//! are interfaces of the whole kernel, open to any process or to a capability
-//! that a booted system cannot do without. The filter answers them as a kernel
-//! without them would.
+//! Most of the kernel is out of a container's reach because of its capabilities
+//! (clocks, raw I/O, accounting), or has a namespace. The rest are interfaces of
+//! the whole kernel, open to any process or to a capability that a booted system
+//! needs. The filter answers as a kernel without them does.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -22,14 +22,14 @@ pub use program::FilterProgram;
 
 use program::{Condition, Rule};
 
-/// A system call that a container does not get, and why.
+/// A system call that containers cannot make.
 #[derive(Debug)]
 pub struct Denied {
     /// Its name, as in `man 2 syscalls`.
     pub name: &'static str,
-    /// Why it is kept from containers.
+    /// The reason.
     pub reason: &'static str,
-    /// Who has this capability gets the call, too, which is what it is for.
+    /// A container with this capability can make the call: the capability is for it.
     unless: Option<CapabilitySet>,
 }
 
@@ -56,8 +56,8 @@ const HOST_WIDE: &str = "acts on the whole host";
 const EXPLOITED: &str = "seldom needed, often a way into the kernel";
 const HANDLES: &str = "a guessed handle opens any file of the file system below a bind mount";
 
-/// Answered with `ENOSYS`, as by a kernel built without them: programs have a
-/// way to go on for that answer.
+/// The calls that fail with `ENOSYS`, as on a kernel built without them: programs
+/// are prepared for that.
 pub const DENIED: &[Denied] = &[
     denied("add_key", KEYRINGS),
     denied("keyctl", KEYRINGS),
@@ -78,19 +78,19 @@ pub const DENIED: &[Denied] = &[
     denied("open_by_handle_at", HANDLES),
 ];
 
-/// Which system calls programs get.
+/// The system calls that programs can make.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SystemCallFilter {
-    /// Those that are answered as by a kernel without them (`ENOSYS`).
+    /// Calls that fail as on a kernel without them (`ENOSYS`).
     pub absent: BTreeSet<&'static str>,
-    /// Those that are not permitted (`EPERM`).
+    /// Calls that are not permitted (`EPERM`).
     pub prohibited: BTreeSet<&'static str>,
-    /// Whether nothing is written to disk for being asked for.
+    /// Whether requests to write to disk at once, as by `fsync`, are ignored.
     pub suppress_sync: bool,
 }
 
 impl SystemCallFilter {
-    /// The filter of every container whose bounding set this is.
+    /// The filter of every container with this bounding set.
     pub fn for_bounding_set(capabilities: CapabilitySet) -> Self {
         let has = |capability| capabilities.contains(capability);
         Self {
@@ -119,7 +119,7 @@ impl SystemCallFilter {
             refuse(self.absent.clone(), libc::ENOSYS),
             audit_socket(),
         ];
-        rules.extend(typing());
+        rules.extend(terminal_input());
         if self.suppress_sync {
             rules.extend(no_sync());
         }
@@ -132,14 +132,14 @@ impl fmt::Display for SystemCallFilter {
         let words = |calls: &BTreeSet<&str>| calls.iter().copied().collect::<Vec<_>>().join(" ");
         write!(
             f,
-            "lack {} and audit sockets; type into no terminal",
+            "ENOSYS for {}; no audit sockets; TIOCSTI and TIOCLINUX blocked",
             words(&self.absent)
         )?;
         if !self.prohibited.is_empty() {
-            write!(f, "; refuse {}", words(&self.prohibited))?;
+            write!(f, "; EPERM for {}", words(&self.prohibited))?;
         }
         if self.suppress_sync {
-            write!(f, "; write nothing to disk for being asked for")?;
+            write!(f, "; fsync and the like ignored")?;
         }
         Ok(())
     }
@@ -153,8 +153,8 @@ fn refuse(calls: BTreeSet<&'static str>, errno: libc::c_int) -> Rule {
     }
 }
 
-/// Audit has no namespace; refused its socket, `libaudit` takes the kernel for
-/// one without audit, and dbus, PAM and systemd go on quietly.
+/// Audit has no namespace. Without its socket, `libaudit` takes the kernel for one
+/// without audit, and dbus, PAM and systemd work quietly.
 fn audit_socket() -> Rule {
     let is = |argument, value: libc::c_int| is(argument, value.cast_unsigned());
     Rule {
@@ -164,10 +164,11 @@ fn audit_socket() -> Rule {
     }
 }
 
-/// What a program puts into a terminal's input (TIOCSTI), or selects and pastes
-/// (TIOCLINUX), the shell there runs as its own user's (`man 2 ioctl_tty`,
-/// `man 2 ioctl_console`): whoever ran `su` or `enter` at it, for one.
-fn typing() -> impl Iterator<Item = Rule> {
+/// Text that a program puts into a terminal's input (TIOCSTI), or selects and
+/// pastes there (TIOCLINUX), reaches the shell behind it as if its user had typed
+/// it (`man 2 ioctl_tty`, `man 2 ioctl_console`): after `su` or `enter`, another
+/// user's shell.
+fn terminal_input() -> impl Iterator<Item = Rule> {
     [libc::TIOCSTI, libc::TIOCLINUX]
         .into_iter()
         .map(|request| Rule {
@@ -185,9 +186,9 @@ fn is(argument: u8, value: u32) -> Condition {
     }
 }
 
-/// What asks for writing to disk succeeds at once; files are not opened so that
-/// each write would ask for it (`O_DSYNC`, which is part of `O_SYNC`). The flags
-/// of `openat2` are out of a filter's sight: programs fall back to `openat`.
+/// Requests to write to disk succeed at once. Files cannot be opened so that each
+/// write is such a request (`O_DSYNC`, which is part of `O_SYNC`). A filter cannot
+/// see the flags of `openat2`: programs fall back to `openat`.
 fn no_sync() -> Vec<Rule> {
     let no_sync_flag = |call, argument| Rule {
         calls: BTreeSet::from([call]),
@@ -212,13 +213,13 @@ mod tests {
     use super::calls::Table;
     use super::*;
 
-    /// In a thread of its own, which takes its filter along when it ends.
+    /// Makes the call in a thread of its own: a filter cannot be removed.
     fn filtered_by<T: Send + 'static>(
         filter: SystemCallFilter,
         call: impl FnOnce() -> T + Send + 'static,
     ) -> T {
         let thread = std::thread::spawn(move || {
-            // Tests need not be root's; the filter then needs this.
+            // Tests need not run as root; the filter then needs this.
             rustix::thread::set_no_new_privs(true).expect("it may always be set");
             filter
                 .program()
@@ -237,7 +238,7 @@ mod tests {
         filtered_by(usual(), call)
     }
 
-    /// The error that a call without arguments worth the name gets.
+    /// The error of a call with meaningless arguments.
     fn errno_of(number: libc::c_long) -> Option<i32> {
         // SAFETY: none of the calls below acts on these arguments.
         let answer = unsafe { libc::syscall(number, -1, -1, -1, -1, -1, -1) };
@@ -260,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_capability_is_for_comes_with_it() {
+    fn a_capability_permits_its_calls() {
         let with_modules = CapabilitySet::SYSTEM.with(CapabilitySet::SYS_MODULE);
         let absent = SystemCallFilter::for_bounding_set(with_modules).absent;
         assert!(!absent.contains("init_module") && absent.contains("bpf"));
@@ -295,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn audit_is_a_kind_of_socket_that_is_not_there() {
+    fn audit_sockets_are_not_supported() {
         let socket = |protocol: libc::c_int| {
             filtered(move || {
                 // SAFETY: takes numbers only.
@@ -310,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_types_into_no_terminal() {
+    fn text_cannot_be_put_into_the_input_of_a_terminal() {
         let ioctl = |request: libc::c_ulong| {
             filtered(move || {
                 // SAFETY: there is no such descriptor to act on.
@@ -320,14 +321,14 @@ mod tests {
         };
         for request in [libc::TIOCSTI, libc::TIOCLINUX] {
             assert_eq!(ioctl(request), Some(libc::EPERM));
-            // The kernel looks at the lower half alone.
+            // The kernel reads the lower half only.
             assert_eq!(ioctl(request | 1 << 32), Some(libc::EPERM));
         }
         assert_eq!(ioctl(libc::TCGETS), Some(libc::EBADF));
     }
 
     #[test]
-    fn nothing_is_written_to_disk_for_being_asked_for() {
+    fn requests_to_write_to_disk_are_ignored() {
         let filter = SystemCallFilter {
             suppress_sync: true,
             ..usual()
@@ -345,7 +346,7 @@ mod tests {
         assert_eq!(open(libc::O_RDWR | libc::O_CLOEXEC), None);
         assert_eq!(open(libc::O_RDWR | libc::O_SYNC), Some(libc::EINVAL));
         assert_eq!(open(libc::O_RDWR | libc::O_DSYNC), Some(libc::EINVAL));
-        // Of a descriptor that is none, it would say so.
+        // Without the filter it fails for a bad descriptor.
         assert_eq!(filtered(|| errno_of(libc::SYS_fsync)), Some(libc::EBADF));
         assert_eq!(filtered_by(filter, || errno_of(libc::SYS_fsync)), None);
     }

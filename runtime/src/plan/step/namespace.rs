@@ -6,7 +6,7 @@ use serde::Serialize;
 
 /// A kind of namespace (`man 7 namespaces`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
 pub enum Namespace {
     Mount,
@@ -19,7 +19,7 @@ pub enum Namespace {
 }
 
 impl Namespace {
-    /// What `clone3` makes these of.
+    /// The flags by which `clone3` makes these namespaces.
     pub(crate) fn clone_flags(namespaces: &[Self]) -> i32 {
         namespaces.iter().fold(0, |flags, namespace| {
             flags

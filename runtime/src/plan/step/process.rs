@@ -1,7 +1,8 @@
-//! What the child does to itself, for init to be: no path of the container's
-//! is looked at.
+//! Changes of the child itself, for init to have: they need no path of the
+//! container's and no other process.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -10,54 +11,73 @@ use crate::sys::cpus::Cpus;
 use crate::sys::personality::Personality;
 use crate::sys::seccomp::SystemCallFilter;
 
-/// One thing that the child does to itself.
+/// One change of the child itself.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "step", rename_all = "kebab-case")]
+#[serde(tag = "step", rename_all = "snake_case")]
 pub enum ProcessStep {
-    /// The host name.
+    /// Has the kernel kill the child when its supervisor dies.
+    DieWithSupervisor,
+    /// Joins a network namespace that exists. That comes before `/sys` is mounted,
+    /// which shows the links of the namespace that it is mounted from.
+    JoinNetwork {
+        /// The host path that holds it.
+        path: PathBuf,
+    },
+    /// Makes the cgroup that the child was born in the root of a cgroup namespace.
+    /// `clone3` would make the supervisor's the root.
+    UnshareCgroup,
+    /// Sets the host name.
     Hostname {
         /// At most 64 bytes.
         name: String,
     },
-    /// A session keyring of its own. With that of whoever called, programs
-    /// inside would reach the caller's keys: not by system calls, which are
-    /// filtered, but wherever the kernel looks for a key by itself, as network
-    /// file systems and encrypted directories do (`man 7 session-keyring`).
+    /// Joins a session keyring of its own. With the caller's, programs inside would
+    /// reach the caller's keys: not by system calls, which are filtered, but
+    /// wherever the kernel looks for a key by itself, as network file systems and
+    /// encrypted directories do (`man 7 session-keyring`).
     SessionKeyring,
-    /// The processors to run on.
+    /// Chooses the processors to run on.
     Affinity {
         /// Their numbers.
         cpus: Cpus,
     },
-    /// The machine that the kernel passes itself off as.
+    /// Chooses the machine that `uname` reports.
     Personality {
         /// Its name.
         machine: Personality,
     },
-    /// Executing a program gives nobody more than they had.
+    /// Lets programs gain no privileges, setuid ones included.
     NoNewPrivileges,
-    /// Nothing else can ever be gained.
+    /// Drops capabilities for good.
     BoundingSet {
-        /// What remains.
+        /// The capabilities that remain.
         keep: CapabilitySet,
     },
-    /// Programs get these whoever runs them.
+    /// Gives capabilities to all programs, whatever their user.
     AmbientSet {
         /// The capabilities.
         capabilities: CapabilitySet,
     },
-    /// Not every system call is there for init.
+    /// Filters the system calls.
     Seccomp {
-        /// Those that are not.
+        /// The filter.
         filter: SystemCallFilter,
     },
-    /// Signals as a process at boot has them: none ignored, none blocked.
+    /// Makes signals as a process at boot has them: none ignored, none blocked.
     ResetSignals,
+    /// Changes to the directory that init starts in.
+    WorkingDirectory {
+        /// Path inside.
+        path: PathBuf,
+    },
 }
 
 impl ProcessStep {
     pub(super) fn manual(&self) -> &'static str {
         match self {
+            Self::DieWithSupervisor => "prctl(2), PR_SET_PDEATHSIG",
+            Self::JoinNetwork { .. } => "setns(2)",
+            Self::UnshareCgroup => "cgroup_namespaces(7)",
             Self::Hostname { .. } => "sethostname(2)",
             Self::SessionKeyring => "keyctl(2), KEYCTL_JOIN_SESSION_KEYRING",
             Self::Affinity { .. } => "sched_setaffinity(2)",
@@ -66,6 +86,7 @@ impl ProcessStep {
             Self::BoundingSet { .. } | Self::AmbientSet { .. } => "capabilities(7)",
             Self::Seccomp { .. } => "seccomp(2)",
             Self::ResetSignals => "sigaction(2), sigprocmask(2)",
+            Self::WorkingDirectory { .. } => "chdir(2)",
         }
     }
 }
@@ -73,17 +94,25 @@ impl ProcessStep {
 impl fmt::Display for ProcessStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::DieWithSupervisor => write!(f, "ask to be killed when the supervisor dies"),
+            Self::JoinNetwork { path } => {
+                write!(f, "join the network namespace {}", path.display())
+            }
+            Self::UnshareCgroup => write!(f, "unshare the cgroup namespace"),
             Self::Hostname { name } => write!(f, "set host name {name}"),
-            Self::SessionKeyring => write!(f, "join a keyring of its own"),
-            Self::Affinity { cpus } => write!(f, "run on no processors but {cpus}"),
-            Self::Personality { machine } => write!(f, "take the machine for {machine}"),
-            Self::NoNewPrivileges => write!(f, "gain nothing by executing programs"),
+            Self::SessionKeyring => write!(f, "join a session keyring of its own"),
+            Self::Affinity { cpus } => write!(f, "run only on processors {cpus}"),
+            Self::Personality { machine } => write!(f, "report the machine as {machine}"),
+            Self::NoNewPrivileges => write!(f, "gain no privileges by executing programs"),
             Self::BoundingSet { keep } => write!(f, "drop all capabilities but {keep}"),
             Self::AmbientSet { capabilities } => {
-                write!(f, "hand on to every program {capabilities}")
+                write!(f, "give all programs {capabilities}")
             }
-            Self::Seccomp { filter } => write!(f, "of system calls, {filter}"),
+            Self::Seccomp { filter } => write!(f, "filter system calls: {filter}"),
             Self::ResetSignals => write!(f, "ignore and block no signal"),
+            Self::WorkingDirectory { path } => {
+                write!(f, "change to directory {}", path.display())
+            }
         }
     }
 }

@@ -1,12 +1,20 @@
-//! How the child does what it does to itself.
+//! How the child changes itself.
 
 use std::io;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::thread::{LinkNameSpaceType, UnshareFlags};
 
 use crate::plan::step::ProcessStep;
-use crate::sys::{exec, keyring};
+use crate::sys::{clone, exec, keyring};
 
-pub(super) fn perform(step: &ProcessStep) -> io::Result<()> {
+pub(super) fn perform_process_step(step: &ProcessStep) -> io::Result<()> {
     match step {
+        ProcessStep::DieWithSupervisor => clone::die_with_parent()?,
+        ProcessStep::JoinNetwork { path } => join_network(path)?,
+        ProcessStep::UnshareCgroup => unshare_cgroup()?,
         ProcessStep::Hostname { name } => rustix::system::sethostname(name.as_bytes())?,
         ProcessStep::SessionKeyring => keyring::join_session_keyring()?,
         ProcessStep::Affinity { cpus } => cpus.keep_thread()?,
@@ -16,6 +24,23 @@ pub(super) fn perform(step: &ProcessStep) -> io::Result<()> {
         ProcessStep::AmbientSet { capabilities } => capabilities.make_ambient()?,
         ProcessStep::Seccomp { filter } => filter.program()?.install()?,
         ProcessStep::ResetSignals => exec::reset_signals()?,
+        ProcessStep::WorkingDirectory { path } => rustix::process::chdir(path)?,
     }
     Ok(())
+}
+
+fn join_network(path: &Path) -> io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let namespace = rustix::fs::open(path, flags, Mode::empty())?;
+    let kind = Some(LinkNameSpaceType::Network);
+    Ok(rustix::thread::move_into_link_name_space(
+        namespace.as_fd(),
+        kind,
+    )?)
+}
+
+fn unshare_cgroup() -> rustix::io::Result<()> {
+    // SAFETY: a cgroup namespace does not touch the file descriptor table,
+    // which is what unshare can pull away from under safe code.
+    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWCGROUP) }
 }

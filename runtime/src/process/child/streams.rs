@@ -1,4 +1,4 @@
-//! What the child reads from and writes to.
+//! The child's standard streams.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -7,15 +7,16 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags};
 use rustix::pipe::PipeFlags;
 
-use super::mount_point;
+use super::mount::mount_point;
 use crate::process::pty::Pty;
 use crate::rootfs::Root;
 use crate::rootfs::mount;
 
-/// The terminal that a system writes to and may log in at (Container Interface).
+/// The terminal that a system writes to and offers a login at (Container
+/// Interface).
 const CONSOLE: &str = "/dev/console";
 
-/// Makes a terminal `/dev/console`; its other end.
+/// Makes a new terminal `/dev/console`; returns its other end.
 pub(super) fn make_console(container: &Root) -> io::Result<OwnedFd> {
     let pty = Pty::open(container)?;
     let console = mount_point(container, pty.terminal.as_fd(), Path::new(CONSOLE))?;
@@ -24,22 +25,23 @@ pub(super) fn make_console(container: &Root) -> io::Result<OwnedFd> {
     Ok(pty.main)
 }
 
-/// The console as standard streams.
+/// Makes the console the standard streams.
 pub(super) fn open_console(container: &Root) -> io::Result<()> {
     let flags = OFlags::RDWR | OFlags::NOCTTY;
     let terminal = container.open_at(Path::new(CONSOLE), flags, Mode::empty())?;
-    take_as_streams(&terminal, &terminal)
+    use_as_streams(&terminal, &terminal)
 }
 
-/// Nothing to read, and a pipe to write to; its other end.
+/// Makes standard input empty, and the other streams a pipe; returns its other
+/// end.
 pub(super) fn open_pipe(container: &Root) -> io::Result<OwnedFd> {
     let nothing = container.open_at(Path::new("/dev/null"), OFlags::RDONLY, Mode::empty())?;
     let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
-    take_as_streams(&nothing, &write)?;
+    use_as_streams(&nothing, &write)?;
     Ok(read)
 }
 
-fn take_as_streams(input: &OwnedFd, output: &OwnedFd) -> io::Result<()> {
+fn use_as_streams(input: &OwnedFd, output: &OwnedFd) -> io::Result<()> {
     rustix::process::setsid()?;
     rustix::stdio::dup2_stdin(input)?;
     rustix::stdio::dup2_stdout(output)?;

@@ -1,4 +1,4 @@
-//! How the child becomes a user of the container's.
+//! How the child becomes a user of the container.
 
 use std::io;
 
@@ -9,10 +9,10 @@ use crate::rootfs::find_account;
 use crate::spec::accounts::{Account, User};
 use crate::sys::{capabilities, clone};
 
-/// Makes the calling process the user's, and its streams, which it could not
-/// open again otherwise. Capabilities stay, effective ones too, until a program
-/// is executed: the rest of the plan needs them (`man 7 capabilities`, "Effect
-/// of user ID changes").
+/// Gives the calling process to the user, and its streams, which it could not
+/// open again otherwise. All capabilities stay effective until a program is
+/// executed: the rest of the plan needs them (`man 7 capabilities`, "Effect of
+/// user ID changes").
 pub(super) fn become_user(container: &Root, user: &User) -> io::Result<Account> {
     let account = find_account(container, user).ok_or_else(|| {
         io::Error::other(
@@ -25,7 +25,7 @@ pub(super) fn become_user(container: &Root, user: &User) -> io::Result<Account> 
         rustix::stdio::stdout(),
         rustix::stdio::stderr(),
     ] {
-        // Of /dev/null, which is the host's, it is no matter.
+        // Of /dev/null, which is the host's, it fails and need not succeed.
         let _ = rustix::fs::fchown(stream, Some(uid), Some(gid));
     }
     let groups: Vec<_> = account.groups.iter().copied().map(Gid::from_raw).collect();
@@ -34,7 +34,7 @@ pub(super) fn become_user(container: &Root, user: &User) -> io::Result<Account> 
     rustix::thread::set_keep_capabilities(true)?;
     rustix::thread::set_thread_res_uid(uid, uid, uid)?;
     capabilities::make_permitted_effective()?;
-    // Forgotten with the change of the user.
+    // The kernel forgets it with the change of the user.
     clone::die_with_parent()?;
     Ok(account)
 }

@@ -1,4 +1,4 @@
-//! What a container's init cannot get out of, and nobody who enters can either.
+//! The bounds of a container's init, which hold for processes that enter, too.
 
 use std::io;
 
@@ -6,8 +6,8 @@ use crate::sys::capabilities::CapabilitySet;
 use crate::sys::proc::{self, Status};
 use crate::sys::seccomp::FilterProgram;
 
-/// The bounds that init was started with: as `/proc` tells them, but for the
-/// filter of system calls, which is nowhere to be read.
+/// The bounds that init was started with. `/proc` shows them, except for the filter
+/// of system calls.
 #[derive(Debug, Clone)]
 pub struct Confinement {
     capabilities: CapabilitySet,
@@ -18,7 +18,7 @@ pub struct Confinement {
 }
 
 impl Confinement {
-    /// That of a process, by its pid in the caller's namespace, with the filter
+    /// The bounds of a process, by its pid in the caller's namespace, with the filter
     /// that it was started with.
     pub fn of(pid: i32, system_calls: FilterProgram) -> io::Result<Self> {
         let status = Status::of(pid)?;
@@ -31,19 +31,19 @@ impl Confinement {
         })
     }
 
-    /// Gives the calling process init's place in the kernel's choice of whom to
-    /// kill when memory runs out. Needs the host's `/proc`.
+    /// Applies init's `oom_score_adj` to the calling process. Needs the host's
+    /// `/proc`.
     pub(super) fn take_oom_score(&self) -> io::Result<()> {
         let score = self.oom_score_adj.to_string();
         match std::fs::write("/proc/self/oom_score_adj", score) {
-            // Less than the caller's may need CAP_SYS_RESOURCE.
+            // A lower value than the caller's may need CAP_SYS_RESOURCE.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
             answer => answer,
         }
     }
 
-    /// Confines the calling thread and all that it will execute, but for the
-    /// system calls.
+    /// Confines the calling thread and all programs that it executes, except for
+    /// their system calls.
     pub(super) fn confine_thread(&self) -> io::Result<()> {
         // SAFETY: takes a number only.
         if unsafe { libc::personality(self.personality) } == -1 {
@@ -55,8 +55,8 @@ impl Confinement {
         self.capabilities.bound_thread()
     }
 
-    /// Filters the system calls of the calling thread and of all that it will
-    /// execute.
+    /// Filters the system calls of the calling thread and of all programs that it
+    /// executes.
     pub(super) fn filter_system_calls(&self) -> io::Result<()> {
         self.system_calls.install()
     }

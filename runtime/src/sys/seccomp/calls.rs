@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
-/// The groups of `systemd-analyze syscall-filter` (systemd 257), which
-/// `man 5 systemd.exec` describes: a line with the name, indented ones with
-/// what is in it.
+/// The groups of `systemd-analyze syscall-filter` (systemd 257;
+/// `man 5 systemd.exec`): a line with the name, then indented lines with the
+/// members.
 const GROUPS: &str = include_str!("groups.txt");
 
-/// The calls that a word stands for: a call's name, or a group's behind `@`.
-/// `None` if no machine has such a call or group.
+/// The calls that a word stands for: the name of a call, or of a group behind `@`.
+/// `None` for a word that is neither on any machine.
 pub fn named(word: &str) -> Option<BTreeSet<&'static str>> {
     if !word.starts_with('@') {
         return Some(BTreeSet::from([one(word)?]));
@@ -31,7 +31,7 @@ pub fn named(word: &str) -> Option<BTreeSet<&'static str>> {
 fn one(name: &str) -> Option<&'static str> {
     let native = syscalls::Sysno::from_str(name).ok();
     let compat = || compat::Sysno::from_str(name).ok();
-    // One of another kind of machine; a list is for all that it may be used on.
+    // A call of another kind of machine; a list is for all kinds.
     let elsewhere = || GROUPS.split_whitespace().find(|word| *word == name);
     native
         .map(|call| call.name())
@@ -57,12 +57,12 @@ use syscalls::arm as compat;
 #[cfg(target_arch = "x86_64")]
 use syscalls::x86 as compat;
 
-/// Which numbers a program's system calls have.
+/// The numbers that a program's system calls have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Table {
-    /// Those of the machine.
+    /// The machine's own.
     Native,
-    /// Those of its 32-bit kind.
+    /// Those of its 32-bit programs.
     Compat,
 }
 
@@ -89,8 +89,8 @@ impl Table {
     }
 }
 
-/// Calls through which 32-bit programs of x86 make others: which one it is, is
-/// out of a filter's sight (`man 2 socketcall`, `man 2 ipc`).
+/// Calls through which 32-bit programs of x86 make others. A filter cannot see
+/// which one (`man 2 socketcall`, `man 2 ipc`).
 const MULTIPLEXED: [(&str, &[&str]); 2] = [
     (
         "socketcall",
@@ -145,7 +145,7 @@ mod tests {
         let sync = named("@sync").expect("a group");
         assert!(sync.contains("fsync") && !sync.contains("read"));
         let service = named("@system-service").expect("a group");
-        assert!(service.is_superset(&sync), "it is in there");
+        assert!(service.is_superset(&sync), "one holds the other");
         assert!(service.iter().all(|call| !call.starts_with('@')));
         assert!(named("@known").expect("a group").len() > 400);
         for bad in ["", "@", "@nothing", "nothing", "@sync fsync", "read,write"] {
@@ -176,7 +176,7 @@ mod tests {
 
     #[cfg(target_arch = "x86_64")]
     #[test]
-    fn what_carries_other_calls_goes_with_them() {
+    fn calls_that_carry_others_are_included() {
         const SOCKETCALL: u32 = 102;
         let socket = named("socket").expect("a call");
         assert!(Table::Compat.numbers(&socket).contains(&SOCKETCALL));

@@ -1,5 +1,5 @@
-//! What a process has from whoever started it: limits, priority, processors,
-//! keys. A process that enters has the container's, which are those of its init.
+//! Properties that a process inherits from its parent: limits, priority,
+//! processors, keys. A process that enters takes those of the container's init.
 
 use std::io;
 
@@ -7,12 +7,12 @@ use rustix::process::Pid;
 
 use crate::sys::keyring;
 
-/// The container's init, to a process in the container's pid namespace. Under
-/// this pid it can be nobody else.
+/// The pid of the container's init in the container's pid namespace. No other
+/// process can have it.
 const INIT: i32 = 1;
 
-/// Gives the calling process what init has. It must be in the container's pid
-/// namespace.
+/// Gives the calling process the properties of init. It must be in the container's
+/// pid namespace.
 pub(super) fn take_from_init() -> io::Result<()> {
     for resource in 0..RESOURCES {
         take_limit(resource)?;
@@ -21,16 +21,16 @@ pub(super) fn take_from_init() -> io::Result<()> {
     let init = Pid::from_raw(INIT);
     rustix::thread::sched_setaffinity(None, &rustix::thread::sched_getaffinity(init)?)?;
     take_io_priority()?;
-    // The caller's keys are not the container's.
+    // The caller's keys stay out of the container's reach.
     keyring::join_session_keyring()
 }
 
-/// How many limits there are (`RLIM_NLIMITS` of `asm-generic/resource.h`).
+/// The number of limits (`RLIM_NLIMITS` of `asm-generic/resource.h`).
 const RESOURCES: u32 = 16;
 
-/// The soft limit on open files that systemd gives the programs it starts
-/// (`man 5 systemd-system.conf`, `DefaultLimitNOFILE=`). For itself it raises
-/// it; programs that use `select` cannot have that (`man 2 select`, BUGS).
+/// The soft limit on open files that systemd gives to programs
+/// (`man 5 systemd-system.conf`, `DefaultLimitNOFILE=`). systemd raises its own,
+/// which programs that use `select` cannot bear (`man 2 select`, BUGS).
 const OPEN_FILES_SOFT: u64 = 1024;
 
 fn take_limit(resource: u32) -> io::Result<()> {
