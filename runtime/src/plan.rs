@@ -1,8 +1,7 @@
 //! From a [`Spec`] to the list of [`Step`]s that the container's child performs.
 //!
-//! Pure: needs no privileges and touches nothing. The child makes no system
-//! call that is not one of these steps, so the list is the whole truth about
-//! how a container comes to life.
+//! Planning is pure: it needs no privileges and touches nothing. The child makes no
+//! system call beside these steps, so the list shows a start completely.
 
 use serde::Serialize;
 
@@ -30,30 +29,30 @@ use root::{finish_root, root};
 use root_files::root_files;
 use steps::mount;
 
-/// How a container comes to life.
+/// The start of a container.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Plan {
     /// Namespaces that `clone3` makes for the child.
     pub namespaces: Vec<Namespace>,
-    /// What the supervisor does for the child, or the init that the child
-    /// clones, meanwhile.
+    /// The steps that the supervisor performs meanwhile for the child, or for the
+    /// init that the child clones.
     pub host_steps: Vec<HostStep>,
-    /// What the child does in its namespaces, in this order. From
-    /// [`StartStep::HandOver`] on it is the init that the child has cloned.
+    /// The steps that the child performs in its namespaces, in this order. From
+    /// [`StartStep::HandOver`] on, the init that the child has cloned performs them.
     pub steps: Vec<Step>,
 }
 
 impl Plan {
-    /// Whether the child is not to be init, but clones it.
+    /// Whether the child clones init instead of becoming it.
     pub(crate) fn clones_init(&self) -> bool {
         let clones = |step: &Step| matches!(step, Step::Start(StartStep::CloneInit { .. }));
         self.steps.iter().any(clones)
     }
 }
 
-/// Where the Container Interface of systemd puts what the host has to say.
+/// The directory for the host's messages to the container (Container Interface).
 const RUN_HOST: &str = "/run/host";
-/// The value of `$container`, and of `/run/host/container-manager`.
+/// The value of `$container` and of `/run/host/container-manager`.
 pub const CONTAINER_MANAGER: &str = "nixos-container";
 
 /// The plan of one start.
@@ -68,8 +67,8 @@ pub fn plan(spec: &Spec) -> Plan {
             namespaces.extend(own);
             vec![Step::Process(ProcessStep::UnshareCgroup)]
         }
-        // A namespace is administered from the user namespace that it was made
-        // in (man 7 user_namespaces), so all come with init.
+        // A namespace belongs to the user namespace that it is made in (man 7
+        // user_namespaces), so all are made with init.
         Some(ids) => {
             own.splice(0..0, [Namespace::User]);
             own.push(Namespace::Cgroup);
@@ -99,8 +98,8 @@ pub fn plan(spec: &Spec) -> Plan {
             .map(|mount| mounted(mount, spec.ids))
             .collect(),
         finish_root(&spec.root),
-        // Last, and both at once: as long as the host's tree is mounted over the
-        // new root, `..` of that root leads into it, `RESOLVE_IN_ROOT` or not.
+        // Last, and both together: while the host's tree is mounted over the new
+        // root, `..` of that root leads into it, even with `RESOLVE_IN_ROOT`.
         vec![
             Step::Mount(MountStep::PivotRoot),
             Step::Mount(MountStep::DetachHost),
@@ -150,7 +149,7 @@ fn host_steps(spec: &Spec) -> Vec<HostStep> {
     steps
 }
 
-/// What init has from before it is in a user namespace.
+/// Steps of the child that init inherits: they come before its user namespace.
 fn inherited(spec: &Spec) -> Vec<Step> {
     let mut steps = vec![Step::Process(ProcessStep::DieWithSupervisor)];
     if let Network::Namespace(path) = &spec.network {
@@ -246,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_the_host_is_used_after_it_is_detached() {
+    fn the_host_is_not_used_after_it_is_detached() {
         let steps = plan(&spec(Network::Private)).steps;
         let detached = position(&steps, |step| *step == Step::Mount(MountStep::DetachHost));
         let of_the_host = |step: &&Step| {
@@ -263,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn init_has_no_more_than_the_plan_leaves_it() {
+    fn privileges_are_dropped_after_the_mounts_and_before_init() {
         let steps = plan(&spec(Network::Private)).steps;
         let bounded = position(&steps, |step| {
             matches!(step, Step::Process(ProcessStep::BoundingSet { .. }))
@@ -335,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn proc_is_uncovered_only_where_nobody_inside_is_the_hosts_root() {
+    fn proc_is_uncovered_only_if_the_hosts_root_is_not_mapped() {
         let uncovered = |ids| {
             let mut spec = spec(Network::Private);
             spec.ids = ids;

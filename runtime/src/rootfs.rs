@@ -1,5 +1,4 @@
-//! The container's file systems: resolving paths inside a root, mounting, and
-//! owners of files.
+//! The container's file systems: paths inside a root, mounts, and owners of files.
 
 mod accounts;
 mod acl;

@@ -1,4 +1,5 @@
-//! What a container is: pure data, resolved, with no defaults left to guess.
+//! The specification of a container: plain data, resolved, without defaults left
+//! to guess.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -25,47 +26,46 @@ pub use mounts::{Bind, Content, Mount};
 pub use process::{CgroupSetting, Init, Privileges, Resources, Streams};
 pub use root::{Root, RootTree};
 
-/// Everything the runtime needs to know to start one container.
+/// Everything that the runtime needs to start one container.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Spec {
-    /// What the container has as `/`.
+    /// The container's `/`.
     pub root: Root,
-    /// The users and groups of a user namespace; without one they are the host's.
+    /// The ids of the container's user namespace; `None`: it has the host's users.
     pub ids: Option<IdMap>,
     /// Directories that must exist below the root before init runs.
     pub directories: Vec<Directory>,
     /// Files that must exist below the root, made empty if they are missing.
     pub empty_files: Vec<PathBuf>,
-    /// What is mounted inside beside what every Linux system has, in this order.
+    /// Mounts beside those of every Linux system, in this order.
     pub mounts: Vec<Mount>,
     /// The container's first process.
     pub init: Init,
     /// Host name, at most 64 bytes (`man 2 sethostname`).
     pub hostname: String,
-    /// Handed to init as `$container_uuid`, from which systemd makes
-    /// `/etc/machine-id` where there is none (Container Interface).
+    /// `$container_uuid` of init, from which systemd makes a missing
+    /// `/etc/machine-id` (Container Interface).
     pub machine_id: Id128,
-    /// Stands in for the host's boot id, so that the container's journal
-    /// tells its own boots apart.
+    /// Replaces the host's boot id, so that the container's journal tells its own
+    /// boots apart.
     pub boot_id: Id128,
-    /// Which network the container sees.
+    /// The network that the container sees.
     pub network: Network,
-    /// What init may do.
+    /// The privileges of init.
     pub privileges: Privileges,
-    /// What init may use.
+    /// The resources of init.
     pub resources: Resources,
-    /// Devices that can be opened beside those that every container has.
+    /// Devices that can be used beside those of every container.
     pub devices: Vec<Device>,
-    /// What init is told that nobody else shall know.
+    /// Secrets for init.
     pub credentials: Vec<Credential>,
-    /// Users of the host who have an account inside; there is a user namespace
-    /// then.
+    /// Users of the host with an account inside. They need a user namespace.
     pub bound_users: Vec<BoundUser>,
     /// Group that owns terminals inside.
     pub tty_gid: u32,
-    /// What becomes of the container's `/etc/resolv.conf`.
+    /// The change to the container's `/etc/resolv.conf`.
     pub resolv_conf: ResolvConf,
-    /// What becomes of the container's `/etc/localtime`.
+    /// The change to the container's `/etc/localtime`.
     pub local_time: LocalTime,
     /// Host path of the datagram socket on which init reports its readiness.
     pub notify_socket: PathBuf,
@@ -80,46 +80,47 @@ pub struct Directory {
     pub mode: u32,
 }
 
-/// What a start does to the container's `/etc/resolv.conf`.
+/// The change that a start makes to the container's `/etc/resolv.conf`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum ResolvConf {
     /// Nothing.
     #[default]
     Leave,
-    /// It puts a file with these contents in the place of whatever is there.
+    /// Puts a file with these contents in its place.
     Write(String),
-    /// It removes the file, or the link, that is there.
+    /// Removes the file or link.
     Remove,
 }
 
-/// What a start does to the container's `/etc/localtime` (`man 5 localtime`).
+/// The change that a start makes to the container's `/etc/localtime`
+/// (`man 5 localtime`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum LocalTime {
     /// Nothing.
     #[default]
     Leave,
-    /// It copies this file of the host.
+    /// Copies this file of the host.
     Copy(PathBuf),
-    /// It shows this file of the host, for as long as the container runs.
+    /// Shows this file of the host while the container runs.
     Bind(PathBuf),
-    /// It makes it a link to this path inside.
+    /// Makes it a link to this path inside.
     Symlink(PathBuf),
-    /// It removes it.
+    /// Removes it.
     Remove,
 }
 
-/// Which network namespace a container lives in.
+/// The network namespace of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Network {
     /// The host's own.
     Host,
-    /// A fresh one; the supervisor furnishes it while the child waits.
+    /// A new one, which the supervisor sets up while the child waits.
     Private,
-    /// One that somebody else made, by the host path that holds it.
+    /// One that exists, by the host path that holds it.
     Namespace(PathBuf),
 }
 
-/// 128 bits that name a machine or a boot (`man 5 machine-id`).
+/// The 128-bit id of a machine or a boot (`man 5 machine-id`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(into = "String")]
 pub struct Id128([u8; 16]);
@@ -133,8 +134,8 @@ impl Id128 {
         Self(bytes)
     }
 
-    /// Reads 32 hexadecimal digits, as in `/etc/machine-id`. All zeros name
-    /// no machine.
+    /// Reads 32 hexadecimal digits, as in `/etc/machine-id`. All zeros are not an
+    /// id.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim_end();
         if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink};
 use std::path::Path;
 
 use runtime::IdMap;
-use runtime::rootfs::owners::{Owner, can_be_given_to, give_tree};
+use runtime::rootfs::owners::{Owner, can_be_given_to, chown_tree};
 use rustix::fs::{IFlags, XattrFlags, getxattr, ioctl_getflags, ioctl_setflags, setxattr};
 
 const FIRST: u32 = 655_360;
@@ -51,7 +51,7 @@ fn each_file_is_given_to_whom_it_belongs_inside_and_taken_back() {
     symlink("/nowhere", root.join("dangling")).expect("made");
 
     for first in [FIRST, 2 * FIRST, 0] {
-        give_tree(&root, ids(first)).expect("given");
+        chown_tree(&root, ids(first)).expect("given");
         for (name, (user, group)) in files {
             let expected = (first + user, first + group);
             assert_eq!(owner(&root.join(name)), expected, "{name}");
@@ -83,7 +83,7 @@ fn what_was_cut_short_is_told_and_finished() {
     let cut_short = Owner::of(root).expect("it is there");
     assert!(cut_short.is_changing());
     assert_eq!(cut_short.ids(), None);
-    give_tree(root, ids(FIRST)).expect("given");
+    chown_tree(root, ids(FIRST)).expect("given");
     assert!(Owner::of(root).expect("it is there").is_among(ids(FIRST)));
     for path in ["done", "not"] {
         assert_eq!(owner(&root.join(path)), (FIRST, FIRST), "{path}");
@@ -93,10 +93,10 @@ fn what_was_cut_short_is_told_and_finished() {
 #[test]
 fn a_tree_that_was_given_is_not_looked_through_again() {
     let directory = tree();
-    give_tree(directory.path(), ids(FIRST)).expect("given");
+    chown_tree(directory.path(), ids(FIRST)).expect("given");
     let late = directory.path().join("late");
     fs::write(&late, "").expect("made");
-    give_tree(directory.path(), ids(FIRST)).expect("given");
+    chown_tree(directory.path(), ids(FIRST)).expect("given");
     assert_eq!(owner(&late), (0, 0));
 }
 
@@ -132,7 +132,7 @@ fn access_lists_and_immutable_directories_are_given_too() {
     }
     let immutable = fs::File::open(&empty).expect("it is there");
     ioctl_setflags(&immutable, IFlags::IMMUTABLE).expect("changed");
-    let given = give_tree(root, ids(FIRST));
+    let given = chown_tree(root, ids(FIRST));
     let attributes = ioctl_getflags(&immutable).expect("told");
     ioctl_setflags(&immutable, IFlags::empty()).expect("changed");
     given.expect("given");

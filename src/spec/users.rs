@@ -234,7 +234,7 @@ impl Users {
     /// Gives what is to be given.
     pub fn give_files(&self) -> Result<()> {
         for path in &self.given {
-            owners::give_tree(path, self.ids)
+            owners::chown_tree(path, self.ids)
                 .with_context(|| format!("cannot give {} to {}", path.display(), self.ids))?;
         }
         Ok(())

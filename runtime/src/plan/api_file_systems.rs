@@ -1,5 +1,5 @@
-//! The file systems that every Linux system has and that are the kernel's, not
-//! its own: `/run`, `/proc`, `/sys` and `/dev`.
+//! The file systems of the kernel that every Linux system has: `/run`, `/proc`,
+//! `/sys` and `/dev`.
 
 use std::path::Path;
 
@@ -12,11 +12,11 @@ use super::{CONTAINER_MANAGER, RUN_HOST};
 use crate::spec::mount_attributes::{Attributes, Origin};
 use crate::spec::{Network, Spec, Streams};
 
-/// Device nodes that any process may use and that carry nothing of the host
-/// (Container Interface, "What You Shouldn't Do" and `man 1 systemd-nspawn`).
-/// They are bound, not made: in a user namespace nobody can make one. And they
-/// are bound read-only, which is of no matter to what they carry, so that what
-/// is done to owner and permissions inside does not reach the host's nodes.
+/// Device nodes that any process may use and that give no access to the host
+/// (Container Interface, "What You Shouldn't Do"; `man 1 systemd-nspawn`). They are
+/// bound, not made: device nodes cannot be made in a user namespace. They are bound
+/// read-only, so that changes of owner and permissions inside do not reach the
+/// host's nodes; the devices can be written to all the same.
 const DEVICES: [&str; 7] = [
     "null", "zero", "full", "random", "urandom", "tty", "net/tun",
 ];
@@ -75,10 +75,10 @@ pub(super) fn run(spec: &Spec) -> Vec<Step> {
     steps
 }
 
-/// Where init finds its credentials (Container Interface, "Credentials").
+/// The directory of init's credentials (Container Interface, "Credentials").
 pub(super) const CREDENTIALS: &str = "/run/host/credentials";
 
-/// In a ramfs, which is never swapped out to a disk.
+/// Credentials are in a ramfs, which is never swapped out to a disk.
 fn credentials(spec: &Spec) -> Vec<Step> {
     if spec.credentials.is_empty() {
         return Vec::new();
@@ -104,8 +104,8 @@ fn credentials(spec: &Spec) -> Vec<Step> {
     steps
 }
 
-/// `/proc`: the container's own processes; of the kernel's settings only those
-/// of its own network can be changed, and what tells of the host is hidden.
+/// `/proc`, with the container's own processes. Of the kernel's settings, only those
+/// of its own network can be changed; files about the host are hidden.
 pub(super) fn proc(spec: &Spec) -> Vec<Step> {
     let mut steps = vec![
         mount("proc", "/proc", Attributes::KERNEL, &[]),
@@ -156,12 +156,12 @@ pub(super) fn proc(spec: &Spec) -> Vec<Step> {
     steps
 }
 
-/// A `/proc` and a `/sys` with nothing over them. The kernel mounts another in a
-/// user namespace further inside, as Nix does for a build in its sandbox, only
-/// where all of one is to be seen already (`mount_too_revealing` of the kernel's
-/// fs/namespace.c). What the others hide is the host's root's, whom nobody
-/// inside is; without a user namespace that is not so, or with one that has the
-/// host's ids.
+/// A `/proc` and a `/sys` with nothing mounted over them. In a user namespace
+/// further inside, such as that of a build in Nix's sandbox, the kernel mounts
+/// another only where one can be seen completely (`mount_too_revealing` of the
+/// kernel's fs/namespace.c). The files that are hidden elsewhere belong to the
+/// host's root, which is not mapped inside; without a user namespace, or with the
+/// host's ids, it would be.
 fn uncovered(spec: &Spec) -> Vec<Step> {
     const HOSTS_ROOT: u32 = 0;
     match spec.ids {
@@ -173,9 +173,9 @@ fn uncovered(spec: &Spec) -> Vec<Step> {
     }
 }
 
-/// `/sys`, read-only (Container Interface), without what describes the
-/// machine's firmware, the kernel's modules and the host's file systems; the
-/// container's own cgroups.
+/// `/sys`, read-only (Container Interface), with the container's own cgroups and
+/// without the directories about the machine's firmware, the kernel's modules and
+/// the host's file systems.
 pub(super) fn sys() -> Vec<Step> {
     let mut steps = vec![mount("sysfs", "/sys", Attributes::KERNEL_READ_ONLY, &[])];
     for name in ["firmware", "hypervisor", "module", "power"] {
@@ -197,7 +197,7 @@ pub(super) fn sys() -> Vec<Step> {
     steps
 }
 
-/// `/dev`: a few harmless devices, terminals and shared memory of its own.
+/// `/dev`, with a few harmless devices, and terminals and shared memory of its own.
 pub(super) fn dev(spec: &Spec) -> Vec<Step> {
     let dev = Path::new("/dev");
     let mut steps = vec![mount(
@@ -227,7 +227,7 @@ pub(super) fn dev(spec: &Spec) -> Vec<Step> {
             target: target.into(),
         }));
     }
-    // Mounted from outside of a user namespace, it takes the host's ids.
+    // It is mounted from outside of the user namespace and takes the host's ids.
     let tty_gid = match spec.ids {
         None => Some(spec.tty_gid),
         Some(ids) => ids.to_host(spec.tty_gid),

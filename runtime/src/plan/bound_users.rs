@@ -1,5 +1,5 @@
-//! Users of the host who have an account in the container, as systemd-nspawn has
-//! it for `--bind-user=`.
+//! Users of the host with an account in the container, as in systemd-nspawn's
+//! `--bind-user=`.
 
 use std::path::{Path, PathBuf};
 
@@ -9,11 +9,11 @@ use super::steps::file;
 use crate::spec::BoundUser;
 use crate::spec::mount_attributes::{Attributes, Origin, Owners};
 
-/// Where the records are that tell of users and groups of the host; nss-systemd
-/// and the like look there (`man 8 nss-systemd`, "JSON user and group records").
+/// The directory of records of the host's users and groups, which nss-systemd and
+/// others read (`man 8 nss-systemd`, "JSON user and group records").
 pub const USER_RECORDS: &str = "/run/host/userdb";
 
-/// Where a bound user's home directory is inside.
+/// The home directory of a bound user inside.
 pub fn home_of_bound_user(name: &str) -> PathBuf {
     Path::new(RUN_HOST).join("home").join(name)
 }
@@ -36,7 +36,7 @@ pub(super) fn bound(user: &BoundUser) -> Vec<Step> {
     steps
 }
 
-/// Each can be found by name and by number.
+/// The records of a user, each to be found by name and by number.
 fn records(user: &BoundUser) -> Vec<Step> {
     let directory = Path::new(USER_RECORDS);
     let by_number = |kind: &str| {

@@ -1,4 +1,4 @@
-//! What the administrator has mounted inside.
+//! The mounts that the administrator has configured.
 
 use std::path::PathBuf;
 
@@ -31,8 +31,8 @@ pub(super) fn mounted(mount: &Mount, ids: Option<IdMap>) -> Step {
     }
 }
 
-/// Ids are meant as those inside, but the file system is mounted from outside of
-/// the user namespace. One that it has not is nobody inside in either form.
+/// Parameters have ids inside, but the file system is mounted from outside of the
+/// user namespace. An id that is not mapped belongs to `nobody` inside either way.
 fn on_host((key, value): &(String, String), ids: Option<IdMap>) -> (String, String) {
     let id = ["uid", "gid"]
         .contains(&key.as_str())

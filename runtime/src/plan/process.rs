@@ -1,4 +1,4 @@
-//! From the child to init: what it may do, what it may use, what it is told.
+//! The last steps before init: privileges, resources, environment.
 
 use super::api_file_systems::CREDENTIALS;
 use super::step::{ProcessStep, StartStep, Step};
@@ -6,10 +6,10 @@ use super::{CONTAINER_MANAGER, RUN_HOST};
 use crate::spec::Spec;
 use crate::spec::accounts::Account;
 
-/// What holds for init and for all that it starts. The supervisor's part is
-/// done by then: a child that has become somebody else is none of its own any
-/// more to set limits for. The user comes after what takes root's privileges to
-/// do; the filter is last, for it takes them too and may forbid the rest.
+/// The bounds of init and of all processes that it starts. The supervisor has
+/// performed its steps by then: it may not set limits for a child that has become
+/// another user. The user comes after the steps that need root's privileges. The
+/// filter is last: it may refuse the calls of the others.
 pub(super) fn restrict(spec: &Spec) -> Vec<Step> {
     let (privileges, resources) = (&spec.privileges, &spec.resources);
     let mut steps = vec![
@@ -64,8 +64,8 @@ pub(super) fn start_init(spec: &Spec) -> Vec<Step> {
     steps
 }
 
-/// What the Container Interface demands and the kernel gives a first process,
-/// with what the container is configured to have besides or instead.
+/// The variables of the Container Interface and those that the kernel gives a first
+/// process, with the configured ones beside them or in their place.
 fn environment(spec: &Spec) -> Vec<(String, String)> {
     let mut environment = vec![
         ("container".to_owned(), CONTAINER_MANAGER.to_owned()),
@@ -73,7 +73,7 @@ fn environment(spec: &Spec) -> Vec<(String, String)> {
         ("NOTIFY_SOCKET".to_owned(), format!("{RUN_HOST}/notify")),
         ("TERM".to_owned(), "linux".to_owned()),
     ];
-    // Another user's are known when the user is found.
+    // Those of another user are known when its account is found.
     if spec.init.user.is_none() {
         environment.extend(Account::bare_root().environment());
     }

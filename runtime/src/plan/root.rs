@@ -1,12 +1,12 @@
-//! What becomes `/`.
+//! The steps that make the container's `/`.
 
 use super::step::{MountStep, Step};
 use super::steps::mount;
 use crate::spec::mount_attributes::{Attributes, Origin, Owners};
 use crate::spec::{Root, RootTree};
 
-/// As much of the machine's memory as systemd-nspawn gives a root or a `/var`,
-/// and NixOS a host's `/run`.
+/// The share of the machine's memory that systemd-nspawn gives to a root or a
+/// `/var`, and NixOS to a host's `/run`.
 const LIMITS: [(&str, &str); 3] = [("mode", "755"), ("size", "25%"), ("nr_inodes", "1m")];
 
 pub(super) fn root(root: &Root) -> Vec<Step> {
@@ -49,7 +49,7 @@ pub(super) fn root(root: &Root) -> Vec<Step> {
     steps
 }
 
-/// After everything that is made in it.
+/// The steps after all files are made in the root.
 pub(super) fn finish_root(root: &Root) -> Vec<Step> {
     let read_only = root.read_only.then(|| {
         Step::Mount(MountStep::Restrict {
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_covered_root_directory_shows_no_more_than_its_usr() {
+    fn a_covered_root_directory_shows_only_its_usr() {
         let origins = |tree| {
             let steps = plan(&with_root(tree, false)).steps;
             let bound = steps.into_iter().filter_map(|step| match step {
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_var_is_there_before_anything_is_made_in_it() {
+    fn an_empty_var_is_mounted_before_files_are_made_in_it() {
         let mut spec = spec(Network::Private);
         spec.root.empty_var = true;
         spec.directories = vec![Directory {

@@ -1,4 +1,4 @@
-//! What is made in the root directory itself.
+//! The files that are made in the root directory itself.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use super::steps::bind;
 use crate::spec::mount_attributes::{Attributes, Origin};
 use crate::spec::{LocalTime, ResolvConf, Spec};
 
-/// What init expects to find in the root directory itself.
+/// The files that init expects in the root directory itself.
 pub(super) fn root_files(spec: &Spec) -> Vec<Step> {
     let directories = spec.directories.iter().map(|directory| {
         Step::File(FileStep::Directory {

@@ -1,4 +1,4 @@
-//! Steps in short.
+//! Short constructors of steps.
 
 use std::path::{Path, PathBuf};
 
@@ -50,7 +50,7 @@ pub(super) fn bind_if_present(
     step
 }
 
-/// Kernels differ in what they have to hide.
+/// A file that kernels need not have is hidden if it exists.
 pub(super) fn hide(target: PathBuf) -> Step {
     Step::Mount(MountStep::Hide {
         target,

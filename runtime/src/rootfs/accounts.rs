@@ -8,8 +8,8 @@ use crate::spec::accounts::{Account, User};
 /// Longest `/etc/passwd` and `/etc/group` that is read, in bytes.
 const LONGEST_DATABASE: u64 = 4 << 20;
 
-/// The user's account in the container with this root; `None` if there is no
-/// such user. Root there is, even before there is an `/etc/passwd`.
+/// The user's account in the container with this root; `None` if it has no such
+/// user. Root exists even without an `/etc/passwd`.
 pub fn find_account(container: &Root, user: &User) -> Option<Account> {
     let read = |path| {
         let contents = container.read_file(Path::new(path), LONGEST_DATABASE);

@@ -1,19 +1,19 @@
-//! Access control lists as the kernel keeps them (`man 5 acl`;
-//! `linux/posix_acl_xattr.h`): a version, then 8 bytes an entry.
+//! Access control lists (`man 5 acl`) in the kernel's format
+//! (`linux/posix_acl_xattr.h`): a version, then entries of 8 bytes.
 
 use std::io;
 
 use rustix::fs::XattrFlags;
 use rustix::io::Errno;
 
-/// That of the file, and that of what will be made in a directory.
+/// The list of the file, and the one that new files in a directory get.
 const ATTRIBUTES: [&str; 2] = ["system.posix_acl_access", "system.posix_acl_default"];
 /// `POSIX_ACL_XATTR_VERSION`
 const VERSION: [u8; 4] = 2_u32.to_le_bytes();
-/// `ACL_USER` and `ACL_GROUP`: the entries that name somebody.
+/// `ACL_USER` and `ACL_GROUP`: the entries with an id.
 const NAMED: [u16; 2] = [0x02, 0x08];
 
-/// Changes whom the lists of the file at `path`, which is trusted, name.
+/// Rewrites the ids in the lists of the file at `path`, which is trusted.
 pub(crate) fn change_ids(path: &str, change: impl Fn(u32) -> u32) -> io::Result<()> {
     for attribute in ATTRIBUTES {
         // The largest value that an attribute can have (man 7 xattr).
@@ -31,7 +31,8 @@ pub(crate) fn change_ids(path: &str, change: impl Fn(u32) -> u32) -> io::Result<
     Ok(())
 }
 
-/// Whether that changes anything. What is no list that is known stays as it is.
+/// Rewrites the ids in a list; returns whether one changed. A value of unknown form
+/// stays as it is.
 fn replace_ids(list: &mut [u8], change: impl Fn(u32) -> u32) -> bool {
     let Some((version, entries)) = list.split_at_mut_checked(VERSION.len()) else {
         return false;
@@ -69,14 +70,14 @@ mod tests {
     }
 
     fn list(user: u32, group: u32) -> Vec<u8> {
-        let nobody = u32::MAX;
+        let none = u32::MAX;
         let entries = [
-            entry(0x01, 6, nobody),
+            entry(0x01, 6, none),
             entry(0x02, 4, user),
-            entry(0x04, 4, nobody),
+            entry(0x04, 4, none),
             entry(0x08, 5, group),
-            entry(0x10, 5, nobody),
-            entry(0x20, 0, nobody),
+            entry(0x10, 5, none),
+            entry(0x20, 0, none),
         ];
         [&VERSION[..], entries.as_flattened()].concat()
     }
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_stays() {
+    fn values_of_unknown_form_stay() {
         for bytes in [&b""[..], b"abc", &[1, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0]] {
             let mut changing = bytes.to_vec();
             assert!(!replace_ids(&mut changing, |id| id + 1));

@@ -1,10 +1,9 @@
-//! Paths inside a root that somebody else can write.
+//! Paths inside a root that other users can write to.
 //!
-//! A container's files are hostile: each component of a path below its root
-//! may be a symbolic link to anywhere, and may change while it is looked at.
-//! Here the kernel resolves every path with the root as `/`
-//! (`RESOLVE_IN_ROOT`, `man 2 openat2`) and refuses the magic links of
-//! `/proc`, so no path leads out.
+//! A container's files are hostile: each component of a path below its root may be a
+//! symbolic link to anywhere, and may change at any moment. Here the kernel resolves
+//! every path with the root as `/` (`RESOLVE_IN_ROOT`, `man 2 openat2`) and refuses
+//! the magic links of `/proc`, so no path leads out.
 
 mod copy;
 mod remove;
@@ -29,14 +28,14 @@ use remove::remove_if_present;
 #[derive(Debug)]
 pub struct Root {
     directory: OwnedFd,
-    /// Whose what is made here is; whoever makes it, if none.
+    /// Owner of files created here; the calling user if `None`.
     owner: Option<(Uid, Gid)>,
 }
 
 const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY);
 
 impl Root {
-    /// Opens a directory as a root. The path to the root itself is trusted.
+    /// Opens a directory as a root. The path to it is trusted.
     pub fn open(path: &Path) -> io::Result<Self> {
         let flags = DIRECTORY | OFlags::CLOEXEC;
         Ok(Self {
@@ -45,8 +44,8 @@ impl Root {
         })
     }
 
-    /// The same, where files and directories that are made belong to the user
-    /// and the group that the root itself belongs to.
+    /// As [`Root::open`], but files and directories that are created belong to the
+    /// user and the group of the root itself.
     pub fn open_for_its_owner(path: &Path) -> io::Result<Self> {
         let root = Self::open(path)?;
         let status = rustix::fs::fstat(&root.directory)?;
@@ -67,20 +66,20 @@ impl Root {
                 mode,
                 resolve,
             ) {
-                // The kernel cannot tell an escape from a rename beside it
-                // (man 2 openat2, EAGAIN) and asks to try again.
+                // The kernel cannot tell an escape from a concurrent rename, and
+                // asks to try again (man 2 openat2, EAGAIN).
                 Err(Errno::AGAIN | Errno::INTR) => {}
                 answer => return answer,
             }
         }
     }
 
-    /// A handle on whatever the path leads to, without opening it.
+    /// A handle on the file that the path leads to, without opening it.
     pub fn resolve(&self, path: &Path) -> io::Result<OwnedFd> {
         Ok(self.open_at(path, OFlags::PATH, Mode::empty())?)
     }
 
-    /// A handle on what is at `path` itself, which may be a symbolic link.
+    /// A handle on the file at `path` itself, which may be a symbolic link.
     pub fn find(&self, path: &Path) -> io::Result<OwnedFd> {
         Ok(self.open_at(path, OFlags::PATH | OFlags::NOFOLLOW, Mode::empty())?)
     }
@@ -98,20 +97,20 @@ impl Root {
         Ok(names)
     }
 
-    /// Where the path leads, as a path in the root without links in it. Whoever
-    /// can write below the root can change that afterwards.
+    /// The path without links in it. A process that can write below the root can
+    /// change that afterwards.
     pub fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
         let handle = self.resolve(path)?;
         let root = path_of(self.directory.as_fd())?;
         match path_of(handle.as_fd())?.strip_prefix(root) {
             Ok(below) => Ok(Path::new("/").join(below)),
-            // One of them has been moved meanwhile.
+            // The file or the root was moved meanwhile.
             Err(_) => Err(Errno::NOENT.into()),
         }
     }
 
-    /// A handle on the directory at `path`; missing ones on the way to it are
-    /// made with mode 0755.
+    /// A handle on the directory at `path`. Missing directories on the way are made
+    /// with mode 0755.
     pub fn create_dir_all(&self, path: &Path) -> io::Result<OwnedFd> {
         match self.open_at(path, DIRECTORY, Mode::empty()) {
             Err(Errno::NOENT) => {}
@@ -119,18 +118,18 @@ impl Root {
         }
         let (parent, name) = self.parent_of(path)?;
         match rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o755)) {
-            Ok(()) => self.give_entry(parent.as_fd(), name)?,
-            // Somebody was faster, or a dangling symbolic link is in the way;
-            // opening it tells which.
+            Ok(()) => self.chown_entry(parent.as_fd(), name)?,
+            // Another process was faster, or a dangling symbolic link is in the
+            // way; opening it tells which.
             Err(Errno::EXIST) => {}
             Err(errno) => return Err(errno.into()),
         }
         Ok(self.open_at(path, DIRECTORY, Mode::empty())?)
     }
 
-    /// A handle on the directory at `path`, which is made with mode 0700 if there
-    /// is nothing. Something there that is no directory of this user's own is
-    /// refused, so that nobody else can choose what is used.
+    /// A handle on the directory at `path`, which is made with mode 0700 if missing.
+    /// A file that is not a directory of the calling user is refused, so that no
+    /// other user can choose the directory.
     pub fn create_own_dir(&self, path: &Path) -> io::Result<OwnedFd> {
         let (parent, name) = self.parent_of(path)?;
         match rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o700)) {
@@ -145,8 +144,7 @@ impl Root {
         Ok(directory)
     }
 
-    /// A handle on whatever is at `path`; an empty file is made if there is
-    /// nothing.
+    /// A handle on the file at `path`; an empty file is made if it is missing.
     pub fn create_file_if_missing(&self, path: &Path) -> io::Result<OwnedFd> {
         let (parent, name) = self.parent_of(path)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
@@ -157,21 +155,21 @@ impl Root {
         }
     }
 
-    /// A handle on an empty file that is made where the symbolic links at `path`
-    /// lead to.
+    /// A handle on an empty file that is made at the end of the symbolic links at
+    /// `path`.
     pub fn create_file_behind_links(&self, path: &Path) -> io::Result<OwnedFd> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NONBLOCK | OFlags::NOCTTY;
         Ok(self.open_at(path, flags, Mode::from_raw_mode(0o644))?)
     }
 
-    /// A symbolic link at `path`, where nothing must be.
+    /// Makes a symbolic link at `path`, which must not exist.
     pub fn symlink(&self, target: &Path, path: &Path) -> io::Result<()> {
         let (parent, name) = self.parent_of(path)?;
         Ok(rustix::fs::symlinkat(target, parent, name)?)
     }
 
-    /// Puts a file with these contents at `path`, whole or not at all, in the
-    /// place of whatever was there; a symbolic link is replaced, not followed.
+    /// Puts a file with these contents at `path`, whole or not at all. A file or
+    /// symbolic link there is replaced, not followed.
     pub fn replace_file(&self, path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
         let (parent, name) = self.parent_of(path)?;
         let mut temporary = name.to_os_string();
@@ -181,15 +179,14 @@ impl Root {
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(mode);
         let mut file = std::fs::File::from(rustix::fs::openat(&parent, &temporary, flags, mode)?);
-        self.give(&file)?;
+        self.chown(&file)?;
         file.write_all(contents)?;
         rustix::fs::fchmod(&file, mode)?;
         file.sync_all()?;
         Ok(rustix::fs::renameat(&parent, &temporary, &parent, name)?)
     }
 
-    /// Renames what is at `from` to `to`, where nothing must be; whether there
-    /// was nothing.
+    /// Renames a file to `to`. Returns false, without effect, if `to` exists.
     pub fn rename(&self, from: &Path, to: &Path) -> io::Result<bool> {
         match self.rename_with(from, to, RenameFlags::NOREPLACE) {
             Ok(()) => Ok(true),
@@ -198,8 +195,7 @@ impl Root {
         }
     }
 
-    /// Has two entries of directories change places, in one step. Both must be
-    /// there.
+    /// Exchanges two files, which must exist, in one step.
     pub fn exchange(&self, one: &Path, other: &Path) -> io::Result<()> {
         self.rename_with(one, other, RenameFlags::EXCHANGE)
     }
@@ -212,15 +208,13 @@ impl Root {
         )?)
     }
 
-    /// Removes the directory at `path` and all that is in it, see
-    /// [`remove_tree`].
+    /// Removes the directory at `path` and all files in it, see [`remove_tree`].
     pub fn remove_tree(&self, path: &Path) -> io::Result<()> {
         let (parent, name) = self.parent_of(path)?;
         remove_tree(parent.as_fd(), name).map_err(io::Error::other)
     }
 
-    /// Removes the file at `path`, if there is one; of a symbolic link, the link
-    /// itself.
+    /// Removes the file at `path`, if it exists; of a symbolic link, the link itself.
     pub fn remove_file(&self, path: &Path) -> io::Result<()> {
         let (parent, name) = split(path)?;
         match self.open_at(parent, DIRECTORY, Mode::empty()) {
@@ -230,8 +224,8 @@ impl Root {
         }
     }
 
-    /// A file with these contents at `path`; whether there was nothing yet. A
-    /// symbolic link counts as something, and is not followed.
+    /// Creates a file with these contents. Returns false, without effect, if `path`
+    /// exists, even as a symbolic link to nothing.
     pub fn create_file(&self, path: &Path, contents: &[u8], mode: u32) -> io::Result<bool> {
         let (parent, name) = self.parent_of(path)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
@@ -241,15 +235,15 @@ impl Root {
             Err(Errno::EXIST) => return Ok(false),
             Err(errno) => return Err(errno.into()),
         };
-        self.give(&file)?;
+        self.chown(&file)?;
         file.write_all(contents)?;
         rustix::fs::fchmod(&file, mode)?;
         file.sync_all()?;
         Ok(true)
     }
 
-    /// The contents of the regular file at `path`, at most `limit` bytes of
-    /// them. Anything else there (a FIFO would block, a device act) is refused.
+    /// The contents of the regular file at `path`, at most `limit` bytes. Other kinds
+    /// of files are refused: a FIFO would block, a device act.
     pub fn read_file(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         let Some(file) = self.open_regular(path)? else {
             return Err(io::Error::other("not a regular file"));
@@ -259,7 +253,7 @@ impl Root {
         Ok(contents)
     }
 
-    /// Opens the regular file at `path` to be read; `None` if it is anything else.
+    /// Opens the regular file at `path` for reading; `None` for other kinds of files.
     fn open_regular(&self, path: &Path) -> Result<Option<std::fs::File>, Errno> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
         let file = self.open_at(path, flags, Mode::empty())?;
@@ -267,14 +261,14 @@ impl Root {
         Ok((FileType::from_raw_mode(mode) == FileType::RegularFile).then(|| file.into()))
     }
 
-    fn give(&self, file: &std::fs::File) -> io::Result<()> {
+    fn chown(&self, file: &std::fs::File) -> io::Result<()> {
         match self.owner {
             Some((user, group)) => Ok(rustix::fs::fchown(file, Some(user), Some(group))?),
             None => Ok(()),
         }
     }
 
-    fn give_entry(&self, parent: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
+    fn chown_entry(&self, parent: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
         let Some((user, group)) = self.owner else {
             return Ok(());
         };
@@ -294,12 +288,12 @@ impl Root {
     }
 }
 
-/// Where an open file is, as a path of the calling process.
+/// The path of an open file, as the calling process sees it.
 fn path_of(file: BorrowedFd<'_>) -> io::Result<PathBuf> {
     std::fs::read_link(proc::descriptor_path(file))
 }
 
-/// A path's directory, and its name in there.
+/// The directory of a path, and the name in it.
 fn split(path: &Path) -> io::Result<(&Path, &OsStr)> {
     match (path.parent(), path.components().next_back()) {
         (Some(parent), Some(Component::Normal(name))) => Ok((parent, name)),
@@ -313,9 +307,9 @@ impl AsFd for Root {
     }
 }
 
-/// Whose the files are that the calling thread makes.
+/// The owner of files that the calling thread creates.
 fn file_system_user() -> u32 {
-    // Nobody has this id; so it changes nothing, and what it was is the answer
-    // all the same (man 2 setfsuid, BUGS).
+    // No user has this id, so the call changes nothing and returns the present one
+    // (man 2 setfsuid, BUGS).
     nix::unistd::setfsuid(u32::MAX.into()).as_raw()
 }

@@ -1,5 +1,5 @@
-//! The mount system calls, a safe function each (`man 2 open_tree`,
-//! `man 2 fsopen`, `man 2 move_mount`, `man 2 mount_setattr`).
+//! The mount system calls as safe functions (`man 2 open_tree`, `man 2 fsopen`,
+//! `man 2 move_mount`, `man 2 mount_setattr`).
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -13,8 +13,8 @@ use rustix::mount::{
 use crate::spec::mount_attributes::{Attributes, Propagation};
 use crate::sys::proc;
 
-/// A detached copy of the mount that `source` is in, from `source` down;
-/// with the mounts below it if `recursive`.
+/// A detached copy of the mount that `source` is in, from `source` down; with the
+/// mounts below it if `recursive`.
 pub(crate) fn clone_tree(source: BorrowedFd<'_>, recursive: bool) -> Result<OwnedFd> {
     let mut flags = OpenTreeFlags::OPEN_TREE_CLONE
         | OpenTreeFlags::OPEN_TREE_CLOEXEC
@@ -25,7 +25,7 @@ pub(crate) fn clone_tree(source: BorrowedFd<'_>, recursive: bool) -> Result<Owne
     open_tree(source, "", flags)
 }
 
-/// A detached mount of a file system of its own.
+/// A detached mount of a new file system.
 pub(crate) fn create(
     fstype: &str,
     source: &str,
@@ -46,20 +46,20 @@ pub(crate) fn create(
     fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, flags)
 }
 
-/// A detached mount of directories on top of each other, the lowest first.
-/// Changes go to the upper directory, with the help of a working directory on
+/// A detached mount of directories on top of each other, the lowest first. Changes
+/// go to the first directory of `changes`, with the second as working directory on
 /// the same mount (`Documentation/filesystems/overlayfs.rst` of Linux).
 ///
-/// The directories are named by their descriptors: a path would be looked up
-/// again, have its colons escaped, and be longer than the 256 bytes of one
-/// parameter (`man 2 fsconfig`). So the host's `/proc` has to be there.
+/// The directories are named by their descriptors: a path would be resolved again,
+/// need escapes for colons, and might exceed the 256 bytes of a parameter
+/// (`man 2 fsconfig`). This needs the host's `/proc`.
 pub(crate) fn overlay(
     lower: &[BorrowedFd<'_>],
     changes: Option<(BorrowedFd<'_>, BorrowedFd<'_>)>,
     attributes: Attributes,
 ) -> Result<OwnedFd> {
     let path = |directory: &BorrowedFd<'_>| proc::descriptor_path(*directory);
-    // The kernel has the uppermost first.
+    // The kernel wants the uppermost first.
     let lower: Vec<_> = lower.iter().rev().map(path).collect();
     let mut options = vec![("lowerdir".to_owned(), lower.join(":"))];
     if let Some((upper, work)) = changes {
@@ -75,7 +75,7 @@ pub(crate) fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<()
     move_mount(mount, "", target, "", flags)
 }
 
-/// Adds attributes to a mount; with `recursive`, to those below it too.
+/// Adds attributes to a mount; with `recursive`, also to the mounts below it.
 pub(crate) fn restrict(
     mount: BorrowedFd<'_>,
     attributes: Attributes,
@@ -97,9 +97,9 @@ pub(crate) fn make_read_only_below(tree: BorrowedFd<'_>) -> Result<()> {
     set_attributes(tree, false, |attr| attr.attr_clr = libc::MOUNT_ATTR_RDONLY)
 }
 
-/// Shows the owners of all files in a detached tree as a user namespace maps
-/// them: what is root's on the disk is that of root inside (`man 2
-/// mount_setattr`, "ID-mapped mounts").
+/// Shows the files of a detached tree with the owners that a user namespace maps
+/// them to: files of root on the disk as those of root inside
+/// (`man 2 mount_setattr`, "ID-mapped mounts").
 pub(crate) fn map_owners(
     tree: BorrowedFd<'_>,
     recursive: bool,

@@ -1,5 +1,5 @@
-//! How files of the host come to belong to the users of a user namespace: the
-//! kernel shows them so, or they are given to them.
+//! Owners of files in a user namespace: the kernel maps the owners on the disk, or
+//! the files are given to the ids of the namespace.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -18,42 +18,41 @@ use crate::spec::idmap::IdMap;
 use crate::sys::proc::descriptor_path;
 use crate::sys::user_namespace;
 
-/// A user namespace without a process, to show files through.
+/// A user namespace without a process, for the maps of mounts.
 #[derive(Debug)]
 pub struct Mapping(OwnedFd);
 
 impl Mapping {
-    /// One with these ids.
+    /// Makes one with these ids.
     pub fn new(ids: IdMap) -> io::Result<Self> {
         user_namespace::without_process(&ids.line(), &ids.line()).map(Self)
     }
 
-    /// Whether the kernel can show the tree at `path` with other owners; if
-    /// `recursive`, with all that is mounted in it. Each file system has to allow
-    /// that.
+    /// Whether the kernel can map the owners of the tree at `path`; with
+    /// `recursive`, of the mounts in it, too. Each file system has to support that.
     pub fn can_show(&self, path: &Path, recursive: bool) -> io::Result<bool> {
         let source = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
         let tree = mount::clone_tree(source.as_fd(), recursive)?;
         match mount::map_owners(tree.as_fd(), recursive, self.0.as_fd()) {
             Ok(()) => Ok(true),
-            // The file system is of a kind that cannot, or belongs to a user
-            // namespace further outside (man 2 mount_setattr).
+            // The file system does not support it, or belongs to a user namespace
+            // further outside (man 2 mount_setattr).
             Err(Errno::INVAL | Errno::OPNOTSUPP | Errno::PERM) => Ok(false),
             Err(errno) => Err(errno.into()),
         }
     }
 }
 
-/// The lower half of an id, which is the id inside; the upper half says whose
-/// user namespace it is in.
+/// The lower half of an id, which is the id inside. The upper half tells the user
+/// namespaces apart.
 const INSIDE: u32 = 0xffff;
 
-/// The upper half of the ids of a tree's root directory while the tree changes
-/// hands. Nobody has such ids; systemd-nspawn uses the same for the same, so
-/// either finishes what the other has begun.
+/// The upper half of the ids of a tree's root directory while its owners change. No
+/// user has such ids. systemd-nspawn uses the same mark, so that either program can
+/// finish what the other has begun.
 const CHANGING: u32 = 0xfffe_0000;
 
-/// Whose a tree is: user and group of its root directory.
+/// The owner of a tree: user and group of its root directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Owner {
     user: u32,
@@ -76,18 +75,18 @@ impl Owner {
         }
     }
 
-    /// Whether the tree was changing hands when that was cut short.
+    /// Whether a change of the tree's owners was interrupted.
     pub fn is_changing(self) -> bool {
         self.user & !INSIDE == CHANGING || self.group & !INSIDE == CHANGING
     }
 
-    /// Whether it belongs to these users already.
+    /// Whether the tree belongs to these ids already.
     pub fn is_among(self, ids: IdMap) -> bool {
         ids.contains(self.user) && ids.contains(self.group)
     }
 
-    /// The 65536 ids that it is among, as far as it can be told. The host's own
-    /// are such ids, too.
+    /// The 65536 ids that the tree belongs to, if they can be told. The host's own
+    /// ids are such a range, too.
     pub fn ids(self) -> Option<IdMap> {
         let first = self.user & !INSIDE;
         let ids = IdMap::new(first, INSIDE + 1)?;
@@ -95,60 +94,59 @@ impl Owner {
     }
 }
 
-/// Whether a tree can be given to these ids: told from the others by their upper
-/// half, they can be taken back.
+/// Whether a tree can be given to these ids and back: their upper half tells them
+/// from others.
 pub fn can_be_given_to(ids: IdMap) -> bool {
     ids.root() & INSIDE == 0 && ids.count() == INSIDE + 1
 }
 
-/// Gives the tree at `path` to the users of a user namespace for which
-/// [`can_be_given_to`] holds, each file to whom it belongs inside, as far as its
-/// own file system reaches. Cut short, it can be done again; the root directory
-/// tells until the end that it has to be.
-pub fn give_tree(path: &Path, ids: IdMap) -> io::Result<()> {
+/// Gives the tree at `path` to ids for which [`can_be_given_to`] holds: each file to
+/// the same user and group inside, within its own file system. If it is interrupted,
+/// the owner of the root directory shows that it has to be done again.
+pub fn chown_tree(path: &Path, ids: IdMap) -> io::Result<()> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let root = rustix::fs::open(path, flags, Mode::empty())?;
     if Owner::by(&rustix::fs::fstat(&root)?).is_among(ids) {
         return Ok(());
     }
     let ids = ids.root();
-    give(root.as_fd(), CHANGING)?;
-    give_entries(root.as_fd(), ids)?;
-    // What was given must be so on the disk before the root directory says it.
+    chown(root.as_fd(), CHANGING)?;
+    chown_entries(root.as_fd(), ids)?;
+    // All owners must be on the disk before that of the root directory.
     rustix::fs::syncfs(&root)?;
-    give(root.as_fd(), ids)
+    chown(root.as_fd(), ids)
 }
 
-/// A directory whose entries are being given, but for these below it.
+/// A directory of which all files are given, and these directories not yet.
 struct Level {
     id: (u64, u64),
     directories: Vec<OsString>,
 }
 
-/// Gives all that is below a directory, each directory after what is in it. Two
-/// are open at a time: whoever made the tree chose its depth.
-fn give_entries(root: BorrowedFd<'_>, ids: u32) -> io::Result<()> {
+/// Gives all files below a directory, each directory after the files in it. Two are
+/// open at a time: the container has chosen the depth of the tree.
+fn chown_entries(root: BorrowedFd<'_>, ids: u32) -> io::Result<()> {
     let mut current = root.try_clone_to_owned()?;
-    let mut levels = vec![give_files(current.as_fd(), ids)?];
+    let mut levels = vec![chown_files(current.as_fd(), ids)?];
     while let Some(level) = levels.last_mut() {
         if let Some(name) = level.directories.pop() {
             if let Some(directory) = open_directory(current.as_fd(), &name, ids)? {
                 current = directory;
-                levels.push(give_files(current.as_fd(), ids)?);
+                levels.push(chown_files(current.as_fd(), ids)?);
             }
             continue;
         }
         levels.pop();
         if let Some(above) = levels.last() {
-            give(current.as_fd(), ids)?;
+            chown(current.as_fd(), ids)?;
             current = open_parent(current.as_fd(), above)?;
         }
     }
     Ok(())
 }
 
-/// Gives what is in a directory, except for directories.
-fn give_files(directory: BorrowedFd<'_>, ids: u32) -> io::Result<Level> {
+/// Gives the files in a directory; returns its directories.
+fn chown_files(directory: BorrowedFd<'_>, ids: u32) -> io::Result<Level> {
     let mut level = Level {
         id: identity(directory)?,
         directories: Vec::new(),
@@ -161,20 +159,20 @@ fn give_files(directory: BorrowedFd<'_>, ids: u32) -> io::Result<Level> {
         }
         match entry.file_type() {
             FileType::Directory | FileType::Unknown => level.directories.push(name.to_owned()),
-            _ => give_file(directory, name, ids)?,
+            _ => chown_file(directory, name, ids)?,
         }
     }
     Ok(level)
 }
 
-/// Opens a directory of the same file system. Anything else that has the name is
-/// given, and a mount point left alone: what is mounted there is somebody else's.
+/// Opens a directory of the same file system. A file that has the name now is given.
+/// A mount point is left alone: it shows another file system.
 fn open_directory(parent: BorrowedFd<'_>, name: &OsStr, ids: u32) -> io::Result<Option<OwnedFd>> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     match rustix::fs::openat2(parent, name, flags, Mode::empty(), resolve) {
         Ok(directory) => Ok(Some(directory)),
-        Err(Errno::NOTDIR | Errno::LOOP) => give_file(parent, name, ids).map(|()| None),
+        Err(Errno::NOTDIR | Errno::LOOP) => chown_file(parent, name, ids).map(|()| None),
         Err(Errno::XDEV) => Ok(None),
         Err(errno) => Err(errno.into()),
     }
@@ -194,24 +192,24 @@ fn identity(file: BorrowedFd<'_>) -> io::Result<(u64, u64)> {
     Ok((stat.st_dev, stat.st_ino))
 }
 
-fn give_file(parent: BorrowedFd<'_>, name: &OsStr, ids: u32) -> io::Result<()> {
+fn chown_file(parent: BorrowedFd<'_>, name: &OsStr, ids: u32) -> io::Result<()> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV;
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     match rustix::fs::openat2(parent, name, flags, Mode::empty(), resolve) {
-        Ok(file) => give(file.as_fd(), ids),
+        Ok(file) => chown(file.as_fd(), ids),
         Err(Errno::XDEV) => Ok(()),
         Err(errno) => Err(errno.into()),
     }
 }
 
 /// Gives one file, with its access control list.
-fn give(file: BorrowedFd<'_>, ids: u32) -> io::Result<()> {
+fn chown(file: BorrowedFd<'_>, ids: u32) -> io::Result<()> {
     let stat = rustix::fs::fstat(file)?;
     let (user, group) = (ids | stat.st_uid & INSIDE, ids | stat.st_gid & INSIDE);
     if (user, group) != (stat.st_uid, stat.st_gid) {
-        match chown(file, user, group) {
+        match set_owner(file, user, group) {
             // Immutable, as NixOS makes /var/empty (man 1 chattr).
-            Err(Errno::PERM) => without_attributes(file, || chown(file, user, group))?,
+            Err(Errno::PERM) => without_attributes(file, || set_owner(file, user, group))?,
             answer => answer?,
         }
         restore_mode(file, &stat)?;
@@ -222,12 +220,13 @@ fn give(file: BorrowedFd<'_>, ids: u32) -> io::Result<()> {
     acl::change_ids(&descriptor_path(file), |id| ids | id & INSIDE)
 }
 
-fn chown(file: BorrowedFd<'_>, user: u32, group: u32) -> Result<(), Errno> {
+fn set_owner(file: BorrowedFd<'_>, user: u32, group: u32) -> Result<(), Errno> {
     let (user, group) = (Uid::from_raw(user), Gid::from_raw(group));
     rustix::fs::chownat(file, "", Some(user), Some(group), AtFlags::EMPTY_PATH)
 }
 
-/// A change of owner takes set-user-ID and set-group-ID away (`man 2 chown`).
+/// Restores set-user-ID and set-group-ID, which a change of owner takes away
+/// (`man 2 chown`).
 fn restore_mode(file: BorrowedFd<'_>, stat: &Stat) -> io::Result<()> {
     let mode = Mode::from_raw_mode(stat.st_mode);
     if !mode.intersects(Mode::SUID | Mode::SGID) {

@@ -1,6 +1,6 @@
-//! How a container's root comes to be: each function makes a mount over the
-//! container's root directory and returns it. `pivot_root` takes no other
-//! place than a mount point of the own namespace (`man 2 pivot_root`).
+//! The mount of a container's root. Each function mounts over the container's root
+//! directory and returns the mount: `pivot_root` needs a mount point of the
+//! caller's namespace (`man 2 pivot_root`).
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -11,9 +11,9 @@ use rustix::fs::{Mode, OFlags};
 use super::mount;
 use crate::spec::mount_attributes::Attributes;
 
-/// The directory itself, with what the host has mounted below it; that
-/// read-only, if `read_only_below`. All of it with the owners that the user
-/// namespace `owners` makes of those on the disk.
+/// The directory itself, with the host's mounts below it, which are read-only if
+/// `read_only_below`. All files have the owners that the user namespace `owners`
+/// maps them to.
 pub(crate) fn bind(
     directory: &Path,
     owners: Option<BorrowedFd<'_>>,
@@ -39,25 +39,25 @@ pub(crate) fn empty(directory: &Path, options: &[(String, String)]) -> io::Resul
     Ok(root)
 }
 
-/// The directory as it is, without what is mounted below it; for `owners` see
-/// [`bind`]. Changes go to memory.
+/// The directory, without the mounts below it; changes go to memory. For `owners`
+/// see [`bind`].
 pub(crate) fn overlay(
     directory: &Path,
     owners: Option<BorrowedFd<'_>>,
     options: &[(String, String)],
 ) -> io::Result<OwnedFd> {
     let mut lower = open(directory)?;
-    // An overlay shows owners as its layers do, and takes those, too, from the
-    // own namespace alone.
+    // An overlay shows the owners of its layers. It takes mapped layers, too, only
+    // from the caller's mount namespace.
     if let Some(owners) = owners {
         let mapped = mount::clone_tree(lower.as_fd(), false)?;
         mount::map_owners(mapped.as_fd(), false, owners)?;
         mount::attach(mapped.as_fd(), lower.as_fd())?;
         lower = mapped;
     }
-    // An overlay takes its upper directory only from a mount of the own
-    // namespace. Over the lower one it is as good as anywhere: the overlay
-    // covers it, and it goes with the host's tree.
+    // An overlay takes its upper directory only from a mount of the caller's
+    // namespace. Any place would do: the overlay covers this one, and it is detached
+    // with the host's tree.
     let memory = empty(directory, options)?;
     let make = |name: &str| {
         rustix::fs::mkdirat(&memory, name, Mode::from_raw_mode(0o755))?;

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-/// A user as people name one.
+/// A user by name or number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum User {
@@ -43,7 +43,7 @@ impl fmt::Display for User {
     }
 }
 
-/// What a login needs to know of a user.
+/// The account of a user, as a login needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     /// Login name.
@@ -61,8 +61,8 @@ pub struct Account {
 }
 
 impl Account {
-    /// The user's account by the contents of `/etc/passwd` and `/etc/group`.
-    /// As for the C library, the first line that fits counts.
+    /// Finds the user's account in the contents of `/etc/passwd` and `/etc/group`.
+    /// As for the C library, the first matching line counts.
     pub fn find(passwd: &str, group: &str, user: &User) -> Option<Self> {
         let mut account = passwd
             .lines()
@@ -82,8 +82,7 @@ impl Account {
         Some(account)
     }
 
-    /// Root's account in a system so early in its first boot that it has no
-    /// users.
+    /// Root's account in a system without users, early in its first boot.
     pub fn bare_root() -> Self {
         Self {
             name: "root".to_owned(),
@@ -95,7 +94,7 @@ impl Account {
         }
     }
 
-    /// The variables by which programs know whose they are.
+    /// The variables by which programs know their user.
     pub(crate) fn environment(&self) -> [(String, String); 3] {
         let name = || self.name.clone();
         let home = self.home.to_string_lossy().into_owned();
@@ -124,10 +123,10 @@ impl Account {
     }
 }
 
-/// The shell of accounts that name none (`man 5 passwd`).
+/// The shell of accounts without one (`man 5 passwd`).
 const DEFAULT_SHELL: &str = "/bin/sh";
 
-/// The group's id if the user is listed as its member.
+/// The group's id, if the user is listed as a member.
 fn group_with_member(line: &str, user: &str) -> Option<u32> {
     let fields: Vec<&str> = line.split(':').collect();
     let &[_, _, gid, members] = fields.as_slice() else {
@@ -139,8 +138,8 @@ fn group_with_member(line: &str, user: &str) -> Option<u32> {
         .then(|| id(gid))?
 }
 
-/// An id that the kernel takes for one: to `setuid` and its kin, the last
-/// number means "as it is" (`man 2 setresuid`), which here is root's.
+/// An id. The last number is not one: for `setresuid` it means "unchanged"
+/// (`man 2 setresuid`), and the caller is root.
 fn id(text: &str) -> Option<u32> {
     text.parse().ok().filter(|id| *id != u32::MAX)
 }
@@ -153,7 +152,7 @@ mod tests {
         root:x:0:0:System administrator:/root:/run/sw/bin/bash\n\
         bare:x:7:7:::\n\
         short:x:8:8\n\
-        everybody:x:4294967295:100::/:/bin/sh\n\
+        minusone:x:4294967295:100::/:/bin/sh\n\
         nogroup:x:9:4294967295::/:/bin/sh\n\
         alice:x:1000:100:Alice:/home/alice:/bin/zsh\n\
         alice:x:0:0:Mallory:/root:/bin/sh\n";
@@ -179,15 +178,15 @@ mod tests {
     }
 
     #[test]
-    fn what_an_account_leaves_open_has_defaults() {
+    fn empty_fields_of_an_account_have_defaults() {
         let bare = find("bare").expect("there");
         assert_eq!(bare.home, PathBuf::from("/"));
         assert_eq!(bare.shell, PathBuf::from("/bin/sh"));
     }
 
     #[test]
-    fn a_line_that_is_none_is_no_account() {
-        for user in ["short", "8", "everybody", "4294967295", "nogroup", ""] {
+    fn malformed_lines_are_not_accounts() {
+        for user in ["short", "8", "minusone", "4294967295", "nogroup", ""] {
             assert_eq!(find(user), None, "{user:?}");
         }
     }

@@ -1,4 +1,4 @@
-//! What a container is told that nobody else shall know.
+//! Secrets for a container.
 
 use std::fmt;
 
@@ -9,11 +9,11 @@ use serde::{Serialize, Serializer};
 pub struct Credential {
     /// The name of its file.
     pub id: String,
-    /// What it holds.
+    /// The bytes of the file.
     pub contents: Secret,
 }
 
-/// Bytes that whoever looks at a plan does not get to see.
+/// Bytes that a printed plan does not show.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Vec<u8>);
 
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_that_shows_a_secret_tells_it() {
+    fn a_printed_secret_shows_only_its_length() {
         let secret = Secret::from(b"hush".to_vec());
         assert_eq!(
             format!("{secret} {secret:?}"),

@@ -4,17 +4,17 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// Devices that processes can use, as the kernel counts them (kernel
+/// A device, or all devices of a driver, by the kernel's numbers (kernel
 /// documentation, admin-guide/devices).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Device {
-    /// Which of the two kinds.
+    /// The kind.
     pub kind: DeviceKind,
     /// Number of the driver.
     pub major: u32,
-    /// Number of one of its devices; `None` stands for all of them.
+    /// Number of the device; `None` stands for all devices of the driver.
     pub minor: Option<u32>,
-    /// What can be done with it.
+    /// The permitted access.
     pub access: DeviceAccess,
 }
 
@@ -28,7 +28,7 @@ pub enum DeviceKind {
     Block,
 }
 
-/// What can be done with a device.
+/// Access to a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct DeviceAccess {
     /// Open it for reading.
@@ -48,7 +48,7 @@ impl DeviceAccess {
     };
 }
 
-/// As `devices.allow` of cgroup version 1 has them (kernel documentation,
+/// The form of `devices.allow` of cgroup version 1 (kernel documentation,
 /// admin-guide/cgroup-v1/devices).
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -69,7 +69,7 @@ impl fmt::Display for Device {
     }
 }
 
-/// Devices that every container may use: what `DevicePolicy=closed` allows
+/// The devices of every container: those of `DevicePolicy=closed`
 /// (`man 5 systemd.resource-control`), and tunnels.
 pub(crate) const DEFAULT_DEVICES: [Device; 9] = [
     character(1, Some(3)),    // null

@@ -1,5 +1,5 @@
-//! Which users and groups of the host a container's are
-//! (`man 7 user_namespaces`, "User and group ID mappings").
+//! The host's ids of a container's users and groups (`man 7 user_namespaces`,
+//! "User and group ID mappings").
 
 use std::fmt;
 
@@ -13,20 +13,20 @@ pub struct IdMap {
     count: u32,
 }
 
-/// Ids that a container gets unless it asks for others: 16 bits of them, all
-/// that NixOS and systemd give out (systemd's UIDS-GIDS.md).
+/// The number of ids of a container by default: 16 bits, as many as NixOS and
+/// systemd use (systemd's UIDS-GIDS.md).
 pub const DEFAULT_COUNT: u32 = 0x1_0000;
 
 impl IdMap {
-    /// `count` ids from `first` on. `None` for no ids, and for a range that has
-    /// 4294967295 in it, which is no id but `(uid_t) -1` (`man 2 setresuid`).
+    /// `count` ids from `first` on. `None` for no ids, and for a range with
+    /// 4294967295, which is not an id but `(uid_t) -1` (`man 2 setresuid`).
     pub fn new(first: u32, count: u32) -> Option<Self> {
         first.checked_add(count)?;
         (count > 0).then_some(Self { first, count })
     }
 
-    /// The first 65536 users and groups, each on itself: only the capabilities
-    /// of root inside are other than the host's.
+    /// The first 65536 users and groups, each mapped to itself: root inside has
+    /// other capabilities than the host's.
     pub const IDENTITY: Self = Self {
         first: 0,
         count: DEFAULT_COUNT,
@@ -37,39 +37,39 @@ impl IdMap {
         self.first
     }
 
-    /// How many ids there are inside.
+    /// The number of ids inside.
     pub fn count(self) -> u32 {
         self.count
     }
 
-    /// The host's id of one inside, if it has one.
+    /// The host's id of an id inside; `None` if that is not mapped.
     pub fn to_host(self, inside: u32) -> Option<u32> {
         (inside < self.count).then(|| self.first + inside)
     }
 
-    /// Whether an id of the host is one inside.
+    /// Whether an id of the host has an id inside.
     pub fn contains(self, host: u32) -> bool {
         host.checked_sub(self.first)
             .is_some_and(|inside| inside < self.count)
     }
 
-    /// Whether every id of the host that the other has is one inside.
+    /// Whether every id of the host in the other map is in this one.
     pub fn includes(self, other: Self) -> bool {
         self.contains(other.first) && self.contains(other.first + (other.count - 1))
     }
 
-    /// Whether an id of the host is one inside of both.
+    /// Whether both maps have an id of the host in common.
     pub fn overlaps(self, other: Self) -> bool {
         self.contains(other.first) || other.contains(self.first)
     }
 
-    /// Whether every id is the same inside and on the host, so that no file
-    /// has to be shown as another's.
+    /// Whether every id is the same inside and on the host, so that no owner has to
+    /// be mapped.
     pub fn is_identity(self) -> bool {
         self.first == 0
     }
 
-    /// What `/proc/PID/uid_map` and `gid_map` take.
+    /// The line for `/proc/PID/uid_map` and `gid_map`.
     pub(crate) fn line(self) -> String {
         format!("0 {} {}", self.first, self.count)
     }
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_id_is_in_no_map() {
+    fn minus_one_is_in_no_map() {
         assert_eq!(IdMap::new(1, 0), None);
         assert_eq!(IdMap::new(u32::MAX, 1), None);
         assert_eq!(IdMap::new(u32::MAX - 1, 2), None);

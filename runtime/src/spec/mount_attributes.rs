@@ -1,4 +1,4 @@
-//! How something is mounted.
+//! Attributes of mounts.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ pub enum Origin {
 /// A directory of an overlay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Layer {
-    /// Whose directory.
+    /// The root that the directory is in.
     pub origin: Origin,
     /// Absolute path at its origin.
     pub path: PathBuf,
@@ -32,25 +32,25 @@ pub struct Layer {
 pub struct Upper {
     /// The directory; made if missing.
     pub layer: Layer,
-    /// A directory at the same origin and of the same mount, for the kernel to
-    /// work in; made if missing.
+    /// The overlay's working directory, at the same origin and on the same mount;
+    /// made if missing.
     pub work: PathBuf,
 }
 
-/// Whose the files of a tree of the host's are in a user namespace. Whoever is
-/// none of its users is nobody there.
+/// The owners that the files of a tree of the host have in a user namespace. Ids
+/// outside of the namespace are shown as those of `nobody`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Owners {
-    /// As the disk has it.
+    /// The owners on the disk.
     OnDisk,
-    /// What is the host's root's is that of root inside, and so on.
+    /// Files of the host's root are shown as those of root inside, and so on.
     Mapped,
-    /// What is that of the tree's owner is that of root inside; all else is
-    /// nobody's.
+    /// Files of the tree's owner are shown as those of root inside, all others as
+    /// those of `nobody`.
     RootIsOwner,
-    /// What is that of one user and one group of the host is that of one number
-    /// inside; all else is nobody's.
+    /// Files of one user and one group of the host are shown as those of one number
+    /// inside, all others as those of `nobody`.
     Account {
         /// The user on the host.
         uid: u32,
@@ -66,13 +66,15 @@ impl Owners {
         if mapped { Self::Mapped } else { Self::OnDisk }
     }
 
-    /// For people.
+    /// The words for people.
     pub(crate) fn words(self) -> impl Iterator<Item = String> {
         let words = match self {
             Self::OnDisk => None,
             Self::Mapped => Some("owners mapped".to_owned()),
-            Self::RootIsOwner => Some("its owner is root".to_owned()),
-            Self::Account { uid, gid, inside } => Some(format!("{uid}:{gid} is {inside}:{inside}")),
+            Self::RootIsOwner => Some("owner shown as root".to_owned()),
+            Self::Account { uid, gid, inside } => {
+                Some(format!("{uid}:{gid} shown as {inside}:{inside}"))
+            }
         };
         words.into_iter()
     }
@@ -84,7 +86,7 @@ impl Owners {
 pub enum Propagation {
     /// In from the host, never out.
     Slave,
-    /// Between the container and what it makes of itself.
+    /// Between the container and namespaces that it makes.
     Shared,
 }
 
@@ -97,12 +99,12 @@ pub struct Attributes {
     pub no_suid: bool,
     /// Device nodes have no effect.
     pub no_devices: bool,
-    /// Nothing there can be executed.
+    /// Files cannot be executed.
     pub no_exec: bool,
 }
 
 impl Attributes {
-    /// The names that `mount(8)` has for what is set.
+    /// The names of the attributes in `mount(8)`.
     pub(crate) fn words(self) -> impl Iterator<Item = &'static str> {
         [
             (self.read_only, "ro"),
@@ -149,7 +151,7 @@ impl Attributes {
 }
 
 impl fmt::Display for Origin {
-    /// As it stands before a path.
+    /// The words before a path.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Host => "the host's ",

@@ -1,22 +1,22 @@
-//! What is mounted inside a container.
+//! Mounts of a container.
 
 use std::path::PathBuf;
 
 use crate::spec::mount_attributes::{Attributes, Layer, Origin, Owners, Upper};
 
-/// Something that is mounted inside.
+/// A mount inside.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mount {
-    /// Absolute path inside, without `..`; made if there is nothing.
+    /// Absolute path inside, without `..`; made if missing.
     pub target: PathBuf,
-    /// What is seen there.
+    /// What the mount shows.
     pub content: Content,
 }
 
 /// What a mount shows.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Content {
-    /// A file or a tree that exists already.
+    /// A file or a tree that exists.
     Bind(Bind),
     /// A file system in memory, empty at every start.
     Tmpfs {
@@ -29,20 +29,20 @@ pub enum Content {
     /// Directories on top of each other
     /// (`Documentation/filesystems/overlayfs.rst` of Linux).
     Overlay {
-        /// What is seen through, the lowest first; at most 13, and two at least
-        /// without an upper one.
+        /// The read-only layers, the lowest first: at most 13, and without an upper
+        /// one at least two.
         lower: Vec<Layer>,
-        /// Where changes go. Without, there can be none.
+        /// Where changes go. Without it, the overlay is read-only.
         upper: Option<Upper>,
     },
-    /// What is there, and must be, cannot be seen.
+    /// Covers a file or directory, which must exist, so that it cannot be read.
     Inaccessible,
 }
 
 /// A file or a tree, seen at a second place.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bind {
-    /// Whose tree.
+    /// The root that the source is in.
     pub origin: Origin,
     /// Absolute path at its origin.
     pub source: PathBuf,
@@ -50,6 +50,6 @@ pub struct Bind {
     pub recursive: bool,
     /// Attributes that the mount gets besides those of its origin.
     pub attributes: Attributes,
-    /// Whose its files are in a user namespace.
+    /// The owners of its files in a user namespace.
     pub owners: Owners,
 }

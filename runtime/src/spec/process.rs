@@ -1,4 +1,4 @@
-//! The container's first process: what it is, what it may do, what it may use.
+//! The container's first process: its program, privileges and resources.
 
 use std::path::PathBuf;
 
@@ -18,63 +18,64 @@ pub struct Init {
     pub program: PathBuf,
     /// Arguments, without the program's own name.
     pub arguments: Vec<String>,
-    /// Environment beside what the Container Interface demands; the last
-    /// assignment to a variable holds, over the interface's too.
+    /// Environment beside that of the Container Interface. The last assignment to a
+    /// variable counts, and replaces one of the interface.
     pub environment: Vec<(String, String)>,
-    /// Absolute path inside of the directory that it starts in.
+    /// The directory that it starts in, an absolute path inside.
     pub working_directory: PathBuf,
-    /// Who it runs as; `None` is root, who need not be in `/etc/passwd`.
+    /// The user that it runs as; `None` is root, even without an `/etc/passwd`.
     pub user: Option<User>,
-    /// What its standard streams are.
+    /// Its standard streams.
     pub streams: Streams,
-    /// It is process 2, below a stub that does what process 1 must.
+    /// Whether it is process 2, below a stub that serves as process 1.
     pub below_stub: bool,
 }
 
-/// What init's standard streams are.
+/// The standard streams of init.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Streams {
     /// A terminal of the container's own, `/dev/console`.
     Terminal,
-    /// Nothing to read, and a pipe to write to; there is no `/dev/console`.
+    /// An empty input, and a pipe for output; without a `/dev/console`.
     Pipe,
 }
 
-/// What init, and all that it starts, may do.
+/// The privileges of init and of all processes that it starts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Privileges {
-    /// The bounding set: what root inside can ever do.
+    /// The bounding set: the capabilities that root inside can ever have.
     pub bounding: CapabilitySet,
-    /// What programs get whoever runs them; in the bounding set, too.
+    /// The capabilities that all programs get, whatever their user; a part of the
+    /// bounding set.
     pub ambient: CapabilitySet,
-    /// Executing a program gives nobody more than they had, be it setuid.
+    /// Whether programs gain no privileges, setuid ones included.
     pub no_new_privileges: bool,
-    /// Which system calls there are.
+    /// The system calls.
     pub system_calls: SystemCallFilter,
 }
 
-/// A setting of the container's control group, out of reach for those inside
+/// A setting of the container's control group, out of reach for processes inside
 /// (kernel documentation, admin-guide/cgroup-v2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CgroupSetting {
     /// The file of the group.
     pub file: String,
-    /// What is written to it.
+    /// The text that is written to it.
     pub value: String,
 }
 
-/// What init, and all that it starts, may use.
+/// The resources of init and of all processes that it starts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Resources {
-    /// Limits, of each resource one at most. Others are the caller's.
+    /// Limits, at most one of each resource. Others are the caller's.
     pub limits: Vec<Limit>,
-    /// How gladly the kernel kills it when memory runs out, from -1000 to 1000
-    /// (`man 5 proc_pid_oom_score_adj`); `None` leaves it the caller's.
+    /// How likely the kernel is to kill it when memory runs out, from -1000 to 1000
+    /// (`man 5 proc_pid_oom_score_adj`); `None` leaves the caller's.
     pub oom_score_adjust: Option<i16>,
-    /// Processors to run on; `None` leaves it the caller's.
+    /// Processors to run on; `None` leaves the caller's.
     pub cpus: Option<Cpus>,
-    /// Settings of the control group that it lives in.
+    /// Settings of its control group.
     pub cgroup: Vec<CgroupSetting>,
-    /// The machine that `uname(2)` tells of; `None` leaves it the caller's.
+    /// The machine that `uname(2)` reports; `None` leaves the caller's.
     pub personality: Option<Personality>,
 }

@@ -1,36 +1,35 @@
-//! What a container has as `/`.
+//! The `/` of a container.
 
 use std::path::PathBuf;
 
-/// What a container has as `/`.
+/// The `/` of a container.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Root {
-    /// Absolute host path of the container's root directory. It exists even
-    /// where nothing of it is seen.
+    /// Absolute host path of the container's root directory. It exists even if the
+    /// container sees nothing of it.
     pub directory: PathBuf,
-    /// What is made of it.
+    /// The use of it.
     pub tree: RootTree,
-    /// In a user namespace: what is the host's root's is shown as that of root
-    /// inside, and so on. Otherwise the owners are those on the disk, most of
-    /// whom nobody inside is.
+    /// In a user namespace: whether files of the host's root are shown as those of
+    /// root inside, and so on. Otherwise files have their owners on the disk.
     pub map_owners: bool,
-    /// The container cannot change it. What is missing in it and needed at the
-    /// start is made all the same.
+    /// Whether it is read-only for the container. A start still makes the files that
+    /// it needs.
     pub read_only: bool,
-    /// Its `/var` is empty at every start, in memory, and can be changed.
+    /// Whether its `/var` is a writable file system in memory, empty at every start.
     pub empty_var: bool,
 }
 
-/// What is made of a container's root directory.
+/// The use of a container's root directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RootTree {
-    /// The directory itself, with what the host has mounted below it.
+    /// The directory itself, with the host's mounts below it.
     Directory,
-    /// The directory as it is at the start, without what is mounted below it.
-    /// Changes are in memory, and gone when the container ends.
+    /// The directory as it is at the start, without the mounts below it. Changes go
+    /// to memory and are lost when the container ends.
     Snapshot,
-    /// Nothing of it: empty at every start, in memory.
+    /// A file system in memory, empty at every start.
     Empty,
-    /// Its `/usr`, which cannot be changed; the rest is empty.
+    /// As `Empty`, with the directory's `/usr`, read-only.
     Usr,
 }

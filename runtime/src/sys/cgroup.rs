@@ -1,5 +1,5 @@
-//! A container's control group (`man 7 cgroups`): cgroup2 only, on hosts where
-//! it is the whole tree and on those where it stands beside version 1.
+//! A container's control group (`man 7 cgroups`): cgroup2 only, whether it is the
+//! host's whole tree or stands beside version 1.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -14,7 +14,7 @@ use rustix::io::Errno;
 
 use super::proc;
 
-/// Where the host has its cgroup2 tree: unified or hybrid.
+/// Mount points of the host's cgroup2 tree: unified or hybrid.
 const MOUNT_POINTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 /// `CGROUP2_SUPER_MAGIC` of `linux/magic.h`.
 const CGROUP2_MAGIC: i64 = 0x6367_7270;
@@ -27,18 +27,18 @@ pub struct Cgroup {
     owner: Owner,
 }
 
-/// Whose the group of a container is.
+/// The owner of a container's group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owner {
-    /// Ours: it comes and goes with the container.
+    /// The container: the group is made and removed with it.
     Container,
-    /// A manager's, who has delegated what is below it (systemd's
-    /// `Delegate=`). Its supervisor is in there, too.
+    /// A manager, which has delegated the groups below it (systemd's `Delegate=`).
+    /// The supervisor is in the group, too.
     Manager,
 }
 
 impl Cgroup {
-    /// The group `path` of the host's cgroup2 tree; makes nothing yet.
+    /// The group `path` of the host's cgroup2 tree, which need not exist.
     pub fn locate(path: &Path, owner: Owner) -> io::Result<Self> {
         let is_cgroup2 = |mount_point: &&str| {
             rustix::fs::statfs(*mount_point).is_ok_and(|fs| fs.f_type == CGROUP2_MAGIC)
@@ -55,7 +55,7 @@ impl Cgroup {
         }
     }
 
-    /// The group itself, in the file system.
+    /// The group's path in the file system.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -65,8 +65,8 @@ impl Cgroup {
     }
 
     /// Moves the calling process into a group beside the payload's, unless its
-    /// manager has put it there (`DelegateSubgroup=` of systemd 254): a group
-    /// with processes of its own has no controllers to give.
+    /// manager has put it there (`DelegateSubgroup=` of systemd 254): a group with
+    /// processes of its own cannot hand down controllers.
     pub fn enter_supervisor(&self) -> io::Result<()> {
         let here = std::fs::read_to_string(self.path.join("cgroup.procs"))?;
         if here.is_empty() {
@@ -77,20 +77,20 @@ impl Cgroup {
         std::fs::write(supervisor.join("cgroup.procs"), "0")
     }
 
-    /// The controllers that there are for the group, once it is made.
+    /// The controllers that the group has, or will have when it is made.
     pub fn available_controllers(&self) -> io::Result<Vec<String>> {
         let above = self.path.parent().unwrap_or(Path::new("/"));
         let controllers = std::fs::read_to_string(above.join("cgroup.controllers"))?;
         Ok(controllers.split_whitespace().map(str::to_owned).collect())
     }
 
-    /// Makes the payload's group, to be born into. The container's systemd
-    /// does the rest below it.
+    /// Makes the payload's group, to be born into. The container's systemd makes
+    /// the groups below it.
     pub fn create_payload(&self) -> io::Result<OwnedFd> {
         let payload = self.payload();
         std::fs::create_dir_all(&payload)?;
-        // Hosts differ in what they have and in what they let go of; a
-        // container runs without limits all the same.
+        // Not every host has controllers, or hands them down. A container runs
+        // without them, too.
         if let (Owner::Container, Some(parent)) = (self.owner, self.path.parent()) {
             let _ = delegate_controllers(parent);
         }
@@ -98,14 +98,14 @@ impl Cgroup {
         open_directory(&payload)
     }
 
-    /// The group for processes that enter the running container from outside.
-    /// It is below the payload's, so that the container's limits hold for
-    /// them, and a leaf, because groups with groups below have no processes.
+    /// The group for processes that enter the running container from outside. It is
+    /// below the payload's, so that the container's limits hold for them, and a
+    /// leaf, because groups with groups below cannot have processes.
     pub fn create_entered(&self) -> io::Result<OwnedFd> {
         let payload = self.payload();
         let entered = payload.join("entered");
         match std::fs::create_dir(&entered) {
-            // Whoever the payload's is, this is.
+            // It gets the owner of the payload's group.
             Ok(()) => {
                 let owner = std::fs::metadata(&payload)?.uid();
                 let entered = open_directory(&entered)?;
@@ -119,8 +119,8 @@ impl Cgroup {
         }
     }
 
-    /// Whether a process in this group of the container would stand still, for
-    /// somebody has frozen it or one above.
+    /// Whether processes in this group stand still, because it or a group above is
+    /// frozen.
     pub fn is_frozen(group: BorrowedFd<'_>) -> io::Result<bool> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         let events = rustix::fs::openat(group, "cgroup.events", flags, Mode::empty())?;
@@ -128,9 +128,9 @@ impl Cgroup {
         Ok(events.lines().any(|line| line == "frozen 1"))
     }
 
-    /// The memory that the container's processes have, in bytes; `None` if there
-    /// are none. The kernel's own account where the host has a controller for
-    /// it; else the sum of each process's share, as `Pss` of `man 5 proc_pid_smaps`.
+    /// The memory of the container's processes in bytes; `None` if it has no
+    /// process. With a memory controller, the kernel's own account; otherwise the
+    /// sum of the processes' shares (`Pss` of `man 5 proc_pid_smaps`).
     pub fn memory(&self) -> io::Result<Option<u64>> {
         let payload = self.payload();
         match std::fs::read_to_string(payload.join("memory.current")) {
@@ -140,8 +140,8 @@ impl Cgroup {
         }
     }
 
-    /// Removes the group with all below it, and kills what is still in there.
-    /// Nothing there is as good as done.
+    /// Removes the group and all groups below it, and kills the processes in them.
+    /// A group that does not exist counts as removed.
     pub fn remove(&self) -> io::Result<()> {
         let group = match self.owner {
             Owner::Container => self.path.clone(),
@@ -157,8 +157,8 @@ impl Cgroup {
     }
 }
 
-/// Returns when the last process of the group is gone. `cgroup.events`
-/// signals a change of `populated` as an exceptional condition.
+/// Waits until the last process of the group is gone. `cgroup.events` signals a
+/// change of `populated` as an exceptional condition.
 fn await_empty(group: &Path) -> io::Result<()> {
     let path = group.join("cgroup.events");
     loop {
@@ -183,18 +183,18 @@ fn await_empty(group: &Path) -> io::Result<()> {
     }
 }
 
-/// Names the files of a group that are whose the group is (kernel
+/// Names the files of a group that belong to the owner of the group (kernel
 /// documentation, admin-guide/cgroup-v2, "Model of Delegation").
 const DELEGATED: &str = "/sys/kernel/cgroup/delegate";
 
-/// Leaves a group to the root of a user namespace, who is this user and group of
+/// Gives a group to the root of a user namespace, by its user and group number on
 /// the host.
 pub(crate) fn delegate(group: BorrowedFd<'_>, root: u32) -> io::Result<()> {
     let (user, gid) = (Some(Uid::from_raw(root)), Some(Gid::from_raw(root)));
     rustix::fs::chownat(group, "", user, gid, AtFlags::EMPTY_PATH)?;
     for file in std::fs::read_to_string(DELEGATED)?.split_whitespace() {
         match rustix::fs::chownat(group, file, user, gid, AtFlags::SYMLINK_NOFOLLOW) {
-            // It belongs to a controller that is not here.
+            // It belongs to a controller that the group does not have.
             Ok(()) | Err(Errno::NOENT) => {}
             Err(errno) => return Err(errno.into()),
         }
@@ -202,7 +202,7 @@ pub(crate) fn delegate(group: BorrowedFd<'_>, root: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives the groups below all that this group has to give.
+/// Hands all controllers of a group down to the groups below.
 fn delegate_controllers(group: &Path) -> io::Result<()> {
     let controllers = std::fs::read_to_string(group.join("cgroup.controllers"))?;
     let enable: Vec<_> = controllers
@@ -219,7 +219,7 @@ fn memory_shares(group: &Path) -> io::Result<Option<u64>> {
     let mut sum = None;
     visit_groups(group, |parent, name| {
         for pid in processes(parent, name)?.lines() {
-            // It may end at any moment.
+            // The process may end at any moment.
             let share = pid.parse().ok().map(proc::memory_share);
             if let Some(Ok(share)) = share {
                 *sum.get_or_insert(0) += share;
@@ -230,7 +230,7 @@ fn memory_shares(group: &Path) -> io::Result<Option<u64>> {
     Ok(sum)
 }
 
-/// The pids of a group's own processes, a line each.
+/// The pids of a group's own processes, one a line.
 fn processes(parent: BorrowedFd<'_>, name: &OsStr) -> io::Result<String> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     let path = Path::new(name).join("cgroup.procs");
@@ -239,8 +239,8 @@ fn processes(parent: BorrowedFd<'_>, name: &OsStr) -> io::Result<String> {
         .and_then(|file| io::read_to_string(File::from(file)));
     match read {
         Err(error) => match Errno::from_io_error(&error) {
-            // It went meanwhile, or has only threads, whose processes are in a
-            // group above (kernel documentation, admin-guide/cgroup-v2, "Threads").
+            // The group is gone, or has only threads, of processes in a group above
+            // (kernel documentation, admin-guide/cgroup-v2, "Threads").
             Some(Errno::NOENT | Errno::NODEV | Errno::OPNOTSUPP) => Ok(String::new()),
             _ => Err(error),
         },
@@ -248,22 +248,22 @@ fn processes(parent: BorrowedFd<'_>, name: &OsStr) -> io::Result<String> {
     }
 }
 
-/// Removes a group and all below it. Groups are directories whose files cannot
-/// be removed and need not be.
+/// Removes a group and all groups below it. The files in these directories cannot
+/// be removed, and need not be.
 fn remove_groups(group: &Path) -> io::Result<()> {
     visit_groups(group, |parent, name| {
         match rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR) {
-            // Somebody else, who removes them too, was faster.
+            // Another process that removes them was faster.
             Err(Errno::NOENT) => Ok(()),
             answer => Ok(answer?),
         }
     })
 }
 
-/// Goes through a group and all below it, and hands on each, after those below
-/// it, as the group that it is in and its name there. Whoever made them chose
-/// their depth and names: no path reaches each of them, and one is open at a
-/// time. What goes meanwhile is passed over.
+/// Visits a group and all groups below it, each after those below it, as the open
+/// group above it and its name there. The container has chosen their depth and
+/// names: one is open at a time, and none is reached by a path. Groups that
+/// disappear meanwhile are passed over.
 fn visit_groups(
     group: &Path,
     mut visit: impl FnMut(BorrowedFd<'_>, &OsStr) -> io::Result<()>,
@@ -276,7 +276,8 @@ fn visit_groups(
         answer => answer?,
     };
     let mut to_come = vec![name.to_owned()];
-    // The groups that lead to the current one, with those beside each to come.
+    // The groups that lead to the current one, each with the groups beside it that
+    // are still to come.
     let mut way = Vec::new();
     loop {
         if let Some(name) = to_come.pop() {
@@ -289,7 +290,7 @@ fn visit_groups(
                 }
             }
         } else if let Some((name, beside)) = way.pop() {
-            // The kernel lets nobody move a group of cgroup2.
+            // Groups of cgroup2 cannot be moved.
             current = open_from(&current, OsStr::new(".."))?;
             visit(current.as_fd(), &name)?;
             to_come = beside;
@@ -299,7 +300,7 @@ fn visit_groups(
     }
 }
 
-/// Opens a group, with the names of those in it.
+/// Opens a group; returns it with the names of the groups in it.
 fn enter_group(parent: &OwnedFd, name: &OsStr) -> Result<(OwnedFd, Vec<OsString>), Errno> {
     let group = open_from(parent, name)?;
     let mut below = Vec::new();

@@ -26,7 +26,7 @@ impl Cpus {
         Some(Self(cpus))
     }
 
-    /// Keeps the calling thread, and all that it starts, on these.
+    /// Keeps the calling thread, and all processes that it starts, on these.
     pub(crate) fn keep_thread(&self) -> rustix::io::Result<()> {
         let mut set = CpuSet::new();
         for cpu in &self.0 {
@@ -36,9 +36,9 @@ impl Cpus {
     }
 }
 
-/// Of a processor that a [`CpuSet`] has room for.
+/// The number of a processor that fits into a [`CpuSet`].
 fn number(text: &str) -> Option<usize> {
-    // A sign is none of a number's digits here.
+    // `parse` would take a sign.
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     let number = text.parse().ok().filter(|_| digits)?;
     (number < CpuSet::MAX_CPU).then_some(number)

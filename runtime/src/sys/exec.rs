@@ -1,4 +1,4 @@
-//! Executing a program with nothing of the caller's but what is meant for it
+//! Execution of a program, which inherits nothing of the caller's by accident
 //! (`man 2 execve`).
 
 use std::ffi::{CString, OsStr};
@@ -35,7 +35,7 @@ pub(crate) fn exec_as(
     }
 }
 
-/// Whatever was opened by a library without CLOEXEC stays outside all the same.
+/// Keeps descriptors from the program that a library has opened without CLOEXEC.
 fn close_on_exec_from(first: libc::c_uint) {
     // SAFETY: marks descriptors, closes none; an error (impossible for this
     // range) leaves them as they are.
@@ -49,8 +49,9 @@ fn close_on_exec_from(first: libc::c_uint) {
     };
 }
 
-/// What the caller ignores stays ignored through execve (`man 2 execve`), and a
-/// Rust program ignores SIGPIPE from its start.
+/// Makes the calling process take and ignore signals as a new one does. Ignored
+/// signals stay ignored through execve (`man 2 execve`), and a Rust program ignores
+/// SIGPIPE from its start.
 pub(crate) fn reset_signals() -> io::Result<()> {
     for signal in Signal::iterator() {
         if !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP) {

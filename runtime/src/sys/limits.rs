@@ -1,4 +1,4 @@
-//! Limits on what a process may use (`man 2 getrlimit`).
+//! Resource limits of processes (`man 2 getrlimit`).
 
 use std::fmt;
 use std::io;
@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::proc::Limits;
 
-/// Something that a process uses and that can be limited.
+/// A resource of a process that can be limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(into = "&'static str")]
 pub struct Resource {
@@ -41,7 +41,7 @@ const RESOURCES: &[Resource] = resources! {
     "STACK" Stack;
 };
 
-/// What a resource is counted in.
+/// The unit of a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
     /// Bytes.
@@ -52,7 +52,7 @@ pub enum Unit {
     Microseconds,
     /// 20 less the lowest nice value that is allowed.
     NiceValue,
-    /// Pieces.
+    /// A number of things.
     Number,
 }
 
@@ -65,7 +65,7 @@ impl Resource {
             .copied()
     }
 
-    /// What it is counted in (`man 2 getrlimit`).
+    /// Its unit (`man 2 getrlimit`).
     pub fn unit(self) -> Unit {
         match self.kind {
             Kind::As
@@ -90,14 +90,14 @@ impl From<Resource> for &'static str {
     }
 }
 
-/// How much of a resource a process may use. `None` is as much as there is.
+/// The limit on a resource. `None` is unlimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Limit {
-    /// What is limited.
+    /// The resource.
     pub resource: Resource,
-    /// What holds until the process says otherwise, in the resource's unit.
+    /// The limit in force, in the resource's unit. The process can change it.
     pub soft: Option<u64>,
-    /// What it can raise that to.
+    /// The highest value of the soft limit.
     pub hard: Option<u64>,
 }
 
@@ -117,10 +117,10 @@ impl fmt::Display for Limit {
 }
 
 /// The limits that a first process starts with: those of the kernel
-/// (`INIT_RLIMITS` of its `include/asm-generic/resource.h`), and of open files
-/// what systemd gives its services (`man 5 systemd-system.conf`,
-/// DefaultLimitNOFILE=). The two that the kernel takes from the size of memory
-/// are read off the host's first process, which leaves them alone.
+/// (`INIT_RLIMITS` of its `include/asm-generic/resource.h`), and for open files
+/// that of systemd's services (`man 5 systemd-system.conf`, DefaultLimitNOFILE=).
+/// The kernel computes two from the size of memory: they are read from the host's
+/// first process, which does not change them.
 pub fn of_a_first_process() -> io::Result<Vec<Limit>> {
     let first = Limits::of(1)?;
     Ok(RESOURCES
@@ -147,8 +147,8 @@ pub fn of_a_first_process() -> io::Result<Vec<Limit>> {
 }
 
 impl Limit {
-    /// Limits a process from outside. Whoever may not raise hard limits
-    /// (CAP_SYS_RESOURCE of the host) leaves them as they are.
+    /// Sets the limit of another process. Without the host's CAP_SYS_RESOURCE, a
+    /// hard limit is not raised above the caller's.
     pub(crate) fn impose(&self, pid: Pid) -> rustix::io::Result<()> {
         let limit = |soft, hard| Rlimit {
             current: soft,
@@ -159,7 +159,7 @@ impl Limit {
             Err(rustix::io::Errno::PERM) => {}
             answer => return answer.map(drop),
         }
-        // The child has it from the caller.
+        // The child has inherited the caller's.
         let callers = rustix::process::getrlimit(kind).maximum;
         let hard = lower(self.hard, callers);
         let limit = limit(lower(self.soft, hard), hard);

@@ -1,4 +1,4 @@
-//! The socket on which a container's init reports (`man 3 sd_notify`).
+//! The socket to which a container's init reports its state (`man 3 sd_notify`).
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -10,16 +10,16 @@ use rustix::net::{
 
 use super::seqpacket;
 
-/// A datagram socket that init can reach and whose messages name their sender.
+/// A datagram socket in reach of init. Its messages carry their sender.
 #[derive(Debug)]
 pub struct NotifySocket(OwnedFd);
 
-/// What init said, as far as it matters here.
+/// The parts of init's message that are used here.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Notification {
     /// The system has booted.
     pub ready: bool,
-    /// What it is doing, in its own words, which may contain control characters.
+    /// Its present activity, in its own words, which may contain control characters.
     pub status: Option<String>,
 }
 
@@ -27,7 +27,7 @@ pub struct Notification {
 const LONGEST_MESSAGE: usize = 4096;
 
 impl NotifySocket {
-    /// Binds the socket at `path`, where nothing must be.
+    /// Binds the socket at `path`, which must not exist.
     pub fn bind(path: &Path) -> io::Result<Self> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
@@ -36,10 +36,10 @@ impl NotifySocket {
         Ok(Self(socket))
     }
 
-    /// The message that is waiting, if its sender is init, by a pid of the
-    /// caller's namespace. Any process inside can write to the socket, and only
-    /// init speaks for the system. One at a time, so that nobody who writes
-    /// without end keeps the caller from all else.
+    /// The next message, if it comes from init, by a pid of the caller's namespace.
+    /// Any process inside can write to the socket, but only init speaks for the
+    /// system. One message at a time, so that a process that writes without end
+    /// does not keep the caller busy.
     pub fn receive(&self, is_init: impl Fn(i32) -> bool) -> io::Result<Option<Notification>> {
         let mut message = [0; LONGEST_MESSAGE];
         let received = match seqpacket::receive(self.as_fd(), &mut message, RecvFlags::empty()) {

@@ -1,14 +1,15 @@
-//! Which machine a process takes its kernel's for (`man 2 personality`).
+//! The kind of machine that the kernel reports to a process
+//! (`man 2 personality`).
 
 use std::fmt;
 use std::io;
 
 use serde::Serialize;
 
-/// A kind of machine that the kernel can pass itself off as.
+/// A kind of machine that the kernel can report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Personality {
-    /// The machine as it is.
+    /// The machine itself.
     #[serde(rename = "x86-64")]
     X86_64,
     /// Its 32-bit kind: `uname -m` says i686.
@@ -21,7 +22,8 @@ const PER_LINUX: libc::c_ulong = 0;
 const PER_LINUX32: libc::c_ulong = 8;
 
 impl Personality {
-    /// Lets the calling process, and all that it starts, see that machine.
+    /// Reports the machine as this kind to the calling process, and to all
+    /// processes that it starts.
     pub(crate) fn assume(self) -> io::Result<()> {
         let persona = match self {
             Self::X86_64 => PER_LINUX,

@@ -1,5 +1,5 @@
-//! Processes, held by their pidfd so that a recycled pid is never mistaken for
-//! one of them (`man 2 pidfd_open`).
+//! Processes, held by their pidfd so that a recycled pid is never taken for one of
+//! them (`man 2 pidfd_open`).
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};

@@ -8,11 +8,11 @@ use rustix::fs::{Gid, Uid};
 use super::clone::{self, Side};
 use super::proc;
 
-/// A user namespace without a process, of which only the id maps are of use.
+/// A user namespace without a process, for its id maps.
 pub(crate) fn without_process(uid_map: &str, gid_map: &str) -> io::Result<OwnedFd> {
     let parent = rustix::process::getpid();
     // SAFETY: the child makes two system calls and sleeps. It takes no lock that
-    // another thread of the caller could have held.
+    // another thread of the caller may hold.
     let holder = match unsafe { clone::clone(libc::CLONE_NEWUSER, None) }? {
         Side::Parent(holder) => holder,
         Side::Child => sleep_under(parent),
@@ -24,26 +24,27 @@ pub(crate) fn without_process(uid_map: &str, gid_map: &str) -> io::Result<OwnedF
     namespace
 }
 
-/// Until the parent kills it or dies.
+/// Sleeps until the parent kills the process or dies.
 fn sleep_under(parent: rustix::process::Pid) -> ! {
     let tied = clone::die_with_parent().is_ok();
-    // It may have died before that. In a PID namespace that is not its own it is
-    // not to be seen, but init is there, and takes all with it.
+    // It may have died before that. From a PID namespace that is not its own the
+    // parent cannot be seen, but that namespace's init ends with it.
     let alive = || rustix::process::getppid().is_none_or(|seen| seen == parent);
     while tied && alive() {
-        // SAFETY: sleeps; nothing but a signal, and that kills, ends it.
+        // SAFETY: sleeps; only a signal ends it, and that kills.
         unsafe { libc::pause() };
     }
     clone::exit(1)
 }
 
-/// Gives the fresh user namespace of a process its ids, once and for all.
+/// Sets the ids of the new user namespace of a process, which cannot change later.
 pub(crate) fn write_id_maps(pid: i32, uid_map: &str, gid_map: &str) -> io::Result<()> {
     std::fs::write(format!("/proc/{pid}/uid_map"), uid_map)?;
     std::fs::write(format!("/proc/{pid}/gid_map"), gid_map)
 }
 
-/// Who enters a user namespace is still who it was outside, mostly nobody.
+/// Becomes root inside: a process that enters a user namespace keeps its ids, which
+/// are mostly those of no user there.
 pub(crate) fn become_root() -> io::Result<()> {
     rustix::thread::set_thread_groups(&[])?;
     rustix::thread::set_thread_gid(Gid::ROOT)?;

@@ -1,4 +1,4 @@
-//! A directory of a root, copied to where nobody can change it any more.
+//! Copies of a directory of a root, out of the container's reach.
 
 use std::ffi::OsStr;
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use super::Root;
 
-/// How much a copy may be.
+/// The limits of a copy.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Files, links and directories.
@@ -22,10 +22,9 @@ pub struct Limits {
 }
 
 impl Root {
-    /// Makes `target`, a directory of the host where nothing must be, a copy of
-    /// the directory at `path`. No link in the copy leads out of it: those that
-    /// could are copied as the regular files that they lead to in the root.
-    /// What is neither file nor directory then is left out.
+    /// Copies the directory at `path` to `target`, a path of the host that must not
+    /// exist. No link in the copy leads out of it: a link that could is copied as the
+    /// regular file that it leads to in the root. Other kinds of files are left out.
     pub fn copy_out(&self, path: &Path, target: &Path, limits: Limits) -> io::Result<()> {
         let mut copy = Copy {
             root: self,
@@ -33,7 +32,7 @@ impl Root {
             target,
             limits,
             left: limits,
-            // Not a call inside a call: whoever made the tree chose its depth.
+            // Not recursive: the container has chosen the depth of the tree.
             pending: vec![PathBuf::new()],
         };
         while let Some(below) = copy.pending.pop() {
@@ -93,7 +92,7 @@ impl Copy<'_> {
         Ok(())
     }
 
-    /// Copies a regular file; of anything else there, nothing.
+    /// Copies a regular file; ignores other kinds of files.
     fn file(&mut self, below: &Path) -> io::Result<()> {
         let file = match self.root.open_regular(&self.source.join(below)) {
             Ok(Some(file)) => file,
@@ -130,8 +129,8 @@ impl Copy<'_> {
     }
 }
 
-/// Whether a link with this target leads to where the link is, or below, as
-/// long as all links there do.
+/// Whether a link with this target leads to the link's directory or below, provided
+/// that all links there do.
 fn leads_down(target: &Path) -> bool {
     let mut components = target.components();
     components.all(|component| matches!(component, Component::Normal(_) | Component::CurDir))
@@ -142,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_link_that_goes_nowhere_but_down_is_a_link_in_the_copy() {
+    fn only_links_that_lead_down_are_links_in_the_copy() {
         for (target, down) in [
             ("a", true),
             ("./a/b", true),

@@ -1,4 +1,4 @@
-//! Removal of a tree that somebody else has made.
+//! Removal of a tree that another user has made.
 
 use std::ffi::OsStr;
 use std::io;
@@ -10,12 +10,12 @@ use rustix::fs::{AtFlags, Dir, FileType, IFlags, Mode, OFlags, RenameFlags, Reso
 use rustix::fs::{ioctl_getflags, ioctl_setflags};
 use rustix::io::Errno;
 
-/// What could not be removed.
+/// Files that could not be removed, with the causes.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", list(.0))]
 pub struct NotRemoved(pub Vec<(PathBuf, io::Error)>);
 
-/// How many entries of a directory an error names.
+/// The number of files that an error names.
 const NAMED: usize = 10;
 
 fn list(left: &[(PathBuf, io::Error)]) -> String {
@@ -29,9 +29,9 @@ fn list(left: &[(PathBuf, io::Error)]) -> String {
     lines.join("; ")
 }
 
-/// Removes the directory `name` below `parent` and all that is in it, as far
-/// as its own file system reaches. Anything mounted below stays, and its mount
-/// point is reported as busy. What cannot be removed does not keep the rest.
+/// Removes the directory `name` below `parent` and all files in it, within its own
+/// file system. Mounts below stay, and their mount points are reported as busy. A
+/// file that cannot be removed does not keep the others.
 pub fn remove_tree(parent: BorrowedFd<'_>, name: &OsStr) -> Result<(), NotRemoved> {
     let mut lifted = 0;
     loop {
@@ -43,16 +43,16 @@ pub fn remove_tree(parent: BorrowedFd<'_>, name: &OsStr) -> Result<(), NotRemove
         removal.remove(parent, name, Path::new(name), 0);
         match removal {
             Removal { left, .. } if left.is_empty() => return Ok(()),
-            // What was lifted is within reach.
+            // The lifted directories are within reach now.
             Removal { lifted: more, .. } if more > lifted => lifted = more,
             Removal { left, .. } => return Err(NotRemoved(left)),
         }
     }
 }
 
-/// How many levels below the top a directory is removed where it is. Each costs
-/// two descriptors and a call on the stack, and whoever made the tree chose its
-/// depth.
+/// The number of levels below the top where directories are removed in place. Each
+/// costs two descriptors and a stack frame, and the container has chosen the depth
+/// of the tree.
 const DEEPEST: usize = 32;
 
 /// One walk through a tree.
@@ -60,14 +60,14 @@ struct Removal {
     /// The tree's own directory. Directories that are too deep are lifted into
     /// it, to be removed by the next walk.
     top: Option<OwnedFd>,
-    /// How many have been lifted.
+    /// The number of lifted directories.
     lifted: usize,
-    /// What could not be removed.
+    /// Files that could not be removed.
     left: Vec<(PathBuf, io::Error)>,
 }
 
 impl Removal {
-    /// `path` is what `name` is called in an error.
+    /// `path` is the name in errors.
     fn remove(&mut self, parent: BorrowedFd<'_>, name: &OsStr, path: &Path, depth: usize) {
         let before = self.left.len();
         if depth > DEEPEST {
@@ -79,7 +79,7 @@ impl Removal {
         if let Err(error) = self.empty(parent, name, path, depth) {
             self.left.push((path.to_owned(), error));
         }
-        // With something in it, a directory cannot go.
+        // A directory with files left in it cannot be removed.
         if self.left.len() == before
             && let Err(error) = remove_entry(parent, name)
         {
@@ -87,7 +87,7 @@ impl Removal {
         }
     }
 
-    /// Removes all that is in a directory; in anything else nothing is.
+    /// Removes all files in a directory; does nothing for other kinds of files.
     fn empty(
         &mut self,
         parent: BorrowedFd<'_>,
@@ -119,7 +119,7 @@ impl Removal {
         match (remove_entry(parent, name), &self.top) {
             (Err(error), Some(top)) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
                 self.lifted = lift(parent, name, top.as_fd(), self.lifted)?;
-                // Still there, if elsewhere.
+                // It still exists elsewhere.
                 Err(error)
             }
             (answer, _) => answer,
@@ -127,8 +127,8 @@ impl Removal {
     }
 }
 
-/// Moves a directory into `top`, under a name with the first number after
-/// `number` that is free; that number.
+/// Moves a directory into `top`, under a name with the first free number after
+/// `number`; returns that number.
 fn lift(
     parent: BorrowedFd<'_>,
     name: &OsStr,
@@ -145,7 +145,7 @@ fn lift(
     Err(Errno::EXIST.into())
 }
 
-/// Opens a directory of the same file system; `None` if it is none.
+/// Opens a directory of the same file system; `None` for other kinds of files.
 fn open_directory(parent: BorrowedFd<'_>, name: &OsStr) -> io::Result<Option<OwnedFd>> {
     match open_below(parent, name, OFlags::DIRECTORY) {
         Ok(directory) => Ok(Some(directory)),
@@ -185,8 +185,8 @@ pub(super) fn remove_if_present(
     }
 }
 
-/// The same as [`allow_changes`] for a regular file. To open anything else could
-/// have an effect.
+/// As [`allow_changes`], for a regular file by its name. Opening other kinds of files
+/// could have an effect.
 fn allow_removal(parent: BorrowedFd<'_>, name: &OsStr) -> bool {
     let stat = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW);
     if !stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile) {
@@ -196,8 +196,8 @@ fn allow_removal(parent: BorrowedFd<'_>, name: &OsStr) -> bool {
     open_below(parent, name, flags).is_ok_and(|file| allow_changes(file.as_fd()))
 }
 
-/// Clears the immutable and append-only attributes (`man 1 chattr`), which
-/// NixOS sets on `/var/empty`; whether there was one that could be cleared.
+/// Clears the immutable and append-only attributes (`man 1 chattr`), as NixOS sets
+/// them on `/var/empty`; returns whether it has cleared one.
 fn allow_changes(file: BorrowedFd<'_>) -> bool {
     let locked = IFlags::IMMUTABLE | IFlags::APPEND;
     ioctl_getflags(file)

@@ -1,4 +1,4 @@
-//! How a process ended that its parent has not reaped, but the kernel.
+//! The end of processes that the kernel has reaped, not their parent.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -7,12 +7,12 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::Exit;
 
-/// The first kernel that remembers for a pidfd how its process ended
+/// The first kernel whose pidfds remember how their process ended
 /// (`PIDFD_INFO_EXIT` of `linux/pidfd.h`).
 const FIRST_TO_REMEMBER: (u32, u32) = (6, 15);
 
-/// Whether this kernel tells of a process that it has reaped itself how it
-/// ended. Else only its parent can know, by reaping it.
+/// Whether this kernel remembers the end of a process that it has reaped itself.
+/// On others only the parent learns it, by reaping.
 pub fn is_remembered() -> bool {
     let name = rustix::system::uname();
     version(&name.release().to_string_lossy()).is_some_and(|version| version >= FIRST_TO_REMEMBER)
@@ -24,14 +24,14 @@ fn version(release: &str) -> Option<(u32, u32)> {
     Some((next()?, next()?))
 }
 
-/// How a child ended that is reaped, or about to be.
+/// The end of a child that is reaped, or about to be.
 pub(super) fn exit_of(pidfd: BorrowedFd<'_>) -> io::Result<Exit> {
     await_reaped(pidfd)?;
     // SAFETY: all-zero is a value of this structure of numbers.
     let mut info: libc::pidfd_info = unsafe { std::mem::zeroed() };
     info.mask = libc::PIDFD_INFO_EXIT.into();
-    // SAFETY: the kernel writes no more than the structure that the request's
-    // number has the size of.
+    // SAFETY: the number of the request has the size of the structure in it; the
+    // kernel writes no more.
     let answer = unsafe { libc::ioctl(pidfd.as_raw_fd(), libc::PIDFD_GET_INFO, &raw mut info) };
     if answer < 0 {
         return Err(io::Error::last_os_error());
@@ -48,7 +48,8 @@ pub(super) fn exit_of(pidfd: BorrowedFd<'_>) -> io::Result<Exit> {
     })
 }
 
-/// It is dead a moment before it is reaped; a pidfd hangs up then.
+/// Waits until the process is reaped, a moment after its end: its pidfd hangs up
+/// then.
 fn await_reaped(pidfd: BorrowedFd<'_>) -> io::Result<()> {
     loop {
         let mut fds = [PollFd::from_borrowed_fd(pidfd, PollFlags::empty())];
@@ -60,7 +61,7 @@ fn await_reaped(pidfd: BorrowedFd<'_>) -> io::Result<()> {
     }
 }
 
-/// Not every kernel wakes up who waits for this.
+/// The interval between two looks: not every kernel ends the wait.
 const A_MOMENT: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 1_000_000,
