@@ -51,7 +51,7 @@ impl Container {
         &self.places
     }
 
-    /// Its directory while it runs.
+    /// The directory that it has while it runs.
     pub fn run(&self) -> RunDir {
         self.places.run(&self.name)
     }
@@ -145,8 +145,8 @@ impl Container {
         netns::files::replace(&conf, text.as_bytes()).with_context(cannot)
     }
 
-    /// Creates its directory while it runs. The parent directory is closed to the
-    /// host's users: consoles are below it.
+    /// Creates the directory that it has while it runs. The parent directory is closed
+    /// to the host's users: consoles are below it.
     pub fn create_run_dir(&self) -> Result<()> {
         create_dir(self.places.run_dir(), 0o700)?;
         create_dir(&self.places.public_dir(), 0o755)?;

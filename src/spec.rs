@@ -59,7 +59,7 @@ pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Start>
     let mut notices: Vec<_> = unknown_keys(&places.conf(name), config)
         .into_iter()
         .collect();
-    let mut root = config.root.over(match config.root.ephemeral {
+    let mut root = config.root.to_root(match config.root.ephemeral {
         true => places.run(name).root(),
         false => places.root(name),
     });

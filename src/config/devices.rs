@@ -1,4 +1,4 @@
-//! `ALLOWED_DEVICES`: devices of the host, in the words of `DeviceAllow=`
+//! `ALLOWED_DEVICES`: devices of the host, in the syntax of `DeviceAllow=`
 //! (`man 5 systemd.resource-control`), to which nixpkgs' unit passes them.
 
 use std::path::PathBuf;

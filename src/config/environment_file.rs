@@ -91,7 +91,7 @@ pub fn quote(value: &str) -> String {
 }
 
 /// As much of a line as an error shows.
-fn beginning(line: &str) -> String {
+fn excerpt(line: &str) -> String {
     line.chars().take(80).collect()
 }
 
@@ -133,13 +133,13 @@ impl Reader<'_> {
         loop {
             match self.next() {
                 Some('=') => break,
-                Some('\n') | None => return Err(error(format!("{:?} has no =", beginning(&key)))),
+                Some('\n') | None => return Err(error(format!("{:?} has no =", excerpt(&key)))),
                 Some(c) => key.push(c),
             }
         }
         let key = key.trim().to_owned();
         if key.is_empty() || !key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-            return Err(error(format!("{:?} is not a valid key", beginning(&key))));
+            return Err(error(format!("{:?} is not a valid key", excerpt(&key))));
         }
         match self.value() {
             Some(value) => Ok(Assignment {

@@ -14,8 +14,8 @@ pub fn words(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Applies the flags of a command line to a configuration, as systemd-nspawn reads
-/// them: `--flag=VALUE`, `--flag VALUE`, `-fVALUE` and `-f VALUE`, and several short
-/// ones behind one dash.
+/// them: `--flag=VALUE`, `--flag VALUE`, `-fVALUE` and `-f VALUE`, and several letters
+/// after one dash.
 ///
 /// # Errors
 ///
@@ -26,7 +26,7 @@ pub fn apply<'a>(
 ) -> Result<(), FlagError> {
     let mut words = words.into_iter();
     while let Some(word) = words.next() {
-        // Neither `-` alone nor `--`, which end the flags.
+        // `-` and `--` end the flags of systemd-nspawn.
         match word.strip_prefix('-') {
             None | Some("" | "-") => return Err(FlagError::Word(word.to_owned())),
             Some(rest) if rest.starts_with('-') => long(config, word, &mut words)?,

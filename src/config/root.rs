@@ -50,7 +50,7 @@ impl RootConfig {
     /// The root of a container with this root directory. If changes are in memory,
     /// `--read-only` is about the directory, which then never changes anyway. The
     /// owners are those on the disk.
-    pub fn over(self, directory: PathBuf) -> Root {
+    pub fn to_root(self, directory: PathBuf) -> Root {
         let tree = match self.volatile {
             _ if self.ephemeral => RootTree::Empty,
             Volatile::Yes => RootTree::Usr,
@@ -123,7 +123,7 @@ mod tests {
                 root(RootTree::Empty, false, false),
             ),
         ] {
-            assert_eq!(config.over("/foo".into()), expected, "{config:?}");
+            assert_eq!(config.to_root("/foo".into()), expected, "{config:?}");
         }
     }
 }

@@ -16,7 +16,7 @@ pub struct Security {
     pub capabilities: CapabilitySet,
     /// `--drop-capability`: these are dropped in any case.
     pub drop_capabilities: CapabilitySet,
-    /// `--ambient-capability`: for init when it is not root.
+    /// `--ambient-capability`: init's ambient set.
     pub ambient_capabilities: CapabilitySet,
     /// `--no-new-privileges`: set-user-ID programs and the like have no effect.
     pub no_new_privileges: bool,
@@ -24,7 +24,7 @@ pub struct Security {
     pub permitted_calls: BTreeSet<&'static str>,
     /// `--system-call-filter=~`: these are refused in any case.
     pub prohibited_calls: BTreeSet<&'static str>,
-    /// `--suppress-sync`: system calls that write to the disk do nothing.
+    /// `--suppress-sync`: `sync`, `fsync` and the like do nothing.
     pub suppress_sync: bool,
     /// `ALLOWED_DEVICES`: in addition to the default ones.
     pub devices: Vec<AllowedDevice>,
@@ -46,9 +46,8 @@ impl Default for Security {
 }
 
 impl Security {
-    /// Adds the value of `--system-call-filter=`. The words of a list would be
-    /// separated by blanks, as flags are: so a list has one word, and a flag can be
-    /// given several times.
+    /// Adds the value of `--system-call-filter=`: one system call or group. In
+    /// `EXTRA_NSPAWN_FLAGS`, blanks separate flags, so a value cannot be a list.
     pub fn filter(&mut self, text: &str) -> Parsed<()> {
         let (calls, word) = match text.strip_prefix('~') {
             Some(word) => (&mut self.prohibited_calls, word),

@@ -21,7 +21,7 @@ const LONGEST_LOG: u64 = 1 << 20;
 /// The supervisor's end of `/dev/console`.
 pub struct Console {
     output: OwnedFd,
-    /// Kept open: without an open input, the console would hang up.
+    /// Kept open, since the console hangs up when no process has its input open.
     _input: OwnedFd,
     log: File,
     logged: u64,

@@ -14,7 +14,7 @@ use super::mountinfo;
 /// Removes a file, unless it is missing.
 pub fn remove_file(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
-        Err(error) if !is_gone(path) => {
+        Err(error) if !is_missing(path) => {
             Err(error).with_context(|| format!("cannot remove {}", path.display()))
         }
         _ => Ok(()),
@@ -23,14 +23,14 @@ pub fn remove_file(path: &Path) -> Result<()> {
 
 /// Whether nothing is at the path. The error of `unlink` does not answer that: on a
 /// read-only file system it is `EROFS` for missing files too.
-fn is_gone(path: &Path) -> bool {
+fn is_missing(path: &Path) -> bool {
     fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 /// Removes a directory and everything in it. File systems mounted below it are
 /// unmounted first; their contents stay.
 pub fn remove_tree(path: &Path) -> Result<()> {
-    if is_gone(path) {
+    if is_missing(path) {
         return Ok(());
     }
     let cannot = || format!("cannot remove {}", path.display());
@@ -62,7 +62,7 @@ fn mount_points_below(path: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// Opens a configuration file to all readers, when it is no longer used as a lock.
-pub fn become_readable(conf: &Path) -> Result<()> {
+pub fn make_readable(conf: &Path) -> Result<()> {
     fs::set_permissions(conf, Permissions::from_mode(0o644))
         .with_context(|| format!("cannot make {} readable", conf.display()))
 }

@@ -44,7 +44,7 @@ pub fn lock_registry(places: &Places) -> Result<RegistryLock> {
 /// before NixOS 22.05 (`man 5 containers.conf` and its neighbours).
 const FOREIGN: [&str; 4] = ["containers", "libpod", "registries", "storage"];
 
-/// The container whose configuration file has this name.
+/// The container that a configuration file belongs to, by the file's name.
 pub fn name_of_conf(file_name: &str) -> Option<ContainerName> {
     let name = file_name.strip_suffix(".conf")?;
     if FOREIGN.contains(&name) {

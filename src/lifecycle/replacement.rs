@@ -10,7 +10,7 @@
 use anyhow::Result;
 
 use crate::container::Container;
-use crate::container::files::{become_readable, remove_file, remove_tree, rename};
+use crate::container::files::{make_readable, remove_file, remove_tree, rename};
 use crate::container::registry::{self, RegistryLock};
 use crate::spec::users;
 
@@ -19,7 +19,7 @@ use crate::spec::users;
 pub fn perform(container: &Container, registry_lock: &RegistryLock) -> Result<()> {
     let (places, name) = (container.places(), container.name());
     let replacement = places.replacement(name);
-    become_readable(&places.reservation(name))?;
+    make_readable(&places.reservation(name))?;
     rename(&places.reservation(name), &replacement)?;
     finish(container, registry_lock)
 }

@@ -184,13 +184,13 @@ fn command(program: &str) -> Command {
     let mut nix = Command::new(program);
     let parent = rustix::process::getpid();
     // SAFETY: between fork and exec, the child makes two system calls and nothing else.
-    unsafe { nix.pre_exec(move || die_with(parent)) };
+    unsafe { nix.pre_exec(move || end_with(parent)) };
     // NixOS' expression would build the configuration in this variable.
     nix.env_remove("NIXOS_CONFIG").stdin(Stdio::null());
     nix
 }
 
-fn die_with(parent: Pid) -> std::io::Result<()> {
+fn end_with(parent: Pid) -> std::io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     // The parent may have died before the signal was requested.
     if getppid() == Some(parent) {

@@ -72,7 +72,7 @@ fn host_name(name: &ContainerName) -> &str {
 }
 
 /// Reads a `configuration.nix` of the host, to be copied.
-pub fn copy_of(file: &Path) -> Result<Options> {
+pub fn read_copy(file: &Path) -> Result<Options> {
     let text = std::fs::read_to_string(file)
         .with_context(|| format!("cannot read the configuration file {}", file.display()))?;
     Ok(Options::Copy(text))
@@ -113,7 +113,7 @@ impl Configuration {
 
     /// Replaces the configuration, and keeps the old one as a numbered backup, like
     /// `cp --backup=numbered`. Changes nothing if the text is the same.
-    pub fn replace_keeping(&self, text: &str) -> Result<Replaced> {
+    pub fn replace_with_backup(&self, text: &str) -> Result<Replaced> {
         let there = match self.root.read_file(Path::new(PLACE), LONGEST) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.write(text)?;
@@ -124,12 +124,12 @@ impl Configuration {
         if there == text.as_bytes() {
             return Ok(Replaced::Same);
         }
-        let backup = self.keep(&there)?;
+        let backup = self.write_backup(&there)?;
         self.write(text)?;
         Ok(Replaced::Other(backup))
     }
 
-    fn keep(&self, contents: &[u8]) -> Result<String> {
+    fn write_backup(&self, contents: &[u8]) -> Result<String> {
         for number in 1.. {
             let backup = format!("{PLACE}.~{number}~");
             let made = self

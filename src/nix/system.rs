@@ -83,9 +83,9 @@ fn build_from(container: &Container, source: &Source, flags: &Flags) -> Result<B
                 None => "<nixpkgs/nixos>".into(),
             });
             if !build::build("nix-build", &words, &link, what)? {
-                return Err(why_not(nixos.is_none()));
+                return Err(build_error(nixos.is_none()));
             }
-            linked(link)?
+            built_at(link)?
         }
         Source::Flake(flake) => {
             let mut words = Vec::from(["build".into()]);
@@ -93,9 +93,9 @@ fn build_from(container: &Container, source: &Source, flags: &Flags) -> Result<B
             words.extend(flags.for_flakes());
             words.push(flake.toplevel().into());
             if !build::build("nix", &words, &link, what)? {
-                return Err(why_not(false));
+                return Err(build_error(false));
             }
-            linked(link)?
+            built_at(link)?
         }
     };
     require_init(&built.system)?;
@@ -107,7 +107,7 @@ const PROFILES: &str = "/nix/var/nix/profiles";
 
 /// Protects the container's system, which is in its profile, from Nix' garbage
 /// collector. Profiles in their usual directory are protected without this.
-pub fn keep(container: &Container, built: &Built) -> Result<()> {
+pub fn protect(container: &Container, built: &Built) -> Result<()> {
     let directory = container.places().profiles(container.name());
     if directory.starts_with(PROFILES) {
         return Ok(());
@@ -122,10 +122,10 @@ pub fn keep(container: &Container, built: &Built) -> Result<()> {
     }
 }
 
-fn linked(link: PathBuf) -> Result<Built> {
+fn built_at(link: PathBuf) -> Result<Built> {
     let system = fs::read_link(&link)
         .with_context(|| format!("cannot find the result of Nix at {}", link.display()))?;
-    flush(&system)?;
+    sync_store(&system)?;
     Ok(Built {
         system,
         link: Some(link),
@@ -135,13 +135,13 @@ fn linked(link: PathBuf) -> Result<Built> {
 /// Waits until the system and Nix' database are on the disk. Nix leaves that to the
 /// kernel by default (`fsync-store-paths`, `man 5 nix.conf`), and after a power cut a
 /// profile would lead to files without contents.
-fn flush(system: &Path) -> Result<()> {
+fn sync_store(system: &Path) -> Result<()> {
     let store = fs::File::open(system)
         .with_context(|| format!("cannot open the system {}", system.display()))?;
     rustix::fs::syncfs(&store).context("cannot write the Nix store to its disk")
 }
 
-fn why_not(needs_nixpkgs: bool) -> anyhow::Error {
+fn build_error(needs_nixpkgs: bool) -> anyhow::Error {
     if needs_nixpkgs && !build::finds_nixpkgs() {
         return anyhow::anyhow!(
             "Nix cannot find nixpkgs; set NIX_PATH=nixpkgs=PATH or give --nixos-path \

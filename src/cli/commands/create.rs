@@ -45,7 +45,7 @@ pub fn create(places: &Places, arguments: &Create, show_trace: bool) -> Result<(
         }
     };
     reservation.confirm()?;
-    system::keep(&container, &built)?;
+    system::protect(&container, &built)?;
     let printed = if arguments.ensure_unique_name {
         answer!("{}", container.name())
     } else {
@@ -268,7 +268,7 @@ impl Reservation {
         if !self.replaces {
             // A holder of the lock sees the one or the other.
             let _lock = container::registry::lock_registry(places)?;
-            files::become_readable(&places.reservation(name))?;
+            files::make_readable(&places.reservation(name))?;
             return files::rename(&places.reservation(name), &places.conf(name));
         }
         match self.replace() {

@@ -166,15 +166,15 @@ fn commit(
     profile(container)?
         .set(built.system())
         .with_context(|| format!("cannot change the profile of container '{name}'"))?;
-    system::keep(container, built)
+    system::protect(container, built)
 }
 
 fn replace(configuration: &Configuration, replacement: &Replacement) -> Result<()> {
     let replaced = match replacement {
         Replacement::None => return Ok(()),
         Replacement::Overwrite(text) => return configuration.write(text),
-        Replacement::Keep(text) => configuration.replace_keeping(text)?,
-        Replacement::KeepTree(source) => configuration.replace_directory_keeping(source)?,
+        Replacement::Keep(text) => configuration.replace_with_backup(text)?,
+        Replacement::KeepTree(source) => configuration.replace_directory_with_backup(source)?,
     };
     match replaced {
         Replaced::Nothing => {}
@@ -235,7 +235,7 @@ fn pulled(container: &Container, config: &ContainerConfig, flags: &Flags) -> Res
              nothing to pull; give one with `nixos-container update {name} --config-file PATH`"
         );
     };
-    let text = configuration::text(name, &configuration::copy_of(file)?)?;
+    let text = configuration::text(name, &configuration::read_copy(file)?)?;
     Ok(Change {
         origin: Origin::Configuration { nixos: None },
         configuration: Replacement::Keep(text),

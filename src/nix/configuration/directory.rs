@@ -21,7 +21,7 @@ const STAGED: &str = "/etc/.nixos.new";
 impl Configuration {
     /// Makes `/etc/nixos` a copy of a directory of the host, and keeps the old one as a
     /// numbered backup. Changes nothing if it is the same.
-    pub fn replace_directory_keeping(&self, source: &Path) -> Result<Replaced> {
+    pub fn replace_directory_with_backup(&self, source: &Path) -> Result<Replaced> {
         // A directory that cannot be compared is a different one.
         if is_copy(source, &self.root, Path::new(DIRECTORY)).unwrap_or(false) {
             return Ok(Replaced::Same);
