@@ -16,6 +16,8 @@ rustPlatform.buildRustPackage {
       ../benches
       ../docs/man
       ../netns
+      # Unit tests compare its exit codes.
+      ../nixos/module.nix
       ../runtime
       ../src
       ../systemd

@@ -30,8 +30,9 @@ fn the_package_has_all_sources_that_cargo_looks_for() {
     let _ = std::fs::remove_dir_all(&build);
     std::fs::create_dir_all(&build).expect("a directory");
     for path in package["src"].as_array().expect("a list") {
-        let path = here(path.as_str().expect("a path"));
-        succeed(Command::new("cp").arg("-r").args([&path, &build]));
+        let mut copy = Command::new("cp");
+        copy.current_dir(here("")).args(["-r", "--parents"]);
+        succeed(copy.arg(path.as_str().expect("a path")).arg(&build));
     }
     let mut cargo = Command::new(env!("CARGO"));
     cargo
