@@ -1,7 +1,8 @@
 //! What can go wrong, in the words of the one who has to mend it.
 
+use std::fmt;
+use std::io;
 use std::path::PathBuf;
-use std::{fmt, io};
 
 use ipnet::{IpNet, Ipv4Net};
 use rustix::io::Errno;

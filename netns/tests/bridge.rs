@@ -5,12 +5,10 @@
 mod common;
 mod observe;
 
-use std::{
-    fs::{self, File},
-    os::unix::fs::MetadataExt,
-    sync::Barrier,
-    thread,
-};
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
+use std::sync::Barrier;
+use std::thread;
 
 use netns::{Bridge, Spec, Veth, ZoneName};
 use rustix::fs::{FlockOperation, flock};

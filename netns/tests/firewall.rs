@@ -5,10 +5,8 @@
 mod common;
 mod firewall_world;
 
-use std::{
-    fs,
-    net::{SocketAddr, UdpSocket},
-};
+use std::fs;
+use std::net::{SocketAddr, UdpSocket};
 
 use firewall_world::{
     HOST, HOST6, OUTSIDE, OUTSIDE6, Service, World, add_address, assert_refused, datagram_socket,

@@ -5,13 +5,11 @@
 mod common;
 mod observe;
 
-use std::{
-    env,
-    fs::{self, File},
-    io::{BufRead, BufReader},
-    path::PathBuf,
-    process::{Child, Command, Stdio},
-};
+use std::env;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 
 use netns::{HostInterface, Spec};
 

@@ -1,8 +1,9 @@
 //! Performs the steps of a plan, and undoes them.
 
+use std::fs;
+use std::io;
 use std::net::IpAddr;
 use std::path::Path;
-use std::{fs, io};
 
 use super::host_settings::{Record, SysctlChange};
 use super::nft::element::Element;

@@ -4,9 +4,11 @@
 //! another process may have to do: so a record of it lies in a file before
 //! anything is changed. It is only ever read and written under the lock.
 
+use std::fmt;
+use std::fs;
+use std::io;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::{fmt, fs, io};
 
 use serde::{Deserialize, Serialize};
 

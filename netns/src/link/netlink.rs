@@ -1,8 +1,9 @@
 //! The way to the kernel: rtnetlink(7) sockets in either namespace.
 
 use std::fs::File;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::{io, process};
+use std::process;
 
 use rtnetlink::Handle;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};

@@ -1,8 +1,9 @@
 //! What it takes to give interfaces back that have moved into a container: two
 //! files in the container's directory below the run directory.
 
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use super::settings::Settings;
 use crate::{Cause, ContainerName, files};

@@ -10,34 +10,26 @@
 
 #![allow(dead_code, reason = "each test program uses its part")]
 
-use std::{
-    fs,
-    io::{ErrorKind, Read, Write},
-    net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket},
-    os::fd::AsRawFd,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-    sync::atomic::{AtomicUsize, Ordering},
-    thread,
-    time::{Duration, Instant},
-};
+use std::fs;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use netlink_packet_route::{
-    address::{AddressAttribute, AddressHeaderFlags},
-    link::{InfoData, InfoVeth},
-    route::RouteScope,
-};
-use netns::{
-    ContainerName, HostLink,
-    firewall::{self, Firewall, Forward, Protocol, Spec, SysctlChange},
-};
+use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags};
+use netlink_packet_route::link::{InfoData, InfoVeth};
+use netlink_packet_route::route::RouteScope;
+use netns::firewall::{self, Firewall, Forward, Protocol, Spec, SysctlChange};
+use netns::{ContainerName, HostLink};
 use rtnetlink::{Handle, LinkBridge, LinkUnspec, LinkVeth, RouteMessageBuilder};
-use rustix::{
-    io::Errno,
-    net::{AddressFamily, SocketType, ipproto},
-};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketType, ipproto};
 
 use crate::common::{Namespace, name};
 

@@ -2,15 +2,16 @@
 
 #![allow(dead_code, reason = "each test program uses its part")]
 
-use std::{collections::HashMap, net::IpAddr};
+use std::collections::HashMap;
+use std::net::IpAddr;
 
 use futures_util::TryStreamExt;
 use ipnet::IpNet;
-use netlink_packet_route::{
-    AddressFamily,
-    address::AddressAttribute,
-    link::{LinkAttribute, LinkFlags, LinkMessage, Prop},
-    route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol},
+use netlink_packet_route::AddressFamily;
+use netlink_packet_route::address::AddressAttribute;
+use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage, Prop};
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol,
 };
 use rtnetlink::{Handle, RouteMessageBuilder};
 

@@ -8,9 +8,10 @@
 //! On NixOS the file is made by the system's configuration, and nothing else may
 //! change it.
 
+use std::fs;
+use std::io;
 use std::net::IpAddr;
 use std::path::Path;
-use std::{fs, io};
 
 use anyhow::{Context, Result};
 use rustix::fs::{Access, AtFlags, CWD, FileType, StatxAttributes, StatxFlags, accessat, statx};
