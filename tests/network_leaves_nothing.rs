@@ -18,7 +18,7 @@ const MADE: &[Mode] = &[
         conf: "HOST_ADDRESS=10.233.7.1\nLOCAL_ADDRESS=10.233.7.2",
         steps: &[
             "create veth ve-foo, up, MTU 1480, with peer eth0, address ",
-            "take no router's advertisement from ve-foo",
+            "ignore router advertisements from ve-foo",
             "add address 10.233.7.1/32 to ve-foo",
             "add address 10.233.7.2/32 to eth0 inside the container",
             "add route to 10.233.7.2/32 through ve-foo",
@@ -91,15 +91,15 @@ const LENT: &[Mode] = &[
         conf: "EXTRA_NSPAWN_FLAGS=--network-zone=inner",
         steps: &[
             "lock /run/nixos-containers/zones.lock",
-            "create bridge vz-inner, up, MTU 1480, without routers' advertisements, unless it is \
-             there",
+            "create bridge vz-inner, up, MTU 1480, ignoring router advertisements, unless it \
+             exists",
             "create veth vb-foo, up, in bridge vz-inner, with its MTU, with peer eth0",
         ],
     },
     Mode {
         conf: "INTERFACES=nic:lan0",
         steps: &[
-            "keep the container's network namespace as /run/nixos-containers/foo/",
+            "mount the container's network namespace on /run/nixos-containers/foo/",
             "record the settings of nic in /run/nixos-containers/foo/",
             "move nic to lan0 inside the container",
         ],

@@ -154,7 +154,7 @@ fn what_contradicts_itself_names_both() {
         ),
         (
             "LOCAL_ADDRESS=10.233.7.2\nMACVLANS=uplink:eth0",
-            "cannot make two links named eth0 inside the container",
+            "cannot create two links named eth0 inside the container",
         ),
         (
             "INTERFACES=nic\nMACVLANS=nic",

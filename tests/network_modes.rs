@@ -51,7 +51,7 @@ fn what_the_host_does_not_have_is_an_error_before_anything_starts() {
         ("HOST_BRIDGE=br7", "bridge br7: the host has no such link"),
         (
             "HOST_BRIDGE=nic",
-            "bridge nic: it is a veth link and no bridge",
+            "bridge nic: it is a veth link, not a bridge",
         ),
         (
             "EXTRA_VETHS=lan,hostBridge=br7",
@@ -226,7 +226,7 @@ fn what_an_interface_cannot_get_back_is_said_and_logged() {
     let host = Host::among_others();
     host.shell("ip link add br1 type bridge; ip link set nic master br1");
     host.configure("foo", "INTERFACES=nic");
-    let lost = "cannot restore its place in br1 of interface nic: there is no such link";
+    let lost = "cannot restore the master br1 of interface nic: there is no such link";
     host.start("foo");
     host.shell("ip link delete br1");
     let stop = host.try_run(&["stop", "foo"]);

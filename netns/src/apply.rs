@@ -12,15 +12,14 @@ use crate::lock::Lock;
 use crate::{Cause, Error, Side, Step, sysctl};
 
 /// Performs `plan`, step by step, on the host and in the container's network
-/// namespace, a descriptor of which is `container_netns` (such as
-/// `/proc/PID/ns/net`).
+/// namespace `container_netns` (such as `/proc/PID/ns/net`).
 ///
-/// The calling thread is in the container's namespace for a moment and returns
+/// The calling thread enters the container's namespace for a moment and returns
 /// to its own.
 ///
 /// # Errors
 ///
-/// [`Error::Step`] names the step that failed. What was done before it stays
+/// [`Error::Step`] names the step that failed. The steps before it are not undone
 /// until [`reclaim`](crate::reclaim()). [`Error::Prepare`] comes before any step.
 ///
 /// # Aborts
@@ -49,7 +48,7 @@ struct Sides<'fd> {
     host: Namespace,
     container: Namespace,
     container_netns: BorrowedFd<'fd>,
-    /// The lock of zones, once it was taken.
+    /// The lock of zones, once it is taken.
     zones: Option<Lock>,
 }
 
@@ -60,7 +59,7 @@ impl Sides<'_> {
             Step::RecordInterfaces { interfaces, path } => {
                 let mut found = Vec::new();
                 for interface in interfaces {
-                    found.push(settings::look(&self.host.netlink, interface).await?);
+                    found.push(settings::read(&self.host.netlink, interface).await?);
                 }
                 record::write(path, &found)
             }

@@ -1,4 +1,4 @@
-//! Whether the host has what a network needs, before anything is started.
+//! Checks, before a start, that the host has what a network needs.
 
 use std::fmt;
 use std::path::Path;
@@ -9,41 +9,41 @@ use rtnetlink::Handle;
 use crate::link::{self, netlink, record};
 use crate::{Bridge, Cause, Error, InterfaceName, Side, Spec, Step, Veth, plan};
 
-/// What an interface of the host is wanted for.
+/// What an interface of the host is needed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// To put the host's end of a veth pair into it.
+    /// The host's end of a veth pair becomes a port of it.
     Bridge,
-    /// To make a macvlan link on it.
+    /// A macvlan link is created on it.
     Macvlan,
-    /// To make an ipvlan link on it.
+    /// An ipvlan link is created on it.
     Ipvlan,
-    /// To move it into the container.
+    /// It moves into the container.
     Move,
 }
 
-/// Why an interface of the host does not do.
+/// Why an interface of the host cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unfit {
-    /// There is none of that name.
+    /// There is no interface of that name.
     Missing,
     /// It has moved into this container.
     Held(String),
-    /// It is this kind of link and no bridge.
-    NoBridge(String),
+    /// It is a link of this kind, not a bridge.
+    NotABridge(String),
     /// It is the host's loopback.
     Loopback,
-    /// It is also wanted for this, which it cannot be when it has moved.
+    /// It is also needed for this, for which it would have to stay.
     Claimed(Purpose),
 }
 
-/// Looks whether all interfaces of the host that `spec` names are there and
-/// fit, and whether no name is given twice. Changes nothing, and asks the
-/// kernel nothing where no interface is named.
+/// Checks that all interfaces of the host that `spec` names exist and can be
+/// used, and that no name is given twice. Changes nothing; asks the kernel only
+/// about interfaces that are named.
 ///
 /// # Errors
 ///
-/// [`Error::Unfit`] or [`Error::SameName`] with the first that does not fit.
+/// [`Error::Unfit`] or [`Error::SameName`] for the first that fails.
 /// [`Error::Link`] if the kernel refuses, [`Error::Prepare`] if it cannot be
 /// asked.
 pub fn check(spec: &Spec) -> Result<(), Error> {
@@ -64,11 +64,11 @@ pub fn check(spec: &Spec) -> Result<(), Error> {
     }
 }
 
-/// A name that two links of the same side would get.
+/// The first name that two links of one side would get.
 fn same_name(plan: &[Step]) -> Option<(Side, String)> {
     let mut names = vec![(Side::Container, "lo")];
     for step in plan {
-        let made = match step {
+        let created = match step {
             Step::CreateVeth { host, peer, .. } => {
                 [Some((Side::Host, host)), Some((Side::Container, peer))]
             }
@@ -77,7 +77,7 @@ fn same_name(plan: &[Step]) -> Option<(Side, String)> {
             | Step::CreateIpvlan { name, .. } => [None, Some((Side::Container, name))],
             _ => [None, None],
         };
-        for (side, name) in made.into_iter().flatten() {
+        for (side, name) in created.into_iter().flatten() {
             if names.contains(&(side, name)) {
                 return Some((side, name.clone()));
             }
@@ -91,7 +91,7 @@ fn same_name(plan: &[Step]) -> Option<(Side, String)> {
 struct Want<'a> {
     interface: &'a InterfaceName,
     purpose: Purpose,
-    /// Whether it is made where it is not there.
+    /// Whether it is created if it is missing.
     optional: bool,
 }
 
@@ -125,7 +125,7 @@ impl Want<'_> {
     async fn check(&self, netlink: &Handle, run_directory: &Path) -> Result<(), Error> {
         let found = link::find(netlink, self.interface.as_str()).await;
         let found = found.map_err(|cause: Cause| Error::Link {
-            operation: "look for",
+            operation: "look up",
             link: self.interface.to_string(),
             cause,
         })?;
@@ -145,14 +145,14 @@ impl Want<'_> {
     fn unfit(&self, link: &LinkMessage) -> Option<Unfit> {
         match (self.purpose, link::kind_of(link)) {
             (Purpose::Bridge, Some(InfoKind::Bridge)) => None,
-            (Purpose::Bridge, Some(kind)) => Some(Unfit::NoBridge(kind.to_string())),
-            (Purpose::Bridge, None) => Some(Unfit::NoBridge("physical".to_owned())),
+            (Purpose::Bridge, Some(kind)) => Some(Unfit::NotABridge(kind.to_string())),
+            (Purpose::Bridge, None) => Some(Unfit::NotABridge("physical".to_owned())),
             _ if link.header.flags.contains(LinkFlags::Loopback) => Some(Unfit::Loopback),
             _ => None,
         }
     }
 
-    /// What moves is first away from the host.
+    /// An interface that moves can be used for nothing else.
     fn check_claims(&self, all: &[Want<'_>]) -> Result<(), Error> {
         let claim = all.iter().find(|other| {
             other.interface == self.interface
@@ -174,12 +174,12 @@ impl Want<'_> {
 }
 
 impl Purpose {
-    /// What follows "cannot".
+    /// Follows "cannot".
     pub(crate) fn action(self, interface: &str) -> String {
         match self {
             Self::Bridge => format!("put the container into bridge {interface}"),
-            Self::Macvlan => format!("make a macvlan link on interface {interface}"),
-            Self::Ipvlan => format!("make an ipvlan link on interface {interface}"),
+            Self::Macvlan => format!("create a macvlan link on interface {interface}"),
+            Self::Ipvlan => format!("create an ipvlan link on interface {interface}"),
             Self::Move => format!("move interface {interface} into the container"),
         }
     }
@@ -190,7 +190,7 @@ impl fmt::Display for Unfit {
         match self {
             Self::Missing => f.write_str("the host has no such link"),
             Self::Held(container) => write!(f, "container '{container}' has it"),
-            Self::NoBridge(kind) => write!(f, "it is a {kind} link and no bridge"),
+            Self::NotABridge(kind) => write!(f, "it is a {kind} link, not a bridge"),
             Self::Loopback => f.write_str("it is the host's loopback"),
             Self::Claimed(purpose) => f.write_str(match purpose {
                 Purpose::Bridge => "it is also named as a bridge",

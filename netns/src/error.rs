@@ -1,4 +1,4 @@
-//! What can go wrong, in the words of the one who has to mend it.
+//! Errors about links, addresses and routes.
 
 use std::fmt;
 use std::io;
@@ -9,31 +9,31 @@ use rustix::io::Errno;
 
 use crate::{Purpose, Side, Step, Unfit};
 
-/// An operation that failed, on what, and why. What to try is in
-/// [`Error::hint`].
+/// A failed operation, its object and the cause. [`Error::hint`] says what to
+/// try.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The text is no network interface's name.
+    /// The text is not an interface's name.
     #[error(
         "invalid interface name {0:?}: it must be 1 to 15 printable ASCII characters without \
          /, : and %"
     )]
     InterfaceName(String),
 
-    /// The text is no zone's name.
+    /// The text is not a zone's name.
     #[error(
         "invalid zone name {0:?}: it must be 1 to 12 printable ASCII characters without /, : and %"
     )]
     ZoneName(String),
 
-    /// The text is no interface's hardware address.
+    /// The text is not an interface's hardware address.
     #[error(
         "invalid MAC address {0:?}: it must be six pairs of hexadecimal digits such as \
          02:00:00:12:34:56, the first of them even, and not all zero"
     )]
     MacAddress(String),
 
-    /// The network is too small to hold a pair of addresses.
+    /// The network is too small for a pair of addresses.
     #[error("cannot take address pairs from {0}: its prefix length must be 22 or less")]
     PoolTooSmall(Ipv4Net),
 
@@ -46,24 +46,24 @@ pub enum Error {
         cause: Cause,
     },
 
-    /// Two links would get the same name.
-    #[error("cannot make two links named {name}{side}")]
+    /// Two links would have the same name.
+    #[error("cannot create two links named {name}{side}")]
     SameName {
-        /// Where both would be.
+        /// The side of both.
         side: Side,
         /// Their name.
         name: String,
     },
 
-    /// An interface of the host that the container's network needs is not there
-    /// or is of the wrong kind.
+    /// An interface of the host that the container's network needs is missing or
+    /// of the wrong kind.
     #[error("cannot {action}: {unfit}", action = purpose.action(interface))]
     Unfit {
         /// The interface's name.
         interface: String,
         /// What it is needed for.
         purpose: Purpose,
-        /// Why it does not do.
+        /// Why it cannot be used.
         unfit: Unfit,
     },
 
@@ -76,22 +76,22 @@ pub enum Error {
         cause: Cause,
     },
 
-    /// An interface that was moved into a container is nowhere to be found.
+    /// An interface that was moved into a container is lost.
     #[error(
-        "interface {interface} cannot be given back: it is neither in the container's network \
-         namespace nor on the host"
+        "cannot give interface {interface} back to the host: it is neither in the container's \
+         network namespace nor on the host"
     )]
     Lost {
         /// The interface's name on the host.
         interface: String,
     },
 
-    /// Something that an interface had before it was moved into a container.
+    /// A setting that an interface had before it was moved into a container.
     #[error("cannot restore {setting} of interface {interface}: {cause}")]
     Restore {
         /// The interface's name.
         interface: String,
-        /// What it had, as a noun.
+        /// The setting, as a noun.
         setting: String,
         /// Why.
         cause: Cause,
@@ -108,7 +108,7 @@ pub enum Error {
         cause: Cause,
     },
 
-    /// Looking for a link of the host, or removing it.
+    /// Looking up a link of the host, or removing it.
     #[error("cannot {operation} link {link}: {cause}")]
     Link {
         /// What was being done, as a verb.
@@ -128,7 +128,7 @@ pub enum Error {
         cause: Cause,
     },
 
-    /// Getting ready to talk to the kernel.
+    /// Preparing requests to the kernel.
     #[error("cannot {operation}: {cause}")]
     Prepare {
         /// What was being done.
@@ -139,7 +139,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// What the user may try, where there is something to say beyond the error.
+    /// What the user can try; `None` if the error itself says it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -155,18 +155,18 @@ impl Error {
                 purpose: Purpose::Bridge,
                 unfit: Unfit::Missing,
             } => Some(format!(
-                "make it first, such as with `ip link add {interface} up type bridge`"
+                "create it first, such as with `ip link add {interface} up type bridge`"
             )),
             Self::Unfit {
                 unfit: Unfit::Missing,
                 ..
-            } => Some("`ip link` shows those that there are".to_owned()),
+            } => Some("`ip link` lists the links of the host".to_owned()),
             Self::Unfit {
                 unfit: Unfit::Held(container),
                 ..
             } => Some(format!("stop container '{container}' first")),
             Self::GiveBack { interface, cause } if cause.is(Errno::EXIST) => Some(format!(
-                "another link took its name meanwhile: rename that, see `ip link show {interface}`"
+                "another link has its name; rename that link, see `ip link show {interface}`"
             )),
             _ => None,
         }
@@ -176,22 +176,22 @@ impl Error {
 fn step_hint(step: &Step, errno: Errno) -> Option<String> {
     match (step, errno) {
         (Step::CreateVeth { host, .. }, Errno::EXIST) => Some(format!(
-            "something else made a link of that name; see `ip link show {host}`"
+            "another program created a link of that name; see `ip link show {host}`"
         )),
-        (Step::CreateVeth { bridge: None, .. }, Errno::OPNOTSUPP) => Some(no_kind("veth")),
-        (Step::CreateBridge { .. }, Errno::OPNOTSUPP) => Some(no_kind("bridge")),
-        (Step::CreateMacvlan { .. }, Errno::OPNOTSUPP) => Some(no_kind("macvlan")),
-        (Step::CreateIpvlan { .. }, Errno::OPNOTSUPP) => Some(no_kind("ipvlan")),
-        // rtnl_link_ops of the one refuses what the other has as its port.
+        (Step::CreateVeth { bridge: None, .. }, Errno::OPNOTSUPP) => Some(unknown_kind("veth")),
+        (Step::CreateBridge { .. }, Errno::OPNOTSUPP) => Some(unknown_kind("bridge")),
+        (Step::CreateMacvlan { .. }, Errno::OPNOTSUPP) => Some(unknown_kind("macvlan")),
+        (Step::CreateIpvlan { .. }, Errno::OPNOTSUPP) => Some(unknown_kind("ipvlan")),
+        // An interface has one rx_handler (netdev_rx_handler_register in the
+        // kernel's net/core/dev.c).
         (Step::CreateMacvlan { parent, .. } | Step::CreateIpvlan { parent, .. }, Errno::BUSY) => {
             Some(format!(
-                "an interface is for macvlan or for ipvlan links or a port of a bridge, not two \
-                 of them; see `ip -d link show {parent}`"
+                "an interface carries macvlan links or ipvlan links or is a port of a bridge; see `ip -d link show {parent}`"
             ))
         }
         (Step::MoveInterface { interface, .. }, Errno::INVAL) => Some(format!(
-            "the kernel keeps {interface} in its network namespace, as it does with wireless \
-             interfaces and bridges' like"
+            "the kernel keeps {interface} in its network namespace, as it keeps bridges and \
+             some wireless interfaces"
         )),
         (
             Step::AddRoute {
@@ -218,22 +218,22 @@ fn step_hint(step: &Step, errno: Errno) -> Option<String> {
     }
 }
 
-fn no_kind(kind: &str) -> String {
+fn unknown_kind(kind: &str) -> String {
     format!("the kernel has no {kind} links; try `modprobe {kind}`")
 }
 
-/// Why the kernel, or the way to it, refused.
+/// The error of the kernel, or of the socket to it.
 #[derive(Debug)]
 pub struct Cause(io::Error);
 
 impl Cause {
-    /// Whether the kernel answered with this errno(3).
+    /// Whether the kernel answered this errno(3).
     pub(crate) fn is(&self, errno: Errno) -> bool {
         self.errno() == Some(errno)
     }
 
-    /// Whether this is how the kernel says that no route leads somewhere: there
-    /// is none, or it is one of the types `unreachable`, `prohibit` and
+    /// Whether the kernel says that no route leads to a destination: there is
+    /// none, or it has one of the types `unreachable`, `prohibit` and
     /// `blackhole` (ip-route(8)).
     pub(crate) fn is_unreachable(&self) -> bool {
         let answers = [
@@ -258,7 +258,7 @@ impl fmt::Display for Cause {
             Some(Errno::PERM) => "it is not permitted",
             Some(Errno::OPNOTSUPP) => "the kernel does not support it",
             Some(Errno::NETDOWN) => "the link is down",
-            Some(Errno::NETUNREACH | Errno::HOSTUNREACH) => "the gateway is out of reach",
+            Some(Errno::NETUNREACH | Errno::HOSTUNREACH) => "the gateway is unreachable",
             _ => return self.0.fmt(f),
         };
         f.write_str(words)

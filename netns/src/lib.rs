@@ -1,7 +1,7 @@
 //! Links, addresses and routes of a container's network, through rtnetlink(7).
 //!
-//! A [`Spec`] says what the network shall be, [`plan()`] turns it into [`Step`]s
-//! without touching anything, and [`apply()`] performs exactly these steps:
+//! A [`Spec`] describes the network, [`plan()`] turns it into [`Step`]s without
+//! changing anything, and [`apply()`] performs exactly these steps:
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -35,11 +35,10 @@
 //! # }
 //! ```
 //!
-//! What talks to the kernel ([`check()`], [`apply()`], [`release`],
-//! [`reclaim()`], [`uplink_mtu`], [`host_networks`]) blocks until it is done,
-//! and leaves neither a thread nor a descriptor behind. Each of them runs a
-//! tokio runtime of its own on the calling thread and therefore panics when
-//! called from inside another one.
+//! The functions that talk to the kernel ([`check()`], [`apply()`], [`release`],
+//! [`reclaim()`], [`uplink_mtu`], [`host_networks`]) block until they are done,
+//! and leave neither a thread nor a descriptor behind. Each runs a tokio runtime
+//! on the calling thread, and therefore panics inside another runtime.
 
 mod apply;
 mod check;

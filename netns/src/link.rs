@@ -1,4 +1,4 @@
-//! Links: finding, creating, setting up, naming, removing.
+//! Links: looking up, creating, setting up, naming, removing.
 
 pub mod address;
 pub mod bridge;
@@ -25,18 +25,18 @@ use rustix::io::Errno;
 
 use crate::Cause;
 
-/// The group (`IFLA_GROUP`, "group" in ip-link(8)) of every link that is made
-/// on the host, so that nobody else's is ever taken for one of ours, whatever
+/// The group (`IFLA_GROUP`, "group" in ip-link(8)) of every link that this crate
+/// creates on the host, so that no other link is taken for one of them, whatever
 /// its name: `ip link show group 7235960` lists them. The letters are "nix".
 pub const GROUP: u32 = 0x006e_6978;
 
-/// Finds a link by its name too, and takes one of up to 127 bytes
-/// (`rtnl_dev_get` in the kernel's net/core/rtnetlink.c).
+/// Finds a link by either kind of name, of up to 127 bytes (`rtnl_dev_get` in the
+/// kernel's net/core/rtnetlink.c).
 const IFLA_ALT_IFNAME: u16 = 53;
 
 /// The link with this name or alternative name.
 pub async fn find(netlink: &Handle, name: &str) -> Result<Option<LinkMessage>, Cause> {
-    // The index 0 is nobody's: it says that one link is asked for, not all.
+    // No link has the index 0: it asks for one link instead of all.
     let mut request = netlink
         .link()
         .get()
@@ -67,13 +67,13 @@ fn answer_or_none(
     }
 }
 
-/// The link with this name, which has to be there.
+/// The link with this name, which has to exist.
 pub async fn get(netlink: &Handle, name: &str) -> Result<LinkMessage, Cause> {
     let found = find(netlink, name).await?;
     found.ok_or_else(|| Errno::NODEV.into())
 }
 
-/// The index of the link with this name, which has to be there.
+/// The index of the link with this name, which has to exist.
 pub async fn index(netlink: &Handle, name: &str) -> Result<u32, Cause> {
     Ok(get(netlink, name).await?.header.index)
 }
@@ -84,7 +84,7 @@ pub async fn list_kind(netlink: &Handle, kind: InfoKind) -> Result<Vec<LinkMessa
         .link()
         .get()
         .set_filter_mask(AddressFamily::Unspec, vec![LinkExtentMask::SkipStats]);
-    // The kernel filters, unless it does not know the kind yet.
+    // The kernel does not filter by a kind whose module is not loaded yet.
     let filter = LinkAttribute::LinkInfo(vec![LinkInfo::Kind(kind.clone())]);
     request.message_mut().attributes.push(filter);
     let mut links: Vec<LinkMessage> = request.execute().try_collect().await?;
@@ -122,7 +122,7 @@ pub async fn set_up(netlink: &Handle, name: &str) -> Result<(), Cause> {
     Ok(netlink.link().set(message).execute().await?)
 }
 
-/// Gives a link one more name.
+/// Adds an alternative name to a link.
 pub async fn add_altname(netlink: &Handle, index: u32, altname: &str) -> Result<(), Cause> {
     let request = netlink.link().property_add(index).alt_ifname(&[altname]);
     Ok(request.execute().await?)
@@ -152,7 +152,7 @@ pub fn altnames_of(link: &LinkMessage) -> Vec<&str> {
     altnames
 }
 
-/// What kind of virtual link it is; none for a physical one.
+/// The kind of a virtual link; `None` for a physical one.
 pub fn kind_of(link: &LinkMessage) -> Option<&InfoKind> {
     let info = link
         .attributes
@@ -167,7 +167,7 @@ pub fn kind_of(link: &LinkMessage) -> Option<&InfoKind> {
     })
 }
 
-/// The longest packet that a link takes, in bytes.
+/// The MTU of a link, in bytes.
 pub fn mtu_of(link: &LinkMessage) -> Option<u32> {
     link.attributes
         .iter()
@@ -197,7 +197,7 @@ pub fn peer_of(link: &LinkMessage) -> Option<u32> {
         })
 }
 
-/// Whether a link is one of those that this crate made.
+/// Whether this crate created a link.
 pub fn is_ours(link: &LinkMessage) -> bool {
     link.attributes.contains(&LinkAttribute::Group(GROUP))
 }

@@ -1,8 +1,8 @@
-//! Names of network interfaces: those that are given, and those that derive
-//! from the name of a container or of another interface.
+//! Names of network interfaces: given ones, and those that derive from the name
+//! of a container or of another interface.
 //!
-//! The kernel gives an interface name 15 bytes (`IFNAMSIZ` less the NUL,
-//! `linux/if.h`), and an alternative name 127 (`ALTIFNAMSIZ` likewise).
+//! An interface's name has at most 15 bytes (`IFNAMSIZ` in `linux/if.h` less the
+//! NUL), an alternative name at most 127 (`ALTIFNAMSIZ` likewise).
 
 use std::fmt;
 use std::hash::Hasher;
@@ -14,9 +14,9 @@ use crate::{ContainerName, Error};
 /// Bytes in an interface name: `IFNAMSIZ` less the NUL.
 const INTERFACE_NAME_MAX: usize = 15;
 
-/// Stands between the readable beginning and the hash in a shortened name. No
-/// container's name can contain it, so a shortened name never equals the
-/// unshortened name of another container.
+/// Separates the readable beginning and the hash in a shortened name. Names of
+/// containers do not contain it, so a shortened name never equals the full name
+/// of another container's link.
 const CUT_MARK: char = '~';
 
 /// Digits of the hash in a shortened name, of five bits each.
@@ -25,13 +25,13 @@ const HASH_DIGITS: usize = 7;
 /// The name of a network interface, as a user gives it: 1 to 15 printable ASCII
 /// characters without `/`, `:` and `%`, and neither `.` nor `..`.
 ///
-/// That is what the kernel takes (`dev_valid_name` in net/core/dev.c) less
-/// `%`, which it would replace by a number, and less what is not ASCII.
+/// The kernel accepts more (`dev_valid_name` in net/core/dev.c): `%`, which it
+/// would replace by a number, and bytes that are not ASCII.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InterfaceName(String);
 
 impl InterfaceName {
-    /// Checks `name` and takes it.
+    /// Validates `name`.
     ///
     /// # Errors
     ///
@@ -46,7 +46,7 @@ impl InterfaceName {
         }
     }
 
-    /// The name as given.
+    /// The name itself.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -59,8 +59,7 @@ impl fmt::Display for InterfaceName {
     }
 }
 
-/// The beginning of the names of bridges that belong to zones, as
-/// systemd-nspawn's `--network-zone=` has it.
+/// The prefix of zones' bridges, as in systemd-nspawn's `--network-zone=`.
 pub(crate) const ZONE_PREFIX: &str = "vz-";
 
 /// The name of a zone: a bridge `vz-NAME` that exists while a container is in
@@ -69,7 +68,7 @@ pub(crate) const ZONE_PREFIX: &str = "vz-";
 pub struct ZoneName(InterfaceName);
 
 impl ZoneName {
-    /// Checks `name`, which is given without `vz-`, and takes it.
+    /// Validates `name`, which is given without `vz-`.
     ///
     /// # Errors
     ///
@@ -89,11 +88,11 @@ impl ZoneName {
     }
 }
 
-/// The name of a link that is made for a container.
+/// The name of a link that is created for a container.
 ///
-/// Where the full name has more than 15 bytes, the interface gets a shortened
-/// name, and the full one as its alternative name, by which ip(8) and others
-/// find it just as well.
+/// If the full name has more than 15 bytes, the interface gets a shortened name,
+/// and the full one as its alternative name, by which ip(8) and others find it as
+/// well.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostLink {
     interface: String,
@@ -108,16 +107,16 @@ impl HostLink {
         Self::shortened(format!("ve-{}", container.as_str()))
     }
 
-    /// The host's end of a veth pair that is in a bridge or zone: `vb-NAME`, as
+    /// The host's end of a veth pair if it is a port of a bridge: `vb-NAME`, as
     /// systemd-nspawn names it.
     #[must_use]
     pub fn bridge_port(container: &ContainerName) -> Self {
         Self::shortened(format!("vb-{}", container.as_str()))
     }
 
-    /// The host's end of a further veth pair that is `inside` in the container:
-    /// `ve-NAME.INSIDE`. The dot, which no container's name has, keeps it apart
-    /// from the links of other containers.
+    /// The host's end of a further veth pair, the other end of which is `inside`:
+    /// `ve-NAME.INSIDE`. The dot, which no container's name contains, tells it from
+    /// the links of other containers.
     #[must_use]
     pub fn extra_veth(container: &ContainerName, inside: &InterfaceName) -> Self {
         Self::shortened(format!("ve-{}.{inside}", container.as_str()))
@@ -150,7 +149,7 @@ impl HostLink {
         &self.interface
     }
 
-    /// The full name, where the interface could not have it.
+    /// The full name, if it is too long for the interface.
     #[must_use]
     pub fn altname(&self) -> Option<&str> {
         (self.interface != self.full).then_some(self.full.as_str())
@@ -170,15 +169,14 @@ impl fmt::Display for HostLink {
 }
 
 /// The alternative name by which the container's further veth pair number
-/// `number`, counted from 0, is found on the host, whatever its own name is.
-///
-/// With a colon it is one that no interface can have as its proper name.
+/// `number`, counted from 0, is found on the host. The colon tells it from the
+/// names of interfaces.
 pub(crate) fn extra_veth_mark(container: &ContainerName, number: usize) -> String {
     format!("nixos-container:{}:{number}", container.as_str())
 }
 
-/// `full` itself if an interface can have this name, else its beginning and a
-/// hash of all of it. `full` is ASCII.
+/// `full` itself if it is short enough for an interface, else its beginning and a
+/// hash of the whole. `full` is ASCII.
 fn shorten(full: &str) -> String {
     if full.len() <= INTERFACE_NAME_MAX {
         return full.to_owned();
@@ -189,9 +187,8 @@ fn shorten(full: &str) -> String {
 
 /// The upper 35 bits of the 64-bit FNV-1a hash, as digits.
 ///
-/// A link has to be found again by a later release of the program, so the hash
-/// is one with a published definition (RFC 9923), which the standard library's
-/// is not.
+/// A later release of the program has to find the link again, so the hash has a
+/// published definition (RFC 9923), unlike that of the standard library.
 fn hash_digits(text: &str) -> String {
     const DIGITS: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
     let mut hasher = FnvHasher::default();

@@ -1,4 +1,4 @@
-//! From a [`Spec`] to the [`Step`]s that make it true. Pure.
+//! Turns a [`Spec`] into [`Step`]s. Pure.
 
 use std::iter;
 
@@ -14,8 +14,8 @@ use veth::{extra_veth_steps, main_veth_steps};
 /// order in which the kernel takes them.
 #[must_use]
 pub fn plan(spec: &Spec) -> Vec<Step> {
-    // First what moves in: its index, by which it is found again, is then
-    // still free in the container.
+    // Moved interfaces come first: then their indexes, by which they are found
+    // again, are still free in the container.
     let mut steps = interface_steps(spec);
     steps.push(set_up(Side::Container, "lo"));
     steps.extend(zone_steps(spec));
@@ -32,7 +32,7 @@ pub fn plan(spec: &Spec) -> Vec<Step> {
     steps
 }
 
-/// Nothing is moved before there is what it takes to give it back.
+/// Nothing is moved before everything is recorded that giving it back needs.
 fn interface_steps(spec: &Spec) -> Vec<Step> {
     if spec.interfaces.is_empty() {
         return Vec::new();
@@ -55,7 +55,7 @@ fn interface_steps(spec: &Spec) -> Vec<Step> {
     steps
 }
 
-/// Locks zones and makes those that are not there.
+/// Locks the zones and creates those that are missing.
 fn zone_steps(spec: &Spec) -> Vec<Step> {
     let extra = spec.extra_veths.iter().map(|extra| &extra.veth);
     let veths = spec.veth.iter().chain(extra);
@@ -200,8 +200,8 @@ mod tests {
             [
                 "set lo up inside the container",
                 "lock /run/c/zones.lock",
-                "create bridge vz-lan, up, MTU 1400, without routers' advertisements, unless it \
-                 is there",
+                "create bridge vz-lan, up, MTU 1400, ignoring router advertisements, unless it \
+                 exists",
                 "create veth vb-web, up, in bridge vz-lan, with its MTU, with peer eth0 inside \
                  the container",
                 "set eth0 up inside the container",
@@ -253,7 +253,7 @@ mod tests {
         assert_eq!(
             words(&spec),
             [
-                "keep the container's network namespace as /run/c/web/netns",
+                "mount the container's network namespace on /run/c/web/netns",
                 "record the settings of eth1, eth2 in /run/c/web/interfaces.json",
                 "move eth1 to eth1 inside the container",
                 "move eth2 to lan inside the container",

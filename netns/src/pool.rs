@@ -1,4 +1,4 @@
-//! The next free address pair. Pure.
+//! Address pairs for containers. Pure.
 
 use std::net::Ipv4Addr;
 
@@ -6,10 +6,10 @@ use ipnet::{IpNet, Ipv4Net};
 
 use crate::Error;
 
-/// Prefix length of the subnet that each pair has to itself.
+/// Prefix length of the subnet of one pair.
 const SUBNET: u8 = 24;
 
-/// The longest prefix of a pool: four subnets, of which two are used.
+/// Length of a pool's longest prefix: four subnets, two of which are used.
 const LONGEST_PREFIX: u8 = 22;
 
 /// An IPv4 network from which containers get their address pairs.
@@ -42,7 +42,7 @@ impl Default for Pool {
 }
 
 impl Pool {
-    /// A pool of the subnets of `network`, whose host bits do not matter.
+    /// A pool of the subnets of `network`. Host bits are ignored.
     ///
     /// # Errors
     ///
@@ -56,15 +56,14 @@ impl Pool {
         })
     }
 
-    /// The pair with the lowest number whose subnet has nothing to do with any
-    /// of `taken`: addresses (with their prefix lengths) and destinations of
-    /// routes. `None` if there is no such pair.
+    /// The pair with the lowest number whose subnet does not overlap with any of
+    /// `taken`: addresses (with their prefix lengths) and destinations of routes.
+    /// `None` if there is no such pair.
     ///
-    /// What is wider than the whole pool takes only the address that it names:
-    /// a default route, or a company's `10.0.0.0/8`, says nothing about any
-    /// single pair, and the routes to a pair precede it, being longer. What is
-    /// as wide as the pool was put there for just these addresses, and takes
-    /// them all.
+    /// A network that is wider than the pool takes only the address that it
+    /// names: a default route, or a company's `10.0.0.0/8`, says nothing about a
+    /// single pair, whose routes are longer and come before it. A network as wide
+    /// as the pool is about just these addresses, and takes them all.
     #[must_use]
     pub fn first_free(&self, taken: &[IpNet]) -> Option<Pair> {
         let taken: Vec<Ipv4Net> = taken

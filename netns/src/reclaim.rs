@@ -1,4 +1,4 @@
-//! What a container has left on the host, found by its name alone.
+//! Removes what a container has left on the host, found by its name alone.
 
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -13,23 +13,22 @@ use crate::link::{self, bridge, netlink, pin};
 use crate::lock::Lock;
 use crate::{Cause, ContainerName, Error, HostLink, files, name};
 
-/// Takes back, after the container's last process has ended, what its network
-/// namespace does not take along by itself: gives back the interfaces that had
-/// moved in, and removes the bridges of zones whose last container it was.
-/// `run_directory` is that of its [`Spec`](crate::Spec). A second time it finds
-/// nothing to do.
+/// Removes, after the container's last process has ended, what does not end with
+/// its network namespace: interfaces that had moved in are given back, and the
+/// bridges of zones are removed if it was their last container. `run_directory`
+/// is that of its [`Spec`](crate::Spec). A second call finds nothing to do.
 ///
-/// All other links end with the namespace, some milliseconds later, and nobody
-/// has to wait for it.
+/// All other links end with the namespace, some milliseconds later; no caller has
+/// to wait for it.
 ///
-/// Returns what could not be restored of interfaces that are back: to be told
-/// to the user, who has to mend it.
+/// Returns the settings that could not be restored of interfaces that are back,
+/// for the user to restore.
 ///
 /// # Errors
 ///
 /// [`Error::GiveBack`] if an interface stays in the container's namespace, which
-/// is then kept for the next try; [`Error::File`], [`Error::Link`],
-/// [`Error::List`] and [`Error::Prepare`] if files or the kernel refuse.
+/// is kept for the next call; [`Error::File`], [`Error::Link`], [`Error::List`]
+/// and [`Error::Prepare`] if an operation fails.
 ///
 /// # Aborts
 ///
@@ -48,12 +47,12 @@ pub fn release(container: &ContainerName, run_directory: &Path) -> Result<Vec<Er
     Ok(unrestored)
 }
 
-/// Removes, before a start, all that an earlier life of the container may have
-/// left, whichever way it ended: what [`release`] takes back, and its links.
+/// Removes, before a start, what an earlier run of the container may have left,
+/// however it ended: what [`release`] removes, and the links.
 ///
-/// A link that bears the name of one of the container's, but was not made by
-/// this crate, or bears the alternative name of another container, is not
-/// touched.
+/// A link that has the name of one of the container's, but was not created by
+/// this crate, or has the alternative name of another container's, is not
+/// changed.
 ///
 /// # Errors
 ///
@@ -74,7 +73,7 @@ pub fn reclaim(container: &ContainerName, run_directory: &Path) -> Result<Vec<Er
     Ok(unrestored)
 }
 
-/// Gives back the interfaces that the record names, then forgets it.
+/// Gives back the interfaces that are recorded, then removes the record.
 fn give_back(container: &ContainerName, run_directory: &Path) -> Result<Vec<Error>, Error> {
     let Files { namespace, record } = Files::new(run_directory, container);
     let interfaces = record::read(&record)
@@ -98,16 +97,16 @@ fn give_back(container: &ContainerName, run_directory: &Path) -> Result<Vec<Erro
             }
             Ok(())
         })?;
-        // Before the namespace ends: what is recorded is always either in a
-        // namespace that is kept, or back.
+        // Before the namespace ends: a recorded interface is always either back or
+        // in a namespace that is kept.
         files::remove(&record).map_err(|error| file_error("remove", &record, error.into()))?;
     }
     pin::unpin(&namespace).map_err(|cause| file_error("unmount", &namespace, cause))?;
     Ok(unrestored)
 }
 
-/// Takes the container's ports out of the bridges of zones, and removes the
-/// bridges that nobody else has a port in. Under the lock.
+/// Removes the container's ports from the bridges of zones, and the bridges that
+/// have no other port. The caller holds the lock.
 async fn leave_zones(netlink: &Handle, container: &ContainerName) -> Result<(), Error> {
     let own = links(netlink, container).await?;
     let zones = bridge::zones(netlink).await;
@@ -137,7 +136,7 @@ async fn links(netlink: &Handle, container: &ContainerName) -> Result<Vec<LinkMe
         let found = find(netlink, name.interface()).await?;
         links.extend(found.filter(|link| is_named(link, &name)));
     }
-    // They are numbered without a gap, in the order in which they are made.
+    // They are numbered without a gap, in the order of their creation.
     for number in 0.. {
         let mark = name::extra_veth_mark(container, number);
         match find(netlink, &mark).await? {
@@ -146,12 +145,12 @@ async fn links(netlink: &Handle, container: &ContainerName) -> Result<Vec<LinkMe
         }
     }
     links.retain(|link| link::is_ours(link) && link::kind_of(link) == Some(&InfoKind::Veth));
-    // The last first, so that there is no gap if this is interrupted.
+    // The last comes first, so that an interruption leaves no gap.
     links.reverse();
     Ok(links)
 }
 
-/// Whether `link`, which the kernel has under the name of `name`, is that link.
+/// Whether `link`, which the kernel found by the name of `name`, is that link.
 fn is_named(link: &LinkMessage, name: &HostLink) -> bool {
     // The kernel also finds a link by its alternative names.
     if link::name_of(link) != Some(name.interface()) {
@@ -160,7 +159,7 @@ fn is_named(link: &LinkMessage, name: &HostLink) -> bool {
     let Some(expected) = name.altname() else {
         return true;
     };
-    // A link without any is one whose maker was killed before it could add it.
+    // There is none if a start was killed before it could add it.
     let altnames = link::altnames_of(link);
     altnames.is_empty() || altnames.contains(&expected)
 }
@@ -168,7 +167,7 @@ fn is_named(link: &LinkMessage, name: &HostLink) -> bool {
 async fn find(netlink: &Handle, name: &str) -> Result<Option<LinkMessage>, Error> {
     let found = link::find(netlink, name).await;
     found.map_err(|cause| Error::Link {
-        operation: "look for",
+        operation: "look up",
         link: name.to_owned(),
         cause,
     })

@@ -1,4 +1,4 @@
-//! What a container's network shall be: resolved data, nothing left to guess.
+//! The description of a container's network: resolved data, without defaults.
 
 use std::path::PathBuf;
 
@@ -6,38 +6,36 @@ use ipnet::{Ipv4Net, Ipv6Net};
 
 use crate::{ContainerName, InterfaceName, MacAddress, ZoneName};
 
-/// The network of one container. What it does not name, it does not have; the
-/// loopback link is always there.
+/// The network of one container. It has a loopback link, and what is named here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spec {
-    /// Whose network it is. Names of links on the host derive from it.
+    /// The container's name, from which names of links on the host derive.
     pub container: ContainerName,
-    /// The directory of what all containers need while they run, such as
-    /// `/run/nixos-containers`: writable for root alone, and emptied by a
-    /// reboot. It holds the lock of zones; and in `NAME`, which has to be
-    /// there, what is needed to give `interfaces` back.
+    /// The directory for files of running containers, such as
+    /// `/run/nixos-containers`: only root can write to it, and a reboot empties
+    /// it. It holds the lock of zones and, in the existing directory `NAME`, the
+    /// files with which `interfaces` are given back.
     pub run_directory: PathBuf,
-    /// The host's machine-id(5). From it come the hardware addresses of
-    /// links in the container that are given none, so that they stay the same
-    /// over the container's starts and differ from other machines'. Without
-    /// it, the kernel makes up others each time.
+    /// The host's machine-id(5). Links in the container without a given hardware
+    /// address derive one from it, which is the same at each start and differs
+    /// from other machines'. Without it, the kernel picks one at each start.
     pub machine_id: Option<[u8; 16]>,
     /// The veth pair that ends in `eth0`.
     pub veth: Option<Veth>,
     /// Further veth pairs.
     pub extra_veths: Vec<ExtraVeth>,
-    /// Interfaces of the host on which the container gets a macvlan link: one
-    /// with an address of its own in the same network.
+    /// Interfaces of the host on which the container gets a macvlan link: a link
+    /// with a hardware address of its own in the same network.
     pub macvlans: Vec<HostInterface>,
-    /// Interfaces of the host on which the container gets an ipvlan link: one
-    /// with the hardware address of the interface itself.
+    /// Interfaces of the host on which the container gets an ipvlan link: a link
+    /// with the hardware address of the interface.
     pub ipvlans: Vec<HostInterface>,
-    /// Interfaces of the host that the container gets for itself while it runs.
+    /// Interfaces of the host that move into the container while it runs.
     pub interfaces: Vec<HostInterface>,
 }
 
 impl Spec {
-    /// Loopback alone. The other fields are for the caller to fill in.
+    /// A network with a loopback link only.
     #[must_use]
     pub fn new(container: ContainerName, run_directory: impl Into<PathBuf>) -> Self {
         Self {
@@ -56,16 +54,17 @@ impl Spec {
 /// A veth pair: `ve-NAME` on the host, or `vb-NAME` in a bridge, and `eth0` in
 /// the container.
 ///
-/// The addresses bear the names and the meaning of the options
+/// The addresses are those of the NixOS options
 /// `containers.<name>.hostAddress`, `hostAddress6`, `localAddress` and
-/// `localAddress6` of NixOS, and any of them may be missing. An address that
-/// the user gave without a prefix length is one with all bits: `/32`, `/128`.
+/// `localAddress6`, and each may be missing. An address that the user gives
+/// without a prefix length has the full length: `/32`, `/128`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Veth {
-    /// IPv4 address of `ve-NAME`, the container's way out. With a bridge, it is
-    /// that of a router in the bridge's network: nothing on the host gets it.
+    /// IPv4 address of `ve-NAME`, the container's default gateway. With a bridge,
+    /// it is the address of a router in the bridge's network, and no link of the
+    /// host gets it.
     pub host_address: Option<Ipv4Net>,
-    /// The same in IPv6.
+    /// Likewise in IPv6.
     pub host_address6: Option<Ipv6Net>,
     /// IPv4 address of the container's end.
     pub local_address: Option<Ipv4Net>,
@@ -74,25 +73,25 @@ pub struct Veth {
     /// Hardware address of the container's end; without one, it derives from
     /// [`Spec::machine_id`].
     pub mac_address: Option<MacAddress>,
-    /// The longest packet, in bytes, that both ends take, as
-    /// [`uplink_mtu`](crate::uplink_mtu) finds it; without one, the kernel's
-    /// default of 1500. In a bridge that exists, both ends take over the
-    /// bridge's.
+    /// The MTU of both ends, in bytes, such as
+    /// [`uplink_mtu`](crate::uplink_mtu); without one, the kernel's default of
+    /// 1500. In an existing bridge, both ends get the bridge's MTU.
     pub mtu: Option<u32>,
-    /// What the host's end is put into.
+    /// The bridge that the host's end is a port of.
     pub bridge: Option<Bridge>,
-    /// Whether the bridge also sends frames out of the port that they came in
-    /// by. Where [netfilter sees them](crate::netfilter_sees_bridges), a
-    /// container reaches itself by a forwarded port of the host only so.
+    /// Whether the bridge also sends frames back through the port that they came
+    /// from. If [netfilter sees them](crate::netfilter_sees_bridges), a container
+    /// needs it to reach itself through a forwarded port of the host.
     pub hairpin: bool,
 }
 
 /// A virtual switch of the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Bridge {
-    /// One that somebody else made and keeps.
+    /// A bridge that exists without this crate.
     Existing(InterfaceName),
-    /// One that comes with its first container and goes with its last.
+    /// A bridge that is created for its first container and removed with its
+    /// last.
     Zone(ZoneName),
 }
 
@@ -107,8 +106,7 @@ impl Bridge {
     }
 }
 
-/// A further veth pair. Its addresses are for what is at the other end: the
-/// container's default route never leads through it.
+/// A further veth pair. The container's default route never leads through it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExtraVeth {
     /// Name of the end in the container.
@@ -116,11 +114,11 @@ pub struct ExtraVeth {
     /// Name of the end on the host; without one,
     /// [`HostLink::extra_veth`](crate::HostLink::extra_veth).
     pub host_name: Option<InterfaceName>,
-    /// Everything else is as with the pair that ends in `eth0`.
+    /// All other properties.
     pub veth: Veth,
 }
 
-/// An interface of the host, and what is made of it in the container.
+/// An interface of the host that the container gets, or gets a link on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostInterface {
     /// Its name on the host.

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::MacAddress;
 
-/// In which of the two network namespaces a step changes something.
+/// The network namespace that a step changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Side {
@@ -19,26 +19,26 @@ pub enum Side {
     Container,
 }
 
-/// One change, which is, but for what surrounds a moved interface, one request
-/// to the kernel.
+/// One change: a single request to the kernel, except for steps about interfaces
+/// that move.
 ///
 /// Its `Display` is a line in the imperative: `create veth ve-web, up, with
 /// peer eth0 inside the container`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
 pub enum Step {
-    /// Keep the container's network namespace, with what is in it, past the
-    /// end of its last process, by mounting it on a file.
+    /// Mount the container's network namespace on a file, so that it outlives
+    /// its last process with the interfaces in it.
     PinNamespace {
-        /// The file, which is made.
+        /// The file, which is created.
         path: PathBuf,
     },
-    /// Write down what giving back interfaces of the host takes: their
-    /// settings, addresses and routes.
+    /// Record the settings, addresses and routes of interfaces, which are
+    /// restored when the interfaces are given back to the host.
     RecordInterfaces {
         /// Their names on the host.
         interfaces: Vec<String>,
-        /// The file, which is made or replaced.
+        /// The file, which is created or replaced.
         path: PathBuf,
     },
     /// Move an interface of the host into the container.
@@ -48,33 +48,34 @@ pub enum Step {
         /// Its name in the container.
         name: String,
     },
-    /// Wait until no other container joins or leaves a zone, and keep others
-    /// from it until the plan has been performed.
+    /// Take the lock under which containers join and leave zones, until the plan
+    /// has been performed.
     LockZones {
-        /// The file that is locked, which is made if need be.
+        /// The file that is locked. It is created if it is missing.
         path: PathBuf,
     },
-    /// Create a bridge, up, that takes no router's advertisement, unless it is
-    /// there.
+    /// Create a bridge, up, that ignores router advertisements, unless it
+    /// exists.
     CreateBridge {
         /// Its name.
         bridge: String,
-        /// The longest packet that it passes, in bytes, if not 1500.
+        /// Its MTU, in bytes; without one, the kernel's default of 1500.
         mtu: Option<u32>,
     },
-    /// Create a veth pair with one end, which comes up, on the host, and the
-    /// other in the container, already with its final name.
+    /// Create a veth pair: one end on the host, up, and the other in the
+    /// container, down, under its final name.
     CreateVeth {
         /// Name of the end on the host.
         host: String,
         /// Name of the end in the container.
         peer: String,
-        /// Hardware address of the end in the container, if not any.
+        /// Hardware address of the end in the container; without one, the kernel
+        /// picks it.
         mac_address: Option<MacAddress>,
-        /// The longest packet that both ends take, in bytes, if not 1500; with
-        /// a bridge, it is the bridge's.
+        /// The MTU of both ends, in bytes; without one, the kernel's default of
+        /// 1500, or that of the bridge.
         mtu: Option<u32>,
-        /// The bridge that the end on the host is put into.
+        /// The bridge that the end on the host is a port of.
         bridge: Option<String>,
     },
     /// Create a macvlan link in the container, in the mode `bridge`: links on
@@ -84,7 +85,7 @@ pub enum Step {
         parent: String,
         /// Name of the link in the container.
         name: String,
-        /// Its hardware address, if not any.
+        /// Its hardware address; without one, the kernel picks it.
         mac_address: Option<MacAddress>,
     },
     /// Create an ipvlan link in the container, in the mode `l2`.
@@ -94,12 +95,12 @@ pub enum Step {
         /// Name of the link in the container.
         name: String,
     },
-    /// Take no router's advertisement from a link of the host's.
+    /// Ignore router advertisements from a link of the host.
     RefuseAdvertisements {
         /// Name of the link.
         link: String,
     },
-    /// Let a bridge send frames out of the port that they came in by.
+    /// Let a bridge send frames back through the port that they came from.
     SetHairpin {
         /// Name of the port.
         link: String,
@@ -126,8 +127,8 @@ pub enum Step {
         side: Side,
         /// Name of the link.
         link: String,
-        /// The address, with the length of the prefix that is reachable
-        /// directly through the link.
+        /// The address, with the length of the prefix that is directly reachable
+        /// through the link.
         address: IpNet,
     },
     /// Add a route through a link to the main table.
@@ -136,9 +137,9 @@ pub enum Step {
         side: Side,
         /// Name of the link.
         link: String,
-        /// Where packets go, without host bits.
+        /// The destination, without host bits.
         destination: IpNet,
-        /// Who passes them on; without one the destination is a neighbour.
+        /// The next hop; without one, the destination is a neighbour.
         gateway: Option<IpAddr>,
     },
 }
@@ -166,7 +167,7 @@ impl Step {
 }
 
 impl fmt::Display for Side {
-    /// What follows a link's name: nothing for the host's.
+    /// Follows a link's name: nothing for a link of the host.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Host => Ok(()),
@@ -180,7 +181,7 @@ impl fmt::Display for Step {
         match self {
             Self::PinNamespace { path } => write!(
                 f,
-                "keep the container's network namespace as {}",
+                "mount the container's network namespace on {}",
                 path.display()
             ),
             Self::RecordInterfaces { interfaces, path } => write!(
@@ -196,7 +197,7 @@ impl fmt::Display for Step {
             Self::CreateBridge { bridge, mtu } => {
                 write!(f, "create bridge {bridge}, up")?;
                 write_mtu(f, *mtu)?;
-                f.write_str(", without routers' advertisements, unless it is there")
+                f.write_str(", ignoring router advertisements, unless it exists")
             }
             Self::CreateVeth {
                 host,
@@ -227,7 +228,7 @@ impl fmt::Display for Step {
                 write!(f, "create ipvlan {name} on {parent}{}", Side::Container)
             }
             Self::RefuseAdvertisements { link } => {
-                write!(f, "take no router's advertisement from {link}")
+                write!(f, "ignore router advertisements from {link}")
             }
             Self::SetHairpin { link } => write!(f, "set hairpin mode of port {link}"),
             Self::AddAltname {

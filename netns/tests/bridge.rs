@@ -141,7 +141,7 @@ fn what_is_no_bridge_is_said() {
             .expect_err("no bridge");
         assert_eq!(
             error.to_string(),
-            format!("cannot put the container into bridge {link}: it is a veth link and no bridge")
+            format!("cannot put the container into bridge {link}: it is a veth link, not a bridge")
         );
     }
 }

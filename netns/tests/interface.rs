@@ -390,8 +390,8 @@ fn one_that_the_container_destroyed_is_said_once() {
     assert_eq!(
         lost,
         [
-            "interface lan0 cannot be given back: it is neither in the container's network \
-          namespace nor on the host"
+            "cannot give interface lan0 back to the host: it is neither in the container's \
+             network namespace nor on the host"
         ]
     );
     net.assert_nothing_kept();
@@ -410,7 +410,7 @@ fn what_cannot_be_restored_is_said() {
     let words: Vec<String> = failed.iter().map(ToString::to_string).collect();
     assert_eq!(
         words,
-        ["cannot restore its place in br0 of interface lan0: there is no such link"]
+        ["cannot restore the master br0 of interface lan0: there is no such link"]
     );
     assert!(
         world

@@ -142,7 +142,7 @@ fn a_missing_interface_is_said_before_anything_is_done() {
             .expect_err("no such link");
         assert_eq!(
             error.to_string(),
-            format!("cannot make {kind} link on interface uplink: the host has no such link")
+            format!("cannot create {kind} link on interface uplink: the host has no such link")
         );
     }
 }
@@ -160,7 +160,7 @@ fn loopback_is_refused() {
         .expect_err("the loopback");
     assert_eq!(
         error.to_string(),
-        "cannot make a macvlan link on interface lo: it is the host's loopback"
+        "cannot create a macvlan link on interface lo: it is the host's loopback"
     );
 }
 

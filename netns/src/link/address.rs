@@ -10,17 +10,16 @@ use rtnetlink::Handle;
 
 use crate::Cause;
 
-/// Gives a link an address, which can be used at once.
+/// Adds an address to a link, to be used at once.
 pub async fn add(netlink: &Handle, link: u32, address: IpNet) -> Result<(), Cause> {
     let mut request = netlink
         .address()
         .add(link, address.addr(), address.prefix_len());
     if address.addr().is_ipv6() {
-        // Duplicate address detection (RFC 4862, 5.4) would keep the address
-        // unusable for a second or two: services that bind it while the
-        // container starts would fail. A veth pair has two ends, both of which
-        // are ours, and in a bridge's network whoever gave the address out
-        // knows that it is free.
+        // With duplicate address detection (RFC 4862, 5.4) the address would be
+        // unusable for a second or two: services that bind it while the container
+        // starts would fail. Both ends of a veth pair are ours, and in a bridge's
+        // network the user has chosen an address that is free.
         request.message_mut().header.flags |= AddressHeaderFlags::Nodad;
     }
     Ok(request.execute().await?)
@@ -34,9 +33,9 @@ pub async fn list_v4(netlink: &Handle) -> Result<Vec<IpNet>, Cause> {
     Ok(messages.iter().flat_map(networks).collect())
 }
 
-/// The link's own address and, on a point-to-point link, the one at its other
-/// end, to which the prefix length then belongs (`IFA_LOCAL` and `IFA_ADDRESS`
-/// in rtnetlink(7)).
+/// The link's own address and, on a point-to-point link, that of its other end,
+/// to which the prefix length belongs (`IFA_LOCAL` and `IFA_ADDRESS` in
+/// rtnetlink(7)).
 fn networks(message: &AddressMessage) -> impl Iterator<Item = IpNet> + '_ {
     message.attributes.iter().filter_map(|attribute| {
         let address: &IpAddr = match attribute {

@@ -1,4 +1,4 @@
-//! Bridges, and zones: bridges that exist while a container is in them.
+//! Bridges, and zones: bridges that exist while they have a container.
 
 use std::path::{Path, PathBuf};
 
@@ -9,8 +9,8 @@ use rustix::io::Errno;
 use crate::name::ZONE_PREFIX;
 use crate::{Cause, link, sysctl};
 
-/// Creates a bridge, up, that listens to no router, unless there is a link of
-/// that name.
+/// Creates a bridge, up, that ignores router advertisements, unless there is a
+/// link of that name.
 pub async fn create(netlink: &Handle, name: &str, mtu: Option<u32>) -> Result<(), Cause> {
     let mut bridge = LinkBridge::new(name).link_group(link::GROUP);
     if let Some(mtu) = mtu {
@@ -24,42 +24,42 @@ pub async fn create(netlink: &Handle, name: &str, mtu: Option<u32>) -> Result<()
     }
 }
 
-/// Whether netfilter sees what bridges pass on, too: the module br_netfilter,
-/// with its sysctls `net.bridge.bridge-nf-call-*` (Documentation/networking/
-/// bridge.rst of the kernel). It is so by default where the module is loaded,
-/// as by Docker.
+/// Whether netfilter also sees the packets that bridges forward: the module
+/// br_netfilter is loaded, as by Docker, and its sysctls
+/// `net.bridge.bridge-nf-call-*` are not 0 (Documentation/networking/bridge.rst
+/// of the kernel).
 #[must_use]
 pub fn netfilter_sees_bridges() -> bool {
-    is_called("iptables") || netfilter_sees_bridges_ipv6()
+    sees_bridges("iptables") || netfilter_sees_bridges_ipv6()
 }
 
-/// The same, of IPv6 alone.
+/// Like [`netfilter_sees_bridges`], for IPv6 only.
 pub fn netfilter_sees_bridges_ipv6() -> bool {
-    is_called("ip6tables")
+    sees_bridges("ip6tables")
 }
 
-fn is_called(tables: &str) -> bool {
+fn sees_bridges(tables: &str) -> bool {
     let value = sysctl::read(&format!("net/bridge/bridge-nf-call-{tables}"));
     value.is_some_and(|value| value != "0")
 }
 
-/// Lets a bridge send frames out of the port that they came in by.
+/// Lets a bridge send frames back through the port that they came from.
 pub async fn set_hairpin(netlink: &Handle, port: u32) -> Result<(), Cause> {
     let message = LinkBridgePort::new(port).hairpin(true).build();
     Ok(netlink.link().set_port(message).execute().await?)
 }
 
-/// The file whose lock a process holds while it puts a container into a zone
-/// or takes one out. Between the look whether a bridge has a port and its
-/// removal, nobody may put one there, and the kernel offers no way to do both
-/// at once.
+/// The lock under which containers join and leave zones. Between finding that a
+/// bridge has no port and its removal, no port may be added, and the kernel
+/// cannot do both at once.
 ///
-/// No container can have its name, so it stands beside their directories.
+/// The file is beside the containers' directories, and no container can have its
+/// name.
 pub fn lock_file(run_directory: &Path) -> PathBuf {
     run_directory.join("zones.lock")
 }
 
-/// The bridges of all zones. Those of systemd-nspawn are not among them.
+/// The bridges of all zones, without those of systemd-nspawn.
 pub async fn zones(netlink: &Handle) -> Result<Vec<LinkMessage>, Cause> {
     let mut bridges = link::list_kind(netlink, InfoKind::Bridge).await?;
     bridges.retain(|bridge| {

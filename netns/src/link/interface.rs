@@ -1,4 +1,4 @@
-//! Interfaces of the host that move into a container and back.
+//! Moves interfaces of the host into a container and back.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -10,8 +10,7 @@ use rustix::io::Errno;
 use super::settings::{self, Settings};
 use crate::{Cause, Error, link};
 
-/// Moves an interface into `netns`, where it has the name `name` and its old
-/// index.
+/// Moves an interface into `netns` under the name `name`. It keeps its index.
 pub async fn move_in(
     host: &Handle,
     interface: &str,
@@ -28,7 +27,7 @@ pub async fn move_in(
     Ok(host.link().set(message).execute().await?)
 }
 
-/// The host's side, and where interfaces of it are.
+/// Sockets in both namespaces, for giving interfaces back.
 pub struct Way<'fd> {
     /// A socket in the host's namespace.
     pub host: Handle,
@@ -39,10 +38,10 @@ pub struct Way<'fd> {
 }
 
 impl Way<'_> {
-    /// Gives an interface back to the host, as it was. A second time it finds
-    /// nothing to do.
+    /// Moves an interface back to the host and restores its settings. A second
+    /// call finds nothing to do.
     ///
-    /// Returns what could not be restored of an interface that is back.
+    /// Returns the settings that could not be restored.
     ///
     /// # Errors
     ///
@@ -64,21 +63,22 @@ impl Way<'_> {
         }
     }
 
-    /// Moves an interface to the host if it is in the container's namespace.
+    /// Moves an interface to the host; `false` if it is not in the container's
+    /// namespace.
     async fn move_back(&self, was: &Settings) -> Result<bool, Cause> {
         let Some(container) = &self.container else {
             return Ok(false);
         };
         let found = link::find_by_index(container, was.index).await?;
-        // Else something that was made in the container once it was gone.
+        // Otherwise the container created another link with its index.
         let Some(link) = found.filter(|link| was.is_of(link)) else {
             return Ok(false);
         };
-        // The kernel would first move it and then fail to rename it.
+        // The kernel would move it before it fails to rename it.
         if link::find(&self.host, &was.name).await?.is_some() {
             return Err(Errno::EXIST.into());
         }
-        // The container may have given it names that are taken on the host.
+        // The container may have added names that are taken on the host.
         let altnames = link::altnames_of(&link);
         if !altnames.is_empty() {
             let request = container.link().property_del(was.index);

@@ -9,13 +9,13 @@ use serde::{Serialize, Serializer};
 
 use crate::{ContainerName, Error};
 
-/// A MAC address that one interface can have: not a group's (the lowest bit of
-/// the first octet, IEEE 802), and not all zeros.
+/// A MAC address of a single interface: not of a group (the lowest bit of the
+/// first octet, IEEE 802), and not all zeros.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MacAddress([u8; 6]);
 
 impl MacAddress {
-    /// Checks `octets` and takes them.
+    /// Validates `octets`.
     ///
     /// # Errors
     ///
@@ -29,12 +29,12 @@ impl MacAddress {
         Ok(address)
     }
 
-    /// The address of a container's link that was given none: the same at each
-    /// start, so that it keeps its lease from a DHCP server, and another on
+    /// The address of a container's link for which none is given: the same at each
+    /// start, so that it keeps its lease from a DHCP server, but different on
     /// another machine and for another link.
     pub(crate) fn derived(machine_id: [u8; 16], container: &ContainerName, link: &str) -> Self {
-        // Neither name can contain the zero that ends it. The hash has a
-        // published definition (RFC 9923) and does not change with a release.
+        // A zero ends each name, since neither contains one. The hash has a
+        // published definition (RFC 9923) and is the same in each release.
         let mut hasher = FnvHasher::default();
         hasher.write(&machine_id);
         for name in [container.as_str(), link] {
@@ -42,12 +42,12 @@ impl MacAddress {
             hasher.write(&[0]);
         }
         let [mut first, b, c, d, e, g, ..] = hasher.finish().to_be_bytes();
-        // Locally administered, and one interface's (IEEE 802).
+        // Locally administered, and not of a group (IEEE 802).
         first = first & 0b1111_1100 | 0b10;
         Self([first, b, c, d, e, g])
     }
 
-    /// The six octets in the order of the wire.
+    /// The six octets in the order of transmission.
     #[must_use]
     pub fn octets(self) -> [u8; 6] {
         self.0

@@ -1,8 +1,7 @@
 //! Links that share an interface of the host: macvlan and ipvlan.
 //!
-//! They are made in the container's namespace, under their final names, and
-//! down as systemd-nspawn leaves them: what they are to be is the container's
-//! own business.
+//! They are created in the container's namespace under their final names, and
+//! down, as systemd-nspawn leaves them: the container configures them.
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 
@@ -28,7 +27,7 @@ pub async fn create(
     Ok(netlink.link().add(message.build()).execute().await?)
 }
 
-/// Creates an ipvlan link likewise.
+/// Creates an ipvlan link, like [`create`].
 pub async fn create_ipvlan(
     netlink: &Handle,
     parent: u32,

@@ -1,4 +1,4 @@
-//! The way to the kernel: rtnetlink(7) sockets in either namespace.
+//! rtnetlink(7) sockets in the host's and the container's namespace.
 
 use std::fs::File;
 use std::io;
@@ -11,8 +11,8 @@ use tokio::runtime;
 
 use crate::Error;
 
-/// Runs `work` to its end on the calling thread. All sockets that it opened are
-/// closed on return.
+/// Runs `work` to its end on the calling thread, and closes the sockets that it
+/// opened.
 pub fn block_on<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     runtime::Builder::new_current_thread()
         .enable_io()
@@ -31,8 +31,8 @@ pub fn connect() -> Result<Handle, Error> {
 
 /// A socket in the namespace `netns`. Only inside [`block_on`].
 pub fn connect_in(netns: BorrowedFd<'_>) -> Result<Handle, Error> {
-    // A socket belongs for ever to the namespace that it was opened in
-    // (network_namespaces(7)), so it is enough to be there for a moment.
+    // A socket stays in the namespace that it was opened in
+    // (network_namespaces(7)), so the thread need only be there to open it.
     let _visit = Visit::begin(netns)?;
     connect()
 }
@@ -40,10 +40,10 @@ pub fn connect_in(netns: BorrowedFd<'_>) -> Result<Handle, Error> {
 /// The namespace of the calling thread.
 pub fn own_namespace() -> Result<File, Error> {
     File::open("/proc/thread-self/ns/net")
-        .map_err(|error| prepare("open the own network namespace", error))
+        .map_err(|error| prepare("open the network namespace of this thread", error))
 }
 
-/// While it lives, the calling thread is in another network namespace.
+/// Keeps the calling thread in another network namespace until it is dropped.
 struct Visit {
     home: File,
 }
@@ -61,7 +61,7 @@ impl Drop for Visit {
     fn drop(&mut self) {
         let home = move_into_link_name_space(self.home.as_fd(), Some(LinkNameSpaceType::Network));
         if let Err(errno) = home {
-            // Whatever this process did next would happen to the wrong network.
+            // This process would go on in the wrong network.
             eprintln!("cannot return from the container's network namespace: {errno}");
             process::abort();
         }

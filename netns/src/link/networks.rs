@@ -1,4 +1,4 @@
-//! Which IPv4 networks the host has to do with.
+//! The IPv4 networks of the host.
 
 use ipnet::IpNet;
 

@@ -1,10 +1,10 @@
-//! Keeping a network namespace past the end of its last process, as
-//! ip-netns(8) does: by mounting it on a file.
+//! Keeps a network namespace past the end of its last process, as ip-netns(8)
+//! does: by mounting it on a file.
 //!
-//! A physical interface in a namespace that ends goes to the first namespace
-//! of the machine under whatever name is free there, and a virtual one is
-//! destroyed (network_namespaces(7)). So a namespace with interfaces of the
-//! host must not end before they have been taken out.
+//! When a namespace ends, a physical interface in it goes to the first namespace
+//! of the machine, under any name that is free there, and a virtual one is
+//! destroyed (network_namespaces(7)). So a namespace with interfaces of the host
+//! must not end before they have been moved out.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -17,11 +17,10 @@ use rustix::mount::{UnmountFlags, mount_bind, unmount};
 
 use crate::{Cause, files};
 
-/// The type of the file system that namespaces are files of: `NSFS_MAGIC` in
-/// linux/magic.h.
+/// The type of the file system of namespaces: `NSFS_MAGIC` in linux/magic.h.
 const NSFS_MAGIC: i64 = 0x6e73_6673;
 
-/// Mounts the namespace on `path`, which is made.
+/// Mounts the namespace on `path`, which is created.
 pub fn pin(path: &Path, netns: BorrowedFd<'_>) -> Result<(), Cause> {
     OpenOptions::new().create(true).append(true).open(path)?;
     mount_bind(format!("/proc/self/fd/{}", netns.as_raw_fd()), path)?;
@@ -40,7 +39,7 @@ pub fn pinned(path: &Path) -> Result<Option<File>, Cause> {
     Ok((kind == NSFS_MAGIC).then_some(file))
 }
 
-/// Lets the namespace end, and removes the file.
+/// Unmounts the namespace, so that it can end, and removes the file.
 pub fn unpin(path: &Path) -> Result<(), Cause> {
     match unmount(path, UnmountFlags::DETACH) {
         // Not there, or not mounted on.

@@ -11,10 +11,11 @@ use rtnetlink::{Handle, RouteMessageBuilder};
 
 use crate::Cause;
 
-/// Adds a route through a link: to neighbours, or to what lies beyond `gateway`.
+/// Adds a route through a link: to neighbours, or to destinations behind
+/// `gateway`.
 ///
-/// Its protocol is `static`, which a routing daemon leaves alone, while it may
-/// purge what came with the protocol `boot` (ip-route(8)).
+/// Its protocol is `static`, since a routing daemon may purge routes with the
+/// protocol `boot` (ip-route(8)).
 pub async fn add(
     netlink: &Handle,
     link: u32,
@@ -41,7 +42,7 @@ pub async fn link_towards(netlink: &Handle, address: IpAddr) -> Result<Option<u3
     let answer = netlink.route().get(question.build()).execute();
     match pin!(answer).try_next().await.map_err(Cause::from) {
         Ok(route) => Ok(route.as_ref().and_then(output_link)),
-        // No route, or one that says that there is none.
+        // There is no route, or its type says so.
         Err(cause) if cause.is_unreachable() => Ok(None),
         Err(cause) => Err(cause),
     }

@@ -1,5 +1,5 @@
-//! What an interface of the host was before it moved into a container: looked
-//! up, and made true again.
+//! The settings of an interface before it moved into a container: reading them,
+//! and restoring them.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -21,15 +21,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Cause, Error, link, sysctl};
 
-/// An interface with all that a move takes from it and that a container can
-/// change.
+/// The settings of an interface that a move resets or a container can change.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
     /// Its name on the host.
     pub name: String,
     /// Its index, which it keeps in the container.
     pub index: u32,
-    /// What kind of virtual link it is; none for a physical one.
+    /// The kind of a virtual link; `None` for a physical one.
     pub kind: Option<String>,
     /// Whether it was up.
     pub up: bool,
@@ -56,18 +55,18 @@ impl Settings {
     }
 }
 
-/// What the kernel said of an address or route, to be said to it in turn: so
-/// nothing of it is lost.
+/// The kernel's own description of an address or a route, which is sent back to
+/// it without a loss.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
-    /// What it is, for people.
+    /// A description for people.
     pub words: String,
     /// The message without its header, as this machine's kernel lays it out.
     pub bytes: Vec<u8>,
 }
 
-/// What the interface is on the host.
-pub async fn look(host: &Handle, name: &str) -> Result<Settings, Cause> {
+/// Reads the settings of an interface of the host.
+pub async fn read(host: &Handle, name: &str) -> Result<Settings, Cause> {
     let link = link::get(host, name).await?;
     let index = link.header.index;
     let master = match link::master_of(&link) {
@@ -95,7 +94,7 @@ pub async fn look(host: &Handle, name: &str) -> Result<Settings, Cause> {
     })
 }
 
-/// Makes of `link` what it was, and says what failed.
+/// Restores the settings of `link`. Returns what failed.
 pub async fn restore(host: &Handle, link: &LinkMessage, was: &Settings) -> Vec<Error> {
     let mut failed = Vec::new();
     let mut note = |setting: String, result: Result<(), Cause>| match result {
@@ -115,7 +114,7 @@ pub async fn restore(host: &Handle, link: &LinkMessage, was: &Settings) -> Vec<E
             note(format!("alternative name {altname}"), added);
         }
     }
-    // While the link is still down: some drivers want it so.
+    // While the link is still down, as some drivers demand.
     if hardware_address(link) != was.hardware_address.as_deref()
         && let Some(address) = &was.hardware_address
     {
@@ -133,17 +132,17 @@ pub async fn restore(host: &Handle, link: &LinkMessage, was: &Settings) -> Vec<E
     }
     if let Some(master) = &was.master {
         note(
-            format!("its place in {master}"),
+            format!("the master {master}"),
             enslave(host, index, master).await,
         );
     }
-    // Before it is up: some of them are for what the kernel then does.
+    // Before it is up: some settings are for what the kernel does then.
     for (file, value) in &was.sysctls {
         note(format!("the sysctl {file}"), restore_sysctl(file, value));
     }
     if was.up {
         let message = LinkUnspec::new_with_index(index).up();
-        note("its being up".to_owned(), set(host, message.build()).await);
+        note("the state UP".to_owned(), set(host, message.build()).await);
     }
     for address in &was.addresses {
         let restored = restore_address(host, index, &address.bytes).await;
@@ -179,12 +178,12 @@ fn hardware_address(link: &LinkMessage) -> Option<&[u8]> {
         })
 }
 
-/// The addresses of a link but for those that the kernel makes again by itself
-/// when the link comes up or hears a router.
+/// The addresses of a link without those that the kernel itself adds again when
+/// the link comes up or receives a router advertisement.
 async fn addresses(host: &Handle, index: u32) -> Result<Vec<Message>, Cause> {
     let request = host.address().get().set_link_index_filter(index);
     let mut addresses: Vec<AddressMessage> = request.execute().try_collect().await?;
-    addresses.retain(|address| !is_the_kernels(address));
+    addresses.retain(|address| !is_automatic(address));
     let message = |address: &AddressMessage| Message {
         words: address_words(address),
         bytes: bytes(address),
@@ -206,13 +205,13 @@ fn address_words(message: &AddressMessage) -> String {
     }
 }
 
-fn is_the_kernels(address: &AddressMessage) -> bool {
+fn is_automatic(address: &AddressMessage) -> bool {
     address.attributes.iter().any(|attribute| match attribute {
         AddressAttribute::Protocol(protocol) => matches!(
             protocol,
             AddressProtocol::LinkLocal | AddressProtocol::RouterAnnouncement
         ),
-        // The flag of temporary addresses (RFC 8981); IPv4 uses it otherwise.
+        // The flag of temporary addresses (RFC 8981); in IPv4 it means something else.
         AddressAttribute::Flags(flags) => {
             address.header.family == AddressFamily::Inet6 && flags.contains(AddressFlags::Secondary)
         }
@@ -227,10 +226,10 @@ async fn restore_address(host: &Handle, index: u32, message: &[u8]) -> Result<()
     Ok(request.execute().await?)
 }
 
-/// The routes of all tables through a link, neighbours first, since a gateway
-/// has to be in reach when its route is added. Those that the kernel makes
-/// again by itself, with an address or when it hears a router, are left out,
-/// and so are those with several next hops.
+/// The routes of all tables through a link. Routes to neighbours come first,
+/// since a gateway has to be reachable when its route is added. Left out are
+/// routes that the kernel itself adds again, with an address or after a router
+/// advertisement, and routes with several next hops.
 async fn routes(host: &Handle, index: u32) -> Result<Vec<Message>, Cause> {
     let mut routes = Vec::new();
     for family in [AddressFamily::Inet, AddressFamily::Inet6] {
@@ -246,7 +245,7 @@ async fn routes(host: &Handle, index: u32) -> Result<Vec<Message>, Cause> {
         });
         routes.append(&mut found);
     }
-    routes.iter_mut().for_each(make_addable);
+    routes.iter_mut().for_each(keep_settable);
     let has_gateway = |attribute: &RouteAttribute| {
         matches!(
             attribute,
@@ -277,8 +276,8 @@ fn route_words(message: &RouteMessage) -> String {
     }
 }
 
-/// Takes from a route what the kernel tells of it but does not let be set.
-fn make_addable(route: &mut RouteMessage) {
+/// Removes from a route what the kernel reports but does not accept.
+fn keep_settable(route: &mut RouteMessage) {
     route.header.flags &= RouteFlags::Onlink;
     route.attributes.retain(|attribute| {
         !matches!(

@@ -1,4 +1,4 @@
-//! The host's way to the outside.
+//! The link of the host's default route.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -8,10 +8,9 @@ use rtnetlink::Handle;
 use super::{netlink, route};
 use crate::{Cause, Error, link};
 
-/// Addresses that no network has a route of its own to, so that the kernel
-/// shows the default route when asked for them: those for documentation
-/// (RFC 5737, RFC 3849, RFC 9637). Nothing is sent to them. A host that has one
-/// of them itself, as examples have it, is asked for the next.
+/// Addresses to which only the default route leads: those for documentation
+/// (RFC 5737, RFC 3849, RFC 9637). Nothing is sent to them. If the host itself has
+/// one of them, as in examples, the next one is tried.
 const OUTSIDE: [IpAddr; 5] = [
     IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
     IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1)),
@@ -20,13 +19,13 @@ const OUTSIDE: [IpAddr; 5] = [
     IpAddr::V6(Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 1)),
 ];
 
-/// The least MTU, in bytes, that IPv6 works with (RFC 8200, 5): the kernel takes
-/// no IPv6 address on a link with less.
-const LEAST: u32 = 1280;
+/// The smallest MTU for IPv6, in bytes (RFC 8200, 5): a link with a smaller one
+/// can have no IPv6 address.
+const SMALLEST: u32 = 1280;
 
-/// The MTU, in bytes, for links behind the one that the default route of IPv4,
-/// or else that of IPv6, leads through: its own, but not so little that there
-/// could be no IPv6 behind it. `None` where there is no such route.
+/// The MTU, in bytes, for links behind the link of the default route of IPv4, or
+/// else of IPv6: that link's own, but at least the smallest for IPv6. `None`
+/// without a default route.
 ///
 /// # Errors
 ///
@@ -51,7 +50,7 @@ async fn find(netlink: &Handle) -> Result<Option<u32>, Cause> {
         let link = link::find_by_index(netlink, index).await?;
         let uplink = link.filter(|link| !link.header.flags.contains(LinkFlags::Loopback));
         if let Some(mtu) = uplink.as_ref().and_then(link::mtu_of) {
-            return Ok(Some(mtu.max(LEAST)));
+            return Ok(Some(mtu.max(SMALLEST)));
         }
     }
     Ok(None)

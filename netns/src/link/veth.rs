@@ -12,7 +12,7 @@ use rtnetlink::{Handle, LinkMessageBuilder, LinkUnspec, LinkVeth};
 
 use crate::{Cause, MacAddress, link};
 
-/// What a pair shall be.
+/// The properties of a pair.
 pub struct Pair<'a> {
     /// Name of the end on the host.
     pub host: &'a str,
@@ -22,19 +22,19 @@ pub struct Pair<'a> {
     pub mac_address: Option<MacAddress>,
     /// MTU of both ends.
     pub mtu: Option<u32>,
-    /// Index of the bridge that the end on the host is put into.
+    /// Index of the bridge that the end on the host is a port of.
     pub bridge: Option<u32>,
 }
 
 /// Creates a pair with the end `host` in the namespace of `netlink`, up, and
-/// the end `peer`, down, in `peer_netns`. Returns what the kernel says of the
-/// end on the host, which it does by itself since Linux 6.2 (`NLM_F_ECHO` in
-/// netlink(7)): it has both ends' indexes.
+/// the end `peer`, down, in `peer_netns`. Returns the kernel's message about the
+/// end on the host, which Linux sends since 6.2 (`NLM_F_ECHO` in netlink(7)) and
+/// which has the indexes of both ends.
 ///
-/// The peer is made where it belongs and under its final name, since moving a
-/// link between namespaces costs the kernel many milliseconds. It cannot be
-/// made up: the kernel configures it before it ties the two ends together, and
-/// an end without the other does not go up (`veth_newlink` and `veth_open` in
+/// The peer is created in its namespace under its final name, since moving a link
+/// between namespaces takes the kernel many milliseconds. It cannot be created
+/// up: the kernel configures it before it connects the two ends, and an end
+/// without the other does not go up (`veth_newlink` and `veth_open` in
 /// drivers/net/veth.c).
 pub async fn create(
     netlink: &Handle,

@@ -33,13 +33,13 @@ pub(super) fn extra_veth_steps(spec: &Spec, number: usize, extra: &ExtraVeth) ->
         None => HostLink::extra_veth(&spec.container, &extra.name),
     };
     let mut steps = veth_steps(spec, &host, extra.name.as_str(), &extra.veth);
-    // Next to the link itself: killed in between, nothing says whose it is.
+    // Directly after the link: a kill in between leaves a link without owner.
     let mark = name::extra_veth_mark(&spec.container, number);
     steps.insert(1, add_altname(Side::Host, host.interface(), &mark));
     steps
 }
 
-/// A pair, and how its ends reach each other.
+/// A pair, and the addresses and routes by which its ends reach each other.
 fn veth_steps(spec: &Spec, host_link: &HostLink, peer: &str, veth: &Veth) -> Vec<Step> {
     let host = host_link.interface();
     let bridge = veth.bridge.as_ref();
@@ -52,8 +52,8 @@ fn veth_steps(spec: &Spec, host_link: &HostLink, peer: &str, veth: &Veth) -> Vec
     }];
     let altname = host_link.altname();
     steps.extend(altname.map(|altname| add_altname(Side::Host, host, altname)));
-    // A container is nobody's router, whatever it says. What arrives at a
-    // bridge's port, the bridge takes.
+    // A container must not become the host's router. The port of a bridge needs
+    // no such setting, since its packets arrive at the bridge.
     match bridge {
         None => steps.push(Step::RefuseAdvertisements {
             link: host.to_owned(),
@@ -63,8 +63,8 @@ fn veth_steps(spec: &Spec, host_link: &HostLink, peer: &str, veth: &Veth) -> Vec
         }),
         Some(_) => {}
     }
-    // Before the addresses: a route needs a link that is up, and the host's
-    // end has a carrier only when the container's is up, too.
+    // Before the addresses: a route needs a link that is up, and the host's end
+    // has a carrier only if the container's end is up, too.
     steps.push(set_up(Side::Container, peer));
     let host = bridge.is_none().then_some(host);
     steps.extend(address_steps(
@@ -82,9 +82,9 @@ fn veth_steps(spec: &Spec, host_link: &HostLink, peer: &str, veth: &Veth) -> Vec
     steps
 }
 
-/// Addresses and routes of both ends, in one address family. They are those of
-/// NixOS' containers: each end has a route to the other's address. Without
-/// `host_link`, the host's end is a bridge's and has neither.
+/// Addresses and routes of both ends, in one address family, as NixOS gives them
+/// to its containers: each end has a route to the other's address. Without
+/// `host_link`, the host's end is a port of a bridge and has neither.
 fn address_steps(
     host_link: Option<&str>,
     host: Option<IpNet>,
@@ -109,9 +109,9 @@ fn address_steps(
     steps
 }
 
-/// Whether the kernel, for a link with the address `own`, adds by itself a
-/// route that covers `other` (`proto kernel` in ip-route(8)). It does so for
-/// the prefix of the address if that is more than the address alone.
+/// Whether the kernel itself adds a route that covers `other` to a link with the
+/// address `own` (`proto kernel` in ip-route(8)). It adds one for the prefix of
+/// the address, unless that is the address alone.
 fn is_on_link(own: Option<IpNet>, other: IpNet) -> bool {
     own.is_some_and(|own| own.contains(&other.addr()))
 }
@@ -173,7 +173,7 @@ mod tests {
             [
                 "set lo up inside the container",
                 "create veth ve-web, up, with peer eth0 inside the container",
-                "take no router's advertisement from ve-web",
+                "ignore router advertisements from ve-web",
                 "set eth0 up inside the container",
                 "add address 10.233.1.1/32 to ve-web",
                 "add address 10.233.1.2/32 to eth0 inside the container",
@@ -303,13 +303,13 @@ mod tests {
             [
                 "create veth ve-web.lan, up, with peer lan inside the container",
                 "add alternative name nixos-container:web:0 to ve-web.lan",
-                "take no router's advertisement from ve-web.lan",
+                "ignore router advertisements from ve-web.lan",
                 "set lan up inside the container",
                 "add address 10.1.0.1/24 to ve-web.lan",
                 "add address 10.1.0.2/24 to lan inside the container",
                 "create veth to-web, up, with peer dmz inside the container",
                 "add alternative name nixos-container:web:1 to to-web",
-                "take no router's advertisement from to-web",
+                "ignore router advertisements from to-web",
                 "set dmz up inside the container",
                 "add address 10.1.0.1/24 to to-web",
                 "add address 10.1.0.2/24 to dmz inside the container",
