@@ -1,9 +1,8 @@
 //! Forwarded ports and NAT of containers, through nftables(8).
 //!
-//! A [`Spec`] says what shall be reachable, [`plan`] turns it into [`Step`]s
-//! without touching anything, [`Firewall::apply`] performs them, and
-//! [`Firewall::remove`] finds by the container's name alone what is to be
-//! undone:
+//! A [`Spec`] describes forwarded ports and NAT, [`plan`] turns it into [`Step`]s
+//! without changing anything, [`Firewall::apply`] performs them, and
+//! [`Firewall::remove`] undoes them, which takes the container's name only:
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -41,10 +40,10 @@
 //!
 //! # The way of a packet
 //!
-//! All rules are in the table `inet nixos-containers`, which comes with the
-//! first container and goes with the last. They are always the same: what there
-//! is of a container are elements of sets (`set.rs`) that bear its name as a
-//! comment, and that come and go in one transaction.
+//! All rules are in the table `inet nixos-containers`, which is created for the
+//! first container and removed with the last. They are always the same: a
+//! container consists of elements of sets (`set.rs`) with its name as a comment,
+//! which are added and removed in one transaction.
 //!
 //! ```text
 //! another machine    the host                                             container web
@@ -63,34 +62,31 @@
 //!                       masquerade      chains)    drop 127.0.0.0/8
 //! ```
 //!
-//! Answers take the same way back, and netfilter undoes with them what it did
-//! with the first packet of the connection.
+//! Answers take the same way back, and netfilter reverses in them the translation
+//! of the connection's first packet.
 //!
 //! - **The host's loopback.** The container cannot answer 127.0.0.1 or ::1, so
-//!   these become the link's address. The answer's way back is closed by
-//!   default, since the kernel takes loopback addresses on no link but lo:
-//!   for IPv4 the sysctl `route_localnet` opens it, and `guard` keeps
-//!   the container from using it for more than answers; for IPv6 a local route
-//!   does, which is explained in `loopback6.rs`.
-//! - **Bridges.** Where netfilter sees what a bridge passes on (br_netfilter), the
-//!   host's `::1` has no such way back, and [`Firewall::diagnose`] says so; and a container
-//!   reaches itself by a port of the host only if its port of the bridge has
-//!   the hairpin mode ([`Veth::hairpin`](crate::Veth::hairpin)).
-//! - **Neighbours.** What the container reaches without the host, itself
-//!   included, it would answer past the host, which then could not undo
-//!   anything. So they appear with the link's address. Everyone else appears as
-//!   who he is.
-//! - **Others' chains.** A packet has to be accepted by every chain at a hook,
-//!   so ours accept nothing for anybody else; [`Firewall::diagnose`] finds out who
-//!   drops.
-//! - **Forwarding.** The host has to be a router: it is made one, if it was not,
-//!   and is none any more when the last container has gone. In IPv6 a router
-//!   stops listening to router advertisements, and so `accept_ra` becomes 2
-//!   where it was 1; not for links to containers, which shall not be anybody's
-//!   router.
-//! - **Connections that have begun** keep their translation. Those to what the
-//!   container was before are forgotten, and so are datagrams that went to the
-//!   host itself (`conntrack.rs`).
+//!   these are replaced by the link's address. By default, the kernel drops the
+//!   answer, since it accepts loopback addresses only on lo. For IPv4, the sysctl
+//!   `route_localnet` changes that, and `guard` keeps the container from sending
+//!   anything but answers; for IPv6, a local route does (`loopback6.rs`).
+//! - **Bridges.** If netfilter sees the packets in a bridge (br_netfilter), there
+//!   is no such way back to the host's `::1`, and [`Firewall::diagnose`] says so;
+//!   and a container reaches itself through a forwarded port only if its port of
+//!   the bridge is in hairpin mode ([`Veth::hairpin`](crate::Veth::hairpin)).
+//! - **Neighbours.** The container would answer itself and its neighbours past the
+//!   host, which then could not reverse the translation. So their source is
+//!   replaced by the link's address. All other sources are kept.
+//! - **Chains of other programs.** A packet passes only if every chain at a hook
+//!   accepts it, and our chains cannot accept it for them; [`Firewall::diagnose`]
+//!   names those that drop.
+//! - **Forwarding.** The host has to be a router. If it was not, forwarding is
+//!   enabled until the last container goes. In IPv6, a router ignores router
+//!   advertisements, so `accept_ra` is set from 1 to 2, but not on links to
+//!   containers, which must not become the host's routers.
+//! - **Existing connections** keep their translation. Those to earlier addresses
+//!   of the container are deleted, and so are UDP connections to the host itself
+//!   (`conntrack.rs`).
 //!
 //! All functions block.
 
@@ -106,7 +102,6 @@ mod error;
 mod host_settings;
 mod loopback6;
 mod nft;
-
 mod plan;
 mod spec;
 mod step;
@@ -119,12 +114,12 @@ pub use spec::{Family, Forward, Protocol, Spec};
 pub use step::Step;
 pub use watch::Watch;
 
-/// The way to a host's firewall: that of the network namespace in which the
-/// calling thread is when it opens it.
+/// A socket to a host's firewall: that of the network namespace in which the
+/// calling thread opens it.
 ///
-/// It should be closed when nobody waits any more. The kernel frees what was
-/// removed a little later, and a socket that is closed meanwhile, anybody's,
-/// waits for that, for up to a few tens of milliseconds (`nft_rcv_nl_event` in
+/// It should be closed when no start and no stop waits any more. The kernel frees
+/// removed objects a little later, and closing any such socket meanwhile waits for
+/// that, for up to a few tens of milliseconds (`nft_rcv_nl_event` in
 /// net/netfilter/nf_tables_api.c).
 #[derive(Debug)]
 pub struct Firewall(Netfilter);
@@ -137,42 +132,38 @@ impl Firewall {
     /// [`Error::Netlink`]
     pub fn open() -> Result<Self, Error> {
         let netfilter = Netfilter::open().map_err(|source| Error::Netlink {
-            operation: "ask netfilter",
+            operation: "open a netfilter socket",
             source,
         })?;
         Ok(Self(netfilter))
     }
 
-    /// Fails if another container has one of the ports that `spec` asks for, or
-    /// its address.
+    /// Fails if another container has one of the ports of `spec`, or its address.
     ///
-    /// [`Firewall::apply`] checks the same, when a container has already been
-    /// made; this is for saying so before.
+    /// [`Firewall::apply`] checks the same; this is for checking it before a
+    /// container is created.
     ///
     /// # Errors
     ///
-    /// [`Error::Taken`] with the other container's name: it may be one that was
-    /// killed and whose rules nobody has removed. [`Error::Twice`] if one port
-    /// leads to two. [`Error::SameAddress`]. [`Error::Netlink`] if the kernel
-    /// cannot be asked.
+    /// [`Error::Taken`] and [`Error::SameAddress`] with the other container's name,
+    /// which may have been killed and still have its rules. [`Error::Twice`] if one
+    /// port leads to two. [`Error::Netlink`] if the kernel cannot be asked.
     pub fn conflict(&self, spec: &Spec) -> Result<(), Error> {
         claims::conflict(&self.0, spec)
     }
 
-    /// Performs `plan` on the host, in place of what the container had, and
-    /// says which sysctls of the host it set.
+    /// Performs `plan` on the host, in place of the container's former plan, and
+    /// returns the sysctls of the host that it set.
     ///
-    /// The links that the plan names have to be there. `directory` is where a
-    /// record is kept of what [`Firewall::remove`] has to put back; it is made
-    /// if need be, and has to be one and the same for all containers of a host,
-    /// and empty after its boot (such as one below `/run`).
+    /// The links of the plan have to exist. `directory` holds a record for
+    /// [`Firewall::remove`]. It is created if it is missing, and has to be the same
+    /// for all containers of a host and empty after a boot (such as one below
+    /// `/run`).
     ///
     /// # Errors
     ///
-    /// [`Error::Taken`], [`Error::Twice`] and [`Error::SameAddress`], and any
-    /// other of [`Error`]. The rules are there as a whole or not at all; when
-    /// it is not they that failed, some of the other steps may have been done,
-    /// which [`Firewall::remove`] undoes.
+    /// Any of [`Error`]. The rules are installed as a whole or not at all; if a
+    /// later step fails, [`Firewall::remove`] undoes those before it.
     pub fn apply(
         &self,
         container: &ContainerName,
@@ -182,8 +173,7 @@ impl Firewall {
         apply::apply(&self.0, container, plan, directory)
     }
 
-    /// Whether the rules are there that `plan` makes. Whatever else it sets is
-    /// not looked at.
+    /// Whether the rules of `plan` are installed. Its settings are not checked.
     ///
     /// # Errors
     ///
@@ -192,25 +182,24 @@ impl Firewall {
         apply::has(&self.0, container, plan)
     }
 
-    /// Says, in a sentence for each, what keeps the forwarded ports and the NAT
-    /// of `spec` from working: chains of others that would drop the packets,
-    /// ports that a process on the host has, addresses that are not there. None
-    /// of it is an error, nor is it one if that cannot be found out.
+    /// Returns a sentence for each obstacle to the forwarded ports and the NAT of
+    /// `spec`: chains of other programs that would drop packets, ports that a
+    /// process on the host listens on, addresses that the host lacks. None is an
+    /// error, and failing to find out is not one either.
     ///
-    /// nft is only asked where anybody but us has a chain that could drop.
-    /// Rules of the kernel's old iptables, which nft does not show, are not
-    /// looked at.
+    /// nft runs only if another table has a chain that could drop. Rules of the
+    /// kernel's old iptables, which nft does not show, are not considered.
     #[must_use]
     pub fn diagnose(&self, spec: &Spec) -> Vec<String> {
         diagnose::diagnose(&self.0, spec)
     }
 
-    /// Removes all forwarded ports and NAT of a container, and with those of
-    /// the last one our table, and puts back what was set for all. `false` if
-    /// there was nothing.
+    /// Removes the forwarded ports and the NAT of a container, and with those of
+    /// the last one the table, and restores settings of the host. `false` if there
+    /// was nothing.
     ///
-    /// It takes some microseconds where there is nothing. Twice is as good as
-    /// once, and it does not matter which process set it all up.
+    /// It takes some microseconds if there is nothing. A second call finds nothing
+    /// to do, and it does not matter which process called [`Firewall::apply`].
     ///
     /// # Errors
     ///

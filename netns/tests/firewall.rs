@@ -735,8 +735,8 @@ fn a_process_on_the_port_and_missing_addresses_are_named() {
         said,
         [
             "no port is forwarded on ::1: the container has no IPv6 address",
-            "a process on the host listens on udp 127.0.0.1:8080, too; it is not reached there \
-             while the port is forwarded",
+            "a process on the host listens on udp 127.0.0.1:8080, too; it cannot be reached \
+             there while the port is forwarded",
             "no link of the host has the address 192.0.2.99, where tcp port 8080 is forwarded",
             "no link of the host has the address 192.0.2.99, where udp port 8080 is forwarded",
         ]

@@ -15,7 +15,7 @@ use crate::lock::Lock;
 use crate::{ContainerName, HostLink};
 
 const ADD: &str = "set up forwarded ports and NAT";
-const LOOK: &str = "look for the forwarded ports and NAT of a container";
+const LIST: &str = "list forwarded ports and NAT";
 const REMOVE: &str = "remove forwarded ports and NAT";
 
 /// As [`Firewall::apply`](super::Firewall::apply).
@@ -47,7 +47,7 @@ pub fn apply(
 
 /// As [`Firewall::has`](super::Firewall::has).
 pub fn has(netfilter: &Netfilter, container: &ContainerName, plan: &[Step]) -> Result<bool, Error> {
-    let existing = table::elements(netfilter, LOOK)?.unwrap_or_default();
+    let existing = table::elements(netfilter, LIST)?.unwrap_or_default();
     Ok(wanted(container, plan).all(|element| existing.contains(&element)))
 }
 
@@ -57,9 +57,10 @@ pub fn remove(
     container: &ContainerName,
     directory: &Path,
 ) -> Result<bool, Error> {
-    // Mostly there is nothing. To see that needs no lock, which would make a file.
+    // Mostly there is nothing, which is found without the lock, since that would
+    // create a file.
     let found = match Found::of(container, netfilter) {
-        // Who may not even ask has never set up anything.
+        // A process without the right to ask has never installed anything.
         Err(Error::Netlink { source, .. })
             if source.kind() == io::ErrorKind::PermissionDenied && !Record::exists(directory) =>
         {
@@ -71,20 +72,19 @@ pub fn remove(
         return Ok(false);
     }
     let _lock = lock(directory)?;
-    // Others may have come or gone before the lock was had.
+    // Other containers may have come or gone before the lock was taken.
     let found = Found::of(container, netfilter)?;
-    // The guard has to stand until nothing is let in any more.
+    // The guard is removed last, when nothing is let in any more.
     close_loopback(HostLink::veth(container).interface())?;
     if found.is_last {
-        put_back(directory)?;
+        restore(directory)?;
     }
     transaction::perform(netfilter, &found.removal(), REMOVE)?;
     forget_outdated(netfilter, &[], &addresses(&found.own))?;
     Ok(true)
 }
 
-/// Waits for the lock under which one process at a time looks at the rules and
-/// changes them.
+/// Waits for the lock under which a process reads and changes the rules.
 fn lock(directory: &Path) -> Result<Lock, Error> {
     let path = directory.join("firewall.lock");
     let locked = fs::create_dir_all(directory).and_then(|()| Lock::wait(&path));
@@ -95,11 +95,11 @@ fn lock(directory: &Path) -> Result<Lock, Error> {
     })
 }
 
-/// What a container that goes has in our table.
+/// What a container has in our table.
 struct Found {
     has_table: bool,
     own: Vec<Element>,
-    /// No other container has anything there.
+    /// Whether no other container has elements there.
     is_last: bool,
 }
 
@@ -115,7 +115,7 @@ impl Found {
         })
     }
 
-    /// Whether there is anything to remove, or to put back.
+    /// Whether there is anything to remove or to restore.
     fn is_anything(&self, directory: &Path) -> bool {
         match self.has_table {
             true => self.is_last || !self.own.is_empty(),
@@ -132,8 +132,8 @@ impl Found {
     }
 }
 
-/// Sets what the plan needs of the host, and records what is not the
-/// container's own.
+/// Sets the sysctls that the plan needs, after a record of those that containers
+/// share.
 fn set_sysctls(
     container: &ContainerName,
     plan: &[Step],
@@ -184,8 +184,9 @@ fn add_loopback_routes(plan: &[Step]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Lets the connections go on rightly that began before the rules of `plan`,
-/// when the container had the addresses `replaced`, or none.
+/// Deletes connections that began before the rules of `plan` and would go on
+/// without them: to the addresses `replaced` that the container had, and to the
+/// host itself.
 fn forget_outdated(netfilter: &Netfilter, plan: &[Step], replaced: &[IpAddr]) -> Result<(), Error> {
     let forget = || {
         for address in replaced {
@@ -202,12 +203,12 @@ fn forget_outdated(netfilter: &Netfilter, plan: &[Step], replaced: &[IpAddr]) ->
         Ok(())
     };
     forget().map_err(|source| Error::Netlink {
-        operation: "forget outdated connections",
+        operation: "delete outdated connections",
         source,
     })
 }
 
-/// A link of our own goes with its container, but not always at once.
+/// Closes a link of our own, which can outlive its container a little.
 fn close_loopback(link: &str) -> Result<(), Error> {
     if host_settings::close_loopback(link)? {
         loopback6::remove_route(link)?;
@@ -215,16 +216,16 @@ fn close_loopback(link: &str) -> Result<(), Error> {
     Ok(())
 }
 
-fn put_back(directory: &Path) -> Result<(), Error> {
+fn restore(directory: &Path) -> Result<(), Error> {
     let record = Record::read(directory)?;
-    record.put_back()?;
+    record.restore()?;
     for link in &record.loopback_routes {
         loopback6::remove_route(link)?;
     }
     Record::remove(directory)
 }
 
-/// The addresses to which the forwards among a container's elements lead.
+/// The addresses to which the forwards among `elements` lead.
 fn addresses(elements: &[Element]) -> Vec<IpAddr> {
     let claims = elements.iter().filter_map(Element::claim);
     let mut addresses: Vec<IpAddr> = claims.map(|claim| claim.to.ip()).collect();
@@ -233,7 +234,7 @@ fn addresses(elements: &[Element]) -> Vec<IpAddr> {
     addresses
 }
 
-/// What a plan puts into the sets.
+/// The elements of a plan.
 fn wanted<'a>(
     container: &'a ContainerName,
     plan: &'a [Step],
@@ -247,7 +248,7 @@ fn own(container: &ContainerName, elements: &[Element]) -> Vec<Element> {
     own.cloned().collect()
 }
 
-/// Whether no other container has anything in the table.
+/// Whether no other container has an element.
 fn is_last(container: &ContainerName, elements: &[Element]) -> bool {
     let mut owned = elements.iter().filter(|element| element.owner.is_some());
     owned.all(|element| element.is_of(container))

@@ -1,4 +1,4 @@
-//! Who has which port of the host.
+//! Conflicts between containers: ports and addresses.
 
 use std::net::SocketAddr;
 
@@ -8,7 +8,7 @@ use super::nft::table;
 use super::{Error, Protocol, Spec, Step, plan};
 use crate::ContainerName;
 
-const LOOK: &str = "look for the forwarded ports of other containers";
+const LIST: &str = "list the forwarded ports of other containers";
 
 /// As [`Firewall::conflict`](super::Firewall::conflict).
 pub fn conflict(netfilter: &Netfilter, spec: &Spec) -> Result<(), Error> {
@@ -16,12 +16,11 @@ pub fn conflict(netfilter: &Netfilter, spec: &Spec) -> Result<(), Error> {
     if plan.is_empty() {
         return Ok(());
     }
-    let existing = table::elements(netfilter, LOOK)?;
+    let existing = table::elements(netfilter, LIST)?;
     check(&spec.container, &plan, &existing.unwrap_or_default())
 }
 
-/// Fails if one of the elements that are there is another container's and
-/// cannot be together with what the plan asks for.
+/// Fails if the plan conflicts with an existing element of another container.
 pub fn check(container: &ContainerName, plan: &[Step], existing: &[Element]) -> Result<(), Error> {
     let others: Vec<_> = existing
         .iter()
@@ -66,7 +65,8 @@ fn check_ports(plan: &[Step], others: &[&Element]) -> Result<(), Error> {
     }
 }
 
-/// The host could not tell them apart.
+/// Fails if another container has the address: the host could not tell them
+/// apart.
 fn check_addresses(
     container: &ContainerName,
     plan: &[Step],
@@ -94,7 +94,7 @@ fn check_addresses(
     Ok(())
 }
 
-/// Whether a packet could arrive for both.
+/// Whether one packet could be for both.
 fn overlap(one: &(Protocol, SocketAddr), other: &(Protocol, SocketAddr)) -> bool {
     let (a, b) = (one.1.ip(), other.1.ip());
     one.0 == other.0

@@ -1,4 +1,4 @@
-//! What can go wrong with ports and NAT.
+//! Errors about forwarded ports and NAT.
 
 use std::io;
 use std::net::IpAddr;
@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use super::Protocol;
 
-/// An operation that failed, on what, and why. What to try is in
-/// [`Error::hint`].
+/// A failed operation, its object and the cause. [`Error::hint`] says what to
+/// try.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Another container has the port.
@@ -39,7 +39,7 @@ pub enum Error {
         owner: String,
     },
 
-    /// A change of our table that the kernel did not make.
+    /// The kernel refused a change of our table.
     #[error("cannot {operation}: the kernel refuses to {change}")]
     Refused {
         /// What was being done.
@@ -50,7 +50,7 @@ pub enum Error {
         source: io::Error,
     },
 
-    /// The kernel's answer to a question about its rules or connections.
+    /// A request about the kernel's rules or connections failed.
     #[error("cannot {operation}")]
     Netlink {
         /// What was being done.
@@ -59,18 +59,18 @@ pub enum Error {
         source: io::Error,
     },
 
-    /// A sysctl, or the record of what it was.
+    /// A sysctl, or the record of sysctls.
     #[error("cannot {operation} {path}", path = .path.display())]
     File {
         /// What was being done, as a verb.
         operation: &'static str,
-        /// To what.
+        /// The file.
         path: PathBuf,
         /// Why.
         source: io::Error,
     },
 
-    /// The host's loopback address on a link.
+    /// The route to the host's loopback address through a link.
     #[error("cannot {operation} the route to ::1 through {link}")]
     LoopbackRoute {
         /// What was being done, as a verb.
@@ -83,7 +83,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// What the user may try, where there is something to say beyond the error.
+    /// What the user can try; `None` if the error itself says it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let permission = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;
@@ -96,13 +96,13 @@ impl Error {
                 "give one of them another LOCAL_ADDRESS or LOCAL_ADDRESS6, or stop {owner}"
             )),
             Self::Refused { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => Some(
-                "something else has made it: see `nft list table inet nixos-containers`, and \
-                 with `nft delete table inet nixos-containers` it is gone"
+                "another program created it: see `nft list table inet nixos-containers`, and \
+                 remove it with `nft delete table inet nixos-containers`"
                     .to_owned(),
             ),
             Self::Refused { source, .. } if !permission(source) => Some(
-                "a kernel has what is needed with NF_TABLES_INET, NFT_NAT, NFT_MASQ, NFT_CT \
-                 and NFT_FIB_INET"
+                "the kernel needs the options NF_TABLES_INET, NFT_NAT, NFT_MASQ, NFT_CT and \
+                 NFT_FIB_INET"
                     .to_owned(),
             ),
             Self::Netlink { source, .. }

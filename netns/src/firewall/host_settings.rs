@@ -1,8 +1,8 @@
-//! Sysctls of the host's network, and what they were.
+//! Sysctls of the host that containers share, and their former values.
 //!
-//! What is set for all containers is put back when the last of them goes, which
-//! another process may have to do: so a record of it lies in a file before
-//! anything is changed. It is only ever read and written under the lock.
+//! The values are restored when the last container goes, perhaps by another
+//! process: so they are recorded in a file before anything is changed. The file
+//! is read and written under the lock.
 
 use std::fmt;
 use std::fs;
@@ -19,11 +19,11 @@ use crate::{files, sysctl};
 const IPV4_FORWARDING: &str = "net/ipv4/ip_forward";
 const IPV6_FORWARDING: &str = "net/ipv6/conf/all/forwarding";
 
-/// Names with which our links begin: `ve-`, `vb-`, `vz-`. What is behind them
-/// has no say in the host's routes.
+/// Prefixes of our links. Containers behind them must not change the host's
+/// routes.
 const OWN_LINKS: [&str; 3] = ["ve-", "vb-", "vz-"];
 
-/// A sysctl that was set, for the user to know.
+/// A sysctl that was set. Displayed as a notice for the user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SysctlChange {
     /// Its path below `/proc/sys`.
@@ -39,7 +39,7 @@ impl fmt::Display for SysctlChange {
     }
 }
 
-/// As sysctl(8) names it, which exchanges dots and slashes.
+/// The name in sysctl(8), which exchanges dots and slashes.
 fn dotted(path: &str) -> String {
     path.chars()
         .map(|c| match c {
@@ -50,13 +50,13 @@ fn dotted(path: &str) -> String {
         .collect()
 }
 
-/// What is to be put back when the last container goes.
+/// What is restored when the last container goes.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     changes: Vec<SysctlChange>,
-    /// Path and value of what the kernel changes along with them.
+    /// Paths and values of further sysctls, which the kernel changes with them.
     side_effects: Vec<(String, String)>,
-    /// Links of others that have a route to `::1`.
+    /// Links that are not a container's own and have a route to `::1`.
     pub loopback_routes: Vec<String>,
 }
 
@@ -89,8 +89,8 @@ impl Record {
         files::remove(&path).map_err(|error| file_error("remove", path, error))
     }
 
-    /// Takes up what `changes` will change, except for what an earlier
-    /// container changed, and links that will have a route to `::1`.
+    /// Adds sysctls that will be set, except for those that were set for an earlier
+    /// container, and links that will have a route to `::1`.
     pub fn add(&mut self, changes: &[SysctlChange], loopback_routes: Vec<String>) {
         for change in changes {
             if self.changes.iter().any(|known| known.path == change.path) {
@@ -106,8 +106,8 @@ impl Record {
         }
     }
 
-    /// Gives every sysctl its value back, unless somebody has set it meanwhile.
-    pub fn put_back(&self) -> Result<(), Error> {
+    /// Restores every sysctl, unless it has been set to another value meanwhile.
+    pub fn restore(&self) -> Result<(), Error> {
         for change in self.changes.iter().rev() {
             if read(&change.path).as_ref() == Some(&change.after) {
                 write(&change.path, &change.before)?;
@@ -126,7 +126,7 @@ fn record_path(directory: &Path) -> PathBuf {
     directory.join("sysctls.json")
 }
 
-/// What has to be set so that the host passes packets of a family on.
+/// The sysctls to be set so that the host forwards packets of a family.
 pub fn for_forwarding(family: Family) -> Vec<SysctlChange> {
     match family {
         Family::V4 => change(IPV4_FORWARDING, "1").into_iter().collect(),
@@ -134,22 +134,21 @@ pub fn for_forwarding(family: Family) -> Vec<SysctlChange> {
             let Some(forwarding) = change(IPV6_FORWARDING, "1") else {
                 return Vec::new();
             };
-            // A router does not listen to router advertisements, and forgets
-            // the routes that it has from them, unless accept_ra is 2
-            // (ip-sysctl). The order matters.
-            let mut changes = changes_to_keep_advertisements();
+            // A router ignores router advertisements and drops the routes that it
+            // has from them, unless accept_ra is 2 (ip-sysctl). So that is first.
+            let mut changes = keep_advertisements();
             changes.push(forwarding);
             changes
         }
     }
 }
 
-/// What has to be set so that packets from and to 127.0.0.0/8 may pass `link`.
+/// The sysctls to be set so that packets from and to 127.0.0.0/8 can pass `link`.
 pub fn for_loopback(link: &str) -> Vec<SysctlChange> {
     change(&route_localnet(link), "1").into_iter().collect()
 }
 
-/// Closes a link of our own to 127.0.0.0/8; `false` if it is gone.
+/// Closes a link of our own to 127.0.0.0/8. `false` if the link is gone.
 pub fn close_loopback(link: &str) -> Result<bool, Error> {
     let path = route_localnet(link);
     match read(&path) {
@@ -171,7 +170,7 @@ fn route_localnet(link: &str) -> String {
     format!("net/ipv4/conf/{link}/route_localnet")
 }
 
-fn changes_to_keep_advertisements() -> Vec<SysctlChange> {
+fn keep_advertisements() -> Vec<SysctlChange> {
     list("net/ipv6/conf")
         .iter()
         .filter(|link| !OWN_LINKS.iter().any(|own| link.starts_with(own)))
@@ -184,9 +183,10 @@ fn changes_to_keep_advertisements() -> Vec<SysctlChange> {
         .collect()
 }
 
-/// What setting the forwarding of all links back to 0 will not leave as it is:
-/// it sets each link's to 0, and in IPv4 lets redirects be accepted (ip-sysctl;
-/// `inet_forward_change` in net/ipv4/devinet.c).
+/// The sysctls that the kernel changes when the forwarding of all links is set
+/// back to 0, with their values: each link's forwarding becomes 0, and in IPv4
+/// redirects are accepted (ip-sysctl; `inet_forward_change` in
+/// net/ipv4/devinet.c).
 fn side_effects(path: &str) -> Vec<(String, String)> {
     let (conf, all) = match path {
         IPV4_FORWARDING => ("net/ipv4/conf", Some("net/ipv4/conf/all/accept_redirects")),

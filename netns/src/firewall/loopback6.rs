@@ -1,12 +1,12 @@
-//! The way back to `::1`.
+//! The route for answers to `::1`.
 //!
-//! A packet from the host to `::1` becomes one to the container by DNAT, and
-//! leaves with the link's address by masquerading. On the answer, netfilter
-//! turns the link's address back into `::1` before the kernel looks for a
-//! route, and for a loopback address it takes only one through the link that
-//! the packet came in by (`rt6_need_strict` in net/ipv6/route.c). So the link
-//! gets such a route. A packet that had `::1` when it arrived never comes so
-//! far (`ip6_rcv_core` in net/ipv6/ip6_input.c), hence this opens nothing.
+//! The destination of a packet from the host to `::1` is replaced by the
+//! container's address, and its source by the link's. In the answer, netfilter
+//! replaces the link's address by `::1` before the kernel looks up the route, and
+//! for a loopback address the kernel accepts only a route through the link that
+//! received the packet (`rt6_need_strict` in net/ipv6/route.c). So the link gets
+//! such a route. It opens nothing: a packet that has `::1` when it arrives is
+//! dropped before (`ip6_rcv_core` in net/ipv6/ip6_input.c).
 
 use std::net::Ipv6Addr;
 
@@ -18,14 +18,14 @@ use super::Error;
 use crate::Cause;
 use crate::link::{self, netlink};
 
-/// Above that of the route through lo, which is 0, so that whatever leaves for
-/// `::1` still goes there.
+/// Higher than that of the route through lo, which is 0, so that the host's own
+/// packets to `::1` still take that.
 const METRIC: u32 = 4096;
 
 /// `RT_TABLE_LOCAL` of rtnetlink(7).
 const LOCAL_TABLE: u32 = 255;
 
-/// Adds the route, if it is not there.
+/// Adds the route, unless it exists.
 pub fn add_route(link: &str) -> Result<(), Error> {
     let added = netlink::block_on(async {
         let netlink = netlink::connect()?;
@@ -34,7 +34,7 @@ pub fn add_route(link: &str) -> Result<(), Error> {
     outcome(added, "add", link, &[Errno::EXIST])
 }
 
-/// Removes the route, if link and route are there.
+/// Removes the route, if link and route exist.
 pub fn remove_route(link: &str) -> Result<(), Error> {
     let removed = netlink::block_on(async {
         let netlink = netlink::connect()?;
@@ -53,7 +53,7 @@ async fn remove(netlink: &Handle, link: &str) -> Result<(), Cause> {
     Ok(netlink.route().del(route).execute().await?)
 }
 
-/// `fine` are the answers that mean that it has been done before.
+/// `fine` are the answers to an operation that has been done before.
 fn outcome(
     answer: Result<Result<(), Cause>, crate::Error>,
     operation: &'static str,

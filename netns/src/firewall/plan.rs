@@ -1,4 +1,4 @@
-//! From a [`Spec`] to the [`Step`]s that make it true. Pure.
+//! Turns a [`Spec`] into [`Step`]s. Pure.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -6,8 +6,8 @@ use ipnet::IpNet;
 
 use super::{Family, Spec, Step};
 
-/// The steps that give the container of `spec` its ports and its way out; none
-/// if it has neither.
+/// The steps for the forwarded ports and the NAT of a container; none if it has
+/// neither.
 #[must_use]
 pub fn plan(spec: &Spec) -> Vec<Step> {
     let mut rules = Vec::new();
@@ -54,13 +54,13 @@ pub fn plan(spec: &Spec) -> Vec<Step> {
             settings.push(Step::EnableForwarding { family });
         }
     }
-    // The guard has to stand before anything is let in.
+    // The rules come first: the guard has to be there before `route_localnet`.
     rules.extend(settings);
     rules
 }
 
-/// The forwards that lead to one address of the container, from those of the
-/// host in the same family.
+/// The forwards to one address of the container, from the host's addresses of the
+/// same family.
 fn forwards_to(spec: &Spec, address: IpAddr) -> Vec<Step> {
     let listen = listen_addresses(&spec.bind_host, Family::of(address));
     let on = |listen: &IpAddr| {
@@ -141,8 +141,7 @@ mod tests {
         assert_eq!(
             lines(&spec),
             [
-                "masquerade what leaves from 10.233.1.2 through other links than those of \
-                 containers",
+                "masquerade packets from 10.233.1.2 through links other than those of containers",
                 "set net.ipv4.ip_forward to 1 until the last container goes",
             ]
         );

@@ -1,4 +1,4 @@
-//! What a container's ports and its way out shall be: resolved data.
+//! The description of a container's forwarded ports and NAT: resolved data.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -11,31 +11,31 @@ use crate::ContainerName;
 /// Forwarded ports and NAT of one container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spec {
-    /// Whose they are. Names of chains derive from it.
+    /// The container's name, the comment of its elements.
     pub container: ContainerName,
-    /// The host's link through which it has routes to the container: `ve-NAME`,
-    /// or the bridge that the container is on.
+    /// The host's link with the routes to the container: `ve-NAME`, or the
+    /// container's bridge.
     pub link: String,
-    /// The container's IPv4 address, with the length of the prefix that it
-    /// reaches without the host. Without one, nothing is done in IPv4.
+    /// The container's IPv4 address, with the length of the prefix that the
+    /// container reaches without the host. Without one, nothing is done in IPv4.
     pub address: Option<Ipv4Net>,
     /// The container's IPv6 address, likewise. Without one, nothing is done in
     /// IPv6.
     pub address6: Option<Ipv6Net>,
     /// Ports of the host that lead to the container.
     pub forwards: Vec<Forward>,
-    /// The host's addresses on which they do; none stands for all. `0.0.0.0`
-    /// and `::` stand for all of their family.
+    /// The host's addresses with these ports; an empty list stands for all
+    /// addresses, `0.0.0.0` and `::` for all of their family.
     pub bind_host: Vec<IpAddr>,
-    /// Whether what the container sends to the outside leaves with an address
-    /// of the host's. For a container behind a link of its own, `ve-NAME`.
+    /// Whether packets of the container to the outside get an address of the host
+    /// as their source. For a container with a link `ve-NAME`.
     pub nat: bool,
 }
 
-/// A port of the host that leads to one of the container.
+/// A port of the host that leads to a port of the container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Forward {
-    /// Of both ports.
+    /// The protocol of both ports.
     pub protocol: Protocol,
     /// The port on the host.
     pub host_port: u16,
@@ -56,7 +56,7 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// All there are.
+    /// All protocols.
     pub(crate) const ALL: [Self; 3] = [Self::Tcp, Self::Udp, Self::Sctp];
 
     /// Its number in /etc/protocols.
@@ -68,12 +68,12 @@ impl Protocol {
         }
     }
 
-    /// That with this number.
+    /// The protocol with this number.
     pub(crate) fn from_number(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|known| known.number() == number)
     }
 
-    /// Its name there, which nft uses, too.
+    /// Its name in /etc/protocols and nft(8).
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
@@ -101,7 +101,7 @@ pub enum Family {
 }
 
 impl Family {
-    /// That of an address.
+    /// The family of an address.
     pub(crate) fn of(address: IpAddr) -> Self {
         match address {
             IpAddr::V4(_) => Self::V4,
@@ -141,7 +141,7 @@ impl Family {
         }
     }
 
-    /// The address that stands for all of the family.
+    /// The address that stands for all addresses of the family.
     pub(crate) fn any(self) -> IpAddr {
         match self {
             Self::V4 => Ipv4Addr::UNSPECIFIED.into(),

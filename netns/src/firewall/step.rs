@@ -1,4 +1,4 @@
-//! The single changes that make up a container's ports and its way out, as
+//! The single changes that make up a container's forwarded ports and NAT, as
 //! data.
 
 use std::fmt;
@@ -16,46 +16,46 @@ use super::{Family, Protocol};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
 pub enum Step {
-    /// Drop what arrives through a link under a loopback address, which
+    /// Drop packets from a link with a loopback address, which
     /// [`Step::RouteLoopback`] would let in.
     GuardLoopback {
         /// Name of the link.
         link: String,
     },
-    /// Send what arrives at an address and port of the host to the container.
+    /// Forward packets to an address and port of the host to the container.
     Forward {
         /// The transport protocol.
         protocol: Protocol,
-        /// The host's address and port; the unspecified address stands for all
-        /// of the host's in its family.
+        /// The host's address and port. The unspecified address stands for all
+        /// addresses of its family.
         listen: SocketAddr,
         /// The container's address and port.
         to: SocketAddr,
     },
     /// Replace the source of forwarded connections from these addresses by that
     /// of the container's link: the container cannot answer the host's loopback
-    /// addresses, and would answer itself and its neighbours past the host, with
-    /// an address that was not asked.
+    /// addresses, and would answer itself and its neighbours past the host, from
+    /// an address that they did not send to.
     Masquerade {
-        /// Whose connections.
+        /// The sources.
         sources: IpNet,
         /// The container's address.
         to: IpAddr,
     },
-    /// Replace the container's address as the source of what it sends to the
-    /// outside by that of the link through which it leaves.
+    /// Replace the container's address, in packets to the outside, by that of the
+    /// link that sends them.
     MasqueradeOutside {
         /// The container's address.
         source: IpAddr,
     },
-    /// Make the host a router, until the last container goes.
+    /// Have the host forward packets until the last container goes.
     EnableForwarding {
-        /// For packets of which family.
+        /// The family of the packets.
         family: Family,
     },
-    /// Let packets between the host's loopback addresses and a link pass.
+    /// Accept packets between the host's loopback addresses and a link.
     RouteLoopback {
-        /// Loopback addresses of which family.
+        /// The family of the addresses.
         family: Family,
         /// Name of the link.
         link: String,
@@ -63,7 +63,7 @@ pub enum Step {
 }
 
 impl Step {
-    /// The manual page of what the step does. Of the settings themselves tells
+    /// The manual page that explains the step. Sysctls are explained in
     /// `Documentation/networking/ip-sysctl.rst` of the kernel.
     #[must_use]
     pub fn manual(&self) -> &'static str {
@@ -100,8 +100,7 @@ impl fmt::Display for Step {
             }
             Self::MasqueradeOutside { source } => write!(
                 f,
-                "masquerade what leaves from {source} through other links than those of \
-                 containers"
+                "masquerade packets from {source} through links other than those of containers"
             ),
             Self::EnableForwarding { family: Family::V4 } => {
                 f.write_str("set net.ipv4.ip_forward to 1 until the last container goes")

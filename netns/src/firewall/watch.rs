@@ -1,8 +1,8 @@
-//! Whether somebody takes the rules away.
+//! Notices when another program removes the rules.
 //!
-//! `nft flush ruleset`, with which the configuration of many a host begins,
-//! removes the rules of everybody. Then nothing is forwarded any more, and where
-//! `route_localnet` is set, nothing guards the host's loopback.
+//! `nft flush ruleset`, the first line of many hosts' configurations, removes all
+//! rules. Then nothing is forwarded any more, and where `route_localnet` is set,
+//! nothing guards the host's loopback.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -24,10 +24,10 @@ const CHANGES: u32 = 7;
 const NFT_MSG_DELTABLE: u8 = 2;
 const NFTA_TABLE_NAME: u16 = 1;
 
-/// Hears when the rules of all containers are removed at once, from the network
-/// namespace of the thread that opened it. There may be something to read from
-/// it after any change of anybody's rules, but not because containers come to
-/// others or leave them.
+/// Notices when the rules of all containers are removed at once, in the network
+/// namespace of the thread that opened it. The socket can be readable after any
+/// change of rules, but not after a start or an end of another container while
+/// the table stays.
 #[derive(Debug)]
 pub struct Watch(Socket);
 
@@ -52,10 +52,9 @@ impl Watch {
         })
     }
 
-    /// Reads what has been heard: whether the rules were removed since the last
-    /// time, or may have been. Does not wait. By now they may be there again,
-    /// with other containers in them or all the same
-    /// ([`Firewall::has`](super::Firewall::has)).
+    /// Whether the rules were removed since the last call, or may have been. Does
+    /// not wait. The rules may exist again by now: see
+    /// [`Firewall::has`](super::Firewall::has).
     ///
     /// # Errors
     ///
@@ -70,7 +69,8 @@ impl Watch {
                 Err(error) => match Errno::from_io_error(&error) {
                     Some(Errno::AGAIN) => return Ok(lost),
                     Some(Errno::INTR) => {}
-                    // More changes than the socket has room for (netlink(7)).
+                    // There were more changes than fit into the socket's buffer
+                    // (netlink(7)).
                     Some(Errno::NOBUFS) => lost = true,
                     _ => return Err(failed(error)),
                 },
@@ -81,7 +81,7 @@ impl Watch {
 
 fn failed(source: io::Error) -> Error {
     Error::Netlink {
-        operation: "hear of changes of the host's rules",
+        operation: "read changes of the host's rules",
         source,
     }
 }

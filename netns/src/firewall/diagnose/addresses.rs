@@ -1,4 +1,4 @@
-//! What a forwarded port meets on the host's side.
+//! Obstacles on the host's side of a forwarded port.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -9,8 +9,8 @@ use crate::HostLink;
 use crate::firewall::{Family, Protocol, Spec, Step, plan};
 use crate::link::bridge;
 
-/// Addresses of the host and of the container that do not go together, and
-/// ports of the host that a process there has; one sentence for each.
+/// A sentence for each address of the host without a counterpart in the
+/// container, and for each port of the host that a process listens on.
 pub fn sentences(spec: &Spec) -> Vec<String> {
     let plan = plan(spec);
     let mut sentences = without_counterpart(spec);
@@ -24,8 +24,8 @@ pub fn sentences(spec: &Spec) -> Vec<String> {
         };
         match try_to_bind(protocol, listen) {
             Err(Errno::ADDRINUSE) => sentences.push(format!(
-                "a process on the host listens on {protocol} {listen}, too; it is not reached \
-                 there while the port is forwarded"
+                "a process on the host listens on {protocol} {listen}, too; it cannot be \
+                 reached there while the port is forwarded"
             )),
             Err(Errno::ADDRNOTAVAIL) => sentences.push(format!(
                 "no link of the host has the address {}, where {protocol} port {} is forwarded",
@@ -55,10 +55,10 @@ fn without_counterpart(spec: &Spec) -> Vec<String> {
     .collect()
 }
 
-/// The way back to `::1` (`loopback6.rs`) is not open over a bridge whose frames
-/// netfilter sees: it undoes NAT in them before they are the host's packets, and
-/// with `::1` in them they are none that the kernel takes from outside
-/// (`ip6_rcv_core` in net/ipv6/ip6_input.c). For 127.0.0.1 there is no such rule.
+/// If netfilter sees the packets in a bridge, answers to `::1` (`loopback6.rs`) are
+/// lost: netfilter reverses the translation before the bridge hands them to the
+/// host, which drops packets with `::1` from a link (`ip6_rcv_core` in
+/// net/ipv6/ip6_input.c). For 127.0.0.1 there is no such rule.
 fn bridged_loopback(spec: &Spec, plan: &[Step]) -> Option<String> {
     let link = plan.iter().find_map(|step| match step {
         Step::RouteLoopback {
@@ -70,14 +70,14 @@ fn bridged_loopback(spec: &Spec, plan: &[Step]) -> Option<String> {
     let is_bridge = HostLink::veth(&spec.container).interface() != link;
     (is_bridge && bridge::netfilter_sees_bridges_ipv6()).then(|| {
         format!(
-            "the forwarded ports do not answer on the host's ::1, because netfilter sees what \
-             the bridge {link} passes on; where nobody needs that, `sysctl \
-             net.bridge.bridge-nf-call-ip6tables=0` ends it"
+            "the forwarded ports do not answer on the host's ::1, because netfilter sees the \
+             packets in bridge {link}; unless that is needed, switch it off with `sysctl \
+             net.bridge.bridge-nf-call-ip6tables=0`"
         )
     })
 }
 
-/// Binds a socket as a server would, and closes it at once.
+/// Binds a socket as a server would, and closes it.
 fn try_to_bind(protocol: Protocol, listen: SocketAddr) -> Result<(), Errno> {
     let family = match listen {
         SocketAddr::V4(_) => AddressFamily::INET,

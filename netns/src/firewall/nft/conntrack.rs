@@ -1,11 +1,10 @@
-//! Connections that are tracked with an outdated translation.
+//! Deletes tracked connections with an outdated translation.
 //!
-//! What becomes of a connection's addresses is decided by its first packet and
-//! kept as long as it goes on. So a client that sends datagrams without end
-//! would never reach a container that has a new address, or one that was not
-//! there when the client began. The messages are those of
-//! `linux/netfilter/nfnetlink_conntrack.h`; the kernel deletes by a filter
-//! since 5.8, and by status since 5.18.
+//! The translation of a connection is decided by its first packet and lasts as
+//! long as the connection. So a client that keeps sending datagrams would never
+//! reach a container that has a new address or that started later. The messages
+//! are those of `linux/netfilter/nfnetlink_conntrack.h`; the kernel deletes by a
+//! filter since 5.8, and by status since 5.18.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -35,8 +34,8 @@ const CTA_PROTO_DST_PORT: u16 = 3;
 
 const CTA_FILTER_ORIG_FLAGS: u16 = 1;
 const CTA_FILTER_REPLY_FLAGS: u16 = 2;
-/// `CTA_FILTER_FLAG` of net/netfilter/nf_conntrack_netlink.c: which parts of a
-/// tuple have to match.
+/// `CTA_FILTER_FLAG` of net/netfilter/nf_conntrack_netlink.c: the parts of a
+/// tuple that have to match.
 const BY_SOURCE: u32 = 1 << 0;
 const BY_DESTINATION: u32 = 1 << 1;
 const BY_PROTOCOL: u32 = 1 << 3;
@@ -52,8 +51,8 @@ const UDP: u8 = 17;
 const INET: u8 = 2;
 const INET6: u8 = 10;
 
-/// Forgets the connections in which `address` answers, so that the other side
-/// of each is told that it is gone.
+/// Deletes the connections in which `address` answers. Further packets of them
+/// are answered with an error.
 pub fn forget_answers_of(netfilter: &Netfilter, address: IpAddr) -> io::Result<()> {
     let source = match address {
         IpAddr::V4(address) => attribute(CTA_IP_V4_SRC, &address.octets()),
@@ -63,8 +62,8 @@ pub fn forget_answers_of(netfilter: &Netfilter, address: IpAddr) -> io::Result<(
     delete(netfilter, address, &[tuple, filter(0, BY_SOURCE)])
 }
 
-/// Forgets that datagrams to `listen` went to the host itself. Other protocols
-/// begin every connection anew, and one that the host has shall go on.
+/// Deletes the UDP connections from clients to `listen` on the host itself. In
+/// other protocols, the host's connections go on, and new ones are translated.
 pub fn forget_untranslated(
     netfilter: &Netfilter,
     protocol: Protocol,
@@ -114,7 +113,7 @@ fn filter(original: u32, reply: u32) -> Vec<u8> {
     )
 }
 
-/// Deletes what matches, in the family of `address`.
+/// Deletes the connections that match, in the family of `address`.
 fn delete(netfilter: &Netfilter, address: IpAddr, attributes: &[Vec<u8>]) -> io::Result<()> {
     let family = match address {
         IpAddr::V4(_) => INET,
@@ -127,7 +126,7 @@ fn delete(netfilter: &Netfilter, address: IpAddr, attributes: &[Vec<u8>]) -> io:
         Ask::Do,
         &attributes.concat(),
     ) {
-        // A kernel without ctnetlink.
+        // The kernel has no ctnetlink.
         Err(error) if Errno::from_io_error(&error) == Some(Errno::INVAL) => Ok(()),
         other => other.map(drop),
     }

@@ -1,4 +1,4 @@
-//! What a container is in our table: elements of its sets.
+//! The elements of sets that make up a container in our table.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -15,19 +15,19 @@ use crate::{ContainerName, HostLink};
 pub struct Element {
     pub set: Set,
     pub key: Vec<u8>,
-    /// The last key that it stands for, in a set with ranges.
+    /// The end of the range, in a set with ranges.
     pub last_key: Option<Vec<u8>>,
-    /// Empty where the set is no map.
+    /// Empty if the set is not a map.
     pub value: Vec<u8>,
-    /// The container whose it is. None for what stays until the last container
-    /// goes, as the settings of links that several containers are behind do.
+    /// The container's name. `None` for an element that stays until the last
+    /// container goes, such as one for a link that several containers share.
     pub owner: Option<String>,
 }
 
-/// A forward that is in force.
+/// A forward that is installed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// Whose it is.
+    /// The container's name.
     pub container: String,
     pub protocol: Protocol,
     /// The host's address and port.
@@ -44,11 +44,11 @@ const NFTA_SET_ELEM_DATA: u16 = 2;
 const NFTA_SET_ELEM_USERDATA: u16 = 6;
 const NFTA_SET_ELEM_KEY_END: u16 = 10;
 const NFTA_DATA_VALUE: u16 = 1;
-/// `NFTNL_UDATA_SET_ELEM_COMMENT` of libnftnl, with which nft keeps comments.
+/// `NFTNL_UDATA_SET_ELEM_COMMENT` of libnftnl, the type of nft's comments.
 const COMMENT: u8 = 0;
 
 impl Element {
-    /// What a step puts into a set; nothing if it does something else.
+    /// The element that a step adds; `None` if it adds none.
     pub fn of(step: &Step, container: &ContainerName) -> Option<Self> {
         let owner = Some(container.as_str().to_owned());
         match step {
@@ -107,7 +107,7 @@ impl Element {
         }
     }
 
-    /// The attributes of a message about it, but for the table.
+    /// The attributes of a message about the element, without the table.
     pub fn encode(&self) -> Vec<u8> {
         let data = |kind, bytes: &[u8]| nested(kind, &[attribute(NFTA_DATA_VALUE, bytes)]);
         let mut parts = vec![data(NFTA_SET_ELEM_KEY, &self.key)];
@@ -128,7 +128,7 @@ impl Element {
         .concat()
     }
 
-    /// The elements that an answer of the kernel about a set holds.
+    /// The elements in an answer of the kernel about a set.
     pub fn decode_all(set: Set, answer: &[u8]) -> Vec<Self> {
         let list = find(answer, NFTA_SET_ELEM_LIST_ELEMENTS).unwrap_or_default();
         let elements = attributes(list).filter(|(kind, _)| *kind == NFTA_LIST_ELEM);
@@ -148,12 +148,12 @@ impl Element {
         })
     }
 
-    /// Whether it is one of this container's.
+    /// Whether the element belongs to this container.
     pub fn is_of(&self, container: &ContainerName) -> bool {
         self.owner.as_deref() == Some(container.as_str())
     }
 
-    /// The forward that it is, if it is one.
+    /// The forward, if the element is one.
     pub fn claim(&self) -> Option<Claim> {
         let Set::Ports(family) = self.set else {
             return None;
@@ -169,7 +169,7 @@ impl Element {
         Some(Claim {
             container: self.owner.clone()?,
             protocol: Protocol::from_number(protocol)?,
-            // All addresses begin with the unspecified one.
+            // A range of all addresses begins with the unspecified one.
             listen: SocketAddr::new(address, u16::from_be_bytes([high, low])),
             to: SocketAddr::new(to, u16::from_be_bytes([to_high, to_low])),
         })
@@ -177,7 +177,7 @@ impl Element {
 }
 
 impl fmt::Display for Element {
-    /// Its set and key, as nft(8) has them.
+    /// Its set and key, as nft(8) writes them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut rest = self.key.as_slice();
         let mut parts = Vec::new();
@@ -209,13 +209,13 @@ fn show(kind: Datatype, bytes: &[u8]) -> String {
     }
 }
 
-/// A value of a type: its length before it.
+/// A comment in libnftnl's format: type, length, value.
 fn comment(text: &str) -> Vec<u8> {
-    // The name of a container is short enough.
+    // A container's name has at most 64 bytes.
     [&[COMMENT, text.len() as u8 + 1], text.as_bytes(), &[0]].concat()
 }
 
-/// The comment among values of several types.
+/// The comment among values of other types.
 fn read_comment(mut userdata: &[u8]) -> Option<String> {
     while let [kind, length, rest @ ..] = userdata {
         let (value, following) = rest.split_at_checked(usize::from(*length))?;
@@ -228,7 +228,7 @@ fn read_comment(mut userdata: &[u8]) -> Option<String> {
     None
 }
 
-/// Each part begins at a register of 4 bytes.
+/// Joins parts, each of which begins in a register of 4 bytes.
 fn concatenate(parts: &[&[u8]]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for part in parts {

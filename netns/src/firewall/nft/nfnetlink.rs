@@ -1,6 +1,6 @@
-//! Netfilter, spoken to without a program.
+//! Requests to netfilter, without a program.
 //!
-//! Starting nft takes milliseconds, a question to the kernel or a transaction
+//! Starting nft takes milliseconds, a request to the kernel or a transaction takes
 //! microseconds. The messages are those of `linux/netfilter/nfnetlink.h`.
 
 use std::cell::Cell;
@@ -11,7 +11,7 @@ use netlink_sys::{Socket, SocketAddr};
 use rustix::io::Errno;
 use rustix::net::sockopt;
 
-/// `NFNL_SUBSYS_CTNETLINK`, the connections that are tracked.
+/// `NFNL_SUBSYS_CTNETLINK`, tracked connections.
 pub const CTNETLINK: u8 = 1;
 /// `NFNL_SUBSYS_NFTABLES`
 pub const NFTABLES: u8 = 10;
@@ -19,12 +19,12 @@ pub const NFTABLES: u8 = 10;
 /// `NFPROTO_INET`
 pub const INET: u8 = 1;
 
-/// What a request asks for, in addition to `NLM_F_REQUEST`.
+/// The flags of a request, in addition to `NLM_F_REQUEST`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Ask {
     /// `NLM_F_DUMP`: all objects.
     Dump,
-    /// `NLM_F_ACK`: that something be done, and whether it was.
+    /// `NLM_F_ACK`: an acknowledgement of a change.
     Do,
 }
 
@@ -34,16 +34,16 @@ pub struct Change {
     pub message: u8,
     /// `NLM_F_…` of netlink(7), in addition to `NLM_F_REQUEST`.
     pub flags: u16,
-    /// What is changed.
+    /// The changed object.
     pub attributes: Vec<u8>,
 }
 
 /// Why a transaction was refused as a whole.
 pub struct Refusal {
-    /// Which change was the first that the kernel did not take; none if it was
-    /// not a single one.
+    /// The number of the first refused change; `None` if it was not a single
+    /// change.
     pub change: Option<usize>,
-    /// Its answer.
+    /// The kernel's answer.
     pub source: io::Error,
 }
 
@@ -64,14 +64,14 @@ const NLM_F_DUMP: u16 = 0x300;
 /// `NLA_F_NESTED`
 const NESTED: u16 = 1 << 15;
 
-/// The kernel fits its answers into what the reader has room for, and into no
-/// more than this (`netlink_recvmsg` in net/netlink/af_netlink.c).
+/// The size of the kernel's largest answer, in bytes, if the reader has a buffer
+/// for it (`netlink_recvmsg` in net/netlink/af_netlink.c).
 pub const DATAGRAM_MAX: usize = 32 * 1024;
 
-/// How often a dump is begun anew because the objects changed meanwhile.
+/// How often a dump is tried because the objects change meanwhile.
 const ATTEMPTS: usize = 20;
 
-/// One way to netfilter, in the network namespace of the thread that opened it.
+/// A socket to netfilter, in the network namespace of the thread that opened it.
 #[derive(Debug)]
 pub struct Netfilter {
     socket: Socket,
@@ -117,15 +117,15 @@ impl Netfilter {
         Err(io::ErrorKind::ResourceBusy.into())
     }
 
-    /// Numbers for some messages, of which this is the first.
+    /// Reserves numbers for some messages, and returns the first.
     fn number(&self, messages: usize) -> u32 {
         let first = self.sequence.get();
         self.sequence.set(first.wrapping_add(messages as u32));
         first
     }
 
-    /// All answers to the message of this number; `None` if they do not fit
-    /// together.
+    /// All answers to the message of this number; `None` if the objects changed
+    /// meanwhile.
     fn answers(&self, sequence: u32) -> io::Result<Option<Vec<Vec<u8>>>> {
         let mut answers = Vec::new();
         let mut consistent = true;
@@ -150,8 +150,8 @@ impl Netfilter {
         }
     }
 
-    /// Has the kernel change its tables of the family inet: all of it, or
-    /// nothing. Whoever looks sees what was before or what is after it.
+    /// Changes tables of the family inet, as a whole or not at all: a reader sees
+    /// the state either before or after all changes.
     pub fn transact(&self, changes: &[Change]) -> Result<(), Refusal> {
         match self.send_batch(changes) {
             Ok((_, Ok(()))) => Ok(()),
@@ -166,13 +166,13 @@ impl Netfilter {
         }
     }
 
-    /// Whether it was done; otherwise the number of the change that was not.
+    /// The result, and the number of the change that it is about.
     fn send_batch(&self, changes: &[Change]) -> io::Result<(usize, io::Result<()>)> {
-        // Beyond the changes, one for the frame around them.
+        // One for each change, and one for the frame around them.
         let first = self.number(changes.len() + 1);
         let batch = encode_batch(first, changes);
         match self.socket.send(&batch, 0) {
-            // It has to fit into the buffer at once (netlink(7)).
+            // The batch has to fit into the buffer as a whole (netlink(7)).
             Err(error) if Errno::from_io_error(&error) == Some(Errno::MSGSIZE) => {
                 sockopt::set_socket_send_buffer_size_force(&self.socket, 2 * batch.len())?;
                 self.socket.send(&batch, 0)?
@@ -183,8 +183,8 @@ impl Netfilter {
         loop {
             buffer.clear();
             self.socket.recv(&mut buffer, 0)?;
-            // Refusals come in the order of the changes, and before the one
-            // acknowledgement that was asked for.
+            // Refusals come in the order of the changes, before the only
+            // acknowledgement that is requested.
             let answer = messages(&buffer).find_map(|message| {
                 let number = message.sequence.wrapping_sub(first) as usize;
                 let answers = message.kind == NLMSG_ERROR && number <= changes.len();
@@ -222,7 +222,7 @@ fn encode_batch(first: u32, changes: &[Change]) -> Vec<u8> {
     batch
 }
 
-/// What of `struct nlmsghdr` and `struct nfgenmsg` is not always the same.
+/// The variable fields of `struct nlmsghdr` and `struct nfgenmsg`.
 struct Header {
     kind: u16,
     flags: u16,
@@ -232,7 +232,7 @@ struct Header {
     resource: u16,
 }
 
-/// A message of a subsystem, as its header names it.
+/// The type of a subsystem's message in a header.
 pub fn kind(subsystem: u8, message: u8) -> u16 {
     u16::from(subsystem) << 8 | u16::from(message)
 }
@@ -244,25 +244,25 @@ fn encode(header: &Header, attributes: &[u8]) -> Vec<u8> {
     bytes.extend(header.kind.to_ne_bytes());
     bytes.extend((NLM_F_REQUEST | header.flags).to_ne_bytes());
     bytes.extend(header.sequence.to_ne_bytes());
-    // The port of the sender, which the kernel knows.
+    // The sender's port, which the kernel fills in.
     bytes.extend([0; 4]);
-    // After the family comes NFNETLINK_V0.
+    // The family, then NFNETLINK_V0.
     bytes.extend([header.family, 0]);
     bytes.extend(header.resource.to_be_bytes());
     bytes.extend(attributes);
     bytes
 }
 
-/// A message that came.
+/// A received message.
 pub struct Message<'a> {
-    /// As [`kind`] makes it.
+    /// As of [`kind`].
     pub kind: u16,
     flags: u16,
     sequence: u32,
     body: &'a [u8],
 }
 
-/// Several messages, one after the other.
+/// The messages of a datagram.
 pub fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
     std::iter::from_fn(move || {
         let (message, following) = Message::split_from(bytes)?;
@@ -272,7 +272,7 @@ pub fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
 }
 
 impl<'a> Message<'a> {
-    /// The first message of several, and the others.
+    /// The first message, and the bytes after it.
     fn split_from(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let length: usize = u32::from_ne_bytes(field(bytes, 0)?).try_into().ok()?;
         let message = Self {
@@ -285,13 +285,13 @@ impl<'a> Message<'a> {
         Some((message, following))
     }
 
-    /// What follows the headers.
+    /// The bytes after the headers.
     pub fn attributes(&self) -> &'a [u8] {
         self.body.get(GENERIC..).unwrap_or_default()
     }
 
-    /// What `struct nlmsgerr` begins with, and what the end of a dump consists
-    /// of: 0, or an errno(3) below it.
+    /// The first field of `struct nlmsgerr`, and the only one at the end of a dump:
+    /// 0, or a negative errno(3).
     fn result(&self) -> io::Result<()> {
         match field(self.body, 0).map(i32::from_ne_bytes) {
             Some(negative) if negative < 0 => Err(io::Error::from_raw_os_error(-negative)),
@@ -311,18 +311,17 @@ pub fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// An attribute that is a text with a NUL.
+/// An attribute with a text that ends with a NUL.
 pub fn text_attribute(kind: u16, text: &str) -> Vec<u8> {
     attribute(kind, &[text.as_bytes(), &[0]].concat())
 }
 
-/// An attribute that is a number, which nf_tables takes in the order of the
-/// network.
+/// An attribute with a number, which nf_tables takes in network byte order.
 pub fn number_attribute(kind: u16, number: u32) -> Vec<u8> {
     attribute(kind, &number.to_be_bytes())
 }
 
-/// An attribute that consists of others.
+/// An attribute that consists of attributes.
 pub fn nested(kind: u16, attributes: &[Vec<u8>]) -> Vec<u8> {
     attribute(kind | NESTED, &attributes.concat())
 }
@@ -345,14 +344,14 @@ pub fn find(bytes: &[u8], kind: u16) -> Option<&[u8]> {
     Some(found.1)
 }
 
-/// The value of an attribute that is a text with a NUL.
+/// The text of the first attribute of this kind.
 pub fn find_text(attributes: &[u8], kind: u16) -> Option<String> {
     let value = find(attributes, kind)?;
     let text = value.strip_suffix(&[0]).unwrap_or(value);
     String::from_utf8(text.to_vec()).ok()
 }
 
-/// Some bytes at a place.
+/// The `N` bytes at offset `at`.
 pub fn field<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..at + N)?.try_into().ok()
 }

@@ -1,10 +1,10 @@
-//! Our table without any container in it: sets, chains and rules, as data.
+//! The chains and rules of our table, as data.
 //!
-//! The rules are always the same. They ask sets, whose elements are the
-//! containers (`set.rs`), so the price of a packet and of a change does not
-//! depend on how many there are. Only the first packet of a connection goes
-//! through the chains of the type nat; every packet that the host receives goes
-//! through the guard, which looks for 127.0.0.0/8 before it asks for more.
+//! The rules are always the same. They look up sets, the elements of which are
+//! the containers (`set.rs`), so the cost of a packet and of a change does not
+//! depend on the number of containers. Only the first packet of a connection
+//! passes the chains of the type nat. Every packet that the host receives passes
+//! the guard, which first compares the address with 127.0.0.0/8.
 
 use std::fmt;
 
@@ -16,9 +16,8 @@ use crate::firewall::{Family, Protocol};
 /// Our table, in the family inet.
 pub const TABLE: &str = "nixos-containers";
 
-/// How the links begin that lead to containers, as
-/// [`HostLink`](crate::HostLink) names them: those behind them need no other
-/// address to answer.
+/// The prefix of links to containers ([`HostLink`](crate::HostLink)). Packets from
+/// one container to another keep their source.
 const CONTAINER_LINKS: &str = "ve-";
 
 const GUARD: &str = "guard";
@@ -31,28 +30,28 @@ const PORTS: &str = "ports";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chain {
     pub name: &'static str,
-    /// Where packets come to it by themselves.
+    /// The hook of a base chain.
     pub base: Option<Base>,
 }
 
-/// Where a base chain is.
+/// The hook of a base chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Base {
     /// Type of the chain, as nft(8) calls it.
     pub kind: &'static str,
     pub hook: Hook,
-    /// The lower, the earlier.
+    /// Chains with a lower priority come first.
     pub priority: i32,
 }
 
-/// When a packet comes to a chain.
+/// The point at which a packet enters a base chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hook {
-    /// When it came in through any link, before it is routed.
+    /// After a link received it, before it is routed.
     Prerouting,
-    /// When the host itself has sent it.
+    /// After the host itself sent it.
     Output,
-    /// Before it leaves through any link.
+    /// Before a link sends it.
     Postrouting,
 }
 
@@ -63,7 +62,7 @@ pub struct Rule {
     pub statements: Vec<Statement>,
 }
 
-/// Those that others jump to come first.
+/// The chains. A chain comes before those that jump to it.
 pub fn chains() -> [Chain; 5] {
     let base = |name, kind, hook, priority| Chain {
         name,
@@ -87,7 +86,7 @@ pub fn chains() -> [Chain; 5] {
     ]
 }
 
-/// All rules, in the order in which packets come to them.
+/// All rules, in the order in which packets pass them.
 pub fn rules() -> Vec<Rule> {
     let mut rules = Vec::new();
     for field in [Field::Source(Family::V4), Field::Destination(Family::V4)] {
@@ -167,7 +166,7 @@ const NFTA_HOOK_PRIORITY: u16 = 2;
 const NF_ACCEPT: u32 = 1;
 
 impl Chain {
-    /// The attributes of a message about it, but for the table.
+    /// The attributes of a message about it, without the table.
     pub fn encode(&self) -> Vec<u8> {
         let mut attributes = vec![text(NFTA_CHAIN_NAME, self.name)];
         if let Some(base) = self.base {
@@ -187,7 +186,7 @@ const NFTA_RULE_CHAIN: u16 = 2;
 const NFTA_RULE_EXPRESSIONS: u16 = 4;
 
 impl Rule {
-    /// The attributes of a message about it, but for the table.
+    /// The attributes of a message about it, without the table.
     pub fn encode(&self) -> Vec<u8> {
         let expressions: Vec<_> = self.statements.iter().map(Statement::encode).collect();
         [
@@ -210,7 +209,7 @@ impl Hook {
 }
 
 impl fmt::Display for Rule {
-    /// As nft(8) lists it, which leaves out what other statements imply.
+    /// As nft(8) lists it, without statements that other statements imply.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let implied = |statement: &&Statement| {
             !matches!(statement, Statement::Family(_) | Statement::Protocol(_))

@@ -1,21 +1,20 @@
-//! The sets of our table. In them, a container is a few elements.
+//! The sets of our table. Each container has some elements in them.
 
 use super::nfnetlink::{attribute, nested, number_attribute as number, text_attribute as text};
 use crate::firewall::Family;
 
-/// A set, or a map, as it is called in nft(8) where each element has a value.
+/// A set, or a map: nft(8) calls a set so if its elements have values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Set {
-    /// From address, protocol and port on the host to address and port of a
+    /// Maps address, protocol and port on the host to address and port of a
     /// container.
     Ports(Family),
-    /// Container and source of forwarded connections that get the address of
-    /// the container's link as their source.
+    /// Container and source of forwarded connections, the source of which is
+    /// replaced by the address of the container's link.
     Masquerade(Family),
-    /// Containers whose packets to the outside leave with an address of the
-    /// host's.
+    /// Containers that send packets to the outside with an address of the host.
     Nat(Family),
-    /// Links through which nothing with an address of 127.0.0.0/8 may come in.
+    /// Links from which no packet with an address of 127.0.0.0/8 is accepted.
     Guarded,
 }
 
@@ -44,9 +43,9 @@ const NFT_SET_INTERVAL: u32 = 1 << 2;
 const NFT_SET_MAP: u32 = 1 << 3;
 const NFT_SET_CONCAT: u32 = 1 << 7;
 const NFTA_LIST_ELEM: u16 = 1;
-/// What nft notes of keys that are names: `NFTNL_UDATA_SET_KEYBYTEORDER` of
-/// libnftnl, 4 bytes long, `BYTEORDER_HOST_ENDIAN`. Without it, it lists them
-/// wrongly.
+/// Tells nft the byte order of keys that are names:
+/// `NFTNL_UDATA_SET_KEYBYTEORDER` of libnftnl, 4 bytes long,
+/// `BYTEORDER_HOST_ENDIAN`. Without it, nft lists them wrongly.
 const HOST_ORDER: [u8; 6] = if cfg!(target_endian = "little") {
     [0, 4, 1, 0, 0, 0]
 } else {
@@ -76,7 +75,7 @@ impl Set {
         }
     }
 
-    /// What nft(8) calls it.
+    /// The keyword of nft(8).
     pub fn kind(self) -> &'static str {
         match self.value().is_empty() {
             true => "set",
@@ -84,7 +83,7 @@ impl Set {
         }
     }
 
-    /// What an element's key consists of.
+    /// The parts of an element's key.
     pub fn key(self) -> Vec<Datatype> {
         match self {
             Self::Ports(family) => {
@@ -100,7 +99,7 @@ impl Set {
         }
     }
 
-    /// What an element's value consists of; nothing if this is no map.
+    /// The parts of an element's value; none in a set that is not a map.
     pub fn value(self) -> Vec<Datatype> {
         match self {
             Self::Ports(family) => vec![Datatype::Address(family), Datatype::Port],
@@ -108,13 +107,13 @@ impl Set {
         }
     }
 
-    /// Whether an element may stand for all from one key to another, each part
-    /// of which is in between.
+    /// Whether an element can be a range: it has a first and a last key, and
+    /// contains a key if each part of it is between theirs.
     pub fn has_ranges(self) -> bool {
         matches!(self, Self::Ports(_) | Self::Masquerade(_))
     }
 
-    /// The attributes of a message about it, but for the table.
+    /// The attributes of a message about the set, without the table.
     pub fn encode(self) -> Vec<u8> {
         let (key, value) = (self.key(), self.value());
         let mut flags = 0;
@@ -129,7 +128,7 @@ impl Set {
             number(NFTA_SET_FLAGS, flags),
             number(NFTA_SET_KEY_TYPE, type_number(&key)),
             number(NFTA_SET_KEY_LEN, length(&key)),
-            // A number of the caller's choice, for rules of the same transaction.
+            // Any number; rules of the same transaction could refer to it.
             number(NFTA_SET_ID, 0),
         ];
         if !value.is_empty() {
@@ -156,7 +155,7 @@ impl Set {
 
 impl Datatype {
     /// Its number in nft (`enum datatypes` of its datatype.h), which the kernel
-    /// only keeps.
+    /// stores for nft.
     pub fn number(self) -> u32 {
         match self {
             Self::Address(Family::V4) => 7,
@@ -167,7 +166,7 @@ impl Datatype {
         }
     }
 
-    /// In bytes.
+    /// Its width, in bytes.
     pub fn width(self) -> usize {
         match self {
             Self::Address(Family::V4) => 4,
@@ -188,7 +187,7 @@ fn type_number(parts: &[Datatype]) -> u32 {
         .fold(0, |number, part| number << 6 | part.number())
 }
 
-/// In bytes, of which each part takes whole registers of 4.
+/// Length of a key or a value, in bytes: each part takes whole registers of 4.
 fn length(parts: &[Datatype]) -> u32 {
     let lengths = parts.iter().map(|part| part.width().next_multiple_of(4));
     lengths.sum::<usize>() as u32

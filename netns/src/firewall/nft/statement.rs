@@ -1,9 +1,9 @@
-//! What rules consist of, and how the kernel takes it: as expressions that pass
-//! data on through registers.
+//! The statements of rules, and their encoding for the kernel: expressions that
+//! pass data on through registers.
 //!
-//! A [`Statement`] is one of nft(8), whose words it is displayed in. Expressions
-//! and their attributes are those of `linux/netfilter/nf_tables.h`;
-//! `nft --debug=netlink list table inet nixos-containers` shows them.
+//! A [`Statement`] is displayed as in nft(8). Expressions and their attributes are
+//! those of `linux/netfilter/nf_tables.h`; `nft --debug=netlink list table inet
+//! nixos-containers` shows them.
 
 use std::fmt;
 
@@ -11,28 +11,28 @@ use super::nfnetlink::{attribute, nested, number_attribute as number, text_attri
 use super::set::{Datatype, Set};
 use crate::firewall::{Family, Protocol};
 
-/// Something that a packet has.
+/// A property of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Field {
     Source(Family),
     Destination(Family),
     Protocol,
-    /// The port that it goes to.
+    /// The destination port.
     Port(Protocol),
-    /// The name of the link that it came by.
+    /// The name of the link that received it.
     InputLink,
-    /// The name of the link that it leaves by.
+    /// The name of the link that sends it.
     OutputLink,
 }
 
-/// A condition, or what is done with a packet for which all before it hold.
+/// A condition, or what is done with a packet if all conditions before hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Statement {
     Family(Family),
     Protocol(Protocol),
     /// The address is one of 127.0.0.0/8.
     IsLoopback4(Field),
-    /// The name begins otherwise.
+    /// The name does not begin so.
     BeginsNot(Field, &'static str),
     /// The fields are a key of the set.
     In(Vec<Field>, Set),
@@ -44,7 +44,7 @@ pub enum Statement {
     Forward(Family, Vec<Field>, Set),
     Masquerade,
     Drop,
-    /// Through another chain, and on.
+    /// The packet passes another chain and comes back.
     Jump(&'static str),
 }
 
@@ -58,7 +58,7 @@ impl Field {
         }
     }
 
-    /// Loads it, or the first `length` bytes of what is in the packet itself.
+    /// Loads the property, or the first `length` bytes of it if it is in a header.
     fn load(self, length: usize, register: u32) -> Vec<u8> {
         let in_header = |header, offset| payload(header, offset, length, register);
         match self {
@@ -121,7 +121,7 @@ impl Statement {
     }
 }
 
-/// The first of the registers of 4 bytes, `NFT_REG32_00`.
+/// The first register of 4 bytes, `NFT_REG32_00`.
 const FIRST: u32 = 8;
 
 const NFTA_LIST_ELEM: u16 = 1;
@@ -144,7 +144,7 @@ fn value(kind: u16, bytes: &[u8]) -> Vec<u8> {
     nested(kind, &[attribute(NFTA_DATA_VALUE, bytes)])
 }
 
-/// Loads fields, each at the next free register, as keys of sets have them.
+/// Loads fields in the layout of keys: each into the next free register.
 fn load(fields: &[Field]) -> Vec<u8> {
     let mut register = FIRST;
     let mut expressions = Vec::new();
@@ -209,7 +209,7 @@ const NFTA_LOOKUP_SET: u16 = 1;
 const NFTA_LOOKUP_SREG: u16 = 2;
 const NFTA_LOOKUP_DREG: u16 = 3;
 
-/// Loads the value, if the set is a map.
+/// Looks a key up, and loads the value into `register` if the set is a map.
 fn lookup(set: Set, register: Option<u32>) -> Vec<u8> {
     let mut attributes = vec![
         text(NFTA_LOOKUP_SET, set.name()),
@@ -224,7 +224,7 @@ const NFTA_FIB_RESULT: u16 = 2;
 const NFTA_FIB_FLAGS: u16 = 3;
 const NFT_FIB_RESULT_ADDRTYPE: u32 = 3;
 const NFTA_FIB_F_DADDR: u32 = 1 << 1;
-/// Of rtnetlink(7), in the order of the host.
+/// Of rtnetlink(7), in the byte order of the host.
 const RTN_LOCAL: u32 = 2;
 
 fn type_of_destination() -> Vec<u8> {
@@ -239,7 +239,7 @@ fn type_of_destination() -> Vec<u8> {
 const NFTA_CT_DREG: u16 = 1;
 const NFTA_CT_KEY: u16 = 2;
 const NFT_CT_STATUS: u32 = 2;
-/// Of `linux/netfilter/nf_conntrack_common.h`, in the order of the host.
+/// Of `linux/netfilter/nf_conntrack_common.h`, in the byte order of the host.
 const IPS_DST_NAT: u32 = 1 << 5;
 
 fn connection_status() -> Vec<u8> {
@@ -273,7 +273,7 @@ const NFTA_NAT_REG_ADDR_MIN: u16 = 3;
 const NFTA_NAT_REG_PROTO_MIN: u16 = 5;
 const NFT_NAT_DNAT: u32 = 1;
 
-/// By the address that is loaded, and the port after it.
+/// Replaces the destination by the loaded address and the port after it.
 fn replace_destination(family: Family) -> Vec<u8> {
     let address = Datatype::Address(family).width();
     let attributes = [

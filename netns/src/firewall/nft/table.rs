@@ -1,4 +1,4 @@
-//! What the kernel's tables say.
+//! Reads the kernel's tables.
 
 use std::io;
 
@@ -26,8 +26,8 @@ const LOCAL_IN: u32 = 1;
 /// `NF_INET_LOCAL_OUT`
 const LOCAL_OUT: u32 = 3;
 
-/// The elements of all containers; none if there is no table of ours. `operation`
-/// is what they are asked for, as an error says it.
+/// The elements of all containers; `None` if our table is missing. `operation`
+/// is for the error.
 pub fn elements(
     netfilter: &Netfilter,
     operation: &'static str,
@@ -54,8 +54,8 @@ fn dump_elements(netfilter: &Netfilter) -> io::Result<Option<Vec<Element>>> {
     Ok(Some(elements))
 }
 
-/// Whether anybody but us has a chain that can drop what goes to the host,
-/// comes from it, or is passed on.
+/// Whether another table has a chain that can drop packets that are forwarded, or
+/// that are to or from the host.
 pub fn others_filter(netfilter: &Netfilter) -> io::Result<bool> {
     let chains = netfilter.request(NFTABLES, NFT_MSG_GETCHAIN, ANY_FAMILY, Ask::Dump, &[])?;
     Ok(chains.iter().any(|chain| {

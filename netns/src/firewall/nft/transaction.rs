@@ -1,4 +1,4 @@
-//! Changes of our table, as data, and how the kernel is told.
+//! Changes of our table, as data and as messages to the kernel.
 
 use std::fmt;
 
@@ -18,12 +18,12 @@ pub enum Change {
     AddRule(Rule),
     AddElement(Element),
     DeleteElement(Element),
-    /// With all that is in it.
+    /// The table with everything in it.
     DeleteTable,
 }
 
-/// Puts the elements `wanted` in place of those that the container has.
-/// `existing` are those of all containers; none if there is no table.
+/// Replaces the elements that the container has by `wanted`. `existing` are the
+/// elements of all containers; `None` if the table is missing.
 pub fn replace(
     container: &ContainerName,
     existing: Option<&[Element]>,
@@ -42,13 +42,13 @@ pub fn replace(
     changes
 }
 
-/// Takes elements away.
+/// Removes elements.
 pub fn remove<'a>(elements: impl IntoIterator<Item = &'a Element>) -> Vec<Change> {
     let elements = elements.into_iter().cloned();
     elements.map(Change::DeleteElement).collect()
 }
 
-/// In this order, because rules name sets and chains.
+/// Adds the table. Rules come last, because they name sets and chains.
 fn add_table() -> Vec<Change> {
     let mut changes = vec![Change::AddTable];
     changes.extend(Set::ALL.map(Change::AddSet));
@@ -57,7 +57,7 @@ fn add_table() -> Vec<Change> {
     changes
 }
 
-/// Has the kernel make the changes, all of them or none.
+/// Performs all changes, or none.
 pub fn perform(
     netfilter: &Netfilter,
     changes: &[Change],
@@ -89,15 +89,15 @@ const NFT_MSG_NEWSET: u8 = 9;
 const NFT_MSG_NEWSETELEM: u8 = 12;
 const NFT_MSG_DELSETELEM: u8 = 14;
 
-/// `NFTA_TABLE_NAME`, and what names the table in messages about its parts.
+/// `NFTA_TABLE_NAME`, and the table's name in messages about its parts.
 const NFTA_TABLE: u16 = 1;
 
 const NLM_F_EXCL: u16 = 0x200;
 const NLM_F_CREATE: u16 = 0x400;
 const NLM_F_APPEND: u16 = 0x800;
-/// Refused if it is there already.
+/// Refused if the object exists.
 const ADD: u16 = NLM_F_CREATE | NLM_F_EXCL;
-/// A rule has no name by which it could be there already.
+/// Rules have no names that could exist already.
 const APPEND: u16 = NLM_F_CREATE | NLM_F_APPEND;
 
 impl Change {

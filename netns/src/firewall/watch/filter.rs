@@ -1,34 +1,34 @@
-//! What of the changes of the host's rules wakes nobody.
+//! Drops notices about changes of the host's rules that no supervisor needs.
 //!
-//! Each supervisor hears all changes, and each start and stop makes some: with
-//! a hundred containers, a hundred processes would wake up at every one. So
-//! there is a program of the classic BPF (SO_ATTACH_FILTER of socket(7),
-//! Documentation/networking/filter.rst), which the kernel runs for a datagram
-//! before it gives it to the socket, and which drops
+//! Each supervisor gets all notices, and each start and stop causes some: with a
+//! hundred containers, a hundred processes would wake up each time. So a program
+//! of the classic BPF (SO_ATTACH_FILTER of socket(7),
+//! Documentation/networking/filter.rst), which the kernel runs for each datagram
+//! before it reaches the socket, drops
 //!
 //! - the notice of a new generation, which comes alone after the changes
 //!   (`nf_tables_gen_notify` in net/netfilter/nf_tables_api.c);
-//! - what begins with elements of our sets, as everything does that is told of
-//!   a container which comes to others or leaves them.
+//! - datagrams that begin with elements of our sets: those about the start and
+//!   the end of a container while there are others.
 //!
-//! # What follows elements
+//! # Messages after elements
 //!
-//! The kernel packs what there is to tell of one transaction into few
-//! datagrams, in the order of its changes (`nft_commit_notify`). The program
-//! cannot loop, and looks at the first message of each alone. So it would drop
-//! the end of our table where that comes after elements of ours:
+//! The kernel packs the notices about one transaction into few datagrams, in the
+//! order of its changes (`nft_commit_notify`). The program cannot loop, and reads
+//! only the first message of each. So it would drop the notice that our table is
+//! removed if that came after elements of ours. It does not:
 //!
-//! - A table that goes is not preceded by its elements. What is told of are its
-//!   rules, sets and chains, and then the table itself (`nft_flush_table`),
-//!   whoever removes it and by whichever command, the last container included.
-//! - Elements are told of where a transaction names them or empties their set
-//!   (`nf_tables_commit`). In ours, nothing follows them. Anybody else's would
-//!   have to change elements of our sets and then remove the table, all at
-//!   once. A ruleset that was saved and is read back does it the other way
-//!   round: if it removes anything, that comes first.
+//! - The removal of a table sends no notices about its elements, but about its
+//!   rules, sets and chains, and then about the table itself
+//!   (`nft_flush_table`), whichever command removes it.
+//! - There are notices about elements that a transaction names, or the set of
+//!   which it empties (`nf_tables_commit`). In our transactions, they come last.
+//!   A transaction of another program would have to change elements of our sets
+//!   before it removes the table. A saved ruleset that is read back removes
+//!   first.
 //!
-//! What remains is somebody who edits our sets on purpose. What he does with
-//! their elements alone is not undone either.
+//! That leaves a user who edits our sets on purpose. Such edits of elements are
+//! not undone either.
 
 use netlink_sys::Socket;
 use socket2::{SockFilter, SockRef};
@@ -44,32 +44,33 @@ const NFT_MSG_NEWGEN: u8 = 15;
 /// (`nf_tables_fill_setelem_info`).
 const NFTA_SET_ELEM_LIST_TABLE: u16 = 1;
 
-/// Where the first message of a datagram has its parts: `nlmsg_type` of
-/// `struct nlmsghdr`, `nfgen_family` of `struct nfgenmsg`, and its attributes.
+/// Offsets in a datagram's first message: `nlmsg_type` of `struct nlmsghdr`,
+/// `nfgen_family` of `struct nfgenmsg`, and the attributes.
 const KIND_AT: u32 = 4;
 const FAMILY_AT: u32 = 16;
 const ATTRIBUTES_AT: u32 = 20;
 
-/// Of `linux/bpf_common.h`: load from a place in the datagram.
+/// Of `linux/bpf_common.h`: load from an offset in the datagram.
 const LOAD_BYTE: u16 = 0x30;
 const LOAD_HALF: u16 = 0x28;
 const LOAD_WORD: u16 = 0x20;
-/// Go on behind so many instructions if it is equal, or if not.
+/// Skip a number of instructions if the loaded value is equal, and another number
+/// if not.
 const JUMP_IF_EQUAL: u16 = 0x15;
 const RETURN: u16 = 0x06;
 
-/// How many bytes of the datagram are passed on.
+/// Number of bytes of the datagram that the socket gets.
 const NOTHING: u32 = 0;
 const ALL: u32 = u32::MAX;
 
-/// Keeps from a socket what need not wake who waits for it.
+/// Attaches the filter to a socket.
 pub fn attach(socket: &Socket) -> std::io::Result<()> {
     SockRef::from(socket).attach_filter(&program())
 }
 
-/// A datagram that ends before what is loaded from it would be dropped. None
-/// does: each has a header, and a message about elements is longer than the
-/// name of our table where it begins with that.
+/// The program. The kernel drops a datagram that is too short for a load. None is:
+/// each has a header, and a message about elements is longer than the name of our
+/// table, if it begins with that.
 fn program() -> Vec<SockFilter> {
     let table = text_attribute(NFTA_SET_ELEM_LIST_TABLE, TABLE);
     let mut program = vec![
@@ -91,13 +92,13 @@ fn program() -> Vec<SockFilter> {
     program
 }
 
-/// Lets all datagrams through that have something else at this place.
+/// Passes datagrams with another value at this offset.
 fn unless(load_as: u16, place: u32, value: u32) -> [SockFilter; 3] {
     [load(load_as, place), jump_if_equal(value, 1, 0), give(ALL)]
 }
 
-/// What [`load`] makes of a message's kind: netlink has numbers in the order of
-/// the machine, and the program takes them for numbers in that of the network.
+/// A message's kind as [`load`] reads it: netlink's numbers are in the byte order
+/// of the machine, but the program loads them in network byte order.
 fn kind(message: u8) -> u32 {
     u16::from_be_bytes(nfnetlink::kind(NFTABLES, message).to_ne_bytes()).into()
 }
