@@ -89,8 +89,8 @@ fn a_name_that_somebody_else_has_stays_his_and_the_start_says_so() {
         said,
         ["10.233.7.2", "fd00:7::2"]
             .map(|address| format!(
-                "note: printer is in /etc/hosts already (10.0.0.7\tweb Printer # on the desk), so \
-                 it does not lead to container 'printer' at {address}\n"
+                "note: printer is already in /etc/hosts (10.0.0.7\tweb Printer # on the desk), so \
+                 it is not added for container 'printer' at {address}\n"
             ))
             .concat()
     );

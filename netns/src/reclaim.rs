@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use netlink_packet_route::link::{InfoKind, LinkMessage};
 use rtnetlink::Handle;
 
-use crate::link::interface::Way;
+use crate::link::interface::Sockets;
 use crate::link::record::{self, Files};
 use crate::link::{self, bridge, netlink, pin};
 use crate::lock::Lock;
@@ -84,7 +84,7 @@ fn give_back(container: &ContainerName, run_directory: &Path) -> Result<Vec<Erro
     if !interfaces.is_empty() {
         let host_netns = netlink::own_namespace()?;
         netlink::block_on(async {
-            let way = Way {
+            let sockets = Sockets {
                 host: netlink::connect()?,
                 host_netns: host_netns.as_fd(),
                 container: pinned
@@ -93,7 +93,7 @@ fn give_back(container: &ContainerName, run_directory: &Path) -> Result<Vec<Erro
                     .transpose()?,
             };
             for was in &interfaces {
-                unrestored.extend(way.give_back(was).await?);
+                unrestored.extend(sockets.give_back(was).await?);
             }
             Ok(())
         })?;

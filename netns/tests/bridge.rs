@@ -1,4 +1,4 @@
-//! Containers in a bridge that exists, and in zones.
+//! Containers in existing bridges and in zones.
 
 #![allow(missing_docs)]
 
@@ -41,7 +41,7 @@ fn zone(name: &str) -> Bridge {
     Bridge::Zone(ZoneName::new(name).expect("a zone's name"))
 }
 
-/// Two containers, and the host as the router that they have been told of.
+/// Traffic between two containers, and with the host as their router.
 fn assert_all_reach_each_other(first: &World, second: &World) {
     for [one, other, router] in [
         ["10.0.0.2", "10.0.0.3", "10.0.0.1"],
@@ -84,7 +84,7 @@ fn containers_in_a_bridge_reach_each_other_and_the_host() {
 }
 
 #[test]
-fn a_bridge_of_others_stays() {
+fn an_existing_bridge_stays() {
     let world = World::new();
     let directory = RunDirectory::new();
     world.host.run(|| {
@@ -105,7 +105,7 @@ fn a_bridge_of_others_stays() {
 }
 
 #[test]
-fn a_missing_bridge_is_said_before_anything_is_done() {
+fn a_missing_bridge_is_refused_before_anything_is_done() {
     let world = World::new();
     let directory = RunDirectory::new();
     let bridge = Bridge::Existing(interface("br0"));
@@ -123,7 +123,7 @@ fn a_missing_bridge_is_said_before_anything_is_done() {
 }
 
 #[test]
-fn what_is_no_bridge_is_said() {
+fn a_link_that_is_not_a_bridge_is_refused() {
     let world = World::new();
     let directory = RunDirectory::new();
     world.host.run(|| {
@@ -147,7 +147,7 @@ fn what_is_no_bridge_is_said() {
 }
 
 #[test]
-fn a_zone_comes_with_its_first_container_and_goes_with_its_last() {
+fn a_zone_exists_from_its_first_container_to_its_last() {
     let first = World::new();
     let second = first.with_another_container();
     let directory = RunDirectory::new();
@@ -176,7 +176,7 @@ fn a_zone_comes_with_its_first_container_and_goes_with_its_last() {
     let left = release(&specs[0]);
     assert_eq!(left.len(), 3, "{left:?}");
     assert!(left.contains(&"vz-lan up".to_owned()), "{left:?}");
-    // Its port goes a little later, with the namespace.
+    // The port is removed with the namespace, a little later.
     for _ in 0..2 {
         let left = release(&specs[1]);
         assert_eq!(left.len(), 2, "{left:?}");
@@ -189,9 +189,9 @@ fn a_zone_comes_with_its_first_container_and_goes_with_its_last() {
     assert_eq!(first.host.run(everything), before);
 }
 
-/// The container's namespace may have taken its port along already.
+/// The port may already have been removed with the container's namespace.
 #[test]
-fn a_zone_goes_without_a_look_at_its_last_port() {
+fn a_zone_without_ports_is_removed() {
     let world = World::new();
     let directory = RunDirectory::new();
     let before = world.host.run(everything);
@@ -205,9 +205,9 @@ fn a_zone_goes_without_a_look_at_its_last_port() {
     assert_eq!(host.run(everything), before);
 }
 
-/// While one container joins or leaves a zone, no other does.
+/// Containers join and leave zones one at a time.
 #[test]
-fn a_zone_is_joined_and_left_by_one_at_a_time() {
+fn a_zone_is_joined_and_left_under_its_lock() {
     let world = World::new();
     let directory = RunDirectory::new();
     let spec = in_bridge("web", &zone("lan"), 2, &directory);
@@ -244,13 +244,13 @@ fn waiter(file: &File) -> String {
     let locks = fs::read_to_string("/proc/locks").expect("the locks");
     let waits = |line: &str| line.contains("-> FLOCK") && line.contains(&inode);
     let found = locks.lines().any(waits);
-    if found { "a waiter" } else { "no waiter" }.to_owned()
+    if found { "a waiter" } else { "none" }.to_owned()
 }
 
-/// Many containers that come and go at once: each finds its port in a bridge
-/// that is there as long as it is, and the last takes the bridge along.
+/// Many containers start and end at once: each has its port in a bridge while it
+/// runs, and the bridge is removed with the last.
 #[test]
-fn a_zone_survives_containers_that_come_and_go_at_once() {
+fn a_zone_survives_concurrent_starts_and_ends() {
     const CONTAINERS: usize = 4;
     const ROUNDS: usize = 6;
     let worlds: Vec<World> = {

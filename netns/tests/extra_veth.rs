@@ -107,7 +107,7 @@ fn in_a_bridge_of_its_own() {
     }
 }
 
-/// The same name inside in two containers, whose names are cut at the same
+/// Two containers with the same name inside, and names that are cut at the same
 /// place.
 #[test]
 fn two_containers_do_not_clash() {

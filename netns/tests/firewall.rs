@@ -17,7 +17,7 @@ use netns::firewall::{Error, Forward, Protocol, Spec};
 #[test]
 fn a_port_is_reachable_from_everywhere() {
     let world = World::new();
-    // As strict as a host can be about where packets come from.
+    // The strictest check of sources.
     world
         .host
         .run(|| write_sysctl("net/ipv4/conf/all/rp_filter", "1"));
@@ -28,7 +28,7 @@ fn a_port_is_reachable_from_everywhere() {
 
     for (address, source) in [(HOST, OUTSIDE), (HOST6, OUTSIDE6)] {
         let seen = service.reached_from(&world.outside, address, 8080);
-        assert_eq!(seen, ip(source), "the container sees who asks");
+        assert_eq!(seen, ip(source), "the container sees the client");
     }
     for address in ["127.0.0.1", "::1", HOST, HOST6, "10.233.1.1", "fd00:1::1"] {
         service.reached_from(&world.host, address, 8080);
@@ -62,8 +62,8 @@ fn a_port_is_reachable_through_a_bridge() {
         service.reached_from(&world.outside, address, 8080);
         service.reached_from(&neighbour.namespace, address, 8080);
     }
-    // Where the kernel has br_netfilter it translates before the bridge decides,
-    // and a bridge sends nothing back to where it came from.
+    // With br_netfilter, the translation comes before the bridge's decision, and a
+    // bridge sends nothing back through the same port.
     world.host.run(|| {
         for sysctl in ["iptables", "ip6tables"] {
             let path = format!("net/bridge/bridge-nf-call-{sysctl}");
@@ -92,9 +92,9 @@ fn a_port_is_reachable_through_a_bridge() {
     assert_eq!(world.state(), before);
 }
 
-/// As the bridge of a zone is, when its last container goes.
+/// The bridge of a zone is removed with its last container.
 #[test]
-fn the_bridge_may_be_gone_at_removal() {
+fn removal_works_without_the_bridge() {
     let world = World::new();
     let before = world.state();
     world.add_bridge();
@@ -108,7 +108,7 @@ fn the_bridge_may_be_gone_at_removal() {
 }
 
 #[test]
-fn a_bound_port_is_reachable_there_alone() {
+fn a_bound_port_is_reachable_at_its_address_only() {
     let world = World::new();
     let web = world.container("web", 1);
     let service = web.serve(80);
@@ -127,7 +127,7 @@ fn a_bound_port_is_reachable_there_alone() {
 }
 
 #[test]
-fn a_port_bound_to_loopback_makes_no_router() {
+fn a_port_bound_to_loopback_enables_no_forwarding() {
     let world = World::new();
     let web = world.container("web", 1);
     let service = web.serve(80);
@@ -193,8 +193,8 @@ fn sctp() {
     }
 }
 
-/// With route_localnet a packet from the container to 127.0.0.1 would reach
-/// what the host keeps for itself.
+/// With route_localnet, a packet from the container to 127.0.0.1 would reach
+/// local services of the host.
 #[test]
 fn the_hosts_loopback_stays_closed_to_the_container() {
     let world = World::new();
@@ -207,8 +207,8 @@ fn the_hosts_loopback_stays_closed_to_the_container() {
         firewall_world::add_route("127.0.0.1/32", Some("10.233.1.1"), "eth0");
         firewall_world::add_route("::1/128", Some("fd00:1::1"), "eth0");
     });
-    // Packets of one link arrive in order, so what comes before the second
-    // datagram is the first.
+    // Packets of one link arrive in order, so the first datagram would arrive
+    // before the second.
     let first_of = |loopback: &str, known: &str| {
         web.namespace.run(|| {
             for address in [loopback, known] {
@@ -233,7 +233,7 @@ fn the_hosts_loopback_stays_closed_to_the_container() {
 }
 
 #[test]
-fn the_second_to_ask_for_a_port_fails() {
+fn a_taken_port_is_refused() {
     let world = World::new();
     let (web, other) = (world.container("web", 1), world.container("other", 2));
     let service = web.serve(80);
@@ -275,7 +275,7 @@ fn the_second_to_ask_for_a_port_fails() {
 }
 
 #[test]
-fn a_port_may_be_shared_by_addresses() {
+fn a_port_can_be_shared_by_addresses() {
     let world = World::new();
     let (web, other) = (world.container("web", 1), world.container("other", 2));
     let (service, others) = (web.serve(80), other.serve(80));
@@ -333,9 +333,7 @@ fn datagrams_find_the_container_at_another_address() {
     let target = SocketAddr::new(ip(HOST), 8080);
     let client = world.outside.run(|| datagram_socket(target));
     client.send(b"early").expect("send");
-    client
-        .recv(&mut [0; 16])
-        .expect_err("no server is there yet");
+    client.recv(&mut [0; 16]).expect_err("nothing listens yet");
 
     for number in [1, 2] {
         let web = world.container("web", number);
@@ -345,7 +343,7 @@ fn datagrams_find_the_container_at_another_address() {
         if number == 1 {
             assert!(world.remove("web"));
             client.send(b"between").expect("send");
-            client.recv(&mut [0; 16]).expect_err("no server is there");
+            client.recv(&mut [0; 16]).expect_err("nothing listens");
             drop((web, service));
             world.wait_for_end_of("ve-web");
         }
@@ -359,11 +357,11 @@ fn a_client_learns_that_the_container_is_gone() {
     let (web, other) = (world.container("web", 1), world.container("other", 2));
     let service = web.serve(80);
     world.apply(&web.forwarding(8080, 80)).expect("apply");
-    // Without any rule netfilter would forget by itself.
+    // Without any rule, netfilter would delete the connection itself.
     world.apply(&other.forwarding(8081, 80)).expect("apply");
     let (mut client, server) = service.connection_from(&world.outside, HOST, 8080);
     assert!(world.remove("web"));
-    client.write_all(b"anybody there?").expect("write");
+    client.write_all(b"is it there?").expect("write");
     let error = client.read(&mut [0; 16]).expect_err("a reset");
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
     drop(server);
@@ -413,7 +411,7 @@ fn removal_leaves_nothing() {
 }
 
 #[test]
-fn a_router_stays_one() {
+fn a_router_stays_a_router() {
     let world = World::new();
     let web = world.container("web", 1);
     world.host.run(|| {
@@ -446,9 +444,9 @@ fn applying_again_replaces() {
     assert_eq!(world.state().rules, "");
 }
 
-/// What is in the kernel, nft can show, and would make the same of it.
+/// nft lists the table as the kernel has it, and loads its listing again.
 #[test]
-fn nft_lists_the_table_and_takes_it_back() {
+fn nft_lists_the_table_and_loads_it_again() {
     let world = World::new();
     let web = world.container("web", 1);
     let mut spec = web.forwarding(8080, 80);
@@ -495,9 +493,9 @@ fn nft_lists_the_table_and_takes_it_back() {
     assert_eq!(world.host.run(firewall_world::ruleset), "");
 }
 
-/// More than the kernel lets an ordinary user send at once.
+/// The batch is larger than the default buffer of a socket.
 #[test]
-fn a_container_may_have_a_thousand_ports() {
+fn a_container_can_have_a_thousand_ports() {
     let world = World::new();
     let web = world.container("web", 1);
     let spec = Spec {
@@ -521,7 +519,7 @@ fn a_container_may_have_a_thousand_ports() {
 }
 
 #[test]
-fn what_the_kernel_refuses_is_named_and_nothing_is_done() {
+fn a_refused_change_is_named_and_nothing_is_done() {
     let world = World::new();
     let web = world.container("web", 1);
     world.host.run(|| {
@@ -541,9 +539,9 @@ fn what_the_kernel_refuses_is_named_and_nothing_is_done() {
     assert_eq!(world.state(), before);
 }
 
-/// The host would not know which of them is meant.
+/// The host could not tell the containers apart.
 #[test]
-fn the_second_to_have_an_address_fails() {
+fn a_taken_address_is_refused() {
     let world = World::new();
     let (web, other) = (world.container("web", 1), world.container("other", 2));
     world.apply(&web.with_nat()).expect("apply");
@@ -564,8 +562,7 @@ fn the_second_to_have_an_address_fails() {
     assert_eq!(world.state(), before);
 }
 
-/// What a bridge is opened for stays open as long as another container runs,
-/// and so does its guard.
+/// A bridge stays open as long as another container runs, and so does its guard.
 #[test]
 fn the_guard_of_a_bridge_stays_until_the_last_container_goes() {
     let world = World::new();
@@ -592,7 +589,8 @@ fn the_guard_of_a_bridge_stays_until_the_last_container_goes() {
     assert_eq!(world.state(), before);
 }
 
-/// A machine on the bridge could reach what the host keeps for itself.
+/// Without the guard, machines on the bridge could reach local services of the
+/// host.
 #[test]
 fn the_guard_stays_if_the_hosts_loopback_cannot_be_closed() {
     let world = World::new();
@@ -608,7 +606,7 @@ fn the_guard_stays_if_the_hosts_loopback_cannot_be_closed() {
             .host
             .run(|| opened().remove(&web.name, &world.directory))
     };
-    let error = remove().expect_err("what was set is unknown");
+    let error = remove().expect_err("the record is broken");
     assert!(matches!(error, Error::File { .. }), "{error:?}");
     let localnet = || read_sysctl("net/ipv4/conf/br0/route_localnet");
     assert_eq!(world.host.run(localnet), "1");
@@ -623,7 +621,7 @@ fn the_guard_stays_if_the_hosts_loopback_cannot_be_closed() {
 
 /// The host has its route to the outside from router advertisements.
 #[test]
-fn the_host_still_listens_to_its_router() {
+fn the_host_still_accepts_router_advertisements() {
     let world = World::new();
     let web = world.container("web", 1);
     let accept_ra = |link: &str| {
@@ -634,11 +632,7 @@ fn the_host_still_listens_to_its_router() {
     assert_eq!(accept_ra("uplink"), "1");
     world.apply(&web.with_nat()).expect("apply");
     assert_eq!(accept_ra("uplink"), "2");
-    assert_eq!(
-        accept_ra("ve-web"),
-        "1",
-        "a container is not the host's router"
-    );
+    assert_eq!(accept_ra("ve-web"), "1", "a container is not a router");
     assert!(world.remove("web"));
     assert_eq!(accept_ra("uplink"), "1");
 }

@@ -1,4 +1,4 @@
-//! A start that is killed, and one that finds no nft: by a process of its own.
+//! Processes of their own: a start that is killed, and one without nft.
 
 #![allow(missing_docs)]
 
@@ -15,10 +15,10 @@ use common::name;
 use firewall_world::{World, opened};
 use netns::firewall;
 
-/// What the child is to do; without it, it is not a child.
+/// The child's task; unset in the test itself.
 const TASK: &str = "FIREWALL_TASK";
 const DIRECTORY: &str = "FIREWALL_DIRECTORY";
-/// What the child says before it begins.
+/// The child's line before it begins.
 const BEGINS: &str = "begins";
 
 /// This test in a process of its own, in the host's network.
@@ -65,7 +65,7 @@ fn a_killed_start_leaves_nothing_that_removal_does_not_find() {
     let _web = world.container("web", 1);
     let before = world.state();
     let mut found = Vec::new();
-    // From before it begins until after all is done, in less than a
+    // The kills are spread from the beginning to after the end, within a
     // millisecond.
     for round in 0..40 {
         let mut child = world

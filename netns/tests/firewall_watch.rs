@@ -1,4 +1,4 @@
-//! What is heard of changes of the host's rules.
+//! Notices about changes of the host's rules.
 
 #![allow(missing_docs)]
 
@@ -13,8 +13,8 @@ fn watch(world: &World) -> Watch {
     world.host.run(|| Watch::open().expect("a socket"))
 }
 
-/// Whether there is something to read. The kernel tells of changes before who
-/// makes them has its answer.
+/// Whether there is something to read. The kernel sends notices of a change before
+/// it answers the process that made it.
 fn is_woken(watch: &Watch) -> bool {
     let mut fds = [PollFd::new(watch, PollFlags::IN)];
     poll(&mut fds, Some(&Timespec::default())).expect("poll") > 0
@@ -36,7 +36,7 @@ fn a_loss_of_the_rules_is_noticed_and_applying_brings_them_back() {
     assert!(world.remove("other"));
     assert!(!are_lost(&watch), "other containers come and go");
 
-    // As /etc/nftables.conf of Debian begins.
+    // The beginning of Debian's /etc/nftables.conf.
     world
         .host
         .run(|| nft_script("flush ruleset; add table inet filter"));
@@ -47,7 +47,7 @@ fn a_loss_of_the_rules_is_noticed_and_applying_brings_them_back() {
     world.apply(&web.forwarding(8080, 80)).expect("apply");
     assert_eq!(world.state().rules, rules);
 
-    // More than the socket has room for.
+    // More changes than fit into the socket's buffer.
     world.host.run(|| {
         for _ in 0..10 {
             nft_script(&"add table ip x; delete table ip x;".repeat(100));
@@ -57,12 +57,12 @@ fn a_loss_of_the_rules_is_noticed_and_applying_brings_them_back() {
 }
 
 #[test]
-fn containers_that_come_to_others_and_leave_them_wake_nobody() {
+fn starts_and_ends_of_others_wake_no_watch() {
     let world = World::new();
     let (web, other) = (world.container("web", 1), world.container("other", 2));
     world.apply(&web.forwarding(8080, 80)).expect("apply");
     let watch = watch(&world);
-    // More than one datagram has room for.
+    // More changes than fit into one datagram.
     let many = Spec {
         forwards: (10_000..10_100)
             .map(|port| Forward {
@@ -83,7 +83,7 @@ fn containers_that_come_to_others_and_leave_them_wake_nobody() {
 }
 
 #[test]
-fn whichever_way_the_table_goes_it_is_heard() {
+fn every_removal_of_the_table_is_noticed() {
     let world = World::new();
     let web = world.container("web", 1);
     let watch = watch(&world);
@@ -91,7 +91,7 @@ fn whichever_way_the_table_goes_it_is_heard() {
         "flush ruleset",
         "flush ruleset inet",
         "delete table inet nixos-containers",
-        // As files do that are to be read twice.
+        // As in files that can be loaded twice.
         "add table inet nixos-containers; delete table inet nixos-containers",
         "add table inet filter; add set inet filter s { type mark; }; \
          add element inet filter s { 1 }; delete table inet filter; flush ruleset",
@@ -102,7 +102,7 @@ fn whichever_way_the_table_goes_it_is_heard() {
         assert!(are_lost(&watch), "{script}");
     }
 
-    // With its elements, as `nft list ruleset` has saved it.
+    // With its elements, as saved by `nft list ruleset`.
     world.apply(&web.forwarding(8080, 80)).expect("apply");
     world.host.run(|| {
         let saved = firewall_world::ruleset();
@@ -115,7 +115,7 @@ fn whichever_way_the_table_goes_it_is_heard() {
     assert!(!world.has(&web.forwarding(8080, 80)));
 }
 
-/// Only our own elements are known to precede nothing else.
+/// Only after our own elements nothing else follows.
 #[test]
 fn elements_of_others_pass() {
     let world = World::new();

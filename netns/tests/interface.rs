@@ -1,4 +1,4 @@
-//! Interfaces of the host that move into a container and come back.
+//! Interfaces of the host that move into a container and back.
 
 #![allow(missing_docs)]
 
@@ -14,8 +14,8 @@ use std::process::{Child, Command, Stdio};
 use netns::{HostInterface, Spec};
 
 use common::{
-    Namespace, RunDirectory, World, assert_becomes, assert_traffic, everything, give, interface,
-    ip, name, private_mounts,
+    Namespace, RunDirectory, World, assert_becomes, assert_traffic, everything, interface, ip,
+    move_link, name, private_mounts,
 };
 use observe::observe;
 
@@ -27,7 +27,7 @@ struct Net {
 }
 
 impl Net {
-    /// With all the settings that an interface can have.
+    /// A host with all settings that an interface can have.
     fn new() -> Self {
         private_mounts();
         let net = Self {
@@ -48,7 +48,7 @@ impl Net {
             ip("address add 10.9.9.1/32 peer 10.9.9.2/32 dev lan0");
             ip("address add fd00::2/64 dev lan0");
         });
-        give(&net.world.host, "in", &net.router);
+        move_link(&net.world.host, "in", &net.router);
         net.router.run(|| {
             ip("link set in up");
             ip("address add 10.0.0.1/24 dev in");
@@ -82,8 +82,7 @@ impl Net {
         self.world.apply(spec).expect("apply");
     }
 
-    /// After the container's end; its own descriptor of the namespace is not
-    /// needed for it.
+    /// The state after the container's end, without a descriptor of its namespace.
     fn end(self) -> Ended {
         let Self {
             world,
@@ -123,7 +122,7 @@ impl Net {
     }
 }
 
-/// A container that has ended, its interfaces not yet given back.
+/// A container that has ended, before its interfaces are given back.
 struct Ended(Net);
 
 impl Ended {
@@ -154,8 +153,8 @@ impl Net {
     }
 }
 
-/// Without detection of duplicates, too, the kernel makes an IPv6 address usable
-/// only after it has answered.
+/// Even without duplicate address detection, an IPv6 address becomes usable only
+/// after the kernel's answer.
 fn assert_addresses_settle(namespace: &Namespace) {
     assert_becomes("", || namespace.run(|| ip("-6 address show tentative")));
 }
@@ -204,10 +203,10 @@ fn a_name_of_its_own_in_the_container() {
     net.end().assert_given_back(&before);
 }
 
-/// What root in the container can do to it, in the hope that it stays there, or
-/// takes a name of the host's.
+/// Root in the container changes it so that it would stay there, or would take a
+/// name on the host.
 #[test]
-fn it_comes_back_whatever_the_container_made_of_it() {
+fn it_comes_back_after_any_change_by_the_container() {
     let net = Net::new();
     net.world.host.run(|| {
         ip("link add eth5 type bridge");
@@ -260,7 +259,7 @@ fn an_interface_that_was_down_and_in_a_bridge() {
 }
 
 #[test]
-fn what_moved_before_a_step_failed_comes_back() {
+fn interfaces_come_back_after_a_failed_step() {
     let net = Net::new();
     let before = net.world.host.run(everything);
     let mut spec = net.spec();
@@ -273,7 +272,7 @@ fn what_moved_before_a_step_failed_comes_back() {
     net.end().assert_given_back(&before);
 }
 
-/// Until the step before the last: whatever is done, all is given back.
+/// A start ends after each of its steps, and everything is given back.
 #[test]
 fn killed_after_any_step() {
     let steps = netns::plan(&Net::new().spec()).len();
@@ -289,12 +288,12 @@ fn killed_after_any_step() {
     }
 }
 
-/// The name of the variable in which the test below tells the program that it
-/// starts, which is this one, where its run directory is.
+/// The variable with the run directory, set by the test below in its child, which
+/// is the same program.
 const HOLD: &str = "NETNS_TEST_HOLD";
 
-/// The whole life of a supervisor and its container, as far as the network is
-/// concerned: then it is killed, and no process has the namespace any more.
+/// A supervisor, as far as the network is concerned, moves the interface and is
+/// killed, so that no process has the namespace any more.
 #[test]
 fn it_comes_back_when_its_holder_was_killed() {
     if let Some(directory) = env::var_os(HOLD) {
@@ -348,8 +347,8 @@ fn hold(directory: PathBuf) {
 }
 
 #[test]
-fn a_name_that_was_taken_meanwhile_is_said_and_nothing_is_lost() {
-    // With its own name in the container, and with another.
+fn a_name_taken_meanwhile_is_reported_and_nothing_is_lost() {
+    // With its own name in the container, and with another one.
     for rename in [None, Some("link set lan0 name other")] {
         let net = Net::new();
         let before = net.world.host.run(everything);
@@ -374,7 +373,7 @@ fn a_name_that_was_taken_meanwhile_is_said_and_nothing_is_lost() {
 }
 
 #[test]
-fn one_that_the_container_destroyed_is_said_once() {
+fn an_interface_that_the_container_destroyed_is_reported_once() {
     let net = Net::new();
     let spec = net.spec();
     net.start(&spec);
@@ -399,7 +398,7 @@ fn one_that_the_container_destroyed_is_said_once() {
 }
 
 #[test]
-fn what_cannot_be_restored_is_said() {
+fn settings_that_cannot_be_restored_are_reported() {
     let (world, directory, spec) = in_bridge();
     world.apply(&spec).expect("apply");
     world.host.run(|| ip("link delete br0"));
@@ -421,9 +420,9 @@ fn what_cannot_be_restored_is_said() {
     );
 }
 
-/// The address that it was to send from has gone meanwhile.
+/// The source address of the route has been removed meanwhile.
 #[test]
-fn a_route_that_cannot_be_restored_is_named() {
+fn routes_that_cannot_be_restored_are_reported() {
     let net = Net::new();
     net.world.host.run(|| {
         ip("address add 10.4.4.4/32 dev lo");
@@ -448,7 +447,7 @@ fn a_route_that_cannot_be_restored_is_named() {
 }
 
 #[test]
-fn what_does_not_fit_is_said_before_anything_is_done() {
+fn an_unfit_interface_is_refused_before_anything_is_done() {
     let net = Net::new();
     let mut spec = net.spec();
     let check = |spec: &Spec| {
@@ -478,7 +477,7 @@ fn what_does_not_fit_is_said_before_anything_is_done() {
 }
 
 #[test]
-fn who_has_it_is_said() {
+fn the_holder_of_an_interface_is_named() {
     let net = Net::new();
     let before = net.world.host.run(everything);
     let spec = net.spec();
@@ -500,7 +499,7 @@ fn who_has_it_is_said() {
     Ended(net).assert_given_back(&before);
 }
 
-/// The pin alone keeps the namespace: neither a process nor a descriptor does.
+/// Only the pin keeps the namespace: no process and no descriptor does.
 #[test]
 fn the_namespace_outlives_its_last_process() {
     let net = Net::new();

@@ -1,5 +1,5 @@
-//! Neither threads nor descriptors stay behind. One test alone in its program,
-//! since it counts those of the whole process.
+//! No threads and descriptors are left. The test is alone in its program, since it
+//! counts those of the whole process.
 
 #![allow(missing_docs)]
 
@@ -17,16 +17,16 @@ fn count() -> (usize, usize) {
 
 #[test]
 fn no_thread_and_no_descriptor_stays() {
-    // On this thread: one made for a namespace and joined may still be listed
-    // while it dies.
+    // On this thread: a thread that has been joined can still be listed for a
+    // moment.
     let container = Namespace::enter_new();
     let _host = Namespace::enter_new();
     let spec = spec("web", veth4(Some("10.233.1.1/32"), Some("10.233.1.2/32")));
     let directory = RunDirectory::new();
     let plan = netns::plan(&spec);
 
-    // In a build where tokio knows signals, as that of the whole workspace, it
-    // keeps a pair of sockets for them, once for a process.
+    // In a build where tokio handles signals, such as that of the workspace, it
+    // keeps a pair of sockets for the whole process.
     netns::host_networks().expect("networks");
 
     let before = count();

@@ -7,7 +7,7 @@ mod observe;
 
 use netns::{HostInterface, Spec, Step};
 
-use common::{Namespace, World, assert_traffic, everything, give, interface, ip, name};
+use common::{Namespace, World, assert_traffic, everything, interface, ip, move_link, name};
 use observe::observe;
 
 /// An interface of the host, the other end of which is with a router.
@@ -24,7 +24,7 @@ impl Net {
         world.host.run(|| {
             ip(&format!("link add {parent} up type veth peer name in"));
         });
-        give(&world.host, "in", &router);
+        move_link(&world.host, "in", &router);
         router.run(|| {
             ip("link set in up");
             ip("address add 10.0.0.1/24 dev in");
@@ -52,7 +52,7 @@ impl Net {
     }
 }
 
-/// What the container's own configuration does.
+/// Does what the container's own configuration does.
 fn configure(container: &Namespace, link: &str, number: u8) {
     container.run(|| {
         ip(&format!("link set {link} up"));
@@ -133,7 +133,7 @@ fn a_name_of_its_own() {
 }
 
 #[test]
-fn a_missing_interface_is_said_before_anything_is_done() {
+fn a_missing_interface_is_refused_before_anything_is_done() {
     let net = Net::new("uplink");
     for (macvlan, kind) in [(true, "a macvlan"), (false, "an ipvlan")] {
         let spec = net.spec(macvlan, None);
@@ -164,9 +164,9 @@ fn loopback_is_refused() {
     );
 }
 
-/// Not every kernel has ipvlan links: then the error has to say so.
+/// Not every kernel has ipvlan links: the error says so.
 #[test]
-fn ipvlans_reach_the_network_or_are_said_to_be_missing() {
+fn ipvlans_reach_the_network_or_are_reported_missing() {
     let net = Net::new("uplink");
     match net.world.apply(&net.spec(false, None)) {
         Ok(_) => {

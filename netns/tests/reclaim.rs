@@ -1,5 +1,5 @@
-//! Finding and removing what a killed predecessor left, and seeing what the
-//! host uses already.
+//! Removing what a killed start left, and finding the networks that the host
+//! uses.
 
 #![allow(missing_docs)]
 
@@ -52,7 +52,7 @@ fn both_ends_are_removed() {
 }
 
 #[test]
-fn a_removed_link_can_be_made_anew() {
+fn a_removed_link_can_be_created_again() {
     let world = World::new();
     let spec = spec(LONG, veth4(Some("10.233.1.1/32"), Some("10.233.1.2/32")));
     world.apply(&spec).expect("apply");
@@ -61,7 +61,7 @@ fn a_removed_link_can_be_made_anew() {
     world.assert_traffic("10.233.1.1", "10.233.1.2");
 }
 
-/// Killed between making the link and naming it.
+/// A start was killed between creating the link and naming it.
 #[test]
 fn a_long_link_without_its_altname_is_removed() {
     let world = World::new();
@@ -79,7 +79,7 @@ fn a_long_link_without_its_altname_is_removed() {
 }
 
 #[test]
-fn further_pairs_are_removed_whatever_their_names() {
+fn further_pairs_are_removed_under_any_name() {
     let world = World::new();
     let before = world.host.run(everything);
     let extra = |name: &str, host_name: Option<&str>| ExtraVeth {
@@ -103,7 +103,7 @@ fn further_pairs_are_removed_whatever_their_names() {
     assert_eq!(world.host.run(everything), before);
 }
 
-/// A container that has all kinds of links at once.
+/// A container with all kinds of links at once.
 fn of_all_kinds(directory: &RunDirectory) -> Spec {
     let on = |name: &str| HostInterface {
         interface: interface(name),
@@ -127,9 +127,10 @@ fn of_all_kinds(directory: &RunDirectory) -> Spec {
     }
 }
 
-/// At any step of a start, while the container's namespace lives on.
+/// A start is killed after each of its steps, while the container's namespace
+/// stays.
 #[test]
-fn nothing_stays_of_a_start_that_was_killed() {
+fn nothing_is_left_of_a_killed_start() {
     private_mounts();
     let directory = RunDirectory::with(LONG);
     let plan = netns::plan(&of_all_kinds(&directory));
@@ -152,7 +153,7 @@ fn nothing_stays_of_a_start_that_was_killed() {
                 .run(|| netns::reclaim(&name(LONG), directory.path()))
                 .expect("reclaim");
         }
-        // Whose it is would have been the next step.
+        // The next step would have marked its owner.
         let unmarked = matches!(
             plan.last(),
             Some(Step::CreateVeth { peer, .. }) if peer == "extra"
@@ -168,9 +169,9 @@ fn nothing_stays_of_a_start_that_was_killed() {
     }
 }
 
-/// A link that another program made under our name, such as systemd-nspawn for a
-/// machine of the same name, one of ours whose shortened name is that of
-/// another container, and one that has our name among its others.
+/// A link that another program created under our name, such as systemd-nspawn for
+/// a machine of the same name; a link of ours with the shortened name of another
+/// container's; and one with our name as an alternative name.
 #[test]
 fn links_of_others_stay() {
     let world = World::new();
@@ -205,7 +206,7 @@ fn a_pair_in_use_is_not_free() {
         Ipv4Addr::new(10, 233, 1, 1)
     );
 
-    // The host's own address, and a route alone.
+    // The host's own address, and a route without an address.
     world
         .apply(&spec("web", veth4(Some("10.233.1.1/32"), None)))
         .expect("apply");
@@ -219,7 +220,7 @@ fn a_pair_in_use_is_not_free() {
     );
 }
 
-/// In the container the default route is the widest of all.
+/// The default route is the widest of all.
 #[test]
 fn a_default_route_leaves_pairs_free() {
     let world = World::new();

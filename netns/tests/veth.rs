@@ -1,5 +1,5 @@
-//! A veth pair between two real namespaces: what the kernel has afterwards, and
-//! whether packets pass.
+//! A veth pair between two real namespaces: the kernel's state afterwards, and
+//! packets through it.
 
 #![allow(missing_docs)]
 
@@ -51,8 +51,7 @@ fn ipv6() {
     let world = World::new();
     let veth = veth6(Some("fd00::1/128"), Some("fd00::2/128"));
     world.apply(&spec("web", veth)).expect("apply");
-    // At once, so this also shows that no address is waiting for detection of
-    // duplicates.
+    // At once: no address waits for duplicate address detection.
     world.assert_traffic("fd00::1", "fd00::2");
 
     let host = world.host.run(observe);
@@ -167,7 +166,7 @@ fn an_existing_link_is_an_error_that_names_it() {
 }
 
 #[test]
-fn two_containers_may_share_the_hosts_address() {
+fn two_containers_can_share_the_hosts_address() {
     let world = World::new();
     let both = |local4, local6| Veth {
         host_address6: Some("fd00::1/128".parse().expect("an address")),
@@ -221,7 +220,7 @@ fn both_ends_have_the_mtu_of_the_uplink() {
             assert_eq!(netns::uplink_mtu().expect("no default route"), None);
             ip("link add uplink mtu 1380 up type veth peer name in");
             ip(&format!("address add {address} dev uplink nodad"));
-            // It is up once its other end is: only then its routes count.
+            // Its routes are used once its other end is up.
             ip("link set in up");
             ip(&format!("route add default via {gateway}"));
             assert_eq!(netns::uplink_mtu().expect("a default route"), Some(1380));
@@ -239,7 +238,7 @@ fn both_ends_have_the_mtu_of_the_uplink() {
     }
 }
 
-/// What the host is asked about, it may itself be.
+/// The host itself has an address that is asked for.
 #[test]
 fn the_uplink_is_found_by_a_host_with_an_address_for_documentation() {
     for (address, gateway) in [
@@ -261,7 +260,7 @@ fn the_uplink_is_found_by_a_host_with_an_address_for_documentation() {
     }
 }
 
-/// The container may have IPv6 addresses all the same.
+/// The container can still have IPv6 addresses.
 #[test]
 fn a_slow_uplink_leaves_ipv6_possible() {
     let world = World::new();
@@ -281,7 +280,7 @@ fn a_slow_uplink_leaves_ipv6_possible() {
 }
 
 #[test]
-fn ipv6_switched_off_is_said() {
+fn ipv6_that_is_switched_off_is_named() {
     let world = World::new();
     world.container.run(|| {
         std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1").expect("sysctl");

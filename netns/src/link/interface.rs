@@ -28,7 +28,7 @@ pub async fn move_in(
 }
 
 /// Sockets in both namespaces, for giving interfaces back.
-pub struct Way<'fd> {
+pub struct Sockets<'fd> {
     /// A socket in the host's namespace.
     pub host: Handle,
     /// The host's namespace.
@@ -37,7 +37,7 @@ pub struct Way<'fd> {
     pub container: Option<Handle>,
 }
 
-impl Way<'_> {
+impl Sockets<'_> {
     /// Moves an interface back to the host and restores its settings. A second
     /// call finds nothing to do.
     ///

@@ -1,4 +1,4 @@
-//! Network namespaces of a test's own, that die with it.
+//! Network namespaces that end with a test.
 
 #![allow(dead_code, reason = "each test program uses its part")]
 
@@ -17,11 +17,11 @@ use netns::{ContainerName, InterfaceName, Spec, Step, Veth};
 use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 
-/// How long a packet between two namespaces of one machine may take. It is
-/// waited for, so only a failure takes this long.
+/// Timeout for a packet between two namespaces of one machine. Only a failure
+/// takes as long.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A network namespace. It lives as long as this, or a thread or socket in it.
+/// A network namespace. It exists as long as this, or a thread or socket in it.
 pub struct Namespace(File);
 
 impl Namespace {
@@ -30,14 +30,14 @@ impl Namespace {
         made.join().expect("a network namespace")
     }
 
-    /// Leaves the calling thread in the namespace that it makes.
+    /// Creates a namespace and leaves the calling thread in it.
     pub fn enter_new() -> Self {
         assert!(
             rustix::process::geteuid().is_root(),
             "this test makes network namespaces, which needs root"
         );
-        // SAFETY: what must not be unshared in a program with threads is their
-        // table of descriptors; this unshares the network alone.
+        // SAFETY: threads must not unshare their table of descriptors; this
+        // unshares the network only.
         unsafe { unshare_unsafe(UnshareFlags::NEWNET) }.expect("a network namespace");
         Self(File::open("/proc/thread-self/ns/net").expect("the thread's namespace"))
     }
@@ -77,8 +77,8 @@ impl World {
         }
     }
 
-    /// The same host with one more container. The first has to be kept, or
-    /// the kernel takes its links from the host, too, when it gets round to it.
+    /// The same host with one more container. The first has to be kept, or the
+    /// kernel removes its links from the host at some later time.
     pub fn with_another_container(&self) -> Self {
         Self {
             host: Arc::clone(&self.host),
@@ -136,8 +136,8 @@ fn assert_datagram(client: &Namespace, server: &Namespace, address: IpAddr, sour
     assert_eq!(&buffer[..length], b"pong");
 }
 
-/// A wait with a timeout also ends when the machine stops and goes on
-/// (signal(7)).
+/// Retries a wait with a timeout, which also ends when the process is stopped and
+/// continued (signal(7)).
 fn uninterrupted<T>(mut receive: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match receive() {
@@ -174,7 +174,7 @@ pub fn interface(name: &str) -> InterfaceName {
     InterfaceName::new(name).expect("an interface's name")
 }
 
-/// A veth pair and nothing that would need a run directory.
+/// A veth pair only, which needs no run directory.
 pub fn spec(container: &str, veth: Veth) -> Spec {
     Spec {
         veth: Some(veth),
@@ -182,7 +182,7 @@ pub fn spec(container: &str, veth: Veth) -> Spec {
     }
 }
 
-/// A directory of the test's own, gone with it.
+/// A directory of a test, removed with it.
 pub struct RunDirectory(PathBuf);
 
 impl RunDirectory {
@@ -198,7 +198,7 @@ impl RunDirectory {
         &self.0
     }
 
-    /// With the directory of one container in it.
+    /// A run directory with the directory of one container.
     pub fn with(container: &str) -> Self {
         let directory = Self::new();
         fs::create_dir(directory.0.join(container)).expect("a directory");
@@ -212,10 +212,10 @@ impl Drop for RunDirectory {
     }
 }
 
-/// Mounts of the calling thread, and of those that it starts, go with it.
+/// Gives the calling thread, and those that it starts, mounts of their own.
 pub fn private_mounts() {
-    // SAFETY: what must not be unshared in a program with threads is their
-    // table of descriptors; this unshares mounts, root and working directory.
+    // SAFETY: threads must not unshare their table of descriptors; this unshares
+    // mounts, root and working directory.
     unsafe { unshare_unsafe(UnshareFlags::NEWNS) }.expect("a mount namespace");
     mount_change(
         "/",
@@ -236,13 +236,13 @@ pub fn ip(words: &str) -> String {
 }
 
 /// Moves a link to another namespace.
-pub fn give(from: &Namespace, link: &str, to: &Namespace) {
+pub fn move_link(from: &Namespace, link: &str, to: &Namespace) {
     let path = format!("/proc/{}/fd/{}", std::process::id(), to.fd().as_raw_fd());
     from.run(|| ip(&format!("link set {link} netns {path}")));
 }
 
-/// All that there is in the namespace of the calling thread: links with their
-/// addresses, routes of all tables, and the sysctls of links.
+/// Everything in the namespace of the calling thread: links with their addresses,
+/// routes of all tables, and the sysctls of links.
 pub fn everything() -> String {
     let mut text = ip("addr");
     for family in ["-4", "-6"] {
@@ -271,8 +271,8 @@ fn sysctls(directory: &Path) -> String {
     lines.collect()
 }
 
-/// Waits until `look` returns this: what the kernel does after it has answered,
-/// such as noticing that a link has its carrier again.
+/// Waits until `look` returns this, for what the kernel does after its answer,
+/// such as noticing a carrier.
 pub fn assert_becomes(expected: &str, look: impl Fn() -> String) {
     let deadline = Instant::now() + PATIENCE;
     while look() != expected {

@@ -33,8 +33,7 @@ use rustix::net::{AddressFamily, SocketType, ipproto};
 
 use crate::common::{Namespace, name};
 
-/// How long a packet may take. It is waited for, so only a failure takes this
-/// long.
+/// Timeout for a packet. Only a failure takes as long.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub const OUTSIDE: &str = "198.51.100.2";
@@ -149,7 +148,7 @@ impl World {
         });
     }
 
-    /// A container on br0, whose addresses end in this number.
+    /// A container on br0. Its addresses end in this number.
     pub fn container_on_bridge(&self, container: &str, number: u8) -> Container {
         let mut made = Container::new(container, number);
         let port = format!("vb-{container}");
@@ -204,13 +203,13 @@ impl World {
             .expect("remove")
     }
 
-    /// Until the kernel has taken a link of a container that is gone.
+    /// Waits until the kernel has removed the link of a container that has ended.
     pub fn wait_for_end_of(&self, link: &str) {
         let path = format!("/proc/sys/net/ipv4/conf/{link}");
         self.wait_until("the link goes", || !Path::new(&path).exists());
     }
 
-    /// There is no event to wait for.
+    /// Polls, since there is no event to wait for.
     fn wait_until(&self, what: &str, mut done: impl FnMut() -> bool + Send) {
         let end = Instant::now() + PATIENCE;
         self.host.run(|| {
@@ -262,7 +261,7 @@ impl Container {
         }
     }
 
-    /// Neither ports nor NAT yet, addresses of both families.
+    /// Addresses of both families, without ports and NAT.
     pub fn spec(&self) -> Spec {
         let (IpAddr::V4(address), IpAddr::V6(address6)) = (self.address, self.address6) else {
             panic!("one address of each family");
@@ -308,7 +307,7 @@ pub fn both(host_port: u16, container_port: u16) -> Vec<Forward> {
         .into()
 }
 
-/// The addresses of a container that another process made.
+/// The addresses of a container that another process created.
 pub fn detached(container: &str, number: u8) -> Container {
     Container::new(container, number)
 }
@@ -386,7 +385,7 @@ impl Service {
     }
 }
 
-/// A socket that talks to `target` alone.
+/// A socket that is connected to `target`.
 pub fn datagram_socket(target: SocketAddr) -> UdpSocket {
     let any: IpAddr = match target {
         SocketAddr::V4(_) => [0; 4].into(),
@@ -406,15 +405,15 @@ fn exchange(from: &mut TcpStream, to: &mut TcpStream, text: &[u8]) {
     assert_eq!(buffer, text);
 }
 
-/// The target itself says that no server listens.
+/// The target itself refuses.
 pub fn assert_refused(client: &Namespace, address: &str, port: u16) {
     let target = SocketAddr::new(ip(address), port);
     client.run(|| {
-        let tcp = TcpStream::connect_timeout(&target, PATIENCE).expect_err("no server listens");
+        let tcp = TcpStream::connect_timeout(&target, PATIENCE).expect_err("nothing listens");
         assert_eq!(tcp.kind(), ErrorKind::ConnectionRefused, "tcp {target}");
         let socket = datagram_socket(target);
         socket.send(b"question").expect("send");
-        let udp = socket.recv(&mut [0; 16]).expect_err("no server listens");
+        let udp = socket.recv(&mut [0; 16]).expect_err("nothing listens");
         assert_eq!(udp.kind(), ErrorKind::ConnectionRefused, "udp {target}");
     });
 }
@@ -455,8 +454,8 @@ pub fn nft_script(text: &str) {
     assert!(nft.wait().expect("nft").success(), "{text}");
 }
 
-/// All that can be read below /proc/sys/net/ipv4 and ipv6, but for what counts
-/// or is drawn by chance.
+/// All files below /proc/sys/net/ipv4 and ipv6, without counters and random
+/// values.
 fn sysctls() -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     for root in ["ipv4", "ipv6"] {
@@ -560,7 +559,7 @@ pub fn add_address(link: &str, address: &str) {
             .address()
             .add(index, address.addr(), address.prefix_len());
         if address.addr().is_ipv6() {
-            // Otherwise it is of no use for a second.
+            // Otherwise it would be unusable for a second.
             request.message_mut().header.flags |= AddressHeaderFlags::Nodad;
         }
         request.execute().await.expect("an address");
@@ -630,8 +629,8 @@ fn with_netlink(work: impl AsyncFnOnce(&Handle)) {
         });
 }
 
-/// A question from `client` to `target` arrives at a port in `server`. An error
-/// if the kernel has no SCTP.
+/// A request from `client` to `target` arrives at a port in `server`. Fails if the
+/// kernel has no SCTP.
 pub fn sctp_exchange(
     client: &Namespace,
     server: &Namespace,

@@ -1,4 +1,4 @@
-//! What the kernel has in a network namespace, read through netlink dumps.
+//! The kernel's state of a network namespace, read through netlink dumps.
 
 #![allow(dead_code, reason = "each test program uses its part")]
 
@@ -29,20 +29,20 @@ impl Observed {
         self.altnames.get(link).map_or(&[], Vec::as_slice)
     }
 
-    /// Addresses with their prefix lengths, sorted; not those that the kernel
-    /// makes by itself (fe80::/10).
+    /// Addresses with their prefix lengths, sorted, without those that the kernel
+    /// itself adds (fe80::/10).
     pub fn addresses(&self, link: &str) -> &[String] {
         self.addresses.get(link).map_or(&[], Vec::as_slice)
     }
 
-    /// `DESTINATION` or `DESTINATION via GATEWAY` in the main table, sorted;
-    /// not those that the kernel makes by itself.
+    /// `DESTINATION` or `DESTINATION via GATEWAY` in the main table, sorted, without
+    /// those that the kernel itself adds.
     pub fn routes(&self, link: &str) -> &[String] {
         self.routes.get(link).map_or(&[], Vec::as_slice)
     }
 }
 
-/// Looks at the namespace of the calling thread.
+/// Reads the state of the calling thread's namespace.
 pub fn observe() -> Observed {
     tokio::runtime::Builder::new_current_thread()
         .enable_io()

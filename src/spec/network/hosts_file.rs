@@ -1,11 +1,10 @@
-//! The names by which the host finds running containers: lines of `/etc/hosts`
-//! (`man 5 hosts`).
+//! Host names of running containers: lines of `/etc/hosts` (`man 5 hosts`).
 //!
-//! Each line ends with a comment that says which container's it is, so that it
-//! is found again by the container's name alone. The rest of the file is the
-//! administrator's, and stays as it is to the last byte.
+//! Each line ends with a comment with the container's name, by which it is found
+//! again. The rest of the file is the administrator's, and stays as it is to the
+//! last byte.
 //!
-//! On NixOS the file is made by the system's configuration, and nothing else may
+//! On NixOS the file comes from the system's configuration, and nothing else may
 //! change it.
 
 use std::fs;
@@ -20,24 +19,24 @@ use serde::Serialize;
 use crate::container::lock::Lock;
 use crate::container::name::ContainerName;
 
-/// The file.
+/// The path of the file.
 pub const PATH: &str = "/etc/hosts";
 
-/// On every NixOS (`nixos/modules/system/etc` of nixpkgs).
+/// Exists on NixOS (`nixos/modules/system/etc` of nixpkgs).
 const NIXOS: &str = "/etc/NIXOS";
 
-/// An address with the names that lead to it.
+/// An address and its names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "step", rename = "add_host_name")]
 pub struct Entry {
     /// The container's address.
     pub address: IpAddr,
-    /// The container's name, and the one that nixpkgs' module gives it.
+    /// The container's name, and `NAME.containers`, as in nixpkgs' module.
     pub names: Vec<String>,
 }
 
 impl Entry {
-    /// What leads to a container at this address.
+    /// The names of a container with this address.
     pub fn new(container: &ContainerName, address: IpAddr) -> Self {
         Self {
             address,
@@ -52,9 +51,8 @@ impl std::fmt::Display for Entry {
     }
 }
 
-/// Whether the file is one that is changed by hand: a file of its own that can
-/// be replaced, not a link into the store, nor mounted by whoever made the host
-/// a container.
+/// Whether the file can be replaced: it is neither a link into the store, nor
+/// mounted from outside if the host is a container itself.
 pub fn is_changeable() -> bool {
     let Ok(file) = statx(
         CWD,
@@ -70,9 +68,8 @@ pub fn is_changeable() -> bool {
         && accessat(CWD, "/etc", Access::WRITE_OK, AtFlags::EACCESS).is_ok()
 }
 
-/// Puts the lines of a container into the file, in place of those that it has
-/// there. `lock` is the file with which all containers keep out of each other's
-/// way. Returns what the user has to know: names that others have already.
+/// Replaces the lines of a container in the file, under the lock `lock`. Returns
+/// notices for the user: names that are taken.
 pub fn add(container: &ContainerName, entries: &[Entry], lock: &Path) -> Result<Vec<String>> {
     if entries.is_empty() || !is_changeable() {
         return Ok(Vec::new());
@@ -88,9 +85,10 @@ pub fn add(container: &ContainerName, entries: &[Entry], lock: &Path) -> Result<
     Ok(notices)
 }
 
-/// Takes the lines of a container out of the file.
+/// Removes the lines of a container from the file.
 pub fn remove(container: &ContainerName, lock: &Path) -> Result<()> {
-    // Only the container's own supervisor, which is no more, could add one now.
+    // Without the lock: only the container's own supervisor could add lines, and
+    // it has ended.
     let text = match fs::read(PATH) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         answer => answer.with_context(|| format!("cannot read {PATH}"))?,
@@ -101,10 +99,11 @@ pub fn remove(container: &ContainerName, lock: &Path) -> Result<()> {
     change(lock, |text| without(text, container))
 }
 
-fn change(lock: &Path, make: impl FnOnce(&[u8]) -> Vec<u8>) -> Result<()> {
+/// Replaces the file by what `edit` makes of its text, under the lock.
+fn change(lock: &Path, edit: impl FnOnce(&[u8]) -> Vec<u8>) -> Result<()> {
     let _lock = Lock::wait(lock).with_context(|| format!("cannot lock {}", lock.display()))?;
     let text = fs::read(PATH).with_context(|| format!("cannot read {PATH}"))?;
-    let changed = make(&text);
+    let changed = edit(&text);
     if changed == text {
         return Ok(());
     }
@@ -113,7 +112,7 @@ fn change(lock: &Path, make: impl FnOnce(&[u8]) -> Vec<u8>) -> Result<()> {
 }
 
 /// The text with the lines of a container, and a sentence for each name that is
-/// left out because somebody else has it. `host` is the host's own name.
+/// left out because it is taken. `host` is the host's own name.
 pub fn with(
     text: &[u8],
     container: &ContainerName,
@@ -128,7 +127,7 @@ pub fn with(
         free.names.retain(|name| match holder(&text, name, host) {
             Some(holder) => {
                 notices.push(format!(
-                    "{name} is {holder}, so it does not lead to container '{container}' at {}",
+                    "{name} is {holder}, so it is not added for container '{container}' at {}",
                     entry.address
                 ));
                 false
@@ -140,8 +139,8 @@ pub fn with(
         }
     }
     let mut all: Vec<&[u8]> = lines(&text).collect();
-    // Without a newline at its end the text has none with the added lines, too,
-    // and gets none when they are taken out.
+    // A text without a newline at its end has none with the added lines either, so
+    // that it has none when they are removed.
     let end = match all.last() {
         Some([]) => all.len() - 1,
         _ => all.len(),
@@ -156,11 +155,12 @@ pub fn without(text: &[u8], container: &ContainerName) -> Vec<u8> {
     others.join(&b'\n')
 }
 
-/// With an empty one at the end if the last line is whole.
+/// The lines, with an empty one at the end if the text ends with a newline.
 fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|byte| *byte == b'\n')
 }
 
+/// The comment at the end of a container's lines.
 fn mark(container: &ContainerName) -> String {
     format!("# nixos-container {container}")
 }
@@ -169,19 +169,19 @@ fn is_of(line: &[u8], container: &ContainerName) -> bool {
     line.ends_with(format!(" {}", mark(container)).as_bytes())
 }
 
-/// Who has the name, in words. Names are the same in capitals (RFC 1035, section
-/// 2.3.3).
+/// The holder of a name, in words. Upper and lower case are equal (RFC 1035,
+/// section 2.3.3).
 fn holder(text: &[u8], name: &str, host: &str) -> Option<String> {
     if name.eq_ignore_ascii_case(host) || name.eq_ignore_ascii_case("localhost") {
-        return Some("the host itself".to_owned());
+        return Some("the host's own name".to_owned());
     }
     let line = lines(text)
         .map(String::from_utf8_lossy)
         .find(|line| names(line).any(|other| other.eq_ignore_ascii_case(name)))?;
-    Some(format!("in {PATH} already ({})", line.trim()))
+    Some(format!("already in {PATH} ({})", line.trim()))
 }
 
-/// The names in a line, behind the address.
+/// The names in a line, after the address.
 fn names(line: &str) -> impl Iterator<Item = &str> {
     let content = line.split('#').next().unwrap_or_default();
     content.split_whitespace().skip(1)
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_for_each_address_stands_at_the_end() {
+    fn each_address_gets_a_line_at_the_end() {
         let lines = "10.233.1.2 foo foo.containers # nixos-container foo\n\
                      fd00::2 foo foo.containers # nixos-container foo\n";
         for before in ["", "127.0.0.1 localhost\n", "# mine\n\n"] {
@@ -221,15 +221,15 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_somebody_else_has_stays_his() {
+    fn taken_names_are_left_out() {
         for (line, holder) in [
             (
                 "10.0.0.7\tweb FOO # mine",
-                "in /etc/hosts already (10.0.0.7\tweb FOO # mine)",
+                "already in /etc/hosts (10.0.0.7\tweb FOO # mine)",
             ),
             (
                 "10.233.2.2 Foo # nixos-container Foo",
-                "in /etc/hosts already (10.233.2.2 Foo # nixos-container Foo)",
+                "already in /etc/hosts (10.233.2.2 Foo # nixos-container Foo)",
             ),
         ] {
             let (text, notices) = added(&format!("{line}\n"), "foo", &["10.233.1.2"]);
@@ -238,7 +238,7 @@ mod tests {
                 format!("{line}\n10.233.1.2 foo.containers # nixos-container foo\n")
             );
             let notice =
-                format!("foo is {holder}, so it does not lead to container 'foo' at 10.233.1.2");
+                format!("foo is {holder}, so it is not added for container 'foo' at 10.233.1.2");
             assert_eq!(notices, [notice]);
         }
         for (line, container) in [("# 10.0.0.7 foo", "foo"), ("foo bar", "foo"), ("", "bar")] {
@@ -250,13 +250,13 @@ mod tests {
             "10.233.1.2 machine.containers # nixos-container machine\n"
         );
         assert!(
-            notices[0].starts_with("machine is the host itself"),
+            notices[0].starts_with("machine is the host's own name"),
             "{notices:?}"
         );
     }
 
     #[test]
-    fn another_address_takes_the_place_of_the_one_before() {
+    fn an_earlier_address_is_replaced() {
         let (text, _) = added("127.0.0.1 localhost\n", "foo", &["10.233.1.2"]);
         let (text, notices) = added(&text, "foo", &["10.233.1.9"]);
         assert_eq!(
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_told_apart_by_whole_names() {
+    fn lines_belong_to_whole_names() {
         let (both, _) = added("", "foo", &["10.233.1.2"]);
         let (both, _) = added(&both, "o", &["10.233.2.2"]);
         let left = without(both.as_bytes(), &name("o"));
@@ -276,7 +276,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_added_leaves_no_trace(text in "([a-z0-9.#]{0,9}[ \t\n\r]?|\u{fe}){0,12}") {
+        fn removed_lines_leave_no_trace(text in "([a-z0-9.#]{0,9}[ \t\n\r]?|\u{fe}){0,12}") {
             let (changed, _) = added(&text, "foo", &["10.233.1.2", "fd00::2"]);
             prop_assert_eq!(without(changed.as_bytes(), &name("foo")), text.into_bytes());
         }

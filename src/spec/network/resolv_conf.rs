@@ -1,9 +1,9 @@
-//! Which `/etc/resolv.conf` a container starts with: `COPY_RESOLV_CONF` and
+//! The container's `/etc/resolv.conf` at its start: `COPY_RESOLV_CONF` and
 //! systemd-nspawn's `--resolv-conf=`.
 //!
-//! A resolver on the host's loopback, as systemd-resolved's on 127.0.0.53, is
-//! out of reach from every network but the host's. There its upstreams take
-//! its place.
+//! A resolver on the host's loopback, such as systemd-resolved's on 127.0.0.53,
+//! cannot be reached from a private network. There it is replaced by the servers
+//! that it forwards to.
 
 use std::io;
 use std::net::IpAddr;
@@ -14,12 +14,12 @@ use runtime::{Network, ResolvConf};
 
 use crate::config::resolv_conf::{Mode, Source};
 
-/// What a start does.
+/// What a start does with the file.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Decision {
-    /// What becomes of the container's file.
+    /// The change of the container's file.
     pub change: ResolvConf,
-    /// What the user should know.
+    /// A warning for the user.
     pub warning: Option<String>,
 }
 
@@ -32,15 +32,15 @@ impl From<ResolvConf> for Decision {
     }
 }
 
-/// Where local resolvers leave the servers that they ask themselves:
-/// systemd-resolved.service(8), and NetworkManager.conf(5) on `rc-manager`.
+/// Files in which local resolvers list the servers that they forward to:
+/// systemd-resolved.service(8), and `rc-manager` in NetworkManager.conf(5).
 const UPSTREAMS: [&str; 2] = [
     "/run/systemd/resolve/resolv.conf",
     "/run/NetworkManager/no-stub-resolv.conf",
 ];
 
-/// Decides for a container on `network`. `replaceable` says that its file is a
-/// regular one or missing; `read` reads a file of the host.
+/// Decides for a container on `network`. `replaceable` means that its file is
+/// regular or missing; `read` reads a file of the host.
 pub fn decide(
     mode: Mode,
     network: &Network,
@@ -76,17 +76,17 @@ pub fn decide(
         None => Decision {
             change: ResolvConf::Write(text),
             warning: Some(format!(
-                "the host's {path} names no server that the container can reach on a network of \
-                 its own, and neither does {}; name one by networking.nameservers in the \
-                 container's configuration",
+                "the host's {path} names no server that the container can reach from its private \
+                 network, and neither does {}; set networking.nameservers in the container's \
+                 configuration",
                 UPSTREAMS.join(" or ")
             )),
         },
     })
 }
 
-/// What is missing keeps no container from starting, as with systemd-nspawn;
-/// who has asked for it hears of that.
+/// The decision if the host's file is missing. The container starts all the same,
+/// as with systemd-nspawn, with a warning if the file was asked for.
 fn without(path: &str, mode: Mode) -> Decision {
     let warning = (mode != Mode::Auto).then(|| {
         format!("the host has no {path}, so the container's /etc/resolv.conf stays as it is")
@@ -97,8 +97,8 @@ fn without(path: &str, mode: Mode) -> Decision {
     }
 }
 
-/// The lines that say something to a container with a loopback of its own, if
-/// they name a server.
+/// The text without servers that only the host can reach; `None` if no server is
+/// left.
 fn without_loopback(text: &str) -> Option<String> {
     let lines = text.split_inclusive('\n');
     let kept = lines.filter(|line| !server(line).is_some_and(only_on_this_host));
@@ -108,7 +108,7 @@ fn without_loopback(text: &str) -> Option<String> {
         .then_some(kept)
 }
 
-/// The server that a line names, `man 5 resolv.conf`.
+/// The server in a line, `man 5 resolv.conf`.
 fn server(line: &str) -> Option<IpAddr> {
     let value = line.strip_prefix("nameserver")?;
     if !value.starts_with([' ', '\t']) {
@@ -119,8 +119,9 @@ fn server(line: &str) -> Option<IpAddr> {
     address.parse().ok()
 }
 
-/// The unspecified address stands for the loopback's (`man 7 ip`); one that
-/// holds on a link says nothing where there are other links.
+/// Whether only the host can reach an address. The unspecified address stands for
+/// that of the loopback (`man 7 ip`), and a link-local one holds on the host's
+/// links only.
 fn only_on_this_host(address: IpAddr) -> bool {
     let on_link = match address {
         IpAddr::V4(address) => address.is_link_local(),
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn all_modes_of_nspawn_are_known() {
+    fn modes_are_those_of_nspawn() {
         for (text, mode) in [
             ("off", Mode::Off),
             ("auto", Mode::Auto),
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_to_go_goes_from_every_network() {
+    fn delete_removes_the_file_on_every_network() {
         for network in [Network::Private, Network::Host] {
             let decision = on_host(Mode::Delete, &network, &[]).expect("decided");
             assert_eq!(decision, ResolvConf::Remove.into());
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_leaves_a_link_alone_where_a_replacement_does_not() {
+    fn copy_keeps_a_link_and_replace_does_not() {
         let read = |_: &Path| Ok(STUB.to_owned());
         for (mode, writes) in [
             (Mode::Auto, false),
@@ -215,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stub_of_the_host_gives_way_to_its_upstreams() {
+    fn a_stub_is_replaced_by_its_upstreams() {
         let uplink = "nameserver 192.0.2.1\nsearch lan\n";
         let files = [("/etc/resolv.conf", STUB), (UPLINK, uplink)];
         let mode = Mode::Replace(Source::Host);
@@ -228,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn servers_elsewhere_stay_beside_a_stub_that_goes() {
+    fn servers_beside_a_stub_stay() {
         let mixed = "search lan\nnameserver 127.0.0.1\nnameserver\t::1\nnameserver 192.0.2.1 # a\n";
         let files = [
             ("/etc/resolv.conf", mixed),
@@ -241,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_a_stub_is_taken_as_it_is() {
+    fn a_file_without_a_stub_is_copied_unchanged() {
         let text = "# mine\nnameserver 192.0.2.1\nnameserver 2001:db8::1\noptions rotate";
         let files = [("/etc/resolv.conf", text)];
         let copied = written(Mode::Copy(Source::Host), &Network::Private, &files);
@@ -249,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn no_server_in_reach_is_said() {
+    fn without_a_reachable_server_there_is_a_warning() {
         let files = [
             ("/etc/resolv.conf", STUB),
             (UPLINK, "nameserver fe80::1%eth0\nnameserver 0.0.0.0\n"),
@@ -265,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_asked_for_and_is_missing_is_said() {
+    fn a_missing_file_that_was_asked_for_is_warned_of() {
         for mode in [Mode::Copy(Source::Stub), Mode::Replace(Source::Stub)] {
             let decision = on_host(mode, &Network::Host, &[]).expect("decided");
             assert_eq!(decision.change, ResolvConf::Leave);
@@ -277,7 +278,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_left_names_servers_elsewhere_alone(
+        fn reachable_servers_are_all_that_is_left(
             text in "((nameserver (127.0.0.1|::1|192.0.2.1|0.0.0.0)|search a|.{0,9})\n){0,6}",
         ) {
             if let Some(left) = without_loopback(&text) {

@@ -76,10 +76,10 @@ fn program() -> Vec<SockFilter> {
     let mut program = vec![
         load(LOAD_HALF, KIND_AT),
         jump_if_equal(kind(NFT_MSG_NEWGEN), 0, 1),
-        give(NOTHING),
+        return_bytes(NOTHING),
         jump_if_equal(kind(NFT_MSG_NEWSETELEM), 2, 0),
         jump_if_equal(kind(NFT_MSG_DELSETELEM), 1, 0),
-        give(ALL),
+        return_bytes(ALL),
     ];
     program.extend(unless(LOAD_BYTE, FAMILY_AT, INET.into()));
     for (place, word) in (ATTRIBUTES_AT..).step_by(4).zip(table.chunks_exact(4)) {
@@ -88,13 +88,17 @@ fn program() -> Vec<SockFilter> {
             .fold(0, |word, byte| word << 8 | u32::from(*byte));
         program.extend(unless(LOAD_WORD, place, word));
     }
-    program.push(give(NOTHING));
+    program.push(return_bytes(NOTHING));
     program
 }
 
 /// Passes datagrams with another value at this offset.
 fn unless(load_as: u16, place: u32, value: u32) -> [SockFilter; 3] {
-    [load(load_as, place), jump_if_equal(value, 1, 0), give(ALL)]
+    [
+        load(load_as, place),
+        jump_if_equal(value, 1, 0),
+        return_bytes(ALL),
+    ]
 }
 
 /// A message's kind as [`load`] reads it: netlink's numbers are in the byte order
@@ -111,6 +115,6 @@ const fn jump_if_equal(value: u32, equal: u8, other: u8) -> SockFilter {
     SockFilter::new(JUMP_IF_EQUAL, equal, other, value)
 }
 
-const fn give(bytes: u32) -> SockFilter {
+const fn return_bytes(bytes: u32) -> SockFilter {
     SockFilter::new(RETURN, 0, 0, bytes)
 }
