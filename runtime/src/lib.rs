@@ -1,12 +1,26 @@
 //! A [`Spec`] in, a running container out.
 //!
-//! The way of the data: a [`Spec`] says what the container is, [`plan`] turns
-//! it into a list of [`Step`]s without touching the system, and
-//! [`launch`](process::launch::launch) clones a child into fresh namespaces that
-//! performs exactly that list and ends in the container's init.
+//! The way of the data: a [`Spec`] describes the container, [`plan()`] turns it into
+//! a list of [`Step`]s without touching the system, and
+//! [`spawn`](process::launch::spawn) clones a child into new namespaces that performs
+//! exactly that list and becomes the container's init.
 //!
-//! Knows namespaces, mounts, devices and cgroups; knows nothing of NixOS,
-//! configuration files, the command line or network links.
+//! The rooms, from the ground up; each imports only those above it in this list:
+//!
+//! - [`sys`]: the kernel's interfaces beside file systems;
+//! - [`spec`]: the specification, plain data;
+//! - [`mod@plan`]: from the specification to steps, pure;
+//! - [`rootfs`]: paths inside a root, mounts, owners;
+//! - [`process`]: the processes that perform steps or enter later.
+//!
+//! The crate knows namespaces, mounts, devices and cgroups. It knows nothing of NixOS,
+//! configuration files, command lines and network links.
+
+#![warn(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss
+)]
 
 pub mod plan;
 pub mod process;

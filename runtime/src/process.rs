@@ -1,4 +1,4 @@
-//! The processes of a container: its start, and what enters it later.
+//! The processes of a container: those of its start, and those that enter it later.
 
 pub(crate) mod child;
 mod device_filter;

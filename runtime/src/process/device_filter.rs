@@ -84,16 +84,14 @@ fn allow(device: &Device) -> Vec<Instruction> {
         conditions.push((JUMP_UNLESS_EQUAL, MINOR, minor.cast_signed()));
     }
     conditions.push((JUMP_IF_ANY_BIT, ACCESS, refused));
-    let granted = answer(1);
-    let length = conditions.len() + granted.len();
-    let conditions = conditions.into_iter().enumerate();
-    conditions
-        .map(|(index, (jump, register, value))| {
-            let behind = (length - index - 1) as i16;
-            instruction(jump, register, 0, behind, value)
-        })
-        .chain(granted)
-        .collect()
+    // The two instructions of the answer are behind the last condition.
+    let mut program: Vec<_> = (2..)
+        .zip(conditions.into_iter().rev())
+        .map(|(behind, (jump, register, value))| instruction(jump, register, 0, behind, value))
+        .collect();
+    program.reverse();
+    program.extend(answer(1));
+    program
 }
 
 fn answer(value: i32) -> [Instruction; 2] {
@@ -153,7 +151,7 @@ struct Attach {
 fn load(program: &[Instruction]) -> io::Result<OwnedFd> {
     let attributes = Load {
         program_type: BPF_PROG_TYPE_CGROUP_DEVICE,
-        instruction_count: program.len() as u32,
+        instruction_count: program.len().try_into().map_err(io::Error::other)?,
         instructions: program.as_ptr() as u64,
         license: c"MIT".as_ptr() as u64,
     };
@@ -194,5 +192,5 @@ unsafe fn bpf<T>(command: libc::c_int, attributes: &T) -> io::Result<libc::c_int
     if answer < 0 {
         return Err(io::Error::last_os_error());
     }
-    Ok(answer as libc::c_int)
+    libc::c_int::try_from(answer).map_err(io::Error::other)
 }

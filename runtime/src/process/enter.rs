@@ -304,7 +304,8 @@ mod tests {
             environment: vec![("PATH".to_owned(), "/bin".to_owned())],
             set_environment: set_environment.iter().map(owned).collect(),
             streams: [Stream::Callers, Stream::Callers, Stream::Callers],
-            confinement: Confinement::of(std::process::id() as i32, filter).expect("readable"),
+            confinement: Confinement::of(std::process::id().cast_signed(), filter)
+                .expect("readable"),
         }
     }
 

@@ -42,8 +42,8 @@ pub(crate) fn create(
         }
     }
     fsconfig_create(context.as_fd())?;
-    let flags = MountAttrFlags::from_bits_retain(bits(attributes) as u32);
-    fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, flags)
+    let attributes = flags(attributes);
+    fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
 }
 
 /// A detached mount of directories on top of each other, the lowest first. Changes
@@ -84,7 +84,9 @@ pub(crate) fn restrict(
     if attributes == Attributes::default() {
         return Ok(());
     }
-    set_attributes(mount, recursive, |attr| attr.attr_set = bits(attributes))
+    set_attributes(mount, recursive, |attr| {
+        attr.attr_set = flags(attributes).bits().into()
+    })
 }
 
 /// Makes all mounts of a tree read-only but the topmost.
@@ -107,7 +109,7 @@ pub(crate) fn map_owners(
 ) -> Result<()> {
     set_attributes(tree, recursive, |attr| {
         attr.attr_set = libc::MOUNT_ATTR_IDMAP;
-        attr.userns_fd = user_namespace.as_raw_fd() as u64;
+        attr.userns_fd = user_namespace.as_raw_fd().cast_unsigned().into();
     })
 }
 
@@ -155,15 +157,11 @@ fn set_attributes(
     Ok(())
 }
 
-fn bits(attributes: Attributes) -> u64 {
-    let table = [
-        (attributes.read_only, libc::MOUNT_ATTR_RDONLY),
-        (attributes.no_suid, libc::MOUNT_ATTR_NOSUID),
-        (attributes.no_devices, libc::MOUNT_ATTR_NODEV),
-        (attributes.no_exec, libc::MOUNT_ATTR_NOEXEC),
-    ];
-    table
-        .iter()
-        .filter(|(wanted, _)| *wanted)
-        .fold(0, |all, (_, bit)| all | bit)
+fn flags(attributes: Attributes) -> MountAttrFlags {
+    let mut flags = MountAttrFlags::empty();
+    flags.set(MountAttrFlags::MOUNT_ATTR_RDONLY, attributes.read_only);
+    flags.set(MountAttrFlags::MOUNT_ATTR_NOSUID, attributes.no_suid);
+    flags.set(MountAttrFlags::MOUNT_ATTR_NODEV, attributes.no_devices);
+    flags.set(MountAttrFlags::MOUNT_ATTR_NOEXEC, attributes.no_exec);
+    flags
 }

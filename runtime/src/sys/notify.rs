@@ -100,7 +100,7 @@ mod tests {
     }
 
     fn own_pid() -> i32 {
-        std::process::id() as i32
+        std::process::id().cast_signed()
     }
 
     #[test]

@@ -164,18 +164,21 @@ fn audit_socket() -> Rule {
     }
 }
 
+// Requests of `asm-generic/ioctls.h`. libc's constants have 64 bits; the kernel reads
+// 32 of them.
+const TIOCSTI: u32 = 0x5412;
+const TIOCLINUX: u32 = 0x541c;
+
 /// Text that a program puts into a terminal's input (TIOCSTI), or selects and
 /// pastes there (TIOCLINUX), reaches the shell behind it as if its user had typed
 /// it (`man 2 ioctl_tty`, `man 2 ioctl_console`): after `su` or `enter`, another
 /// user's shell.
 fn terminal_input() -> impl Iterator<Item = Rule> {
-    [libc::TIOCSTI, libc::TIOCLINUX]
-        .into_iter()
-        .map(|request| Rule {
-            calls: BTreeSet::from(["ioctl"]),
-            conditions: vec![is(1, request as u32)],
-            errno: libc::EPERM,
-        })
+    [TIOCSTI, TIOCLINUX].into_iter().map(|request| Rule {
+        calls: BTreeSet::from(["ioctl"]),
+        conditions: vec![is(1, request)],
+        errno: libc::EPERM,
+    })
 }
 
 fn is(argument: u8, value: u32) -> Condition {

@@ -9,15 +9,13 @@
 //! itself which calls are always allowed, for which it then runs none.
 
 use std::collections::BTreeSet;
-use std::env::consts::ARCH;
+use std::env;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
-use std::mem::offset_of;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
-use libc::seccomp_data;
 use rustix::fs::MemfdFlags;
 use seccompiler::{
     BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition,
@@ -77,16 +75,16 @@ impl FilterProgram {
         let (native, compat) = MACHINES;
         let compat_rules = section(rules, Table::Compat)?;
         let mut program = vec![
-            load(offset_of!(seccomp_data, arch)),
-            jump_if(libc::BPF_JEQ, compat, 1, 0),
-            skip(compat_rules.len()),
+            load(ARCH),
+            jump_if(JUMP_IF_EQUAL, compat, 1, 0),
+            skip(compat_rules.len().try_into().map_err(io::Error::other)?),
         ];
         program.extend(compat_rules);
         program.extend([
-            jump_if(libc::BPF_JEQ, native, 1, 0),
+            jump_if(JUMP_IF_EQUAL, native, 1, 0),
             answer(SeccompAction::KillProcess),
-            load(offset_of!(seccomp_data, nr)),
-            jump_if(libc::BPF_JGE, FIRST_X32, 0, 1),
+            load(NUMBER),
+            jump_if(JUMP_IF_AT_LEAST, FIRST_X32, 0, 1),
             answer(fail(libc::ENOSYS)),
         ]);
         program.extend(section(rules, Table::Native)?);
@@ -213,10 +211,9 @@ fn part(rule: &Rule, numbers: BTreeSet<u32>) -> io::Result<BpfProgram> {
             rest => rest,
         };
     }
-    let length = program.len();
-    for (index, instruction) in program.iter_mut().enumerate() {
+    for (behind, instruction) in (0..).zip(program.iter_mut().rev()) {
         if instruction == mismatch {
-            *instruction = skip(length - index - 1);
+            *instruction = skip(behind);
         }
     }
     Ok(program)
@@ -241,60 +238,75 @@ fn compile(rule: &Rule, numbers: BTreeSet<u32>) -> Result<BpfProgram, BackendErr
         .into_iter()
         .map(|number| (number.into(), rules.clone()))
         .collect();
-    let machine = TargetArch::try_from(ARCH)?;
+    let machine = TargetArch::try_from(env::consts::ARCH)?;
     SeccompFilter::new(rules, SeccompAction::Allow, fail(rule.errno), machine)?.try_into()
 }
 
-fn load(offset: usize) -> sock_filter {
-    instruction(
-        libc::BPF_LD | libc::BPF_W | libc::BPF_ABS,
-        0,
-        0,
-        offset as u32,
-    )
+// Offsets in `struct seccomp_data` of `linux/seccomp.h`.
+const NUMBER: u32 = 0;
+const ARCH: u32 = 4;
+
+// Instructions of `linux/bpf_common.h`.
+const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
+const SKIP: u16 = 0x05; // BPF_JMP | BPF_JA
+const JUMP_IF_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
+const JUMP_IF_AT_LEAST: u16 = 0x35; // BPF_JMP | BPF_JGE | BPF_K
+const RETURN: u16 = 0x06; // BPF_RET | BPF_K
+
+fn load(offset: u32) -> sock_filter {
+    instruction(LOAD, offset, 0, 0)
 }
 
-/// Compares the loaded word, and skips this number of instructions for yes or no.
-fn jump_if(comparison: u32, value: u32, yes: u8, no: u8) -> sock_filter {
-    instruction(libc::BPF_JMP | comparison | libc::BPF_K, yes, no, value)
-}
-
-fn skip(count: usize) -> sock_filter {
-    instruction(libc::BPF_JMP | libc::BPF_JA, 0, 0, count as u32)
-}
-
-fn fail(errno: libc::c_int) -> SeccompAction {
-    SeccompAction::Errno(errno.unsigned_abs())
+fn skip(count: u32) -> sock_filter {
+    instruction(SKIP, count, 0, 0)
 }
 
 fn answer(answer: SeccompAction) -> sock_filter {
-    instruction(libc::BPF_RET | libc::BPF_K, 0, 0, answer.into())
+    instruction(RETURN, answer.into(), 0, 0)
 }
 
-fn instruction(code: u32, yes: u8, no: u8, operand: u32) -> sock_filter {
+/// Compares the loaded word, and skips this number of instructions for yes or no.
+fn jump_if(comparison: u16, value: u32, yes: u8, no: u8) -> sock_filter {
+    instruction(comparison, value, yes, no)
+}
+
+fn instruction(code: u16, operand: u32, yes: u8, no: u8) -> sock_filter {
     sock_filter {
-        code: code as u16,
+        code,
         jt: yes,
         jf: no,
         k: operand,
     }
 }
 
+fn fail(errno: libc::c_int) -> SeccompAction {
+    SeccompAction::Errno(errno.unsigned_abs())
+}
+
 #[cfg(test)]
 mod tests {
+    use libc::seccomp_data;
     use proptest::prelude::*;
 
     use super::*;
 
+    const AND: u16 = 0x54; // BPF_ALU | BPF_AND | BPF_K
+
+    /// The word of the lower half of an argument.
+    fn lower(argument: u64) -> u32 {
+        (argument & 0xffff_ffff) as u32
+    }
+
     /// Runs a program as the kernel does (`Documentation/networking/filter.rst` of
-    /// Linux), as far as filters of system calls need it; what it returns.
+    /// Linux), as far as filters of system calls need it. Returns
+    /// the answer.
     fn run(program: &[sock_filter], call: &seccomp_data) -> u32 {
         let word = |offset: u32| match offset {
             0 => call.nr.cast_unsigned(),
             4 => call.arch,
             16..64 => {
                 let argument = call.args[(offset as usize - 16) / 8];
-                (argument >> (offset % 8 * 8)) as u32
+                lower(argument >> (offset % 8 * 8))
             }
             _ => panic!("a load from {offset}"),
         };
@@ -303,13 +315,13 @@ mod tests {
             let sock_filter { code, jt, jf, k } = program[at];
             at += 1;
             let jump = |yes: bool| usize::from(if yes { jt } else { jf });
-            match u32::from(code) {
-                0x20 => accumulator = word(k),        // ld [k]
-                0x54 => accumulator &= k,             // and #k
-                0x05 => at += k as usize,             // ja k
-                0x15 => at += jump(accumulator == k), // jeq #k
-                0x35 => at += jump(accumulator >= k), // jge #k
-                0x06 => return k,                     // ret #k
+            match code {
+                LOAD => accumulator = word(k),
+                AND => accumulator &= k,
+                SKIP => at += k as usize,
+                JUMP_IF_EQUAL => at += jump(accumulator == k),
+                JUMP_IF_AT_LEAST => at += jump(accumulator >= k),
+                RETURN => return k,
                 code => panic!("the instruction {code:#x}"),
             }
         }
@@ -328,7 +340,7 @@ mod tests {
             _ => return libc::SECCOMP_RET_KILL_PROCESS,
         };
         let holds = |condition: &Condition| {
-            let argument = call.args[usize::from(condition.argument)] as u32;
+            let argument = lower(call.args[usize::from(condition.argument)]);
             argument & condition.mask == condition.value & condition.mask
         };
         let matches = |rule: &&Rule| {
