@@ -47,7 +47,7 @@ impl Step {
     }
 }
 
-/// What a person reads, and what an error names behind "cannot".
+/// The words for people, which an error has behind "cannot".
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -33,7 +33,7 @@ pub struct Entry {
     pub account: Account,
     /// Words to execute from the login shell; none for the shell itself.
     pub command: Vec<OsString>,
-    /// Environment besides what a login sets. The system's profile may change
+    /// Environment besides that of a login. The system's profile may change
     /// it, as at any login.
     pub environment: Vec<(String, String)>,
     /// Environment of the command, which the profile cannot change. The keys are

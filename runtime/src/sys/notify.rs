@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn only_init_is_heard_whatever_others_send_along() {
+    fn only_messages_of_init_count_whatever_descriptors_come_along() {
         let (_directory, socket, sender) = connected();
         for descriptors in 1..4 {
             let files = vec![sender.as_fd(); descriptors];
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn others_are_not_listened_to_for_as_long_as_they_talk() {
+    fn one_message_is_received_at_a_time() {
         let (_directory, socket, sender) = connected();
         for _ in 0..2 {
             rustix::net::send(&sender, b"READY=1", SendFlags::empty()).expect("it is sent");

@@ -1,4 +1,4 @@
-//! Files of `/proc` (`man 5 proc`): what the kernel says of a process, and its
+//! Files of `/proc` (`man 5 proc`): processes as the kernel describes them, and its
 //! settings.
 //!
 //! A pid must be held by its process's pidfd, or belong to a child that is not
@@ -146,8 +146,8 @@ fn parse_cgroup(text: &str) -> Option<PathBuf> {
     Some(path.into())
 }
 
-/// The memory of a process in bytes, with its share of what it has in common with
-/// others (`Pss` of `man 5 proc_pid_smaps`).
+/// The memory of a process in bytes, with its share of pages in common with other
+/// processes (`Pss` of `man 5 proc_pid_smaps`).
 pub(crate) fn memory_share(pid: i32) -> io::Result<u64> {
     let path = path(pid, "smaps_rollup");
     parse_memory_share(&std::fs::read_to_string(&path)?).ok_or_else(|| unexpected(&path))

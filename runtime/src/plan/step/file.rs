@@ -24,7 +24,7 @@ pub enum FileStep {
         /// Path inside.
         path: PathBuf,
     },
-    /// Puts a regular file in the place of what has the path.
+    /// Puts a regular file in the place of any file at the path.
     File {
         /// Path inside.
         path: PathBuf,
@@ -38,14 +38,14 @@ pub enum FileStep {
         /// Path inside.
         path: PathBuf,
     },
-    /// Puts a copy of a file of the host in the place of what has the path.
+    /// Puts a copy of a file of the host in the place of any file at the path.
     CopyFile {
         /// Path on the host.
         source: PathBuf,
         /// Path inside.
         path: PathBuf,
     },
-    /// Puts a file that only root inside can read in the place of what has the
+    /// Puts a file that only root inside can read in the place of any file at the
     /// path.
     Credential {
         /// Path inside.

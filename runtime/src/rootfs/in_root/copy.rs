@@ -121,8 +121,8 @@ impl Copy<'_> {
 
     fn too_much(&self) -> io::Error {
         io::Error::other(format!(
-            "there are more than {} files or more than {} MiB in it; move elsewhere what is not \
-             needed there",
+            "there are more than {} files or more than {} MiB in it; move unneeded files \
+             elsewhere",
             self.limits.entries,
             self.limits.bytes >> 20
         ))
