@@ -480,3 +480,48 @@ fn cgroups_that_no_path_reaches_are_counted_and_go_with_their_container() {
     host.run(&["start", "foo"]);
     host.run(&["destroy", "--force", "foo"]);
 }
+
+/// Supervises a container as systemd does, and prints the status that systemd gets
+/// after init has reported one with control sequences.
+const REPORT_STATUS: &str = r#"
+    python3 - <<'END'
+import os, socket, struct, subprocess
+
+program = os.environ["PROGRAM"]
+systemd = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+systemd.settimeout(60)
+systemd.bind("/run/throwaway/notify")
+os.environ["NOTIFY_SOCKET"] = "/run/throwaway/notify"
+nothing = subprocess.DEVNULL
+supervisor = subprocess.Popen([program, "supervise", "foo"], stdout=nothing, stderr=nothing)
+
+def received(part):
+    while True:
+        for line in systemd.recv(4096).decode().splitlines():
+            if part in line:
+                return line
+
+received("READY=1")
+parent = str(supervisor.pid)
+init = int(subprocess.check_output(["pgrep", "-x", "systemd", "--parent", parent]))
+notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+notify.connect("/run/nixos-containers/foo/notify")
+sender = struct.pack("3i", init, 0, 0)
+status = b"STATUS=all \x1b[31mis\x1b]0;title\x07 \x1b[2Jwell"
+notify.sendmsg([status], [(socket.SOL_SOCKET, socket.SCM_CREDENTIALS, sender)])
+print(received("well"))
+subprocess.check_call([program, "stop", "foo"])
+supervisor.wait()
+END
+"#;
+
+#[test]
+fn status_of_init_cannot_control_a_terminal() {
+    let host = Host::new();
+    host.create("foo");
+    let printed = host.shell(&format!(
+        "export PROGRAM={}{REPORT_STATUS}",
+        env!("CARGO_BIN_EXE_nixos-container")
+    ));
+    assert_eq!(printed, "STATUS=all is well\n");
+}
