@@ -350,8 +350,8 @@ fn pull_config_brings_a_flake_or_says_that_there_is_nothing() {
     host.create_with("bar", &["--config", &telling("one")]);
     assert_eq!(
         host.fail(1, &["pull-config", "bar"]),
-        "error: container 'bar' was created from no file or flake of the host, so there is \
-         nothing to pull; give one with `nixos-container update bar --config-file PATH`\n"
+        "error: container 'bar' was not created from a file or flake of the host; give one with \
+         `nixos-container update bar --config-file PATH`\n"
     );
 }
 

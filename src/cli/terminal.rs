@@ -67,12 +67,12 @@ impl<'a> Relay<'a> {
         }
     }
 
-    /// A relay to a program at the terminal whose other end is `main`.
+    /// A relay to a program at the terminal with the main end `main`.
     pub fn to_terminal(process: &'a Process, signals: Signals, main: OwnedFd) -> Result<Self> {
         Self::over_bridge(Peer::Program(process), signals, main)
     }
 
-    /// A relay to a login prompt at the terminal whose other end is `main`.
+    /// A relay to a login prompt at the terminal with the main end `main`.
     pub fn to_prompt(supervisor: &'a Connection, signals: Signals, main: OwnedFd) -> Result<Self> {
         Self::over_bridge(Peer::Prompt(supervisor), signals, main)
     }
@@ -312,8 +312,8 @@ struct Ready {
     input: bool,
 }
 
-/// How often a command in the background checks whether it is in the foreground:
-/// no event reports that.
+/// Interval at which a command in the background checks whether it is in the
+/// foreground: no event reports that.
 const FOREGROUND_RETRY: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 300_000_000,

@@ -2,8 +2,8 @@
 //! with the time since the command was called.
 //!
 //! A command writes it to standard error, if `--debug` or [`VARIABLE`] asks for it. A
-//! supervisor writes it to a file of its container, by default the few lines that tell
-//! what happened and when. The child, which is a clone of the supervisor, writes
+//! supervisor writes it to a file of its container, by default the few lines about
+//! the container's events. The child, which is a clone of the supervisor, writes
 //! to the same places. A line that is not asked for costs one comparison.
 
 use std::fs::File;
@@ -24,7 +24,7 @@ pub type Forward = Box<dyn Fn(&str) + Send>;
 
 struct Logger(Mutex<Sinks>);
 
-/// Where lines go.
+/// The destinations of lines.
 struct Sinks {
     /// The time of the call, by the clock that all processes share.
     called_at: Duration,
@@ -115,7 +115,7 @@ pub fn open_file(path: &Path) {
     sinks.file = Some(FileSink::Open(file));
 }
 
-/// What a command asks of the log of a supervisor.
+/// The log that a command requests of a supervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogRequest {
     level: LevelFilter,

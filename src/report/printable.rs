@@ -22,7 +22,7 @@ pub fn plain(text: &str) -> String {
 pub struct Printable<W: Write> {
     out: W,
     parser: Parser,
-    /// The first bytes of a character whose last ones have not been written yet.
+    /// The first bytes of a character that has not been written completely.
     held: Vec<u8>,
     coloured: bool,
 }
@@ -134,7 +134,7 @@ mod tests {
 
     use super::*;
 
-    /// What passes of a text that comes in pieces of this many bytes.
+    /// The text that passes, written in pieces of this many bytes.
     fn passed(text: &[u8], piece: usize) -> String {
         let mut out = Vec::new();
         let mut printable = Printable::new(&mut out);

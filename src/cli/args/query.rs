@@ -25,8 +25,8 @@ pub const EXPLAIN: &str = "Examples:
   nixos-container explain foo
   nixos-container explain --json foo | jq '.steps[] | select(.step == \"bind\")'
 
---json prints an object with these keys: container, the name; given, the directories whose owner
-changes; namespaces, the new namespaces; host_steps and network, the supervisor's steps; steps, the
+--json prints an object with these keys: container, the name; given, the directories that change
+owner; namespaces, the new namespaces; host_steps and network, the supervisor's steps; steps, the
 child's steps up to init. The last three are arrays of objects, in the order of execution: the key
 step is the name of the step, further keys are its arguments.";
 

@@ -33,11 +33,11 @@ use crate::nix::system::{self, Built, Source};
 
 /// `create NAME`
 pub fn create(places: &Places, arguments: &Create, show_trace: bool) -> Result<()> {
-    let wanted = wanted(arguments)?;
+    let system_source = system_source(arguments)?;
     let flags = Flags::new(&arguments.nix, show_trace);
-    let reservation = reserve(places, arguments, &wanted)?;
+    let reservation = reserve(places, arguments, &system_source)?;
     let container = reservation.container.clone();
-    let built = match build(&reservation, wanted, &flags) {
+    let built = match build(&reservation, system_source, &flags) {
         Ok(built) => built,
         Err(error) => {
             reservation.give_up();
@@ -58,21 +58,21 @@ pub fn create(places: &Places, arguments: &Create, show_trace: bool) -> Result<(
 }
 
 /// The source of the new container's system.
-enum Wanted {
+enum SystemSource {
     /// A system to build.
     Chosen(sources::Chosen),
     /// A system that is built already.
-    System(PathBuf),
+    Built(PathBuf),
 }
 
 /// Fails before anything is changed if the source does not exist.
-fn wanted(arguments: &Create) -> Result<Wanted> {
+fn system_source(arguments: &Create) -> Result<SystemSource> {
     if let Some(system) = &arguments.system_path {
         let system = absolute(system)?;
         system::check(&system)?;
-        return Ok(Wanted::System(system));
+        return Ok(SystemSource::Built(system));
     }
-    sources::chosen(&arguments.system).map(Wanted::Chosen)
+    sources::chosen(&arguments.system).map(SystemSource::Chosen)
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {
@@ -89,7 +89,11 @@ struct Reservation {
     replaces: bool,
 }
 
-fn reserve(places: &Places, arguments: &Create, wanted: &Wanted) -> Result<Reservation> {
+fn reserve(
+    places: &Places,
+    arguments: &Create,
+    system_source: &SystemSource,
+) -> Result<Reservation> {
     create_dir(places.conf_dir(), 0o755)?;
     // Two creations at once must not choose the same name or addresses.
     let registry_lock = container::registry::lock_registry(places)?;
@@ -100,7 +104,7 @@ fn reserve(places: &Places, arguments: &Create, wanted: &Wanted) -> Result<Reser
     let container = Container::new(places, name);
     destroy::finish_destruction(&container, &registry_lock)?;
     let old = replaced(&container)?;
-    let config = configure(places, arguments, wanted, &container, old.as_ref())?;
+    let config = configure(places, arguments, system_source, &container, old.as_ref())?;
     let replaces = old.is_some();
     let keep_root = !replaces && places.root(container.name()).exists();
     let path = places.reservation(container.name());
@@ -143,42 +147,40 @@ fn replaced(container: &Container) -> Result<Option<ContainerConfig>> {
 }
 
 fn choose_name(places: &Places, arguments: &Create) -> Result<ContainerName> {
-    let wanted = &arguments.name;
-    if arguments.force || !taken(places, wanted) {
-        return Ok(wanted.clone());
+    let name = &arguments.name;
+    if arguments.force || !is_taken(places, name) {
+        return Ok(name.clone());
     }
     if !arguments.ensure_unique_name {
-        bail!(
-            "container '{wanted}' exists already; choose another name, or replace it with --force"
-        );
+        bail!("container '{name}' exists already; choose another name, or replace it with --force");
     }
     for number in 0.. {
-        let name = format!("{wanted}-{number}")
+        let numbered = format!("{name}-{number}")
             .parse()
             .map_err(anyhow::Error::msg)?;
-        if !taken(places, &name) {
-            return Ok(name);
+        if !is_taken(places, &numbered) {
+            return Ok(numbered);
         }
     }
     bail!("no name is free")
 }
 
-fn taken(places: &Places, name: &ContainerName) -> bool {
+fn is_taken(places: &Places, name: &ContainerName) -> bool {
     places.conf(name).exists() || places.reservation(name).exists()
 }
 
 fn configure(
     places: &Places,
     arguments: &Create,
-    wanted: &Wanted,
+    system_source: &SystemSource,
     container: &Container,
     old: Option<&ContainerConfig>,
 ) -> Result<ContainerConfig> {
     let others = addresses::in_use(places, container.name())?;
     let (host, local) = addresses::choose(arguments, old, others)?;
-    let (config_file, flake) = match wanted {
-        Wanted::Chosen(chosen) => chosen.record(),
-        Wanted::System(_) => (None, None),
+    let (config_file, flake) = match system_source {
+        SystemSource::Chosen(chosen) => chosen.record(),
+        SystemSource::Built(_) => (None, None),
     };
     Ok(ContainerConfig {
         private_network: true,
@@ -222,15 +224,15 @@ fn reservations(places: &Places) -> Result<Vec<ContainerName>> {
 }
 
 /// Makes the root directory, builds the system and makes its profile.
-fn build(reservation: &Reservation, wanted: Wanted, flags: &Flags) -> Result<Built> {
+fn build(reservation: &Reservation, system_source: SystemSource, flags: &Flags) -> Result<Built> {
     let container = &reservation.container;
     let trees = reservation.trees();
     container::create_trees(&trees)?;
     let snapshot;
-    let source = match wanted {
-        Wanted::System(system) => Source::System(system),
-        Wanted::Chosen(sources::Chosen::Flake(flake)) => Source::Flake(flake),
-        Wanted::Chosen(sources::Chosen::Configuration { options, nixos }) => {
+    let source = match system_source {
+        SystemSource::Built(system) => Source::System(system),
+        SystemSource::Chosen(sources::Chosen::Flake(flake)) => Source::Flake(flake),
+        SystemSource::Chosen(sources::Chosen::Configuration { options, nixos }) => {
             let configuration = Configuration::in_root(&trees.root)?;
             configuration.write(&configuration::text(container.name(), &options)?)?;
             let directory = container.places().creating(container.name());

@@ -29,7 +29,7 @@ pub fn destroy(container: &Container, force: bool) -> Result<()> {
     // In one step the container is gone; the rest can be done again.
     match fs::rename(&conf, places.tombstone(container.name())) {
         Ok(()) => destroy::finish_destruction(container, &registry_lock),
-        // Somebody else was faster, and all that is left is our lock.
+        // Another process removed the container; only the lock of this one is left.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             files::remove_tree(container.run().path())
         }
@@ -37,8 +37,8 @@ pub fn destroy(container: &Container, force: bool) -> Result<()> {
     }
 }
 
-/// What a killed creation or destruction has left of a container that does not
-/// exist.
+/// Removes the files that a killed creation or destruction left of a container
+/// that does not exist.
 fn clear_away(container: &Container) -> Result<()> {
     let registry_lock = container::registry::lock_registry(container.places())?;
     destroy::clear_away_killed_creation(container, &registry_lock)?;

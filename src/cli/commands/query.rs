@@ -122,10 +122,10 @@ pub fn explain(container: &Container, json: bool) -> Result<()> {
         return Ok(());
     }
     let network = (start.container.network != Network::Host).then_some(&network[..]);
-    explanation(container, &given, &plan, network, &mut stdout).context("cannot print")
+    print_explanation(container, &given, &plan, network, &mut stdout).context("cannot print")
 }
 
-fn explanation(
+fn print_explanation(
     container: &Container,
     given: &[&PathBuf],
     plan: &runtime::Plan,
@@ -137,8 +137,8 @@ fn explanation(
     if !given.is_empty() {
         writeln!(out, "The supervisor changes the owner of")?;
         for (path, number) in given.iter().zip(1..) {
-            let tree = format!("{} with all that is in it", path.display());
-            line(out, number, &tree, "chown(2)")?;
+            let tree = format!("{} and everything in it", path.display());
+            print_step(out, number, &tree, "chown(2)")?;
         }
         writeln!(out)?;
     }
@@ -146,7 +146,7 @@ fn explanation(
         out,
         "The supervisor clones a child, in a cgroup of its own,"
     )?;
-    line(
+    print_step(
         out,
         1,
         &format!("into new namespaces: {}", namespaces.join(", ")),
@@ -154,7 +154,7 @@ fn explanation(
     )?;
     writeln!(out, "\nThe supervisor meanwhile:")?;
     for (step, number) in plan.host_steps.iter().zip(1..) {
-        line(out, number, &step.to_string(), step.manual())?;
+        print_step(out, number, &step.to_string(), step.manual())?;
     }
     match network {
         None => writeln!(out, "\nThe network is the host's.")?,
@@ -163,20 +163,20 @@ fn explanation(
         Some(network) => {
             writeln!(out, "\nIt sets up the network:")?;
             for (step, number) in network.iter().zip(1..) {
-                line(out, number, &step.to_string(), step.manual())?;
+                print_step(out, number, &step.to_string(), step.manual())?;
             }
         }
     }
     writeln!(out, "\nThe child:")?;
     for (step, number) in plan.steps.iter().zip(1..) {
-        line(out, number, &step.to_string(), step.manual())?;
+        print_step(out, number, &step.to_string(), step.manual())?;
     }
     Ok(())
 }
 
-/// Column of the manual pages, if the step is not longer.
+/// Column of the manual pages, unless the step is longer.
 const MANUAL_COLUMN: usize = 76;
 
-fn line(out: &mut impl Write, number: usize, step: &str, manual: &str) -> io::Result<()> {
+fn print_step(out: &mut impl Write, number: usize, step: &str, manual: &str) -> io::Result<()> {
     writeln!(out, "{number:4}  {step:MANUAL_COLUMN$}  {manual}")
 }

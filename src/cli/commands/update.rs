@@ -29,7 +29,7 @@ pub fn update(container: &Container, arguments: &Update, show_trace: bool) -> Re
     let chosen = sources::chosen(&arguments.system)?;
     let _update_lock = container.lock_for_update()?;
     let config = config_with_profile(container)?;
-    change(container, to_chosen(container, config, chosen)?, &flags)?;
+    change(container, chosen_change(container, config, chosen)?, &flags)?;
     activation::activate(container)
 }
 
@@ -58,7 +58,7 @@ enum Replacement {
 }
 
 /// The change that an `update` makes with this choice.
-fn to_chosen(container: &Container, config: ContainerConfig, chosen: Chosen) -> Result<Change> {
+fn chosen_change(container: &Container, config: ContainerConfig, chosen: Chosen) -> Result<Change> {
     use configuration::Options;
     let record = Some(chosen.record());
     let change = match chosen {
@@ -125,7 +125,7 @@ fn build(
                 Replacement::Overwrite(text) | Replacement::Keep(text) => {
                     configuration.snapshot_with(text, directory)?
                 }
-                _ => existing(container, configuration.snapshot(directory)?)?,
+                _ => require_snapshot(container, configuration.snapshot(directory)?)?,
             };
             let source = Source::Configuration {
                 file: snapshot.file().to_owned(),
@@ -136,7 +136,7 @@ fn build(
     }
 }
 
-fn existing(container: &Container, snapshot: Option<Snapshot>) -> Result<Snapshot> {
+fn require_snapshot(container: &Container, snapshot: Option<Snapshot>) -> Result<Snapshot> {
     snapshot.with_context(|| {
         format!(
             "container '{}' has no {} to build its system from; give one with --config, \
@@ -205,7 +205,7 @@ pub fn pull_config(
         );
     } else {
         let flags = Flags::new(&arguments.nix, show_trace);
-        let pulled = pulled(container, &config, &flags)?;
+        let pulled = pulled_change(container, &config, &flags)?;
         if arguments.switch {
             change(container, pulled, &flags)?;
         } else {
@@ -220,7 +220,7 @@ pub fn pull_config(
 }
 
 /// The change to the file or flake on the host that a container was made from.
-fn pulled(container: &Container, config: &ContainerConfig, flags: &Flags) -> Result<Change> {
+fn pulled_change(container: &Container, config: &ContainerConfig, flags: &Flags) -> Result<Change> {
     let name = container.name();
     if let Some(flake) = &config.flake {
         return Ok(Change {
@@ -231,8 +231,8 @@ fn pulled(container: &Container, config: &ContainerConfig, flags: &Flags) -> Res
     }
     let Some(file) = &config.config_file else {
         bail!(
-            "container '{name}' was created from no file or flake of the host, so there is \
-             nothing to pull; give one with `nixos-container update {name} --config-file PATH`"
+            "container '{name}' was not created from a file or flake of the host; give one with \
+             `nixos-container update {name} --config-file PATH`"
         );
     };
     let text = configuration::text(name, &configuration::read_copy(file)?)?;

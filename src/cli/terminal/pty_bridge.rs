@@ -23,7 +23,7 @@ pub struct PtyBridge {
 }
 
 impl PtyBridge {
-    /// Connects the caller's terminal with the one whose main end is `main`.
+    /// Connects the caller's terminal with the one with the main end `main`.
     /// Returns the channels of the input and of the output, too.
     pub fn open(main: OwnedFd) -> io::Result<(Self, Channel, Channel)> {
         rustix::io::ioctl_fionbio(&main, true)?;

@@ -128,13 +128,13 @@ fn is_not_ignored(signal: &Signal) -> bool {
     answer != 0 || unsafe { action.assume_init() }.sa_sigaction != libc::SIG_IGN
 }
 
-/// Has the kernel reap the program when it ends, if this process may be stopped
-/// then, or if it learns all the same how the program ended.
+/// Lets the kernel reap the program when it ends, if this process may be stopped
+/// then, or if the kernel remembers how the program ended.
 ///
 /// A process that is stopped reaps no child, and the container's init cannot end
 /// before every other process of its pid namespace is reaped
-/// (`man 7 pid_namespaces`): a forgotten `^Z` would keep it from stopping, and so
-/// does a SIGSTOP where the kernel does not remember.
+/// (`man 7 pid_namespaces`): after a forgotten `^Z` the container could not stop.
+/// After a SIGSTOP it cannot, where the kernel does not remember.
 pub fn leave_reaping(may_be_stopped: bool) -> Result<()> {
     let handler = if may_be_stopped || reaped::is_remembered() {
         SigHandler::SigIgn
