@@ -1,11 +1,12 @@
-//! How a supervisor and the commands talk: a socket of messages, JSON each.
+//! The protocol between a supervisor and the commands: JSON messages on a
+//! `SOCK_SEQPACKET` socket (`man 7 unix`).
 //!
-//! Whoever connects is told the container's state, at once and whenever it
-//! changes, until the container is gone and the socket closes. For who does not
-//! listen it closes before that; they may connect anew. To root, the messages of
-//! a running container carry the pidfd of its init, so that no command ever acts
-//! on a recycled pid, and the filter of system calls that init was started with,
-//! which holds for whoever enters.
+//! A client receives the container's state when it connects and at every change.
+//! The socket closes when the container is gone, and earlier for a client that does
+//! not read; such a client may connect again. Root's clients receive two
+//! descriptors with the state of a running container: the pidfd of its init, so
+//! that no command acts on a recycled pid, and the filter of system calls that init
+//! was started with, which also applies to the commands that enter.
 
 use std::fs::Permissions;
 use std::io;
@@ -21,11 +22,11 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFla
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// Where a container is in its life.
+/// The state of a container that has a supervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// Its init does not run or has not finished booting.
+    /// Its init is not running, or has not finished booting.
     Starting,
     /// It has booted.
     Up,
@@ -34,7 +35,7 @@ pub enum State {
 }
 
 impl State {
-    /// The word for people and scripts.
+    /// The word that `status` and `list` print.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Starting => "starting",
@@ -44,7 +45,7 @@ impl State {
     }
 }
 
-/// What a supervisor says.
+/// A message of a supervisor.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Event {
@@ -54,62 +55,62 @@ pub enum Event {
         state: State,
         /// Pid of its init as the supervisor sees it; 0 before there is one.
         leader: i32,
-        /// What init says it is doing.
+        /// The last status that init reported.
         status: Option<String>,
     },
-    /// What the user has to know of the host: settings that the start changed,
-    /// rules that are in the way.
+    /// A sentence about the host for the administrator: a setting that the start
+    /// changed, a firewall rule that is in the way.
     Notice(String),
     /// A line of the supervisor's log, for a command that asked for it.
     Log(String),
-    /// Somebody else starts, runs or stops the container.
+    /// Another supervisor starts, runs or stops the container.
     Busy,
     /// The container has ended, and nothing is left of it on the host.
     Gone,
-    /// The other end of a terminal with a login prompt, which comes along.
+    /// A login prompt is ready; the pty's main end comes with this message.
     Terminal,
-    /// The container did not start, or what was asked for cannot be done.
+    /// The container did not start, or a request was refused.
     Failed {
-        /// Why not.
+        /// The reason.
         why: String,
-        /// The end of its console; its log may be gone.
+        /// The last lines of its console, whose log may be gone.
         console: String,
     },
 }
 
 impl Event {
-    /// What was asked for cannot be done, and why.
+    /// A refused request, and the reason.
     pub fn failed(why: String) -> Self {
         let console = String::new();
         Self::Failed { why, console }
     }
 }
 
-/// What root's commands ask of a supervisor.
+/// A request of one of root's commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Request {
-    /// A clean halt; what still runs after this time is killed.
+    /// Halt the container. Processes that run after the timeout are killed.
     Stop {
-        /// Seconds.
+        /// In seconds.
         timeout: u64,
     },
-    /// A signal to init.
+    /// Send this signal to init.
     Signal(i32),
 }
 
-/// What everybody may ask.
+/// A request that every user of the host may send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PublicRequest {
-    /// A login prompt.
+    /// Open a login prompt.
     Login,
 }
 
-/// Longest message in bytes. A failure with the words of several programs fits.
+/// Longest message in bytes. A failure with the messages of several programs fits.
 const LONGEST_MESSAGE: usize = 16 * 1024;
 
-/// One end of a talk.
+/// One end of a connection.
 #[derive(Debug)]
 pub struct Connection(OwnedFd);
 
@@ -124,43 +125,43 @@ impl Connection {
         }
     }
 
-    /// Both ends, for a supervisor that is about to be started.
+    /// Makes both ends, for a supervisor that is about to be started.
     pub fn pair() -> io::Result<(Self, OwnedFd)> {
         let (ours, theirs) = seqpacket::pair()?;
         Ok((Self(ours), theirs))
     }
 
-    /// The user at the other end, when it connected.
-    pub fn peer(&self) -> io::Result<u32> {
-        // Not rustix's, which cannot hold the pid 0 of who is in another pid
-        // namespace.
+    /// Uid of the process at the other end, at the moment when it connected.
+    pub fn peer_uid(&self) -> io::Result<u32> {
+        // rustix cannot return the pid 0 of a process in another pid namespace.
         Ok(nix::sys::socket::getsockopt(&self.0, PeerCredentials)?.uid())
     }
 
-    /// The pid of the process at the other end, when it connected or began to
-    /// listen.
+    /// Pid of the process at the other end, at the moment when it connected or
+    /// began to listen.
     pub fn peer_pid(&self) -> io::Result<i32> {
         Ok(nix::sys::socket::getsockopt(&self.0, PeerCredentials)?.pid())
     }
 
-    /// Whether there is an event, or an end, to hear within this time.
+    /// Waits for an event or the end of the connection; `false` if the time is over
+    /// before.
     pub fn await_event(&self, timeout: Duration) -> io::Result<bool> {
         let timeout = Timespec::try_from(timeout).ok();
         let mut fds = [PollFd::new(&self.0, PollFlags::IN)];
         Ok(rustix::event::poll(&mut fds, timeout.as_ref())? > 0)
     }
 
-    /// Another descriptor of this end.
+    /// Duplicates the descriptor of this end.
     pub fn try_clone(&self) -> io::Result<Self> {
         Ok(Self(self.0.try_clone()?))
     }
 
-    /// The end that a supervisor was started with.
+    /// Takes the end that a supervisor was started with.
     pub fn from_descriptor(socket: OwnedFd) -> Self {
         Self(socket)
     }
 
-    /// Sends an event, and what belongs to it. Never waits for a slow reader.
+    /// Sends an event with its descriptors. Never waits for a slow reader.
     pub fn send_event(&self, event: &Event, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
         self.send(event, descriptors, SendFlags::DONTWAIT)
     }
@@ -180,8 +181,8 @@ impl Connection {
         seqpacket::send(self.as_fd(), &message, descriptors, flags)
     }
 
-    /// The next event, and what belongs to it; `None` when the container is
-    /// gone, or too much has happened while nobody listened here.
+    /// The next event and its descriptors; `None` when the container is gone, or
+    /// this end has not read for too long.
     pub fn next_event(&self) -> io::Result<Option<(Event, Vec<OwnedFd>)>> {
         let mut message = vec![0; LONGEST_MESSAGE];
         let received = seqpacket::receive(self.as_fd(), &mut message, RecvFlags::empty())?;
@@ -192,14 +193,14 @@ impl Connection {
         Ok(Some((event, received.descriptors)))
     }
 
-    /// Asks for something: a [`Request`], or a [`PublicRequest`].
+    /// Sends a [`Request`] or a [`PublicRequest`].
     pub fn send_request(&self, request: &impl Serialize) -> io::Result<()> {
         let message = serde_json::to_vec(request)?;
         rustix::net::send(&self.0, &message, SendFlags::NOSIGNAL)?;
         Ok(())
     }
 
-    /// A request that is waiting; `None` when the other end is closed.
+    /// Receives a pending request; `None` when the other end is closed.
     pub fn next_request<T: DeserializeOwned>(&self) -> io::Result<Option<T>> {
         let mut message = [0; 256];
         let (length, _) = rustix::net::recv(&self.0, &mut message[..], RecvFlags::DONTWAIT)?;
@@ -216,15 +217,15 @@ impl AsFd for Connection {
     }
 }
 
-/// Where a supervisor is found.
+/// The socket at which a supervisor accepts connections.
 #[derive(Debug)]
 pub struct Listener(OwnedFd);
 
-/// Connections that may wait to be accepted; a supervisor accepts at once.
+/// Connections that may wait for the supervisor to accept them.
 const BACKLOG: i32 = 64;
 
 impl Listener {
-    /// Listens at `path`, where nothing must be.
+    /// Listens at `path`, which must not exist.
     pub fn bind(path: &Path) -> io::Result<Self> {
         let socket = seqpacket(SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
         rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
@@ -232,14 +233,14 @@ impl Listener {
         Ok(Self(socket))
     }
 
-    /// Like [`Listener::bind`], and everybody can connect.
-    pub fn bind_for_all(path: &Path) -> io::Result<Self> {
+    /// Like [`Listener::bind`], for every user of the host.
+    pub fn bind_public(path: &Path) -> io::Result<Self> {
         let listener = Self::bind(path)?;
         std::fs::set_permissions(path, Permissions::from_mode(0o666))?;
         Ok(listener)
     }
 
-    /// Somebody who has connected; `None` if nobody is waiting.
+    /// Accepts a connection; `None` if none is waiting.
     pub fn accept(&self) -> io::Result<Option<Connection>> {
         match rustix::net::accept_with(&self.0, SocketFlags::CLOEXEC) {
             Ok(socket) => Ok(Some(Connection(socket))),

@@ -1,5 +1,5 @@
-//! Who keeps containers running: the host's systemd where it knows their unit,
-//! else each supervisor by itself.
+//! Starts and stops containers: through the host's systemd if it knows their unit, else
+//! directly through their supervisors.
 
 pub mod destroy;
 mod direct;
@@ -19,11 +19,11 @@ use crate::control::{Request, State};
 use crate::report::log::LogRequest;
 use crate::systemd::manager::Unit;
 
-/// How often a lock is tried that the supervisor is about to release.
+/// How often the lock is tried while the supervisor is about to release it.
 const LOCK_RETRY: Duration = Duration::from_millis(10);
 
-/// Starts a container, and returns when it has booted. `false` if it had
-/// already, which is no error to `systemctl start` either.
+/// Starts a container, and returns when it has booted; `false` if it is already up,
+/// which is not an error, as with `systemctl start`.
 pub fn start(container: &Container) -> Result<bool> {
     container.require()?;
     let running = container.running()?;
@@ -41,44 +41,45 @@ pub fn start(container: &Container) -> Result<bool> {
     }
     match Unit::find(container)? {
         Some(unit) => unit.start(container)?,
-        None if running.is_some() => return Err(direct::busy(container)),
+        None if running.is_some() => return Err(direct::busy_error(container)),
         None => direct::start(container)?,
     }
     Ok(true)
 }
 
-/// Halts a container and waits until it is gone, and all it had; what is left
-/// after `timeout` is killed. As long as the lock is held, nobody starts it.
+/// Halts a container, and waits until it is gone with its resources. Processes that
+/// run after `timeout` are killed. The container cannot start while the returned lock is
+/// held.
 pub fn stop(container: &Container, timeout: Duration) -> Result<Lock> {
     let seconds = timeout.as_secs();
-    let ask = || direct::end(container, &Request::Stop { timeout: seconds });
-    end(container, |unit| unit.stop(container, timeout), ask)
+    let stop = || direct::request_end(container, &Request::Stop { timeout: seconds });
+    end(container, |unit| unit.stop(container, timeout), stop)
 }
 
-/// Kills a container and waits until it is gone, and all it had. As long as the
-/// lock is held, nobody starts it.
+/// Kills a container, and waits until it is gone with its resources. The container
+/// cannot start while the returned lock is held.
 pub fn kill(container: &Container) -> Result<Lock> {
-    let ask = || direct::end(container, &Request::Signal(libc::SIGKILL));
-    end(container, |unit| unit.kill(container), ask)
+    let kill = || direct::request_end(container, &Request::Signal(libc::SIGKILL));
+    end(container, |unit| unit.kill(container), kill)
 }
 
-/// Has the unit of a running container reload it; `false` if it has none.
+/// Reloads a running container through its unit; `false` if it has none.
 pub fn reload(container: &Container) -> Result<bool> {
-    match managing(container)? {
+    match managing_unit(container)? {
         Some(unit) => unit.reload(container).map(|()| true),
         None => Ok(false),
     }
 }
 
-/// Has the container ended by its unit or by its supervisor, which says whether
-/// it left nothing behind. Whoever starts it in between is asked anew.
+/// Ends a container through its unit or its supervisor, again if it is started before
+/// the lock is held. The supervisor returns whether it has removed all resources.
 fn end(
     container: &Container,
     by_unit: impl Fn(&Unit) -> Result<()>,
     by_supervisor: impl Fn() -> Result<bool>,
 ) -> Result<Lock> {
     loop {
-        let gone = match managing(container)? {
+        let is_clean = match managing_unit(container)? {
             Some(unit) => by_unit(&unit).map(|()| false)?,
             None => by_supervisor()?,
         };
@@ -86,12 +87,11 @@ fn end(
         let lock = Lock::try_lock(&container.run().lock())
             .with_context(|| format!("cannot lock container '{}'", container.name()))?;
         if let Some(lock) = lock {
-            if !gone {
-                reclaim::print(&reclaim::after_end(container)?);
+            if !is_clean {
+                reclaim::print_notices(&reclaim::clean_up(container)?);
             }
             if !container.exists() {
-                // It was destroyed when it stopped, and all that is left is our
-                // lock.
+                // It was destroyed when it stopped; only the lock is left.
                 files::remove_tree(container.run().path())?;
             }
             return Ok(lock);
@@ -100,8 +100,8 @@ fn end(
     }
 }
 
-/// The unit that the container's supervisor runs in, or would be restarted by.
-fn managing(container: &Container) -> Result<Option<Unit>> {
+/// The unit that runs the container's supervisor, or might restart it.
+fn managing_unit(container: &Container) -> Result<Option<Unit>> {
     if let Some(running) = container.running()?
         && unit::cgroup_of(container.name(), running.leader).is_none()
     {

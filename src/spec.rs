@@ -1,5 +1,5 @@
-//! From a container's configuration to what the runtime and the network need:
-//! absolute paths, numbers, nothing left to guess.
+//! Resolves a container's configuration into the specifications of the runtime and
+//! the network: absolute paths, numbers, no defaults left.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ use crate::container::paths::Places;
 use crate::nix::system::require_init;
 use network::PrivateNetwork;
 use network::resolv_conf;
-use users::{Users, bound_users};
+use users::{RootOwners, Users, bound_users};
 
 mod credentials;
 mod devices;
@@ -36,24 +36,27 @@ const SYSTEM_PROFILE_INSIDE: &str = "/nix/var/nix/profiles/system";
 /// Group `tty` of NixOS (`ids.nix` of nixpkgs).
 const TTY_GID: u32 = 3;
 
-/// What one start of a container consists of.
+/// The resolved configuration of one start.
 #[derive(Debug)]
 pub struct Start {
-    /// For the runtime.
+    /// The specification for the runtime.
     pub container: runtime::Spec,
-    /// How the journals of host and container are one.
+    /// The link between the journals of host and container.
     pub journal: journal::Link,
-    /// Directories of the host that the container has while it runs.
+    /// Directories of the host that exist while the container runs.
     pub temporary: Vec<PathBuf>,
-    /// The container's users, if they are not the host's.
+    /// The container's users; `None` if they are the host's.
     pub users: Option<Users>,
-    /// For the network, if it is a private one.
+    /// Trees of the host whose owners are changed to `users` first.
+    pub chown_trees: Vec<PathBuf>,
+    /// The container's private network, if it has one.
     pub network: Option<PrivateNetwork>,
     /// Sentences about the configuration that the administrator should read.
     pub notices: Vec<String>,
 }
 
-/// Resolves a configuration. Reads files and asks the kernel; changes and prints nothing.
+/// Resolves a configuration. Reads files and asks the kernel; changes and prints
+/// nothing.
 pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Start> {
     let (places, name) = (container.places(), container.name());
     let mut notices: Vec<_> = unknown_keys(&places.conf(name), config)
@@ -68,12 +71,21 @@ pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Start>
         Network::Private => Some(network::resolve(container, config)?),
         Network::Host | Network::Namespace(_) => None,
     };
-    let mut users = users::resolve(container, config)?;
-    root.map_owners = users.as_ref().is_some_and(|users| users.map_root);
-    let mut mounts = mounts::resolve(container, config, users.as_mut())?;
+    let users = users::resolve(container, config)?;
+    let root_owners = users.as_ref().map(|users| users.root_owners);
+    root.map_owners = root_owners == Some(RootOwners::Mapped);
+    let mut mounts = mounts::resolve(container, config, users.as_ref())?;
     let machine_id = machine_id(&root, config.execution.machine_id)?;
     let journal = journal::resolve(config.link_journal, machine_id, &root)?;
-    mounts.mounts.extend(journal.mount(users.as_mut())?);
+    mounts.mounts.extend(journal.mount());
+    let chown_trees = match &users {
+        Some(users) => {
+            let root = (users.root_owners == RootOwners::Chowned).then(|| root.directory.clone());
+            let journal = journal.host_directory().map(Path::to_owned);
+            users.trees_to_chown(root.into_iter().chain(mounts.owned).chain(journal))?
+        }
+        None => Vec::new(),
+    };
     let spec = runtime::Spec {
         ids: users.as_ref().map(|users| users.ids),
         init: init(places, name, config)?,
@@ -81,8 +93,8 @@ pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Start>
             .into_iter()
             .chain(journal.directory())
             .collect(),
-        // Empty, it is filled by systemd from `$container_uuid`; missing, it
-        // would mean a first boot (`man 5 machine-id`).
+        // Systemd fills an empty file from `$container_uuid`; without the file, it
+        // would assume a first boot (`man 5 machine-id`).
         empty_files: vec!["/etc/machine-id".into()],
         mounts: mounts.mounts,
         hostname: config
@@ -98,7 +110,7 @@ pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Start>
         bound_users: bound_users::resolve(
             &config.bound_users,
             users.as_ref(),
-            what_is_seen(&root).as_ref(),
+            visible_root(&root).as_ref(),
         )?,
         devices: devices::resolve(&config.security.devices, &mut notices)?,
         resolv_conf: resolv_conf(&root, config, &kind, &mut notices)?,
@@ -113,19 +125,20 @@ pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Start>
         temporary: mounts.temporary,
         journal,
         users,
+        chown_trees,
         network,
         notices,
     })
 }
 
-/// A notice of the keys in a configuration file that are not known.
+/// A notice about keys in a configuration file that are not known.
 fn unknown_keys(conf: &Path, config: &ContainerConfig) -> Option<String> {
     let keys = config.unknown_keys.join(", ");
     let conf = conf.display();
     (!keys.is_empty()).then(|| format!("{conf} has unknown keys: {keys}"))
 }
 
-/// The container's system, by its path inside.
+/// Path of the container's system inside.
 pub fn system_inside(config: &ContainerConfig) -> PathBuf {
     match &config.system_path {
         Some(system) => system.clone(),
@@ -133,7 +146,7 @@ pub fn system_inside(config: &ContainerConfig) -> PathBuf {
     }
 }
 
-/// The system's init, by its path inside.
+/// The container's init: program, arguments and environment.
 fn init(places: &Places, name: &ContainerName, config: &ContainerConfig) -> Result<Init> {
     match &config.system_path {
         Some(system) => {
@@ -162,7 +175,7 @@ fn init(places: &Places, name: &ContainerName, config: &ContainerConfig) -> Resu
     })
 }
 
-/// What nixpkgs' unit makes before each start, with its modes.
+/// The directories that nixpkgs' unit makes before each start, with its modes.
 fn root_directories() -> Vec<Directory> {
     [
         ("/etc", 0o755),
@@ -177,11 +190,11 @@ fn root_directories() -> Vec<Directory> {
     .into()
 }
 
-/// The id that the container gave itself at an earlier start, or one for a
-/// container that has none yet.
+/// The container's machine id: the one in its `/etc`, else the configured one, else a
+/// random one.
 fn machine_id(root: &runtime::Root, configured: Option<Id128>) -> Result<Id128> {
     let file = Path::new("/etc/machine-id");
-    let existing = what_is_seen(root).and_then(|root| root.read_file(file, 64).ok());
+    let existing = visible_root(root).and_then(|root| root.read_file(file, 64).ok());
     let existing = existing.and_then(|text| String::from_utf8(text).ok());
     match existing.as_deref().and_then(Id128::parse) {
         Some(id) => Ok(id),
@@ -189,8 +202,8 @@ fn machine_id(root: &runtime::Root, configured: Option<Id128>) -> Result<Id128> 
     }
 }
 
-/// The root directory, if the container sees its `/etc`.
-fn what_is_seen(root: &runtime::Root) -> Option<Root> {
+/// The root directory, if its `/etc` is the container's `/etc`.
+fn visible_root(root: &runtime::Root) -> Option<Root> {
     match root.tree {
         RootTree::Directory | RootTree::Snapshot => Root::open(&root.directory).ok(),
         RootTree::Empty | RootTree::Usr => None,
@@ -204,7 +217,7 @@ fn random_id() -> Result<Id128> {
     Ok(Id128::from_random_bytes(bytes))
 }
 
-/// What becomes of the container's `/etc/resolv.conf`.
+/// The change of the container's `/etc/resolv.conf`.
 fn resolv_conf(
     root: &runtime::Root,
     config: &ContainerConfig,
@@ -220,9 +233,9 @@ fn resolv_conf(
     Ok(decision.change)
 }
 
-/// Whether a file below the container's root is no link or the like.
+/// Whether a file in the container's root directory is a regular file or missing.
 fn is_regular_or_missing(root: &runtime::Root, directory: &str, name: &str) -> bool {
-    let directory = what_is_seen(root).and_then(|root| root.resolve(Path::new(directory)).ok());
+    let directory = visible_root(root).and_then(|root| root.resolve(Path::new(directory)).ok());
     let Some(directory) = directory else {
         return true;
     };

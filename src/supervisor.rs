@@ -1,7 +1,7 @@
-//! The process that stays with a container, from before its first process until
-//! after its last.
+//! The supervisor: the process that starts a container and stays until all that it
+//! had on the host is removed.
 //!
-//! [`supervise`] runs a container until it halts, boot after boot. One boot is
+//! [`supervise`] runs a container until it halts, boot after boot. Each boot is
 //! prepared and started in `start.rs`, and watched in `event_loop.rs`.
 
 use std::fs::File;
@@ -38,22 +38,22 @@ use signals::HaltSignals;
 /// default of nixpkgs' `timeoutStartSec`.
 const DEFAULT_TIMEOUT_START: Duration = Duration::from_secs(60);
 
-/// The configuration cannot be run: another try would fail in the same way.
+/// An error of the configuration: another start would fail in the same way.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct Misconfigured(anyhow::Error);
 
 /// Supervises a container until it halts, and returns the exit status of this
-/// process. Every event goes to `report`; without it, the supervisor is in the
-/// foreground and copies the console to its standard output.
+/// process. A detached supervisor sends its events to `report`. Without it, the
+/// supervisor is in the foreground and copies the console to its standard output.
 ///
-/// A detached supervisor starts a container that reboots again. In the foreground,
-/// the service manager does that, told by the exit status 133.
+/// When a container reboots, a detached supervisor starts it again. In the
+/// foreground, the service manager does so because of the exit status 133.
 ///
 /// # Errors
 ///
-/// [`Misconfigured`], and every reason for which the container did not start or
-/// did not end well. The same text has gone to `report` or to the service manager.
+/// [`Misconfigured`]; a failed start; an init that failed or was killed. The same
+/// text is sent to `report` or to the service manager.
 pub fn supervise(container: &Container, report: Option<OwnedFd>) -> Result<u8> {
     let report = report.map(Connection::from_descriptor);
     let mut console_tail = String::new();
@@ -67,22 +67,23 @@ pub fn supervise(container: &Container, report: Option<OwnedFd>) -> Result<u8> {
                     console: console_tail,
                 },
             };
-            // No resource is held any more that a paused reader could keep.
+            // The lock is released, so a paused reader delays nothing else.
             let _ = report.send_last_event(&last);
         }
-        (None, Err(error)) => notify::tell_failure(&one_line(error)),
+        (None, Err(error)) => notify::send_failure(&one_line(error)),
         (None, Ok(_)) => {}
     }
     ended
 }
 
-/// The error and its hint.
+/// The error and its hint, in one line.
 fn one_line(error: &anyhow::Error) -> String {
     let hint = crate::report::hint(error).map(|hint| format!("; {hint}"));
     format!("{error:#}{}", hint.unwrap_or_default())
 }
 
-/// `console_tail` becomes the end of the console of a container that failed.
+/// Supervises under the container's lock. If the container fails, `console_tail`
+/// becomes the end of its console.
 fn supervise_reporting(
     container: &Container,
     report: Option<&Connection>,
@@ -110,7 +111,7 @@ fn supervise_reporting(
     serve_log_request(container, report);
     let ended = supervisor.run_until_halt();
     let finished = match &ended {
-        // It is about to be started again.
+        // The service manager is about to start it again.
         Ok(REBOOTED) => ephemeral::forget_start(container),
         Ok(_) => ephemeral::destroy_stopped(container),
         Err(_) => {
@@ -122,17 +123,17 @@ fn supervise_reporting(
             ephemeral::destroy_stopped(container)
         }
     };
-    // Before the connections close: their end tells the commands that nothing is
-    // left of the container, and that it can be started.
+    // Before the connections close: that tells the commands that the container is
+    // gone and can be started.
     drop(lock);
-    // If both failed, the first is the cause.
+    // If both failed, the first error is the cause.
     let ended = ended?;
     finished?;
     supervisor.clients.announce(&Event::Gone, &[]);
     Ok(ended)
 }
 
-/// Logs as the command that starts the container wants it.
+/// Logs as the command that starts the container has requested.
 fn serve_log_request(container: &Container, report: Option<&Connection>) {
     let path = container.run().log_request();
     let Ok(request) = std::fs::read_to_string(&path) else {
@@ -153,22 +154,23 @@ fn serve_log_request(container: &Container, report: Option<&Connection>) {
     log_file::serve(&request, forward);
 }
 
-/// State that outlives a boot.
+/// The state that outlives a boot.
 struct Supervisor<'a> {
     container: &'a Container,
     run: RunDir,
-    /// This process is in the container's unit.
+    /// Whether this process is in the container's unit.
     in_unit: bool,
-    /// On machined's list, which may have another machine of this name.
+    /// Whether this process registered the container: machined may have another
+    /// machine of this name.
     registered: bool,
     report: Option<&'a Connection>,
     signals: HaltSignals,
     clients: Clients,
-    /// `None` until a start is not refused: a refused start keeps the log of the
-    /// one before.
+    /// The console's log; `None` before the start passes its checks, because a
+    /// refused start keeps the log of the start before.
     console_log: Option<File>,
-    /// When the boot under way began: boots that end in a reboot before the system
-    /// is up share the time for one boot.
+    /// When the present boot began. A reboot before the system was up does not begin
+    /// another: all of them share the time for one boot.
     boot_began: Option<Instant>,
 }
 
@@ -184,14 +186,14 @@ impl Supervisor<'_> {
         }
     }
 
-    /// One boot, from what a killed supervisor has left to the removal of all that
-    /// this one made.
+    /// Runs one boot, from the removal of a killed supervisor's leftovers to the
+    /// removal of its own resources.
     fn run_once(&mut self) -> Result<Ended> {
         self.console_log = None;
         log_file::await_file();
-        log::debug!("remove what a killed supervisor may have left");
-        let left_over = reclaim::leftovers(self.container)?;
-        self.tell(left_over);
+        log::debug!("remove the leftovers of a killed supervisor");
+        let notices = reclaim::remove_leftovers(self.container)?;
+        self.tell(notices);
         let (config, start) = start::prepare(self.container)?;
         ephemeral::remember_start(self.container, &config)?;
         self.console_log = Some(Console::create_log(&self.run)?);
@@ -202,24 +204,24 @@ impl Supervisor<'_> {
         {
             self.tell(vec![format!("{error:#}")]);
         }
-        // The file may say something else by now.
-        let removed = reclaim::work_directories(self.container, &config);
-        let cleaned = reclaim::after_end(self.container);
-        // If several failed, the first is the cause.
+        // With the configuration of the start: its file may have changed.
+        let work_directories = reclaim::remove_work_directories(self.container, &config);
+        let cleaned_up = reclaim::clean_up(self.container);
+        // If several failed, the first error is the cause.
         match &ended {
-            Ok(_) => log::info!("the container has ended, and nothing of it is left"),
+            Ok(_) => log::info!("the container has ended"),
             Err(error) => log::error!("{error:#}"),
         }
         let ended = ended?;
-        removed?;
-        let notices = cleaned?;
+        work_directories?;
+        let notices = cleaned_up?;
         let log = self.console_log.as_mut();
         notices::tell_of_the_end(notices, self.report, &mut self.clients, log);
         Ok(ended)
     }
 
-    /// Removes the directory that a refused start may have made, unless there is more
-    /// in it than its lock.
+    /// Removes the directory that a refused start may have made, unless it holds more
+    /// than the lock.
     fn remove_run_dir(&self) {
         let _ = std::fs::remove_file(self.run.lock());
         let _ = std::fs::remove_dir(self.run.path());
@@ -242,8 +244,9 @@ impl Supervisor<'_> {
         }
         let system_calls = start.container.privileges.system_calls.program();
         let system_calls = system_calls.and_then(|program| program.to_file());
-        let system_calls = system_calls.context("cannot keep the filter of system calls")?;
-        // Before there are rules, so that no loss of them is missed.
+        let system_calls =
+            system_calls.context("cannot write the filter of system calls to a memfd")?;
+        // Watched before the rules exist, so that no loss is missed.
         let rules = match &start.network {
             Some(network) => network.watch_rules()?,
             None => None,
@@ -252,7 +255,7 @@ impl Supervisor<'_> {
         if self.in_unit {
             match start::register(container, start, &started) {
                 Ok(()) => self.registered = true,
-                // A container goes on without being listed.
+                // The container runs without its registration.
                 Err(error) => notices.push(format!("{error:#}")),
             }
         }
@@ -277,7 +280,7 @@ impl Supervisor<'_> {
         let timeout_start = config.timeout_start.unwrap_or(DEFAULT_TIMEOUT_START);
         let boot_began = *self.boot_began.get_or_insert_with(Instant::now);
         let left = timeout_start.saturating_sub(boot_began.elapsed());
-        // A unit's own TimeoutStartSec= has the same effect.
+        // In a unit, TimeoutStartSec= has this effect.
         let boot_timeout = (!self.in_unit).then_some(left);
         let mut event_loop = EventLoop::new(container.name(), execution, sources, boot_timeout);
         let exit = event_loop.run_until_exit()?;
@@ -295,7 +298,7 @@ fn boot_timeout_error(container: &Container, timeout: Duration) -> anyhow::Error
     let conf = container.places().conf(container.name());
     let conf = conf.display();
     let remedy = if ephemeral::remembers_start(container) {
-        // It is about to be destroyed, and that file with it.
+        // The container is about to be destroyed with its configuration.
         format!("create the container again, and set TIMEOUT_START_SEC in {conf} before its start")
     } else {
         format!("set TIMEOUT_START_SEC in {conf}")

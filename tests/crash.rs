@@ -277,7 +277,7 @@ fn a_stop_during_a_start_wins() {
             if !start.status.success() {
                 let stopped = "error: container 'foo' was stopped while it started\n";
                 // It came while the stop had the lock.
-                let busy = "error: container 'foo' is starting or stopping already";
+                let busy = "error: container 'foo' is already starting or stopping";
                 let why = stderr.ends_with(stopped) || stderr.contains(busy);
                 assert!(why, "{stderr}");
                 assert_eq!(host.status("foo"), "down");
@@ -310,8 +310,8 @@ fn of_two_starts_at_once_one_starts_it_and_the_other_says_so() {
             (Some(0), "note: container 'foo' is already running\n"),
             (
                 Some(1),
-                "error: container 'foo' is starting or stopping already; try again when \
-                 `nixos-container status foo` says up or down\n",
+                "error: container 'foo' is already starting or stopping; try again when \
+                 `nixos-container status foo` prints up or down\n",
             ),
         ];
         assert!(losers.contains(&(loser.0, &*loser.1)), "{loser:?}");

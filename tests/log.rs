@@ -7,10 +7,10 @@ use common::{Host, minimal_system};
 /// Steps of the three processes of a start, in the order in which they happen.
 const STEPS: [(&str, &str); 6] = [
     ("command", "spawn the supervisor"),
-    ("supervisor", "resolve it"),
+    ("supervisor", "resolve the configuration"),
     ("supervisor", "clone the child"),
     ("child", "/init"),
-    ("supervisor", "init runs"),
+    ("supervisor", "init is running"),
     ("supervisor", "the system is up"),
 ];
 
@@ -63,9 +63,9 @@ fn debug_logs_each_step_of_all_three_processes() {
     assert_steps(
         &host.run(&["logs", "--supervisor", "foo"]),
         &[
-            ("supervisor", "asked by a command"),
-            ("supervisor", "init has ended"),
-            ("supervisor", "nothing of it is left"),
+            ("supervisor", "request of a command"),
+            ("supervisor", "init has exited"),
+            ("supervisor", "the container has ended"),
         ],
     );
 }
@@ -79,7 +79,7 @@ fn log_without_debug_is_the_supervisors_alone_and_short() {
     let log = host.run(&["logs", "--supervisor", "foo"]);
     let texts: Vec<_> = lines(&log).into_iter().map(|(_, _, text)| text).collect();
     assert_eq!(texts.len(), 2, "{log}");
-    assert!(texts[0].starts_with("init runs, with pid "), "{log}");
+    assert!(texts[0].starts_with("init is running, with pid "), "{log}");
     assert_eq!(texts[1], "the system is up");
 }
 

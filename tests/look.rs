@@ -255,8 +255,8 @@ fn explain_in_json_is_the_container_namespaces_network_and_steps() {
     assert_eq!(
         keys,
         [
+            "chown_trees",
             "container",
-            "given",
             "host_steps",
             "namespaces",
             "network",

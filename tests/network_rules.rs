@@ -82,8 +82,8 @@ fn who_cannot_put_its_rules_back_gives_up_and_says_so_once() {
             [format!(
                 "forwarded ports and NAT were removed with the host's rules, \
                  and the container goes on without them: cannot set {forwarding}: Read-only \
-                 file system (os error 30); when that is mended, `nixos-container restart \
-                 {name}` sets them up anew"
+                 file system (os error 30); when that is fixed, `nixos-container restart \
+                 {name}` sets them up again"
             )]
         );
     }

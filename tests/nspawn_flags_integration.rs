@@ -135,7 +135,7 @@ fn a_journal_on_the_host_is_written_by_users_of_the_containers_and_by_nobody_els
     for mode in ["host", "guest"] {
         set_flags("bar", &format!("--link-journal={mode}"));
         let stderr = host.fail(1, &["start", "bar"]);
-        let theirs = format!("{journal} is there already, and not this container's");
+        let theirs = format!("{journal} exists and is not this container's");
         assert!(stderr.contains(&theirs), "{stderr}");
     }
     host.shell("cp /etc/machine-id $NIXOS_CONTAINER_STATE_DIR/bar/etc/machine-id");

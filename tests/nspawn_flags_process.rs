@@ -469,17 +469,17 @@ fn a_flag_that_cannot_hold_is_an_error_before_anything_starts() {
         ),
         (
             "EXTRA_NSPAWN_FLAGS=--load-credential=a:/dev/null",
-            "cannot load credential 'a': /dev/null is no regular file",
+            "cannot load credential 'a': /dev/null is not a regular file",
         ),
         (
             "EXTRA_NSPAWN_FLAGS=--load-credential=a:b",
-            "cannot load credential 'a': the supervisor has no credentials of its own that 'b' \
-             could be one of; give an absolute path",
+            "cannot load credential 'a': 'b' would be a credential of the supervisor, which has \
+             none; give an absolute path",
         ),
         (
             "EXTRA_NSPAWN_FLAGS=--ambient-capability=CAP_SYS_TIME",
-            "--ambient-capability asks for CAP_SYS_TIME, which the container does not have; add \
-             it with --capability, or remove it from --drop-capability",
+            "--ambient-capability needs CAP_SYS_TIME, which the container does not have; add it \
+             with --capability, or remove it from --drop-capability",
         ),
     ] {
         host.configure("foo", line);

@@ -189,8 +189,8 @@ fn users_of_the_host_who_cannot_be_bound_are_named() {
     for (flags, error) in [
         (
             "--bind-user=bob",
-            "--bind-user needs users of the container's own, among whom the host's get an \
-             account; add --private-users=pick",
+            "--bind-user needs a user namespace, in which the host's users get accounts; add \
+             --private-users=pick",
         ),
         (
             "--private-users=524288 --bind-user=eve",
@@ -198,22 +198,22 @@ fn users_of_the_host_who_cannot_be_bound_are_named() {
         ),
         (
             "--private-users=524288 --bind-user=root",
-            "cannot use --bind-user=root: the host's root is nobody inside; the container has a \
-             root of its own",
+            "cannot use --bind-user=root: the host's root has no account inside; the container \
+             has its own root",
         ),
         (
             "--private-users=524288 --bind-user=ann",
-            "cannot use --bind-user=ann: the container has a user or a group of that name already",
+            "cannot use --bind-user=ann: the container already has a user or group of that name",
         ),
         (
             "--private-users=524288 --bind-user=dan",
-            "cannot use --bind-user=dan: programs inside could give files to the host's group 6, \
-             which is not dan's alone; make a group of that name the user's primary one",
+            "cannot use --bind-user=dan: programs inside could make files of the host's group 6, \
+             which is not dan's alone; give the user a primary group of the same name",
         ),
         (
             "--private-users=524288:1000 --private-users-ownership=off --bind-user=bob",
-            "cannot use --bind-user=bob: the container has no number left for it between 60514 \
-             and 60577",
+            "cannot use --bind-user=bob: the container has no free number between 60514 and \
+             60577",
         ),
     ] {
         host.shell(

@@ -124,7 +124,7 @@ fn a_paused_supervisor_holds_up_no_command_for_ever() {
     assert_eq!(
         String::from_utf8_lossy(&output.stderr),
         format!(
-            "error: cannot talk with the supervisor of container 'foo': it has not answered for 25 \
+            "error: cannot connect to the supervisor of container 'foo': it has not answered for 25 \
              s; if it was stopped, `kill -CONT {supervisor}` lets it go on, and `kill -KILL \
              {supervisor}` ends it and the container\n"
         )

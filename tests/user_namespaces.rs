@@ -234,7 +234,10 @@ fn what_its_root_makes_setuid_is_not_the_hosts_roots() {
         "PRIVATE_USERS=pick\nEXTRA_NSPAWN_FLAGS=--private-users-ownership=map",
     );
     let said = host.fail(1, &["start", "foo"]);
-    assert!(said.contains("others can get there; `chmod 700 "), "{said}");
+    assert!(
+        said.contains("other users can reach it; `chmod 700 "),
+        "{said}"
+    );
 }
 
 #[test]
@@ -256,7 +259,7 @@ fn where_files_cannot_be_shown_as_theirs_they_are_given_to_them() {
     assert_eq!(
         host.fail(1, &["start", "foo"]),
         "error: cannot start container 'foo': --private-users-ownership=map does not work on \
-         /run/throwaway/state/foo: overlay cannot show files with other owners; use \
+         /run/throwaway/state/foo: overlay cannot map the owners of files; use \
          --private-users-ownership=chown\n"
     );
 
@@ -275,8 +278,8 @@ fn where_files_cannot_be_shown_as_theirs_they_are_given_to_them() {
     let said = host.fail(1, &["start", "foo"]);
     assert!(
         said.starts_with(
-            "error: cannot start container 'foo': the files in /run/throwaway/state/foo were \
-             about to change owners when that was cut short; finish it with "
+            "error: cannot start container 'foo': a change of the owners of the files in \
+             /run/throwaway/state/foo was interrupted; finish it with "
         ),
         "{said}"
     );
@@ -429,7 +432,7 @@ fn no_two_containers_pick_the_same_users() {
     host.run(&["stop", "c3"]);
     assert_eq!(
         host.fail(1, &["start", "late"]),
-        "error: cannot start container 'late': no range of 65536 users is free; say which with \
+        "error: cannot start container 'late': no range of 65536 users is free; choose one with \
          --private-users=NUMBER\n"
     );
     let of_c3 = host.shell("cat $NIXOS_CONTAINER_STATE_DIR/.c3.users");

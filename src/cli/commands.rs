@@ -143,7 +143,7 @@ fn needs_root(cli: &Cli) -> anyhow::Error {
 /// half done.
 fn container(places: &Places, name: ContainerName) -> Result<Container> {
     let container = Container::new(places, name);
-    replacement::finish_killed(&container)?;
+    replacement::finish_interrupted(&container)?;
     Ok(container)
 }
 

@@ -14,21 +14,21 @@ use rustix::fs::{Gid, Uid};
 use super::Container;
 use crate::control::{Connection, Event, State};
 
-/// What everybody may know of a container that runs.
+/// The part of a running container's state that every user of the host may read.
 #[derive(Debug, Clone, Copy)]
-pub struct Life {
-    /// Where it is in its life.
+pub struct PublicStatus {
+    /// Its state.
     pub state: State,
     /// Pid of its init.
     pub leader: i32,
 }
 
-/// A container that runs.
+/// A running container.
 #[derive(Debug)]
 pub struct Running {
-    /// The talk with its supervisor.
+    /// The connection to its supervisor.
     pub connection: Connection,
-    /// Where it is in its life.
+    /// Its state.
     pub state: State,
     /// Pid of its init.
     pub leader: i32,
@@ -38,31 +38,30 @@ pub struct Running {
     system_calls: OwnedFd,
 }
 
-/// How long a supervisor may take to answer. In the middle of a start, it has
-/// other things to do.
+/// How long a supervisor may take to send its greeting. In the middle of a start, it
+/// does other work first.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(25);
 
 impl Running {
-    /// Its root directory, with all that is mounted there, as its processes
-    /// see it.
+    /// Its root directory, with the mounts that its processes see.
     pub fn root(&self) -> Result<Root> {
         let path = format!("/proc/{}/root", self.leader);
         let opened = Root::open(Path::new(&path)).with_context(|| format!("cannot open {path}"))?;
-        // Alive now, init cannot have left its pid to somebody else before.
+        // Init is alive, so its pid was not another process' when it was used.
         runtime::sys::pidfd::send_signal(self.leader_fd.as_fd(), 0)
             .context("the container has just stopped")?;
         Ok(opened)
     }
 
-    /// What init is confined to, and who enters is to be.
+    /// The confinement of init, which also applies to processes that enter.
     pub fn confinement(&self) -> Result<Confinement> {
-        let cannot = "cannot read what the container is confined to";
+        let cannot = "cannot read the container's confinement";
         let system_calls = FilterProgram::from_file(self.system_calls.as_fd()).context(cannot)?;
         Confinement::of(self.leader, system_calls).context(cannot)
     }
 
-    /// Makes a file of the host's one of the container's root.
-    pub fn give_to_root(&self, file: BorrowedFd<'_>) -> Result<()> {
+    /// Changes the owner of an open file to the container's root.
+    pub fn chown_to_root(&self, file: BorrowedFd<'_>) -> Result<()> {
         let ids = Status::of(self.leader).and_then(|init| Ok((init.user()?, init.group()?)));
         let (uid, gid) = ids.context("cannot read the user that init runs as")?;
         rustix::fs::fchown(file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
@@ -71,71 +70,79 @@ impl Running {
 }
 
 impl Container {
-    /// A talk with its supervisor, as everybody on the host may have it.
-    pub fn visit(&self) -> Result<Connection> {
+    /// Connects to the public socket of its supervisor.
+    pub fn connect_public(&self) -> Result<Connection> {
         self.require()?;
         match self.connect(&self.places.public(&self.name))? {
             Some(connection) => Ok(connection),
-            None => Err(self.is_not_running()),
+            None => Err(self.not_running_error()),
         }
     }
 
-    /// What everybody may know of it while it runs; `None` if it does not.
-    pub fn life(&self) -> Result<Option<Life>> {
+    /// Its state as every user of the host may read it; `None` if it is not running.
+    pub fn public_status(&self) -> Result<Option<PublicStatus>> {
         let Some(connection) = self.connect(&self.places.public(&self.name))? else {
             return Ok(None);
         };
-        match self.hear(&connection)? {
-            Some((Event::State { state, leader, .. }, _)) => Ok(Some(Life { state, leader })),
-            Some((Event::Failed { why, .. }, _)) => Err(anyhow!(why)).context(self.cannot_talk()),
-            // It went while we asked.
+        match self.receive_greeting(&connection)? {
+            Some((Event::State { state, leader, .. }, _)) => {
+                Ok(Some(PublicStatus { state, leader }))
+            }
+            Some((Event::Failed { why, .. }, _)) => {
+                Err(anyhow!(why)).context(self.cannot_connect())
+            }
+            // It ended before it answered.
             _ => Ok(None),
         }
     }
 
     fn connect(&self, path: &Path) -> Result<Option<Connection>> {
-        Connection::open(path).with_context(|| self.cannot_talk())
+        Connection::open(path).with_context(|| self.cannot_connect())
     }
 
-    /// What a supervisor says to whoever has just connected.
-    fn hear(&self, connection: &Connection) -> Result<Option<(Event, Vec<OwnedFd>)>> {
+    /// Receives the first message of a supervisor on this connection.
+    fn receive_greeting(&self, connection: &Connection) -> Result<Option<(Event, Vec<OwnedFd>)>> {
         if !connection
             .await_event(ANSWER_TIMEOUT)
-            .with_context(|| self.cannot_talk())?
+            .with_context(|| self.cannot_connect())?
         {
-            let pid = connection.peer_pid().with_context(|| self.cannot_talk())?;
+            let pid = connection
+                .peer_pid()
+                .with_context(|| self.cannot_connect())?;
             bail!(
                 "{}: it has not answered for {} s; if it was stopped, `kill -CONT {pid}` lets it go \
                  on, and `kill -KILL {pid}` ends it and the container",
-                self.cannot_talk(),
+                self.cannot_connect(),
                 ANSWER_TIMEOUT.as_secs(),
             );
         }
-        connection.next_event().with_context(|| self.cannot_talk())
+        connection
+            .next_event()
+            .with_context(|| self.cannot_connect())
     }
 
-    fn cannot_talk(&self) -> String {
+    fn cannot_connect(&self) -> String {
         format!(
-            "cannot talk with the supervisor of container '{}'",
+            "cannot connect to the supervisor of container '{}'",
             self.name
         )
     }
 
-    fn is_not_running(&self) -> anyhow::Error {
+    fn not_running_error(&self) -> anyhow::Error {
         anyhow!(
             "container '{0}' is not running; start it with `nixos-container start {0}`",
             self.name
         )
     }
 
-    /// The running container; `None` if it does not run. Only root can reach it.
+    /// Connects to the running container as root; `None` if it is not running.
     pub fn running(&self) -> Result<Option<Running>> {
         let Some(connection) = self.connect(&self.run().control())? else {
             return Ok(None);
         };
-        match self.hear(&connection)? {
+        match self.receive_greeting(&connection)? {
             Some((Event::State { state, leader, .. }, descriptors)) => {
-                // None are there before its init is.
+                // Without an init, a state comes without descriptors.
                 let handles = <[OwnedFd; 2]>::try_from(descriptors).ok();
                 Ok(handles.map(|[leader_fd, system_calls]| Running {
                     connection,
@@ -145,17 +152,17 @@ impl Container {
                     system_calls,
                 }))
             }
-            // It went while we asked.
+            // It ended before it answered.
             _ => Ok(None),
         }
     }
 
-    /// The running container, or an error that says it does not run.
+    /// Connects to the running container as root; an error if it is not running.
     pub fn require_running(&self) -> Result<Running> {
         self.require()?;
         match self.running()? {
             Some(running) => Ok(running),
-            None => Err(self.is_not_running()),
+            None => Err(self.not_running_error()),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Taking a container apart: its root directory, profiles and roots.
+//! Removal of a container's files: root directory, profiles, GC roots, records.
 
 use std::fs;
 use std::io;
@@ -14,8 +14,8 @@ use crate::container::registry::RegistryLock;
 use crate::spec::journal;
 use crate::spec::users;
 
-/// Undoes a creation that failed or was killed, its reservation last. If there
-/// is a container of that name, it was to be replaced and stays.
+/// Undoes a creation that failed or was killed, its reservation last. An existing
+/// container of that name, which was to be replaced, stays.
 pub fn undo_creation(container: &Container, keep_root: bool) -> Result<()> {
     let (places, name) = (container.places(), container.name());
     remove_trees(&places.staged_trees(name))?;
@@ -26,14 +26,14 @@ pub fn undo_creation(container: &Container, keep_root: bool) -> Result<()> {
         }
         remove_tree(&trees.profiles)?;
         remove_tree(&trees.gcroots)?;
-        users::forget(container)?;
+        users::remove_record(container)?;
     }
     remove_tree(&places.creating(name))?;
     remove_file(&places.building(name))?;
     remove_file(&places.reservation(name))
 }
 
-/// Marks a reservation whose root directory was there before.
+/// First line of a reservation whose root directory existed before.
 pub const KEEP_ROOT: &str = "# the root directory was there before\n";
 
 /// Undoes a creation that was killed, if there was one.
@@ -45,7 +45,7 @@ pub fn clear_away_killed_creation(container: &Container, _: &RegistryLock) -> Re
     }
     match fs::read_to_string(&reservation) {
         Ok(text) => {
-            // Empty, it was killed before it had made anything.
+            // With an empty one, the creation was killed before it made anything.
             let keep_root = text.is_empty() || text.starts_with(KEEP_ROOT);
             undo_creation(container, keep_root)
         }
@@ -54,10 +54,10 @@ pub fn clear_away_killed_creation(container: &Container, _: &RegistryLock) -> Re
     }
 }
 
-/// Removes a container of which only a tombstone says that it existed. The
-/// tombstone goes last, so that a destruction that is killed is finished by
-/// the next one, or by the next creation under this name. What cannot be
-/// removed does not keep the rest.
+/// Removes the files of a container that has a tombstone instead of a configuration.
+/// The tombstone is removed last: if this process is killed, the next destruction or
+/// creation under this name finishes it. After an error, the other files are still
+/// removed.
 pub fn finish_destruction(container: &Container, _: &RegistryLock) -> Result<()> {
     let (places, name) = (container.places(), container.name());
     let tombstone = places.tombstone(name);
@@ -65,11 +65,11 @@ pub fn finish_destruction(container: &Container, _: &RegistryLock) -> Result<()>
         return Ok(());
     }
     all_of([
-        reclaim::leftovers(container).map(|notices| reclaim::print(&notices)),
+        reclaim::remove_leftovers(container).map(|notices| reclaim::print_notices(&notices)),
         remove_trees(&places.trees(name)),
         remove_tree(container.run().path()),
-        users::forget(container),
-        journal::forget(container),
+        users::remove_record(container),
+        journal::remove_links(container),
         remove_tree(&places.updating(name)),
         remove_file(&places.building(name)),
         remove_file(&netns::files::unfinished(&places.conf(name))),
@@ -77,12 +77,12 @@ pub fn finish_destruction(container: &Container, _: &RegistryLock) -> Result<()>
     remove_file(&tombstone)
 }
 
-/// Removes what a container has on the host's disk.
+/// Removes root directory, profiles and GC roots.
 fn remove_trees(trees: &Trees) -> Result<()> {
     all_of(trees.all().map(remove_tree))
 }
 
-/// Says all errors but the last, which it returns.
+/// Prints all errors but the last, which it returns.
 fn all_of<const N: usize>(results: [Result<()>; N]) -> Result<()> {
     let mut errors = results.into_iter().filter_map(Result::err);
     let Some(mut last) = errors.next() else {

@@ -1,5 +1,5 @@
-//! Supervisors that nobody looks after: on hosts without systemd, and for
-//! containers in places that the host's unit does not know.
+//! Containers without a unit: on hosts without systemd, and in directories that the
+//! host's unit does not know.
 
 use std::process::{Command, Stdio};
 
@@ -17,12 +17,12 @@ pub fn start(container: &Container) -> Result<()> {
     await_boot(container, &connection)
 }
 
-/// Spawns the supervisor, which leaves this session and outlives this process. It
-/// reports on the connection.
+/// Spawns the supervisor, which leaves this session and outlives this process. Its
+/// events come through the returned connection.
 fn spawn_supervisor(container: &Container) -> Result<Connection> {
     log::debug!("spawn the supervisor");
     let (connection, report) = Connection::pair().context("cannot make a socket")?;
-    let program = std::env::current_exe().context("cannot find this program")?;
+    let program = std::env::current_exe().context("cannot read the path of this program")?;
     Command::new(program)
         .args(["supervise", "--detached", container.name().as_str()])
         .stdin(report)
@@ -64,29 +64,33 @@ fn await_boot(container: &Container, connection: &Connection) -> Result<()> {
             Some((Event::Notice(text), _)) => progress.print(&format!("note: {text}")),
             Some((Event::Log(line), _)) => progress.print(&line),
             Some((Event::Terminal, _)) => {}
-            Some((Event::Busy, _)) => return Err(busy(container)),
+            Some((Event::Busy, _)) => return Err(busy_error(container)),
             Some((Event::Failed { why, console }, _)) => {
                 drop(progress);
-                return Err(failure(container, &why, &console));
+                return Err(start_error(container, &why, &console));
             }
             None => {
                 let console = console_log::tail(&container.run().console_log());
-                return Err(failure(container, "its supervisor was killed", &console));
+                return Err(start_error(
+                    container,
+                    "its supervisor was killed",
+                    &console,
+                ));
             }
         }
     }
 }
 
-/// Another command starts or stops the container.
-pub fn busy(container: &Container) -> anyhow::Error {
+/// The error while another command starts or stops the container.
+pub fn busy_error(container: &Container) -> anyhow::Error {
     anyhow!(
-        "container '{0}' is starting or stopping already; try again when `nixos-container status \
-         {0}` says up or down",
+        "container '{0}' is already starting or stopping; try again when `nixos-container status \
+         {0}` prints up or down",
         container.name()
     )
 }
 
-fn failure(container: &Container, why: &str, console: &str) -> anyhow::Error {
+fn start_error(container: &Container, why: &str, console: &str) -> anyhow::Error {
     let name = container.name();
     if console.is_empty() {
         return anyhow!("cannot start container '{name}': {why}");
@@ -98,19 +102,19 @@ fn failure(container: &Container, why: &str, console: &str) -> anyhow::Error {
     anyhow!("cannot start container '{name}': {why}\nThe end of its console{all}:\n{console}")
 }
 
-/// Asks the supervisor, if there is one, to end its container, and waits until
-/// both are gone. Returns whether it has said that it left nothing behind.
-pub fn end(container: &Container, request: &Request) -> Result<bool> {
+/// Requests the end of the container from its supervisor, if there is one, and waits
+/// until both are gone. Returns whether the supervisor has removed all resources.
+pub fn request_end(container: &Container, request: &Request) -> Result<bool> {
     match container.running()? {
-        Some(running) => ask_to_end(container, &running.connection, request),
+        Some(running) => await_end(container, &running.connection, request),
         None => Ok(false),
     }
 }
 
-fn ask_to_end(container: &Container, supervisor: &Connection, request: &Request) -> Result<bool> {
-    let mut gone = false;
+fn await_end(container: &Container, supervisor: &Connection, request: &Request) -> Result<bool> {
+    let mut is_clean = false;
     let progress = Progress::new(format!("stopping {}", container.name()));
-    // If it went in between, the next event says so.
+    // If the supervisor is gone, the next event tells it.
     let _ = supervisor.send_request(request);
     while let Some((event, _)) = supervisor
         .next_event()
@@ -119,9 +123,9 @@ fn ask_to_end(container: &Container, supervisor: &Connection, request: &Request)
         match event {
             Event::State { status, .. } => progress.say(status.as_deref()),
             Event::Notice(text) => progress.print(&format!("note: {text}")),
-            Event::Gone => gone = true,
+            Event::Gone => is_clean = true,
             Event::Busy | Event::Failed { .. } | Event::Log(_) | Event::Terminal => {}
         }
     }
-    Ok(gone)
+    Ok(is_clean)
 }

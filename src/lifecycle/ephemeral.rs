@@ -1,15 +1,15 @@
-//! Containers that are destroyed when they stop: `DESTROY_ON_STOP` of their
+//! Containers that are destroyed when they stop: those with `DESTROY_ON_STOP` in their
 //! configuration, which `create --ephemeral` sets.
 //!
-//! `EPHEMERAL` alone does not: the NixOS module sets it for containers that
-//! have an empty root at every start and are there until the host's
-//! configuration no longer declares them. Their configuration is read-only, and
-//! a container with such a one is never destroyed, whatever is in it.
+//! `EPHEMERAL` alone has no such effect: the NixOS module sets it for containers with
+//! an empty root at each start, which exist until the host's configuration no longer
+//! declares them. Their configuration is read-only, and a container with a read-only
+//! configuration is never destroyed, even with `DESTROY_ON_STOP`.
 //!
-//! A mark beside the configuration says that the container has been started.
-//! While its supervisor lives, that holds the container's lock; a mark without
-//! is what a killed supervisor has left, or a host that lost its power, and the
-//! next command finishes what they could not.
+//! A mark beside the configuration tells that the container has been started. While its
+//! supervisor lives, the supervisor holds the container's lock. A mark without a lock is
+//! from a supervisor that was killed or a host that lost power; the next command
+//! destroys that container.
 
 use std::fs::{self, File};
 use std::io;
@@ -25,8 +25,8 @@ use crate::container::name::ContainerName;
 use crate::container::paths::Places;
 use crate::container::{self, Container};
 
-/// Remembers that a container starts, if that means that it is destroyed when
-/// it stops. The caller holds its lock.
+/// Makes the mark of a started container, if it is to be destroyed when it stops. The
+/// caller holds its lock.
 pub fn remember_start(container: &Container, config: &ContainerConfig) -> Result<()> {
     let (places, name) = (container.places(), container.name());
     let declared = rustix::fs::access(places.conf(name), Access::WRITE_OK).is_err();
@@ -39,24 +39,23 @@ pub fn remember_start(container: &Container, config: &ContainerConfig) -> Result
         .with_context(|| format!("cannot make {}", mark.display()))
 }
 
-/// Forgets it, so that the container outlives its next stop.
+/// Removes the mark, so that the container outlives its next stop.
 pub fn forget_start(container: &Container) -> Result<()> {
     remove_file(&container.places().started(container.name()))
 }
 
-/// Whether it is, so that the container is destroyed when it stops.
+/// Whether there is a mark, so that the container is destroyed when it stops.
 pub fn remembers_start(container: &Container) -> bool {
     container.places().started(container.name()).exists()
 }
 
-/// Destroys a container that has stopped, if its start is remembered. The
-/// caller holds its lock.
+/// Destroys a stopped container that has a mark. The caller holds its lock.
 pub fn destroy_stopped(container: &Container) -> Result<()> {
     if !remembers_start(container) {
         return Ok(());
     }
     let (places, name) = (container.places(), container.name());
-    // A creation under the same name waits until all is gone.
+    // A creation under the same name waits for this lock.
     let registry_lock = container::registry::lock_registry(places)?;
     let conf = places.conf(name);
     match fs::rename(&conf, places.tombstone(name)) {
@@ -69,9 +68,9 @@ pub fn destroy_stopped(container: &Container) -> Result<()> {
     forget_start(container)
 }
 
-/// Destroys all containers that should have been when they stopped.
+/// Destroys all containers with a mark that are not running.
 pub fn destroy_left_over(places: &Places) -> Result<()> {
-    for name in remembered(places)? {
+    for name in marked(places)? {
         let container = Container::new(places, name);
         container.create_run_dir()?;
         let lock = Lock::try_lock(&container.run().lock())
@@ -84,8 +83,8 @@ pub fn destroy_left_over(places: &Places) -> Result<()> {
     Ok(())
 }
 
-/// The containers whose start is remembered.
-fn remembered(places: &Places) -> Result<Vec<ContainerName>> {
+/// The containers with a mark.
+fn marked(places: &Places) -> Result<Vec<ContainerName>> {
     let directory = places.conf_dir();
     let cannot = || format!("cannot read {}", directory.display());
     let entries = match fs::read_dir(directory) {

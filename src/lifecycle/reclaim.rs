@@ -1,9 +1,9 @@
-//! What a container has left on the host, found by its name alone.
+//! Removal of the resources of a container on the host, found by its name alone.
 //!
-//! Runs before each start and after each end, under the supervisor's lock; a
-//! second time it finds nothing to do. So nothing needs a record of what a
-//! killed supervisor had made: namespaces and the mounts in them went with
-//! their last process, the rest is here.
+//! The supervisor does this before each start and after each end, under the
+//! container's lock. Doing it twice is harmless. No record of the resources is needed:
+//! namespaces and their mounts are gone with their last process, and all other
+//! resources have names that are derived from the container's.
 
 use std::fs;
 use std::io;
@@ -20,25 +20,25 @@ use crate::container::files::{remove_file, remove_tree};
 use crate::spec;
 use crate::spec::network;
 
-/// Removes all that a container that does not run may have left. Returns what
-/// the user has to know of it.
-pub fn leftovers(container: &Container) -> Result<Vec<String>> {
+/// Removes all resources of a container that is not running. Returns notices for the
+/// administrator.
+pub fn remove_leftovers(container: &Container) -> Result<Vec<String>> {
     let notices = network::reclaim(container)?;
     remove_cgroup_and_files(container)?;
     Ok(notices)
 }
 
-/// Removes what stays after the container's last process. The links go with
-/// its network namespace, a little later: the kernel takes its time, and
-/// nobody needs to wait for it here. Returns what the user has to know.
-pub fn after_end(container: &Container) -> Result<Vec<String>> {
+/// Removes the resources that outlive the container's last process. The kernel removes
+/// its links with the network namespace, and this does not wait for that. Returns
+/// notices for the administrator.
+pub fn clean_up(container: &Container) -> Result<Vec<String>> {
     let notices = network::release(container)?;
     remove_cgroup_and_files(container)?;
     Ok(notices)
 }
 
-/// What a command, which has a user in front of it, says of a notice.
-pub fn print(notices: &[String]) {
+/// Prints notices, for a command.
+pub fn print_notices(notices: &[String]) {
     for notice in notices {
         say!("note: {notice}");
     }
@@ -60,13 +60,13 @@ fn remove_cgroup_and_files(container: &Container) -> Result<()> {
     remove_tree(&run.root())?;
     remove_tree(&container.places().temporary(container.name()))?;
     match configured(container) {
-        Some(config) => work_directories(container, &config),
+        Some(config) => remove_work_directories(container, &config),
         None => Ok(()),
     }
 }
 
-/// What the container is, or while it is being destroyed was, configured to be.
-/// A broken file is an error of whoever starts the container, not here.
+/// The container's configuration, which is in the tombstone while the container is
+/// being destroyed. A broken file is an error of the next start, not of the removal.
 fn configured(container: &Container) -> Option<ContainerConfig> {
     let (places, name) = (container.places(), container.name());
     let files = [places.conf(name), places.tombstone(name)];
@@ -76,9 +76,8 @@ fn configured(container: &Container) -> Option<ContainerConfig> {
     })
 }
 
-/// Removes what the overlays of this configuration have beside their upper
-/// directories.
-pub fn work_directories(container: &Container, config: &ContainerConfig) -> Result<()> {
+/// Removes the work directories of the overlays of this configuration.
+pub fn remove_work_directories(container: &Container, config: &ContainerConfig) -> Result<()> {
     for work in spec::work_directories(config, container.name()) {
         let root = match work.origin {
             Origin::Host => PathBuf::from("/"),
@@ -90,7 +89,7 @@ pub fn work_directories(container: &Container, config: &ContainerConfig) -> Resu
     Ok(())
 }
 
-/// Removes the directory at `path` as it is seen with `root` as `/`.
+/// Removes the directory at `path`, resolved with `root` as `/`.
 fn remove_below(root: &Path, path: &Path) -> io::Result<()> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::ErrorKind::InvalidInput.into());

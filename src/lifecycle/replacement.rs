@@ -1,11 +1,10 @@
-//! `create --force`: a container in the place of another.
+//! `create --force`: replaces a container by another one.
 //!
-//! The new one is made beside the old one, which runs on meanwhile: its
-//! configuration is a reservation, its trees have names of their own. When all
-//! of it is there, one rename makes the reservation a replacement, and from then
-//! on the new container is the one that counts, whoever is killed: the next
-//! command that asks for the name puts it into its place before it does anything
-//! else.
+//! The new container is made beside the old one, which may be running: its
+//! configuration is a reservation, and its trees are staged under other names. When it
+//! is complete, a rename turns the reservation into a replacement. That commits the
+//! change: if a process is killed later, the next command for this name finishes the
+//! replacement first.
 
 use anyhow::Result;
 
@@ -14,9 +13,9 @@ use crate::container::files::{make_readable, remove_file, remove_tree, rename};
 use crate::container::registry::{self, RegistryLock};
 use crate::spec::users;
 
-/// Puts a container into the place of the one that it replaces. The caller has
-/// the lock of the old one, which does not run.
-pub fn perform(container: &Container, registry_lock: &RegistryLock) -> Result<()> {
+/// Replaces the container by the staged one. The caller holds the lock of the old
+/// container, which is not running.
+pub fn commit(container: &Container, registry_lock: &RegistryLock) -> Result<()> {
     let (places, name) = (container.places(), container.name());
     let replacement = places.replacement(name);
     make_readable(&places.reservation(name))?;
@@ -24,10 +23,10 @@ pub fn perform(container: &Container, registry_lock: &RegistryLock) -> Result<()
     finish(container, registry_lock)
 }
 
-/// Finishes a replacement whose process was killed, if there is one.
-pub fn finish_killed(container: &Container) -> Result<()> {
+/// Finishes a replacement that was interrupted, if there is one.
+pub fn finish_interrupted(container: &Container) -> Result<()> {
     let pending = || container.places().replacement(container.name()).exists();
-    // A user who may not change anything sees the old one until root comes.
+    // Only root can change files; other users see the old container until then.
     if !pending() || !rustix::process::geteuid().is_root() {
         return Ok(());
     }
@@ -38,17 +37,18 @@ pub fn finish_killed(container: &Container) -> Result<()> {
     Ok(())
 }
 
-/// Can be done again from any point on.
+/// Moves the staged trees and the configuration into place. If it is interrupted, it can
+/// be done again.
 fn finish(container: &Container, _: &RegistryLock) -> Result<()> {
     let (places, name) = (container.places(), container.name());
     let (staged, trees) = (places.staged_trees(name), places.trees(name));
-    for (staged, place) in staged.all().into_iter().zip(trees.all()) {
+    for (staged, tree) in staged.all().into_iter().zip(trees.all()) {
         if staged.exists() {
-            remove_tree(place)?;
-            rename(staged, place)?;
+            remove_tree(tree)?;
+            rename(staged, tree)?;
         }
     }
     remove_file(&container.run().console_log())?;
-    users::forget(container)?;
+    users::remove_record(container)?;
     rename(&places.replacement(name), &places.conf(name))
 }

@@ -1,4 +1,4 @@
-//! Credentials, from where they come from to what they hold.
+//! Credentials: reads their contents from their sources.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -13,7 +13,7 @@ use crate::config::{self, CredentialSource};
 /// Longest credential, in bytes (`CREDENTIAL_SIZE_MAX` of systemd).
 const LONGEST: u64 = 1 << 20;
 
-/// Reads those that are in files.
+/// Resolves the configured credentials; reads the files of those that are in files.
 pub fn resolve(configured: &[config::Credential]) -> Result<Vec<Credential>> {
     let mut ids = BTreeSet::new();
     let mut credentials = Vec::new();
@@ -28,7 +28,7 @@ pub fn resolve(configured: &[config::Credential]) -> Result<Vec<Credential>> {
             }
             CredentialSource::Own(name) => {
                 let cannot = || format!("cannot load credential '{id}'");
-                read(&own(name).with_context(cannot)?).with_context(cannot)?
+                read(&inherited(name).with_context(cannot)?).with_context(cannot)?
             }
         };
         credentials.push(Credential {
@@ -39,22 +39,24 @@ pub fn resolve(configured: &[config::Credential]) -> Result<Vec<Credential>> {
     Ok(credentials)
 }
 
-fn own(name: &str) -> Result<PathBuf> {
+/// Path of a credential of the supervisor's unit (`man 5 systemd.exec`,
+/// `$CREDENTIALS_DIRECTORY`).
+fn inherited(name: &str) -> Result<PathBuf> {
     match std::env::var_os("CREDENTIALS_DIRECTORY") {
         Some(directory) => Ok(Path::new(&directory).join(name)),
         None => bail!(
-            "the supervisor has no credentials of its own that '{name}' could be one of; give an \
-             absolute path"
+            "'{name}' would be a credential of the supervisor, which has none; give an absolute \
+             path"
         ),
     }
 }
 
 fn read(path: &Path) -> Result<Secret> {
     let cannot = || format!("cannot read {}", path.display());
-    // Looked at before it is opened: opening a FIFO would wait for a writer.
+    // Checked before it is opened: opening a FIFO would wait for a writer.
     let kind = std::fs::metadata(path).with_context(cannot)?;
     if !kind.is_file() {
-        bail!("{} is no regular file", path.display());
+        bail!("{} is not a regular file", path.display());
     }
     let mut contents = Vec::new();
     let file = File::open(path).with_context(cannot)?;

@@ -1,4 +1,4 @@
-//! Devices, from their names to the numbers that the kernel knows them by.
+//! Devices: resolves names to the numbers of the kernel.
 
 use std::io;
 use std::path::Path;
@@ -12,8 +12,8 @@ use crate::config::{AllowedDevice, WhichDevice};
 /// Where the kernel lists its drivers (`man 5 proc_devices`).
 const DRIVERS: &str = "/proc/devices";
 
-/// The devices that these are on this host. As with `DeviceAllow=`, a missing device
-/// is not an error, only a notice.
+/// Resolves the allowed devices. As with `DeviceAllow=`, a missing device is a notice,
+/// not an error.
 pub fn resolve(allowed: &[AllowedDevice], notices: &mut Vec<String>) -> Result<Vec<Device>> {
     let mut devices = Vec::new();
     for AllowedDevice { which, access } in allowed {
@@ -34,7 +34,7 @@ pub fn resolve(allowed: &[AllowedDevice], notices: &mut Vec<String>) -> Result<V
 }
 
 fn node_device(node: &Path, access: DeviceAccess) -> Result<Option<Device>> {
-    let cannot = || format!("cannot look at {} of ALLOWED_DEVICES", node.display());
+    let cannot = || format!("cannot stat {} of ALLOWED_DEVICES", node.display());
     let stat = match rustix::fs::stat(node).map_err(io::Error::from) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         answer => answer.with_context(cannot)?,
@@ -42,7 +42,7 @@ fn node_device(node: &Path, access: DeviceAccess) -> Result<Option<Device>> {
     let kind = match FileType::from_raw_mode(stat.st_mode) {
         FileType::CharacterDevice => DeviceKind::Character,
         FileType::BlockDevice => DeviceKind::Block,
-        _ => bail!("{} of ALLOWED_DEVICES is no device", node.display()),
+        _ => bail!("{} of ALLOWED_DEVICES is not a device", node.display()),
     };
     Ok(Some(Device {
         kind,
@@ -65,8 +65,8 @@ fn drivers(kind: DeviceKind, pattern: &str, access: DeviceAccess) -> Result<Vec<
     Ok(majors.map(device).collect())
 }
 
-/// The numbers of drivers with such a name: the list has a headline for each
-/// kind of device, and a line `NUMBER NAME` for each driver.
+/// The major numbers of the drivers whose name matches. The list has a headline for
+/// each kind of device, and a line `NUMBER NAME` for each driver.
 fn majors(listed: &str, kind: DeviceKind, pattern: &str) -> impl Iterator<Item = u32> {
     let headline = match kind {
         DeviceKind::Character => "Character devices:",
@@ -81,8 +81,7 @@ fn majors(listed: &str, kind: DeviceKind, pattern: &str) -> impl Iterator<Item =
         .filter_map(|(number, _)| number.parse().ok())
 }
 
-/// Whether a name is of a pattern in which `*` stands for any bytes and `?` for
-/// one.
+/// Whether a name matches a pattern, where `*` stands for any bytes and `?` for one.
 fn matches(pattern: &[u8], name: &[u8]) -> bool {
     match (pattern, name) {
         ([], []) => true,

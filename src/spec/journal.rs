@@ -1,9 +1,9 @@
-//! A container's journal where the host's `journalctl --merge` finds it: below
-//! `/var/log/journal`, in the directory of the container's machine id.
+//! Links a container's journal to the directory of its machine id below the host's
+//! `/var/log/journal`, where `journalctl --merge` reads it.
 //!
-//! The id is in a file that the container can write. With that of another one
-//! it would get the other's journal; so a directory says by an attribute which
-//! container it was made for, and serves no other.
+//! The container can write its machine id, and could take the id of another
+//! container to get that one's journal. So an attribute of each directory names the
+//! container that it was made for, and no other container gets it.
 
 use std::fs;
 use std::io;
@@ -11,48 +11,48 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use runtime::{Attributes, Bind, Content, Directory, Id128, Mount, Origin, Owners, Root, RootTree};
 use rustix::fs::XattrFlags;
 use rustix::io::Errno;
 
-use super::users::Users;
 use crate::config::LinkJournal;
 use crate::container::Container;
 use crate::container::files::remove_file;
 
-/// Where journals are that outlast a boot (`man 8 systemd-journald`), on the
-/// host as inside.
+/// The directory of persistent journals (`man 8 systemd-journald`), on the host and
+/// inside.
 const JOURNALS: &str = "/var/log/journal";
 
-/// Which container a directory is for, by its root directory. Only who is root
-/// on the host can set or see it (`man 7 xattr`, "Trusted extended attributes").
+/// The attribute with the root directory of the container that a directory is for.
+/// Only root of the host can read or write it (`man 7 xattr`, "Trusted extended
+/// attributes").
 const MARK: &str = "trusted.nixos-container";
 
-/// How the journals of host and container are one.
+/// The link between the journals of host and container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Link {
-    /// They are not.
+    /// No link.
     None,
-    /// The container writes into this directory of the host.
+    /// A directory of the host is mounted in the container, which writes into it.
     OnHost {
         /// The directory.
         directory: PathBuf,
-        /// Whether it is made first.
+        /// Whether it must be made first.
         make: bool,
     },
-    /// The host has a link into the container's root directory.
+    /// A symlink of the host points into the container's root directory.
     InContainer {
-        /// Path of the link.
+        /// Path of the symlink.
         link: PathBuf,
-        /// Where it leads.
+        /// Its target.
         target: PathBuf,
-        /// The directory inside.
+        /// Path of the target inside.
         inside: PathBuf,
     },
 }
 
-/// What is linked at the next start. Changes nothing.
+/// Chooses the link of the next start. Changes nothing.
 pub fn resolve(mode: LinkJournal, id: Id128, root: &Root) -> Result<Link> {
     let found = match mode {
         LinkJournal::No => return Ok(Link::None),
@@ -73,37 +73,32 @@ fn directory_of(id: Id128) -> PathBuf {
 }
 
 fn on_host(id: Id128, root: &Root) -> Result<Link> {
-    require(id, root)?;
+    check_requirements(id, root)?;
     let directory = directory_of(id);
-    let make = match Place::at(&directory)? {
-        Place::Nothing => true,
-        Place::LinkTo(target) if target.starts_with(&root.directory) => true,
-        Place::Directory if is_marked(&directory, root)? => false,
-        _ => bail!(
-            "{} is there already, and not this container's",
-            directory.display()
-        ),
+    let make = match Entry::at(&directory)? {
+        Entry::Missing => true,
+        Entry::Symlink(target) if target.starts_with(&root.directory) => true,
+        Entry::Directory if is_marked(&directory, root)? => false,
+        _ => return Err(not_ours(&directory)),
     };
     Ok(Link::OnHost { directory, make })
 }
 
 fn in_container(id: Id128, root: &Root) -> Result<Link> {
-    require(id, root)?;
+    check_requirements(id, root)?;
     let link = directory_of(id);
     let inside = link.clone();
     let relative = inside.strip_prefix("/").unwrap_or(&inside);
     let target = root.directory.join(relative);
-    match Place::at(&link)? {
-        Place::Nothing => {}
-        Place::LinkTo(old) if old.starts_with(&root.directory) => {}
-        Place::Directory if is_marked(&link, root)? => bail!(
-            "{} holds journals of this container; move them away to have later ones in it",
+    match Entry::at(&link)? {
+        Entry::Missing => {}
+        Entry::Symlink(old) if old.starts_with(&root.directory) => {}
+        Entry::Directory if is_marked(&link, root)? => bail!(
+            "{} has journals of this container; move it away to keep later journals in the \
+             container",
             link.display()
         ),
-        _ => bail!(
-            "{} is there already, and not this container's",
-            link.display()
-        ),
+        _ => return Err(not_ours(&link)),
     }
     Ok(Link::InContainer {
         link,
@@ -112,26 +107,33 @@ fn in_container(id: Id128, root: &Root) -> Result<Link> {
     })
 }
 
-/// What an earlier start has linked goes on.
+fn not_ours(path: &Path) -> anyhow::Error {
+    anyhow!("{} exists and is not this container's", path.display())
+}
+
+/// The link of an earlier start.
 fn existing(id: Id128, root: &Root) -> Option<Link> {
     let directory = directory_of(id);
-    match Place::at(&directory).ok()? {
-        Place::Nothing | Place::Other => None,
-        Place::Directory => match on_host(id, root).ok()? {
+    match Entry::at(&directory).ok()? {
+        Entry::Missing | Entry::Other => None,
+        Entry::Directory => match on_host(id, root).ok()? {
             link @ Link::OnHost { make: false, .. } => Some(link),
             _ => None,
         },
-        Place::LinkTo(_) => in_container(id, root).ok(),
+        Entry::Symlink(_) => in_container(id, root).ok(),
     }
 }
 
-/// What both directions need.
-fn require(id: Id128, root: &Root) -> Result<()> {
+/// Checks the requirements of both directions.
+fn check_requirements(id: Id128, root: &Root) -> Result<()> {
     if !Path::new(JOURNALS).is_dir() {
-        bail!("the host keeps no journal: {JOURNALS} is missing; `mkdir {JOURNALS}` changes that");
+        bail!(
+            "the host has no persistent journal: {JOURNALS} is missing; make it with \
+             `mkdir {JOURNALS}`"
+        );
     }
     if root.tree != RootTree::Directory || root.empty_var {
-        bail!("the container's own is gone after each stop, and its name with it");
+        bail!("the container's journal is temporary, like its machine id");
     }
     let hosts = fs::read_to_string("/etc/machine-id").unwrap_or_default();
     if Id128::parse(&hosts) == Some(id) {
@@ -140,23 +142,23 @@ fn require(id: Id128, root: &Root) -> Result<()> {
     Ok(())
 }
 
-/// What is at a path.
-enum Place {
-    Nothing,
+/// A directory entry that may be missing.
+enum Entry {
+    Missing,
     Directory,
-    LinkTo(PathBuf),
+    Symlink(PathBuf),
     Other,
 }
 
-impl Place {
+impl Entry {
     fn at(path: &Path) -> Result<Self> {
-        let cannot = || format!("cannot look at {}", path.display());
+        let cannot = || format!("cannot stat {}", path.display());
         let kind = match fs::symlink_metadata(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::Nothing),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::Missing),
             answer => answer.with_context(cannot)?.file_type(),
         };
         if kind.is_symlink() {
-            return Ok(Self::LinkTo(fs::read_link(path).with_context(cannot)?));
+            return Ok(Self::Symlink(fs::read_link(path).with_context(cannot)?));
         }
         Ok(if kind.is_dir() {
             Self::Directory
@@ -171,25 +173,30 @@ fn is_marked(directory: &Path, root: &Root) -> Result<bool> {
     match rustix::fs::lgetxattr(directory, MARK, &mut mark) {
         Ok(length) => Ok(mark[..length] == *root.directory.as_os_str().as_bytes()),
         Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(false),
-        Err(errno) => Err(errno).with_context(|| format!("cannot look at {}", directory.display())),
+        Err(errno) => {
+            Err(errno).with_context(|| format!("cannot read attributes of {}", directory.display()))
+        }
     }
 }
 
 impl Link {
-    /// What shows of the link inside. The host's users can get there, so what is
-    /// in it belongs to the container's.
-    pub fn mount(&self, users: Option<&mut Users>) -> Result<Option<Mount>> {
-        let Self::OnHost { directory, .. } = self else {
-            return Ok(None);
-        };
-        if let Some(users) = users {
-            users.give(directory.clone())?;
+    /// The directory of the host that the container writes into. Other users of the
+    /// host can reach it, so its files must belong to the container's users.
+    pub fn host_directory(&self) -> Option<&Path> {
+        match self {
+            Self::OnHost { directory, .. } => Some(directory),
+            Self::None | Self::InContainer { .. } => None,
         }
-        Ok(Some(Mount {
-            target: directory.clone(),
+    }
+
+    /// The mount of the host's directory.
+    pub fn mount(&self) -> Option<Mount> {
+        let directory = self.host_directory()?;
+        Some(Mount {
+            target: directory.to_owned(),
             content: Content::Bind(Bind {
                 origin: Origin::Host,
-                source: directory.clone(),
+                source: directory.to_owned(),
                 recursive: false,
                 attributes: Attributes {
                     no_suid: true,
@@ -199,10 +206,11 @@ impl Link {
                 },
                 owners: Owners::OnDisk,
             }),
-        }))
+        })
     }
 
-    /// What must be there inside. The mode is systemd's (`tmpfiles.d/systemd.conf`).
+    /// The directory that must exist inside. The mode is systemd's
+    /// (`tmpfiles.d/systemd.conf`).
     pub fn directory(&self) -> Option<Directory> {
         let Self::InContainer { inside, .. } = self else {
             return None;
@@ -213,7 +221,7 @@ impl Link {
         })
     }
 
-    /// Makes what is to be on the host.
+    /// Makes the directory or symlink on the host.
     pub fn make(&self, root: &Root) -> Result<()> {
         match self {
             Self::None | Self::OnHost { make: false, .. } => Ok(()),
@@ -230,7 +238,7 @@ impl Link {
     }
 }
 
-/// Whole, with its mark, or not at all.
+/// Makes a directory with its mark, as a whole: it is renamed once it is marked.
 fn make_directory(directory: &Path, root: &Root) -> Result<()> {
     let name = directory.file_name().unwrap_or_default().to_string_lossy();
     let making = directory.with_file_name(format!(".{name}.making"));
@@ -240,18 +248,18 @@ fn make_directory(directory: &Path, root: &Root) -> Result<()> {
     }
     let mark = root.directory.as_os_str().as_bytes();
     rustix::fs::setxattr(&making, MARK, mark, XattrFlags::empty())
-        .context("cannot note whose it is in an attribute")?;
+        .context("cannot set an attribute")?;
     if fs::symlink_metadata(directory).is_ok_and(|found| found.is_symlink()) {
         remove_file(directory)?;
     }
     Ok(fs::rename(&making, directory)?)
 }
 
-/// Removes the host's links to the journal of a container that goes. What its
-/// journal has written on the host stays.
-pub fn forget(container: &Container) -> Result<()> {
+/// Removes the host's symlinks to the journal of a container that is being destroyed.
+/// Its journals on the host stay.
+pub fn remove_links(container: &Container) -> Result<()> {
     let root = container.places().trees(container.name()).root;
-    let cannot = || format!("cannot look into {JOURNALS}");
+    let cannot = || format!("cannot read {JOURNALS}");
     let entries = match fs::read_dir(JOURNALS) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         answer => answer.with_context(cannot)?,

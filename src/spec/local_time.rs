@@ -1,4 +1,4 @@
-//! The time zone of a container that does not configure its own.
+//! The time zone of a container whose system does not configure one.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,29 +8,29 @@ use runtime::LocalTime;
 
 use crate::config::TimeZone;
 
-/// The host's time zone (`man 5 localtime`): a link to a file of the database
-/// of all, or a copy of one.
+/// The host's time zone (`man 5 localtime`): a link to a file of the database, or a
+/// copy of one.
 const LOCAL_TIME: &str = "/etc/localtime";
 
-/// Where NixOS has the database, whatever its configuration.
+/// The database of every NixOS system, independent of its configuration.
 const DATABASE_INSIDE: &str = "/etc/zoneinfo";
 
-/// What becomes of the container's `/etc/localtime`.
+/// The change of the container's `/etc/localtime`.
 pub fn resolve(mode: TimeZone, root_is_read_only: bool) -> Result<LocalTime> {
     if mode == TimeZone::Off {
         return Ok(LocalTime::Leave);
     }
-    let host = HostZone::read().with_context(|| format!("cannot look at {LOCAL_TIME}"))?;
+    let host = HostZone::read().with_context(|| format!("cannot read {LOCAL_TIME}"))?;
     decide(mode, root_is_read_only, host)
 }
 
-/// How the host says its time zone.
+/// The host's time zone.
 enum HostZone {
-    /// By its name, as `Europe/Berlin`.
+    /// A link to a name of the database, as `Europe/Berlin`.
     Name(PathBuf),
-    /// By a file of its own.
+    /// Another file.
     File,
-    /// Not at all, which means UTC.
+    /// No file, which means UTC.
     None,
 }
 
@@ -47,7 +47,7 @@ impl HostZone {
     }
 }
 
-/// What follows the database's directory in a link.
+/// The part of a link's target behind the database's directory.
 fn zone_name(link: &Path) -> Option<PathBuf> {
     let mut components = link.components();
     components.find(|component| component.as_os_str() == "zoneinfo")?;
@@ -62,7 +62,7 @@ fn decide(mode: TimeZone, root_is_read_only: bool, host: HostZone) -> Result<Loc
         (TimeZone::Off, _) | (TimeZone::Auto, HostZone::None) => LocalTime::Leave,
         (TimeZone::Delete, _) => LocalTime::Remove,
         (_, HostZone::None) => {
-            bail!("--timezone has nothing to hand on: the host has no {LOCAL_TIME}")
+            bail!("--timezone needs the host's time zone, but the host has no {LOCAL_TIME}")
         }
         (TimeZone::Copy, _) => LocalTime::Copy(host_file()),
         (TimeZone::Bind, _) => LocalTime::Bind(host_file()),
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_zone_is_named_by_what_follows_the_database() {
+    fn zone_name_is_the_path_below_the_database() {
         let name = |link: &str| zone_name(Path::new(link));
         assert_eq!(
             name("/etc/zoneinfo/Europe/Berlin"),
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn auto_hands_on_what_the_host_has() {
+    fn auto_follows_the_host() {
         let berlin = || HostZone::Name("Europe/Berlin".into());
         let auto = |read_only, host| decide(TimeZone::Auto, read_only, host).expect("possible");
         assert_eq!(auto(false, HostZone::None), LocalTime::Leave);
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_host_lacks_cannot_be_handed_on() {
+    fn explicit_modes_need_a_time_zone_of_the_host() {
         for (mode, host) in [
             (TimeZone::Copy, HostZone::None),
             (TimeZone::Bind, HostZone::None),

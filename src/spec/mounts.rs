@@ -1,5 +1,4 @@
-//! What is mounted in a container: Nix' directories, and what its
-//! configuration asks for.
+//! The mounts of a container: Nix' directories, and those of its configuration.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,55 +14,62 @@ use crate::container::mountinfo;
 use crate::container::name::ContainerName;
 use crate::container::paths::Places;
 
-/// All mounts, in the order in which they are made.
+/// The mounts of a container and the directories of the host that they need.
 #[derive(Debug)]
 pub struct Mounts {
-    /// For the runtime.
+    /// All mounts, in the order in which the runtime makes them.
     pub mounts: Vec<Mount>,
-    /// Directories of the host, to be made at each start and removed after it.
+    /// Directories of the host that are made at each start and removed after it.
     pub temporary: Vec<PathBuf>,
+    /// Trees of the host that must belong to the container's users.
+    pub owned: Vec<PathBuf>,
 }
 
-/// Checks what is to be mounted and puts it in order.
+/// Checks the sources of all mounts, and sorts them.
 pub fn resolve(
     container: &Container,
     config: &ContainerConfig,
-    mut users: Option<&mut Users>,
+    users: Option<&Users>,
 ) -> Result<Mounts> {
     let (places, name) = (container.places(), container.name());
     let mut mounts = nix_binds(places, name);
-    if let Some(users) = users.as_deref_mut() {
-        show_owners(&mut mounts, users)?;
-    }
+    let owned = match users {
+        Some(users) => map_or_own(&mut mounts, users)?,
+        None => Vec::new(),
+    };
     let mut temporary = Vec::new();
     for (number, mount) in config.mounts.iter().enumerate() {
-        let mut own = Own {
+        let mut scratch = Scratch {
             directory: places.temporary(name).join(number.to_string()),
             work: work_name(name, number),
-            used: false,
+            is_used: false,
         };
         let cannot = || {
             let conf = places.conf(name);
             format!("cannot use {} of {}", mount.flag, conf.display())
         };
-        let mut content = own.content(mount).with_context(cannot)?;
+        let mut content = scratch.content(mount).with_context(cannot)?;
         if let Content::Bind(bind) = &mut content {
-            require_owners(bind, users.as_deref()).with_context(cannot)?;
+            check_owners(bind, users).with_context(cannot)?;
         }
         mounts.push(Mount {
             target: mount.target.clone(),
             content,
         });
-        temporary.extend(own.used.then_some(own.directory));
+        temporary.extend(scratch.is_used.then_some(scratch.directory));
     }
-    in_order(&mut mounts);
-    Ok(Mounts { mounts, temporary })
+    sort(&mut mounts);
+    Ok(Mounts {
+        mounts,
+        temporary,
+        owned,
+    })
 }
 
-/// As systemd-nspawn orders mounts: whatever is mounted below another mount
-/// comes after it, whichever was asked for first. Of those at one place, the
-/// kinds have a fixed order, and the last one is seen.
-fn in_order(mounts: &mut [Mount]) {
+/// Sorts mounts as systemd-nspawn does: a mount below another one comes after it,
+/// whatever their order in the configuration. Mounts at one target are sorted by
+/// kind, and the last one is visible.
+fn sort(mounts: &mut [Mount]) {
     let kind = |content: &Content| match content {
         Content::Bind(_) => 0,
         Content::Tmpfs { .. } => 1,
@@ -73,8 +79,8 @@ fn in_order(mounts: &mut [Mount]) {
     mounts.sort_by(|a, b| (&a.target, kind(&a.content)).cmp(&(&b.target, kind(&b.content))));
 }
 
-/// The directories beside upper ones that the kernel works in while the
-/// container runs. They are of no use after it.
+/// The work directories of the configured overlays, beside their upper directories.
+/// The kernel needs them while the container runs, and no longer.
 pub fn work_directories(config: &ContainerConfig, name: &ContainerName) -> Vec<Layer> {
     let work = |(number, mount): (usize, &CustomMount)| match &mount.content {
         CustomContent::Overlay {
@@ -93,17 +99,17 @@ fn work_name(name: &ContainerName, number: usize) -> String {
     format!(".nixos-container-{name}-{number}")
 }
 
-/// What one mount may have on the host for itself.
-struct Own {
-    /// A directory that is empty at every start.
+/// The directories that one mount may have on the host beside its sources.
+struct Scratch {
+    /// A directory that is empty at each start.
     directory: PathBuf,
-    /// The name of the directory beside an upper one.
+    /// Name of the work directory beside an upper one.
     work: String,
-    /// Whether the directory is needed.
-    used: bool,
+    /// Whether the mount needs `directory`.
+    is_used: bool,
 }
 
-impl Own {
+impl Scratch {
     fn content(&mut self, mount: &CustomMount) -> Result<Content> {
         Ok(match &mount.content {
             CustomContent::Bind {
@@ -143,7 +149,7 @@ impl Own {
         let (origin, path) = match source {
             Source::At(origin, path) => (*origin, path.clone()),
             Source::Temporary => {
-                self.used = true;
+                self.is_used = true;
                 return Ok(Layer {
                     origin: Origin::Host,
                     path: self.directory.clone(),
@@ -151,7 +157,7 @@ impl Own {
             }
         };
         if origin == Origin::Host {
-            require(&path)?;
+            require_source(&path)?;
         }
         Ok(Layer { origin, path })
     }
@@ -162,7 +168,7 @@ impl Own {
                 origin: *origin,
                 path: path.clone(),
             },
-            // A directory further down, so that the one beside it is its own.
+            // A subdirectory, so that the work directory beside it is temporary, too.
             Source::Temporary => {
                 let mut layer = self.source(upper)?;
                 layer.path.push("upper");
@@ -170,59 +176,60 @@ impl Own {
             }
         };
         if layer.origin == Origin::Host {
-            require_no_mount_point(&layer.path)?;
+            refuse_mount_point(&layer.path)?;
         }
         let work = layer.path.with_file_name(&self.work);
         Ok(Upper { layer, work })
     }
 }
 
-fn require(path: &Path) -> Result<()> {
+fn require_source(path: &Path) -> Result<()> {
     match std::fs::metadata(path) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => bail!(
             "{} does not exist on the host; make it, or remove the flag",
             path.display()
         ),
-        Err(error) => Err(error).with_context(|| format!("cannot look at {}", path.display())),
+        Err(error) => Err(error).with_context(|| format!("cannot stat {}", path.display())),
     }
 }
 
-/// An upper directory needs one beside it that is of the same mount.
-fn require_no_mount_point(upper: &Path) -> Result<()> {
+/// The work directory beside an upper one must be in the same mount.
+fn refuse_mount_point(upper: &Path) -> Result<()> {
     let stat = statx(CWD, upper, AtFlags::empty(), StatxFlags::BASIC_STATS);
     if stat.is_ok_and(|stat| stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)) {
         bail!(
-            "{} is a mount point; give a directory below it, so that another one can be made \
-             beside that for the kernel to work in",
+            "{} is a mount point; use a directory below it, so that the kernel's work directory \
+             beside it is in the same mount",
             upper.display()
         );
     }
     Ok(())
 }
 
-/// In a user namespace, Nix' directories are to belong to root inside. Where the
-/// kernel cannot show them so, or the host's users could use what is in there,
-/// those that the container may write are given to it; the others can be read all
-/// the same.
-fn show_owners(nix: &mut [Mount], users: &mut Users) -> Result<()> {
+/// Has Nix' directories belong to root in a user namespace: maps their owners where
+/// the kernel can do so and no other user of the host can reach a writable one.
+/// Returns the other writable directories, whose owners must be changed; a read-only
+/// one is readable as it is.
+fn map_or_own(nix: &mut [Mount], users: &Users) -> Result<Vec<PathBuf>> {
+    let mut owned = Vec::new();
     for mount in nix {
         let Content::Bind(bind) = &mut mount.content else {
             continue;
         };
-        let is_safe = bind.attributes.read_only || users::open_way(&bind.source).is_none();
+        let is_safe = bind.attributes.read_only || users::exposed_ancestor(&bind.source).is_none();
         if is_safe && users.can_map(&bind.source, bind.recursive)? {
             bind.owners = Owners::Mapped;
         } else if !bind.attributes.read_only {
-            users.give(bind.source.clone())?;
+            owned.push(bind.source.clone());
         }
     }
-    Ok(())
+    Ok(owned)
 }
 
-/// `idmap` and `rootidmap` are about trees of the host's: what the container has
-/// itself is shown to it as it should be.
-fn require_owners(bind: &mut Bind, users: Option<&Users>) -> Result<()> {
+/// Checks `idmap` and `rootidmap` of a bind mount. They apply to trees of the host
+/// only: trees in the container's root directory have the right owners.
+fn check_owners(bind: &mut Bind, users: Option<&Users>) -> Result<()> {
     let Some(users) = users.filter(|_| bind.origin == Origin::Host) else {
         bind.owners = Owners::OnDisk;
         return Ok(());
@@ -235,15 +242,15 @@ fn require_owners(bind: &mut Bind, users: Option<&Users>) -> Result<()> {
     }
     if !users.can_map(&bind.source, bind.recursive)? {
         bail!(
-            "{} cannot show files with other owners; bind without `idmap` and `rootidmap`",
+            "{} cannot map the owners of files; bind without `idmap` and `rootidmap`",
             mountinfo::file_system_of(&bind.source)
         );
     }
     Ok(())
 }
 
-/// The store and, of the rest of `/nix`, what lets Nix work inside: the
-/// database and the daemon to read from, profiles and roots of its own.
+/// The mounts in `/nix` with which Nix works inside: the host's store, database and
+/// daemon, and the container's profiles and GC roots.
 fn nix_binds(places: &Places, name: &ContainerName) -> Vec<Mount> {
     let bind = |source: PathBuf, target: &str, attributes| Mount {
         target: target.into(),
@@ -258,7 +265,7 @@ fn nix_binds(places: &Places, name: &ContainerName) -> Vec<Mount> {
     let read_only = |path: &str| bind(path.into(), path, Attributes::READ_ONLY);
     let own = |source, target| bind(source, target, Attributes::NONE);
     let mut binds = vec![read_only("/nix/store")];
-    // A host whose Nix has no daemon, or has not run yet, lacks these.
+    // They do not exist if the host's Nix has no daemon, or has not run yet.
     for path in ["/nix/var/nix/db", "/nix/var/nix/daemon-socket"] {
         if Path::new(path).exists() {
             binds.push(read_only(path));
@@ -297,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_below_another_mount_comes_after_it() {
+    fn mounts_below_another_one_come_after_it() {
         let mut mounts = vec![
             tmpfs("/srv/a/b"),
             tmpfs("/srv"),
@@ -306,7 +313,7 @@ mod tests {
             tmpfs("/srv/a"),
             bind("/3", "/srv/a"),
         ];
-        in_order(&mut mounts);
+        sort(&mut mounts);
         let ordered = [
             tmpfs("/srv"),
             bind("/2", "/srv/a"),

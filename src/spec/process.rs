@@ -1,4 +1,4 @@
-//! What init may do and use.
+//! The privileges, resources and environment of init.
 
 use anyhow::{Context, Result, bail};
 use runtime::sys::capabilities::CapabilitySet;
@@ -10,7 +10,7 @@ use super::properties;
 use crate::config::{self, ContainerConfig};
 use crate::container::Container;
 
-/// What init may do. A network of the container's own is its own to administer.
+/// Init's privileges. It may administer the network unless that is the host's.
 pub fn privileges(config: &config::Security, network: &Network) -> Result<Privileges> {
     let mut bounding = CapabilitySet::SYSTEM.with(config.capabilities);
     if *network != Network::Host {
@@ -20,7 +20,7 @@ pub fn privileges(config: &config::Security, network: &Network) -> Result<Privil
     let ambient = config.ambient_capabilities;
     if !bounding.contains(ambient) {
         bail!(
-            "--ambient-capability asks for {}, which the container does not have; add it with \
+            "--ambient-capability needs {}, which the container does not have; add it with \
              --capability, or remove it from --drop-capability",
             ambient.without(bounding)
         );
@@ -33,7 +33,7 @@ pub fn privileges(config: &config::Security, network: &Network) -> Result<Privil
     })
 }
 
-/// Which system calls there are for programs that have these capabilities.
+/// The filter of system calls for programs with these capabilities.
 fn system_calls(config: &config::Security, bounding: CapabilitySet) -> SystemCallFilter {
     let mut filter = SystemCallFilter::for_bounding_set(bounding);
     filter
@@ -44,7 +44,8 @@ fn system_calls(config: &config::Security, bounding: CapabilitySet) -> SystemCal
     filter
 }
 
-/// What init may use. Limits are those of a first process, not the caller's.
+/// Init's resources. Its limits begin as those of the host's process 1, not of the
+/// caller.
 pub fn resources(config: &config::Resources, container: &Container) -> Result<Resources> {
     let mut limits = limits::of_a_first_process().context("cannot read /proc/1/limits")?;
     for limit in &mut limits {
@@ -62,8 +63,9 @@ pub fn resources(config: &config::Resources, container: &Container) -> Result<Re
     })
 }
 
-/// Variables of init beside those that the runtime sets. As with
-/// systemd-nspawn, one that is not set outside either is empty inside.
+/// Init's environment variables beside those that the runtime sets. As with
+/// systemd-nspawn, a variable without a value inherits the supervisor's, and is empty
+/// if there is none.
 pub fn environment(config: &ContainerConfig) -> Vec<(String, String)> {
     let configured = config.execution.environment.iter();
     configured
@@ -83,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_private_network_may_be_administered() {
+    fn init_may_administer_a_network_that_is_not_the_hosts() {
         let config = config::Security::default();
         let admin = CapabilitySet::NET_ADMIN;
         assert!(bounding(&config, &Network::Private).contains(admin));
@@ -92,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_dropped_is_dropped_whoever_asked_for_it() {
+    fn drop_capability_outranks_capability() {
         let config = config::Security {
             capabilities: CapabilitySet::ALL,
             drop_capabilities: CapabilitySet::NET_ADMIN,
@@ -106,17 +108,17 @@ mod tests {
     }
 
     #[test]
-    fn ambient_capabilities_must_be_there() {
+    fn ambient_capabilities_must_be_in_the_bounding_set() {
         let config = config::Security {
             ambient_capabilities: CapabilitySet::NET_ADMIN,
             ..config::Security::default()
         };
         assert!(privileges(&config, &Network::Private).is_ok());
-        let error = privileges(&config, &Network::Host).expect_err("it lacks one");
+        let error = privileges(&config, &Network::Host).expect_err("one is missing");
         assert_eq!(
             error.to_string(),
-            "--ambient-capability asks for CAP_NET_ADMIN, which the container does not have; add \
-             it with --capability, or remove it from --drop-capability"
+            "--ambient-capability needs CAP_NET_ADMIN, which the container does not have; add it \
+             with --capability, or remove it from --drop-capability"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Settings of the container's control group, as numbers of this host.
+//! Settings of the container's cgroup, with the numbers of this host.
 
 use anyhow::{Context, Result, bail};
 use runtime::CgroupSetting;
@@ -7,7 +7,7 @@ use runtime::sys::proc;
 use crate::config::{Property, PropertyValue};
 use crate::container::Container;
 
-/// Resolves percentages, and looks whether this host can do it.
+/// Resolves percentages, and checks that the host has the cgroup controllers.
 pub fn resolve(properties: &[Property], container: &Container) -> Result<Vec<CgroupSetting>> {
     if properties.is_empty() {
         return Ok(Vec::new());
@@ -15,7 +15,7 @@ pub fn resolve(properties: &[Property], container: &Container) -> Result<Vec<Cgr
     let controllers = container
         .cgroup()?
         .available_controllers()
-        .context("cannot find out what the host's control groups can do")?;
+        .context("cannot read the host's cgroup controllers")?;
     let mut settings = Vec::new();
     for property in properties {
         let Property {
@@ -24,8 +24,8 @@ pub fn resolve(properties: &[Property], container: &Container) -> Result<Vec<Cgr
         if !controllers.iter().any(|available| available == controller) {
             bail!(
                 "--property={name} needs the controller '{controller}', which cgroup2 of this \
-                 host does not have; hosts keep it from there for cgroup version 1 \
-                 (systemd.unified_cgroup_hierarchy=1 on the kernel's command line gives it back)"
+                 host does not have; on a host with cgroup version 1, add \
+                 systemd.unified_cgroup_hierarchy=1 to the kernel's command line"
             );
         }
         settings.push(CgroupSetting {
@@ -36,6 +36,7 @@ pub fn resolve(properties: &[Property], container: &Container) -> Result<Vec<Cgr
     Ok(settings)
 }
 
+/// The contents of the cgroup file for a property.
 fn value(value: &PropertyValue) -> Result<String> {
     let share = |whole: u64, percent: u8| whole / 100 * u64::from(percent);
     Ok(match value {
@@ -44,12 +45,12 @@ fn value(value: &PropertyValue) -> Result<String> {
             let machine = rustix::system::sysinfo();
             share(machine.totalram * u64::from(machine.mem_unit), *percent).to_string()
         }
-        PropertyValue::PercentOfTasks(percent) => share(most_tasks()?, *percent).to_string(),
+        PropertyValue::PercentOfTasks(percent) => share(max_tasks()?, *percent).to_string(),
     })
 }
 
-/// As many as there can be numbers and threads (`man 5 proc_sys_kernel`).
-fn most_tasks() -> Result<u64> {
+/// The most tasks that the host can have (`man 5 proc_sys_kernel`).
+fn max_tasks() -> Result<u64> {
     let read = |name: &str| -> Result<u64> {
         proc::setting(name).with_context(|| format!("cannot read /proc/sys/{name}"))
     };

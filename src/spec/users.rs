@@ -1,5 +1,4 @@
-//! Which users of the host a container's are, and how its files come to belong
-//! to them.
+//! The ids of a container's users on the host, and the owners of its files.
 
 use std::fs;
 use std::io;
@@ -19,44 +18,48 @@ pub mod bound_users;
 mod ranges;
 pub mod user_record;
 
-pub use ranges::{claim, forget};
+pub use ranges::{claim, remove_record};
 
-/// The users of a container that are not the host's.
+/// The users of a container in a user namespace of its own.
 #[derive(Debug)]
 pub struct Users {
-    /// Who they are on the host.
+    /// Their ids on the host.
     pub ids: IdMap,
-    /// The files below the root directory are shown as theirs.
-    pub map_root: bool,
-    /// Trees that are to be given to them before each start.
-    pub given: Vec<PathBuf>,
-    /// `None` where an id is the same inside.
+    /// The change of owner that the root directory needs.
+    pub root_owners: RootOwners,
+    /// `None` if each id inside is the same id of the host.
     mapping: Option<Mapping>,
 }
 
-/// The users of a container as configured; `None` for the host's. Changes
-/// nothing.
+/// How the files below a root directory become those of a container's users.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RootOwners {
+    /// They belong to them, or stay as they are.
+    Unchanged,
+    /// The kernel maps the owners for the container.
+    Mapped,
+    /// The supervisor changes the owners on the disk.
+    Chowned,
+}
+
+/// Resolves the users of a container; `None` if they are the host's. Changes nothing.
 pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Option<Users>> {
     let root = container.places().root(container.name());
     let owner = owner(&root)?;
     let Some(ids) = ids(container, config, owner)? else {
-        refuse_half_given(owner, &root)?;
+        refuse_interrupted_chown(owner, &root)?;
         return Ok(None);
     };
     let mut users = Users {
         ids,
-        map_root: false,
-        given: Vec::new(),
+        root_owners: RootOwners::Unchanged,
         mapping: mapping(ids)?,
     };
-    match users.ownership(config.ownership, owner, &root)? {
-        Ownership::Map => users.map_root = true,
-        Ownership::Chown => users.give(root)?,
-        Ownership::Off | Ownership::Auto => refuse_half_given(owner, &root)?,
-    }
+    users.root_owners = users.decide_root_owners(config.ownership, owner, &root)?;
     Ok(Some(users))
 }
 
+/// The container's ids on the host; `None` if it has no user namespace.
 fn ids(container: &Container, config: &ContainerConfig, owner: Owner) -> Result<Option<IdMap>> {
     let unavailable = unavailable();
     match (config.private_users, unavailable) {
@@ -75,7 +78,7 @@ fn ids(container: &Container, config: &ContainerConfig, owner: Owner) -> Result<
     }
 }
 
-/// Why there can be no user namespace, if there can be none.
+/// Why the host cannot make user namespaces; `None` if it can.
 fn unavailable() -> Option<String> {
     let limit = "user/max_user_namespaces";
     if !Path::new("/proc/self/ns/user").exists() {
@@ -87,7 +90,7 @@ fn unavailable() -> Option<String> {
     })
 }
 
-/// The users and groups that there are: all numbers, unless the host is in a user
+/// The ids that exist on the host: all numbers, unless the host is in a user
 /// namespace itself (`man 7 user_namespaces`, "User and group ID mappings").
 fn existing() -> Result<Vec<IdMap>> {
     let ranges = proc::own_ids()
@@ -108,22 +111,21 @@ fn require_existing(ids: IdMap) -> Result<()> {
     )
 }
 
-/// `yes`: systemd-nspawn takes the 65536 ids that the root directory's owner is
-/// among.
+/// The ids for `yes`, as with systemd-nspawn: the range of 65536 ids with the owner
+/// of the root directory.
 fn of_root(owner: Owner) -> Result<IdMap> {
     owner.ids().context(
-        "--private-users=yes takes the users that the root directory belongs to, but its user \
-         and its group do not go together; give it to a user and a group of the same number, \
-         a multiple of 65536, or use --private-users=pick",
+        "--private-users=yes uses the ids of the root directory's owner, but its user and its \
+         group are not of one range; change both to the same number, a multiple of 65536, or \
+         use --private-users=pick",
     )
 }
 
-/// Whose the root directory is. One that does not exist yet will be the host's
-/// root's.
+/// The owner of a tree. A tree that does not exist yet will belong to the host's root.
 fn owner(root: &Path) -> Result<Owner> {
     match Owner::of(root) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Owner::HOST),
-        answer => answer.with_context(|| format!("cannot look at {}", root.display())),
+        answer => answer.with_context(|| format!("cannot stat {}", root.display())),
     }
 }
 
@@ -136,116 +138,139 @@ fn mapping(ids: IdMap) -> Result<Option<Mapping>> {
 }
 
 impl Users {
-    /// Whether files that are the host's root's can be shown as those of root
-    /// inside; if `recursive`, those of all that is mounted there. What does not
-    /// exist yet will be on the disk of what is above it.
+    /// Whether the kernel can map the owners of the tree at `path`; if `recursive`,
+    /// also of the mounts in it. A directory that does not exist yet will be in the
+    /// file system of its parent.
     pub fn can_map(&self, path: &Path, recursive: bool) -> Result<bool> {
         let existing = path.ancestors().find(|path| path.exists());
         match (&self.mapping, existing) {
             (Some(mapping), Some(existing)) => mapping
                 .can_show(existing, recursive && existing == path)
-                .with_context(|| format!("cannot look at {}", path.display())),
+                .with_context(|| cannot_check(path)),
             _ => Ok(false),
         }
     }
 
-    /// Whether the files of one tree can be shown as those of somebody inside.
-    pub fn can_show(&self, path: &Path) -> Result<bool> {
-        let shown = match &self.mapping {
+    /// Whether the kernel can map the owner of the tree at `path` to one user inside.
+    pub fn can_map_to_one(&self, path: &Path) -> Result<bool> {
+        let can_map = match &self.mapping {
             Some(mapping) => mapping.can_show(path, true),
-            // Whoever it is, the file system can do it or cannot.
+            // The answer depends on the file system, not on the ids.
             None => Mapping::new(self.ids).and_then(|mapping| mapping.can_show(path, true)),
         };
-        shown.with_context(|| format!("cannot look at {}", path.display()))
+        can_map.with_context(|| cannot_check(path))
     }
 
-    /// What has to be done for the root directory, [`Ownership::Off`] for
-    /// nothing.
-    fn ownership(&self, wanted: Ownership, owner: Owner, root: &Path) -> Result<Ownership> {
-        Ok(match wanted {
-            Ownership::Off | Ownership::Chown => wanted,
-            Ownership::Map | Ownership::Auto if owner.is_among(self.ids) => Ownership::Off,
+    fn decide_root_owners(
+        &self,
+        configured: Ownership,
+        owner: Owner,
+        root: &Path,
+    ) -> Result<RootOwners> {
+        let decided = match configured {
+            Ownership::Off => RootOwners::Unchanged,
+            Ownership::Chown => RootOwners::Chowned,
+            Ownership::Map | Ownership::Auto if owner.is_among(self.ids) => RootOwners::Unchanged,
             Ownership::Map => {
                 self.require_mappable(owner, root)?;
-                Ownership::Map
+                RootOwners::Mapped
             }
             Ownership::Auto
                 if owner.is_among(IdMap::IDENTITY)
-                    && open_way(root).is_none()
+                    && exposed_ancestor(root).is_none()
                     && self.can_map(root, true)? =>
             {
-                Ownership::Map
+                RootOwners::Mapped
             }
-            Ownership::Auto => Ownership::Chown,
-        })
+            Ownership::Auto => RootOwners::Chowned,
+        };
+        if decided == RootOwners::Unchanged {
+            refuse_interrupted_chown(owner, root)?;
+        }
+        Ok(decided)
     }
 
     fn require_mappable(&self, owner: Owner, root: &Path) -> Result<()> {
         let path = root.display();
-        refuse_half_given(owner, root)?;
+        refuse_interrupted_chown(owner, root)?;
         if !owner.is_among(IdMap::IDENTITY) {
             bail!(
-                "--private-users-ownership=map shows files of the host's users as those of the \
-                 container's, but {path} belongs to none of the host's; {TAKE_BACK}"
+                "--private-users-ownership=map maps files of the host's users to the container's, \
+                 but {path} does not belong to the host's users; {UNDO_CHOWN}"
             );
         }
         if !self.can_map(root, true)? {
             bail!(
-                "--private-users-ownership=map does not work on {path}: {} cannot show files \
-                 with other owners; use --private-users-ownership=chown",
+                "--private-users-ownership=map does not work on {path}: {} cannot map the owners \
+                 of files; use --private-users-ownership=chown",
                 mountinfo::file_system_of(root)
             );
         }
-        if let Some(open) = open_way(root) {
+        if let Some(exposed) = exposed_ancestor(root) {
             bail!(
-                "--private-users-ownership=map does not work on {path}: what its root makes setuid \
-                 would be the host's root's, and others can get there; `chmod 700 {}`, or use \
-                 --private-users-ownership=chown",
-                open.display()
+                "--private-users-ownership=map does not work on {path}: a file that the \
+                 container's root makes setuid would belong to the host's root, and other users \
+                 can reach it; `chmod 700 {}`, or use --private-users-ownership=chown",
+                exposed.display()
             );
         }
         Ok(())
     }
 
-    /// Has a tree given to the container's users before it starts.
-    pub fn give(&mut self, path: PathBuf) -> Result<()> {
-        if owner(&path)?.is_among(self.ids) {
-            return Ok(());
+    /// Of trees that must belong to the container's users, those that do not yet.
+    ///
+    /// # Errors
+    ///
+    /// An owner cannot be read; the container's ids are not a range to which the owners
+    /// of a tree can be changed.
+    pub fn trees_to_chown(&self, trees: impl Iterator<Item = PathBuf>) -> Result<Vec<PathBuf>> {
+        let mut to_chown = Vec::new();
+        for tree in trees {
+            if owner(&tree)?.is_among(self.ids) {
+                continue;
+            }
+            if !owners::can_be_given_to(self.ids) {
+                bail!(
+                    "cannot change the owners of {} to {}: the ids must be 65536 from a multiple \
+                     of 65536 on; choose others with --private-users",
+                    tree.display(),
+                    self.ids
+                );
+            }
+            to_chown.push(tree);
         }
-        if !owners::can_be_given_to(self.ids) {
-            bail!(
-                "{} can be given to 65536 users from a multiple of 65536 on only, not to {}; \
-                 choose others with --private-users",
-                path.display(),
-                self.ids
-            );
-        }
-        self.given.push(path);
-        Ok(())
+        Ok(to_chown)
     }
 
-    /// Makes one file of the host's that of root inside.
-    pub fn own(&self, path: &Path) -> Result<()> {
+    /// Changes the owner of one file to the container's root.
+    pub fn chown_to_root(&self, path: &Path) -> Result<()> {
         let root = Some(self.ids.root());
-        std::os::unix::fs::chown(path, root, root)
-            .with_context(|| format!("cannot give {} to {}", path.display(), self.ids))
+        std::os::unix::fs::chown(path, root, root).with_context(|| self.cannot_chown(path))
     }
 
-    /// Gives what is to be given.
-    pub fn give_files(&self) -> Result<()> {
-        for path in &self.given {
-            owners::chown_tree(path, self.ids)
-                .with_context(|| format!("cannot give {} to {}", path.display(), self.ids))?;
-        }
-        Ok(())
+    /// Changes the owners of all files in a tree to the container's users.
+    pub fn chown_tree(&self, path: &Path) -> Result<()> {
+        owners::chown_tree(path, self.ids).with_context(|| self.cannot_chown(path))
+    }
+
+    fn cannot_chown(&self, path: &Path) -> String {
+        format!(
+            "cannot change the owner of {} to {}",
+            path.display(),
+            self.ids
+        )
     }
 }
 
-/// The directory above a path that would have to be closed to keep the host's
-/// other users away from it; `None` if they are. A file that the container's root
-/// makes setuid belongs on the disk to who it is shown for, and would be the
-/// host's root's. Directories that are missing are made closed.
-pub fn open_way(path: &Path) -> Option<&Path> {
+fn cannot_check(path: &Path) -> String {
+    format!("cannot check the file system of {}", path.display())
+}
+
+/// A directory above `path` to close, so that other users of the host cannot reach
+/// the path; `None` if they cannot. It matters where owners are mapped: a file that
+/// the container's root makes setuid belongs to the host's root on the disk.
+/// Directories that are missing will be made closed.
+pub fn exposed_ancestor(path: &Path) -> Option<&Path> {
     let is_closed = |directory: &Path| {
         fs::metadata(directory).map_or(true, |directory| {
             let (group, others) = (directory.mode() & 0o010, directory.mode() & 0o001);
@@ -256,15 +281,15 @@ pub fn open_way(path: &Path) -> Option<&Path> {
     path.parent().filter(|_| !above.any(is_closed))
 }
 
-/// As systemd-nspawn's manual page has it.
-const TAKE_BACK: &str =
-    "give the files back with --private-users=0 --private-users-ownership=chown";
+/// The way that `man 1 systemd-nspawn` tells, `--private-users-ownership=`.
+const UNDO_CHOWN: &str =
+    "change the owners back with --private-users=0 --private-users-ownership=chown";
 
-fn refuse_half_given(owner: Owner, root: &Path) -> Result<()> {
+fn refuse_interrupted_chown(owner: Owner, root: &Path) -> Result<()> {
     if owner.is_changing() {
         bail!(
-            "the files in {} were about to change owners when that was cut short; finish it with \
-             the --private-users that they had, or {TAKE_BACK}",
+            "a change of the owners of the files in {} was interrupted; finish it with the \
+             --private-users of that start, or {UNDO_CHOWN}",
             root.display()
         );
     }

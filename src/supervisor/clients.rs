@@ -1,8 +1,8 @@
-//! Who is connected to a supervisor, and what each may ask.
+//! The clients of a supervisor and their rights.
 //!
-//! Root's commands come by a socket that only root can reach, and may ask for
-//! anything. By the other one comes everybody on the host: they hear about the
-//! container's state, and may ask for a login prompt.
+//! Root's commands connect to a socket that only root can reach, and may send every
+//! request. Every user of the host may connect to the public socket: these clients
+//! receive the container's state, and may request a login prompt.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -15,14 +15,14 @@ use rustix::event::{PollFd, PollFlags};
 use crate::container::name::ContainerName;
 use crate::control::{Connection, Event, Listener, PublicRequest, Request};
 
-/// How much a user of the host may have at once, be it connections or prompts.
-/// What they cost is root's and the container's.
-const MOST_OF_A_USER: usize = 16;
+/// Connections and prompts that one user of the host may have at once, because root
+/// and the container pay for them.
+const MAX_PER_USER: usize = 16;
 
-/// How much all of them may have. A prompt takes two descriptors; so that is at
-/// most half of what a process usually may (`DefaultLimitNOFILE` of `man 5
-/// systemd-system.conf`).
-const MOST_OF_ALL: usize = 256;
+/// Connections and prompts that all users of the host together may have. A prompt
+/// takes two descriptors, so they are at most half of a process' usual limit
+/// (`DefaultLimitNOFILE` of `man 5 systemd-system.conf`).
+const MAX_OF_ALL_USERS: usize = 256;
 
 /// All connections, and the processes that serve them.
 #[derive(Debug, Default)]
@@ -34,19 +34,21 @@ pub struct Clients {
 #[derive(Debug)]
 struct Client {
     connection: Connection,
-    /// Who came by the socket for everybody.
-    visitor: Option<u32>,
+    /// Uid of a client of the public socket; `None` for one of root's socket.
+    user: Option<u32>,
 }
 
-/// A process of ours that looks after a login prompt.
+/// A `serve-login` process.
 #[derive(Debug)]
 struct Prompt {
-    visitor: u32,
+    /// Uid of the user that it serves.
+    user: u32,
     process: Child,
     pidfd: OwnedFd,
 }
 
-/// Which of them there is something to do for.
+/// Indices of the clients that have sent something, and of the prompts that have
+/// ended.
 #[derive(Debug, Default)]
 pub struct Ready {
     clients: Vec<usize>,
@@ -54,60 +56,56 @@ pub struct Ready {
 }
 
 impl Clients {
-    /// Takes whoever waits at root's socket. The event is the container's state,
-    /// and comes with handles on its init.
-    pub fn accept(
+    /// Accepts the connections that wait at root's socket, and sends them the
+    /// container's state with its descriptors.
+    pub fn accept_root(
         &mut self,
         listener: &Listener,
         event: &Event,
-        handles: &[BorrowedFd<'_>],
+        descriptors: &[BorrowedFd<'_>],
     ) -> io::Result<()> {
         while let Some(connection) = listener.accept()? {
-            if connection.send_event(event, handles).is_ok() {
-                let visitor = None;
-                self.connected.push(Client {
-                    connection,
-                    visitor,
-                });
+            if connection.send_event(event, descriptors).is_ok() {
+                let user = None;
+                self.connected.push(Client { connection, user });
             }
         }
         Ok(())
     }
 
-    /// Takes whoever waits at everybody's socket.
+    /// Accepts the connections that wait at the public socket, and sends them the
+    /// container's state, or why there are too many.
     pub fn accept_users(&mut self, listener: &Listener, event: &Event) -> io::Result<()> {
         while let Some(connection) = listener.accept()? {
-            let visitor = connection.peer()?;
-            if let Err(why) = self.has_room_for(visitor) {
+            let uid = connection.peer_uid()?;
+            if let Err(why) = self.check_limits(uid) {
                 let _ = connection.send_event(&Event::failed(why), &[]);
             } else if connection.send_event(event, &[]).is_ok() {
-                let visitor = Some(visitor);
-                self.connected.push(Client {
-                    connection,
-                    visitor,
-                });
+                let user = Some(uid);
+                self.connected.push(Client { connection, user });
             }
         }
         Ok(())
     }
 
-    fn has_room_for(&self, visitor: u32) -> Result<(), String> {
-        if visitor == ROOT {
+    /// Whether a user may connect once more.
+    fn check_limits(&self, uid: u32) -> Result<(), String> {
+        if uid == ROOT {
             return Ok(());
         }
-        let connections = self.connected.iter().filter_map(|client| client.visitor);
-        let prompts = self.prompts.iter().map(|prompt| prompt.visitor);
-        let visitors: Vec<_> = connections.chain(prompts).collect();
-        if visitors.iter().filter(|other| **other == visitor).count() >= MOST_OF_A_USER {
-            return Err(format!("user {visitor} has too many connections already"));
+        let connections = self.connected.iter().filter_map(|client| client.user);
+        let prompts = self.prompts.iter().map(|prompt| prompt.user);
+        let users: Vec<_> = connections.chain(prompts).collect();
+        if users.iter().filter(|user| **user == uid).count() >= MAX_PER_USER {
+            return Err(format!("user {uid} has too many connections already"));
         }
-        if visitors.len() >= MOST_OF_ALL {
+        if users.len() >= MAX_OF_ALL_USERS {
             return Err("the users of this host have too many connections already".to_owned());
         }
         Ok(())
     }
 
-    /// What to poll for; the answers go to [`Clients::ready`].
+    /// The descriptors to poll. Their results go to [`Clients::ready`].
     pub fn poll_fds(&self) -> impl Iterator<Item = PollFd<'_>> {
         let clients = self
             .connected
@@ -119,12 +117,12 @@ impl Clients {
             .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
     }
 
-    /// Sorts the answers to the wishes.
-    pub fn ready(&self, answers: &[PollFd<'_>]) -> Ready {
-        let (clients, prompts) = answers.split_at(self.connected.len());
-        let indices = |answers: &[PollFd<'_>]| {
-            let answers = answers.iter().enumerate();
-            let ready = answers.filter(|(_, fd)| !fd.revents().is_empty());
+    /// Sorts the results for the descriptors of [`Clients::poll_fds`].
+    pub fn ready(&self, polled: &[PollFd<'_>]) -> Ready {
+        let (clients, prompts) = polled.split_at(self.connected.len());
+        let indices = |polled: &[PollFd<'_>]| {
+            let polled = polled.iter().enumerate();
+            let ready = polled.filter(|(_, fd)| !fd.revents().is_empty());
             ready.map(|(index, _)| index).collect()
         };
         Ready {
@@ -133,35 +131,33 @@ impl Clients {
         }
     }
 
-    /// Reads what is asked for. Root's requests are returned; those for a prompt
-    /// are looked after here.
+    /// Reads the requests of the clients that are ready. Returns root's requests, and
+    /// answers those for a login prompt.
     pub fn read(&mut self, ready: Ready, container: &ContainerName) -> Vec<Request> {
-        // From the end: what takes a removed one's place has been looked at.
+        // From the end: the client that moves to a removed one's index has been
+        // handled.
         for index in ready.prompts.into_iter().rev() {
             let mut ended = self.prompts.swap_remove(index);
             let _ = ended.process.wait();
         }
         let mut requests = Vec::new();
         for index in ready.clients.into_iter().rev() {
-            let Client {
-                connection,
-                visitor,
-            } = &self.connected[index];
-            let stays = match visitor {
+            let Client { connection, user } = &self.connected[index];
+            let stays = match user {
                 None => match connection.next_request() {
                     Ok(Some(request)) => {
                         requests.push(request);
                         true
                     }
-                    // It hung up, or asks for what is not to be had there.
+                    // It closed the connection, or sent something else.
                     Ok(None) | Err(_) => false,
                 },
-                Some(visitor) => {
+                Some(uid) => {
                     if let Ok(Some(PublicRequest::Login)) = connection.next_request() {
-                        let prompt = open_prompt(container, connection, *visitor);
+                        let prompt = open_prompt(container, connection, *uid);
                         self.prompts.extend(prompt);
                     }
-                    // The prompt's process talks to its user from here on.
+                    // From here on, the prompt's process has the connection.
                     false
                 }
             };
@@ -172,25 +168,25 @@ impl Clients {
         requests
     }
 
-    /// Tells everybody. Who does not listen any more, or not fast enough, is
-    /// left alone. The handles are for root alone.
-    pub fn announce(&mut self, event: &Event, handles: &[BorrowedFd<'_>]) {
+    /// Sends an event to all clients, with the descriptors to root's. A client that
+    /// does not read is disconnected.
+    pub fn announce(&mut self, event: &Event, descriptors: &[BorrowedFd<'_>]) {
         self.connected.retain(|client| {
-            let handles = if client.visitor.is_none() {
-                handles
-            } else {
-                &[]
+            let descriptors = match client.user {
+                None => descriptors,
+                Some(_) => &[],
             };
-            client.connection.send_event(event, handles).is_ok()
+            client.connection.send_event(event, descriptors).is_ok()
         });
     }
 }
 
+/// Uid of root.
 const ROOT: u32 = 0;
 
-/// A prompt for whoever is connected, or they are told why there is none.
-fn open_prompt(container: &ContainerName, connection: &Connection, visitor: u32) -> Option<Prompt> {
-    match serve_login(container, connection, visitor) {
+/// Starts a prompt for a client, or sends it the reason why there is none.
+fn open_prompt(container: &ContainerName, connection: &Connection, user: u32) -> Option<Prompt> {
+    match serve_login(container, connection, user) {
         Ok(prompt) => Some(prompt),
         Err(error) => {
             let event = Event::failed(format!("{error:#}"));
@@ -200,22 +196,22 @@ fn open_prompt(container: &ContainerName, connection: &Connection, visitor: u32)
     }
 }
 
-/// A process of its own, because opening a prompt waits for the container, whose
-/// processes may take their time, and closing it for the user.
-fn serve_login(container: &ContainerName, connection: &Connection, visitor: u32) -> Result<Prompt> {
+/// Starts a process that serves a login prompt. The supervisor cannot do so itself:
+/// opening a prompt waits for the container, and closing one for the user.
+fn serve_login(container: &ContainerName, connection: &Connection, user: u32) -> Result<Prompt> {
     let connection = connection.as_fd().try_clone_to_owned();
-    // This program even if another has taken its place since.
+    // This program, even if its file has been replaced since.
     let process = Command::new("/proc/self/exe")
         .arg0("nixos-container")
         .args(["serve-login", container.as_str()])
-        .stdin(connection.context("cannot hand on a connection")?)
+        .stdin(connection.context("cannot duplicate the connection")?)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .context("cannot start a process for the prompt")?;
     let pidfd = runtime::sys::pidfd::open(process.id().cast_signed());
     Ok(Prompt {
-        visitor,
+        user,
         pidfd: pidfd.context("cannot watch the process for the prompt")?,
         process,
     })

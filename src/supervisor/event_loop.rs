@@ -23,34 +23,34 @@ use crate::report::printable::plain;
 use crate::spec::network::WatchedRules;
 use crate::systemd::notify;
 
-/// How often a halt that init was not ready to hear is repeated.
+/// How often the halt signal is tried again while init does not take it.
 const HALT_RETRY: Duration = Duration::from_millis(50);
 
-/// How long no connection is accepted after the host had no descriptor or memory
-/// left for one.
+/// How long no connection is accepted after one failed, for example because the host
+/// had no memory for it.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// How a boot of a container ended well.
+/// How a boot without failure ended.
 pub enum Ended {
-    /// It halted.
+    /// The container halted.
     Halted,
-    /// It is to be started again.
+    /// The container rebooted, so it is to be started again.
     Rebooted,
 }
 
-/// Where events come from.
+/// The sources of events.
 pub struct EventSources<'a> {
-    /// The container's process 1.
+    /// Process 1 of the container.
     pub init: &'a Process,
     /// The filter of system calls that init was started with, as a file.
     pub system_calls: OwnedFd,
     /// The container's console, with its log.
     pub console: Console,
-    /// The sockets of init and of the commands.
+    /// The sockets for init and for commands.
     pub sockets: Sockets,
-    /// The container's rules in the host's firewall, as long as they can be kept.
+    /// The container's rules in the host's firewall, while they are watched.
     pub rules: Option<WatchedRules<'a>>,
-    /// Signals that ask for a halt.
+    /// The signals that request a halt.
     pub signals: &'a HaltSignals,
     /// Accepted connections.
     pub clients: &'a mut Clients,
@@ -58,16 +58,15 @@ pub struct EventSources<'a> {
     pub report: Option<&'a Connection>,
 }
 
-/// One boot of a container, from its init's first moment to its last.
+/// The event loop of one boot of a container, from the start of its init to its exit.
 pub struct EventLoop<'a> {
     name: &'a ContainerName,
-    /// How the configuration wants it to be run.
     execution: &'a Execution,
     sources: EventSources<'a>,
     state: State,
     /// The last status that init reported of its boot.
     status: Option<String>,
-    /// When init is killed.
+    /// When init will be killed.
     deadline: Option<Instant>,
     /// Init was killed because the boot took too long.
     boot_timed_out: bool,
@@ -80,8 +79,8 @@ pub struct EventLoop<'a> {
 }
 
 impl<'a> EventLoop<'a> {
-    /// The loop of a container that has just been started. Its init is killed if it
-    /// is not up after `boot_timeout`.
+    /// The loop of a container that has just been started. Init is killed if the
+    /// system has not booted after `boot_timeout`.
     pub fn new(
         name: &'a ContainerName,
         execution: &'a Execution,
@@ -107,7 +106,7 @@ impl<'a> EventLoop<'a> {
         event_loop
     }
 
-    /// Runs until init has ended, and all that it wrote is in the log.
+    /// Runs until init has exited and all of its output is in the log.
     pub fn run_until_exit(&mut self) -> Result<Exit> {
         self.announce();
         let exit = self.run();
@@ -132,7 +131,7 @@ impl<'a> EventLoop<'a> {
     fn run(&mut self) -> Result<Exit> {
         loop {
             let ready = self.wait().context("cannot wait for the container")?;
-            // First: an announcement can change which clients are connected.
+            // First, because an announcement can disconnect clients.
             let requests = self.sources.clients.read(ready.clients, self.name);
             if ready.console {
                 self.sources.console.copy();
@@ -150,21 +149,21 @@ impl<'a> EventLoop<'a> {
                 self.send_report();
             }
             if ready.rules {
-                self.keep_rules();
+                self.restore_rules();
             }
             if ready.listeners {
                 self.accept();
             }
             if ready.init {
                 let exit = self.sources.init.wait().context("cannot wait for init");
-                log::info!("init has ended: {exit:?}");
+                log::info!("init has exited: {exit:?}");
                 return exit;
             }
             let now = Instant::now();
             self.closed_until = self.closed_until.filter(|moment| *moment > now);
             if self.deadline.is_some_and(|deadline| deadline <= now) {
                 self.deadline = None;
-                log::warn!("time is over: kill init");
+                log::warn!("the deadline is over: kill init");
                 self.boot_timed_out = self.state == State::Starting;
                 self.kill(libc::SIGKILL);
             }
@@ -198,7 +197,7 @@ impl<'a> EventLoop<'a> {
         {
             fds.push(PollFd::from_borrowed_fd(report.as_fd(), PollFlags::OUT));
         }
-        let own = fds.len();
+        let clients = fds.len();
         fds.extend(sources.clients.poll_fds());
         match rustix::event::poll(&mut fds, self.timeout().as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
@@ -212,8 +211,8 @@ impl<'a> EventLoop<'a> {
             signals: ready(3..4),
             rules: ready(rules..listeners),
             listeners: ready(listeners..report),
-            report: ready(report..own),
-            clients: sources.clients.ready(&fds[own..]),
+            report: ready(report..clients),
+            clients: sources.clients.ready(&fds[clients..]),
         })
     }
 
@@ -224,15 +223,15 @@ impl<'a> EventLoop<'a> {
         durations.chain(until_retry).min()?.try_into().ok()
     }
 
-    /// Accepts all connections that wait. Too many of them, or a host without free
-    /// descriptors, are no reason to end the container.
+    /// Accepts all connections that wait. A failure, for example for lack of
+    /// descriptors, does not end the container.
     fn accept(&mut self) {
         let event = self.event();
         let sources = &mut self.sources;
-        let handles = [sources.init.as_fd(), sources.system_calls.as_fd()];
+        let descriptors = [sources.init.as_fd(), sources.system_calls.as_fd()];
         let accepted = sources
             .clients
-            .accept(&sources.sockets.control, &event, &handles)
+            .accept_root(&sources.sockets.control, &event, &descriptors)
             .and_then(|()| {
                 sources
                     .clients
@@ -243,20 +242,25 @@ impl<'a> EventLoop<'a> {
         }
     }
 
-    /// A container whose ports are gone goes on.
-    fn keep_rules(&mut self) {
+    /// Restores the container's firewall rules if they are lost. If that fails, the
+    /// container runs on without them.
+    fn restore_rules(&mut self) {
         let Some(rules) = &self.sources.rules else {
             return;
         };
-        let said = rules.restore_if_lost().unwrap_or_else(|error| {
+        let notices = rules.restore_if_lost().unwrap_or_else(|error| {
             self.sources.rules = None;
             vec![format!(
-                "{}; when that is mended, `nixos-container restart {}` sets them up anew",
+                "{}; when that is fixed, `nixos-container restart {}` sets them up again",
                 super::one_line(&error),
                 self.name
             )]
         });
-        notices::tell(said, self.sources.report, Some(self.sources.console.log()));
+        notices::tell(
+            notices,
+            self.sources.report,
+            Some(self.sources.console.log()),
+        );
     }
 
     fn read_notification(&mut self) -> Result<()> {
@@ -270,9 +274,9 @@ impl<'a> EventLoop<'a> {
             return Ok(());
         };
         let status = notification.status.as_deref().map(plain);
-        // Most of what it sends, such as the active unit, concerns no client.
-        let said = status.is_some() && self.status != status;
-        if said {
+        // Most notifications carry other fields, which no client receives.
+        let status_changed = status.is_some() && self.status != status;
+        if status_changed {
             log::debug!("init reports: {}", status.as_deref().unwrap_or_default());
             self.status = status;
         }
@@ -282,14 +286,14 @@ impl<'a> EventLoop<'a> {
             self.state = State::Up;
             self.set_deadline(None);
         }
-        if said || booted {
+        if status_changed || booted {
             self.announce();
         }
         Ok(())
     }
 
-    /// Whether a process may report for the container: its process 1, or below a
-    /// stub its process 2.
+    /// Whether a process may report for the container: process 1, or process 2 below
+    /// a stub init.
     fn is_init(&self, pid: i32) -> bool {
         if self.execution.as_pid2 {
             matches!(
@@ -303,14 +307,14 @@ impl<'a> EventLoop<'a> {
 
     fn read_signals(&mut self) -> Result<()> {
         if self.sources.signals.take()? {
-            log::info!("asked by a signal to halt");
+            log::info!("a signal requests a halt");
             self.stop(None);
         }
         Ok(())
     }
 
     fn handle(&mut self, request: Request) {
-        log::info!("asked by a command: {request:?}");
+        log::info!("request of a command: {request:?}");
         match request {
             Request::Stop { timeout } => self.stop(Some(Duration::from_secs(timeout))),
             Request::Signal(signal) => self.kill(signal),
@@ -324,23 +328,24 @@ impl<'a> EventLoop<'a> {
         self.announce();
     }
 
-    /// Sends init the signal to halt. The kernel drops it silently while init has no
-    /// handler (`man 7 pid_namespaces`); then it is sent again later.
+    /// Sends init the signal to halt, or later if init does not take it yet: the
+    /// kernel drops a signal for which process 1 has no handler (`man 7
+    /// pid_namespaces`).
     fn halt(&mut self) {
         let signal = self.execution.kill_signal;
         let signal = signal.unwrap_or_else(pidfd::halt_signal);
-        self.halt_pending = !takes(self.sources.init.pid, signal);
+        self.halt_pending = !takes_signal(self.sources.init.pid, signal);
         if !self.halt_pending {
             self.kill(signal);
         }
     }
 
     fn kill(&self, signal: i32) {
-        // Init may be a zombie by now; the next turn of the loop sees that.
+        // Init may be a zombie by now; the loop reads its exit next.
         let _ = self.sources.init.signal(signal);
     }
 
-    /// Sets when init is killed; never for `None` and for a time too long to count.
+    /// Sets when init will be killed; never for `None` or a time that overflows.
     fn set_deadline(&mut self, timeout: Option<Duration>) {
         self.deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     }
@@ -355,41 +360,42 @@ impl<'a> EventLoop<'a> {
 
     fn announce(&mut self) {
         let event = self.event();
-        let handles = [self.sources.init.as_fd(), self.sources.system_calls.as_fd()];
-        self.sources.clients.announce(&event, &handles);
+        let descriptors = [self.sources.init.as_fd(), self.sources.system_calls.as_fd()];
+        self.sources.clients.announce(&event, &descriptors);
         match self.sources.report {
             Some(_) => self.send_report(),
-            None => notify::tell_state(self.state, self.status.as_deref()),
+            None => notify::send_state(self.state, self.status.as_deref()),
         }
     }
 
-    /// Sends the state to the command that waits for the boot; again later if it
-    /// does not read.
+    /// Sends the state to the command that waits for the boot, later if it does not
+    /// read now.
     fn send_report(&mut self) {
-        let handles = [self.sources.init.as_fd(), self.sources.system_calls.as_fd()];
-        let told = self
+        let descriptors = [self.sources.init.as_fd(), self.sources.system_calls.as_fd()];
+        let sent = self
             .sources
             .report
-            .map(|report| report.send_event(&self.event(), &handles));
+            .map(|report| report.send_event(&self.event(), &descriptors));
         self.report_pending =
-            matches!(told, Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock);
+            matches!(sent, Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock);
     }
 
-    /// Tells what the exit of init means. The kernel says by a signal what init
-    /// asked of `reboot(2)` (`man 2 reboot`, "Behavior inside PID namespaces").
+    /// Classifies the exit of init. After `reboot(2)` in a PID namespace, the signal
+    /// that killed init tells its argument (`man 2 reboot`, "Behavior inside PID
+    /// namespaces").
     pub fn classify_exit(&self, exit: Exit) -> Result<Ended> {
         match (exit, self.state) {
             (_, State::Stopping) => Ok(Ended::Halted),
             (Exit::Signal(libc::SIGHUP), _) => Ok(Ended::Rebooted),
             (Exit::Signal(libc::SIGINT) | Exit::Code(0), State::Up) => Ok(Ended::Halted),
-            // A program in the place of init, or a halt during the boot.
+            // A program instead of an init, or a halt during the boot.
             (Exit::Code(0), State::Starting) if self.sources.report.is_none() => Ok(Ended::Halted),
-            (exit, state) => Err(premature(exit, state)),
+            (exit, state) => Err(premature_exit(exit, state)),
         }
     }
 }
 
-fn premature(exit: Exit, state: State) -> anyhow::Error {
+fn premature_exit(exit: Exit, state: State) -> anyhow::Error {
     let how = match exit {
         Exit::Code(code) => format!("exited with status {code}"),
         Exit::Signal(libc::SIGINT) => "halted".to_owned(),
@@ -401,6 +407,7 @@ fn premature(exit: Exit, state: State) -> anyhow::Error {
     }
 }
 
+/// The sources that have events.
 struct Ready {
     init: bool,
     console: bool,
@@ -412,10 +419,10 @@ struct Ready {
     clients: clients::Ready,
 }
 
-/// Whether the process handles the signal, or blocks it to read it from a descriptor
-/// as systemd does (`SigCgt` and `SigBlk` of `man 5 proc_pid_status`). Every process
-/// takes the signals that cannot be handled.
-fn takes(pid: i32, signal: i32) -> bool {
+/// Whether a signal reaches the process: it handles the signal, or blocks it to read
+/// it from a descriptor as systemd does (`SigCgt` and `SigBlk` of `man 5
+/// proc_pid_status`). SIGKILL and SIGSTOP always do.
+fn takes_signal(pid: i32, signal: i32) -> bool {
     if matches!(signal, libc::SIGKILL | libc::SIGSTOP) {
         return true;
     }

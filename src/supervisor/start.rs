@@ -1,6 +1,6 @@
-//! One start of a container, in the order in which it happens: [`prepare`] refuses
-//! what cannot be started, [`make_files`] makes what must be on the host before the
-//! container is, [`start_container`] clones it and sets up the host's side.
+//! The start of a container, in order: [`prepare`] refuses a start that cannot
+//! succeed, [`make_files`] makes directories and sockets on the host,
+//! [`start_container`] clones the container and sets up the host's side of it.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -19,20 +19,19 @@ use crate::spec::{self, Start, users};
 use crate::systemd::machined::{self, Machine};
 
 /// Resolves the configuration and checks the host against it. A start that is
-/// refused here has changed nothing; what it may change is recorded last.
+/// refused here changes nothing; a newly picked range of users is recorded last.
 ///
 /// # Errors
 ///
-/// [`Misconfigured`] for what the configuration says; anything else for what the
-/// host lacks.
+/// [`Misconfigured`] for the configuration; other errors for the host.
 pub fn prepare(container: &Container) -> Result<(ContainerConfig, Start)> {
     log::debug!("read the configuration");
     let config = container.config().map_err(Misconfigured)?;
     let claim = users::claim(container, &config)?;
-    log::debug!("resolve it");
+    log::debug!("resolve the configuration");
     let start = spec::resolve(container, &config).map_err(Misconfigured)?;
     if let Some(network) = &start.network {
-        log::debug!("check what the network needs of the host");
+        log::debug!("check the host for the network");
         network.check()?;
     }
     if let (Some(claim), Some(users)) = (claim, &start.users) {
@@ -43,7 +42,7 @@ pub fn prepare(container: &Container) -> Result<(ContainerConfig, Start)> {
 
 /// The sockets of a supervisor.
 pub struct Sockets {
-    /// Init reports here.
+    /// Init sends its notifications here.
     pub notify: NotifySocket,
     /// Root's commands connect here.
     pub control: Listener,
@@ -51,7 +50,7 @@ pub struct Sockets {
     pub public: Listener,
 }
 
-/// Makes the directories and sockets that must be there before the container is.
+/// Makes the directories and sockets that the container and its clients need.
 pub fn make_files(container: &Container, start: &Start) -> Result<Sockets> {
     log::debug!("make directories and sockets");
     container.create_directories(start.container.root.directory.clone())?;
@@ -60,23 +59,25 @@ pub fn make_files(container: &Container, start: &Start) -> Result<Sockets> {
     let run = container.run();
     let notify = NotifySocket::bind(&run.notify()).context("cannot make the notify socket")?;
     if let Some(users) = &start.users {
-        users.give_files()?;
+        for tree in &start.chown_trees {
+            users.chown_tree(tree)?;
+        }
         for directory in &start.temporary {
-            users.own(directory)?;
+            users.chown_to_root(directory)?;
         }
         // The owner of a socket may send to it (man 7 unix).
-        users.own(&run.notify())?;
+        users.chown_to_root(&run.notify())?;
     }
     Ok(Sockets {
         notify,
         control: Listener::bind(&run.control()).context("cannot make the control socket")?,
-        public: Listener::bind_for_all(&container.places().public(container.name()))
+        public: Listener::bind_public(&container.places().public(container.name()))
             .context("cannot make the public socket")?,
     })
 }
 
-/// Clones the container, and sets up the host's side while the child mounts its
-/// file systems. Returns notices about the host for the administrator.
+/// Clones the container's first process, and sets up the host's side while that child
+/// mounts its file systems. Returns notices about the host for the administrator.
 pub fn start_container(start: &Start, cgroup: &Cgroup) -> Result<(Started, Vec<String>)> {
     let plan = runtime::plan(&start.container);
     let payload = cgroup
@@ -88,7 +89,7 @@ pub fn start_container(start: &Start, cgroup: &Cgroup) -> Result<(Started, Vec<S
     match set_up_host_side(&starting, start, &plan, &payload) {
         Ok(notices) => {
             let started = starting.finish()?;
-            log::info!("init runs, with pid {}", started.init.pid);
+            log::info!("init is running, with pid {}", started.init.pid);
             Ok((started, notices))
         }
         Err(_) if starting.is_ending() => Ok((starting.finish()?, Vec::new())),
@@ -96,6 +97,8 @@ pub fn start_container(start: &Start, cgroup: &Cgroup) -> Result<(Started, Vec<S
     }
 }
 
+/// Confines the child, creates its links, lets it go on, and installs the firewall's
+/// rules.
 fn set_up_host_side(
     starting: &Starting,
     start: &Start,
@@ -109,11 +112,9 @@ fn set_up_host_side(
             .context("cannot open the container's network namespace")?;
         network.create_links(namespace.as_fd())?;
     }
-    log::debug!("tell the child to go on");
-    starting
-        .go()
-        .context("cannot tell the container to go on")?;
-    // Init needs its links at once, and the rules only later: it boots meanwhile.
+    log::debug!("let the child go on");
+    starting.go().context("cannot tell the child to go on")?;
+    // Init needs its links at once; the rules are installed while it boots.
     match &start.network {
         Some(network) => {
             let mut notices = network.install_rules()?;

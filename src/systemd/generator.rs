@@ -1,5 +1,5 @@
-//! What systemd has to know of containers before it starts any (`man 7
-//! systemd.generator`): which start with the host, and what their units need.
+//! The generator of units (`man 7 systemd.generator`): containers that start with the
+//! host, and a drop-in for each unit that needs one.
 
 use std::fmt::Write;
 use std::fs;
@@ -15,17 +15,17 @@ use crate::container::paths::Places;
 use crate::container::unit;
 use crate::container::{self, Container};
 
-/// As systemd runs it, by this name.
+/// The name under which systemd runs this program as a generator.
 pub const PROGRAM: &str = "nixos-container-generator";
 
-/// What starts with the host. The target of machines, which nixpkgs has for
-/// them, is not on every host.
-const STARTED: &str = "multi-user.target.wants";
+/// The units that start with the host. nixpkgs uses `machines.target`, which not every
+/// host has.
+const WANTS: &str = "multi-user.target.wants";
 
-/// The template that every container's unit is made of.
+/// The template of the containers' units.
 const TEMPLATE: &str = "container@.service";
 
-/// Where systemd finds the template (`man 5 systemd.unit`).
+/// The directories of the template (`man 5 systemd.unit`).
 const UNIT_DIRECTORIES: [&str; 4] = [
     "/etc/systemd/system",
     "/run/systemd/system",
@@ -33,13 +33,13 @@ const UNIT_DIRECTORIES: [&str; 4] = [
     "/usr/lib/systemd/system",
 ];
 
-/// Where systemd has a generator write what is neither early nor late.
+/// The normal output directory of generators (`man 7 systemd.generator`).
 const GENERATED: &str = "/run/systemd/generator";
 
-/// Whether the container's unit, once loaded, has what the configuration asks
-/// for; else systemd has to run the generator again. A configuration that is
-/// broken is not this one's to tell.
-pub fn has_run_since(container: &Container) -> bool {
+/// Whether the drop-in of the container's unit fits its configuration; if not, systemd
+/// has to run the generator again. A broken configuration counts as up to date: the
+/// start reports it.
+pub fn is_up_to_date(container: &Container) -> bool {
     let Ok(config) = container.config() else {
         return true;
     };
@@ -52,8 +52,8 @@ fn drop_in_file(container: &Container, directory: &Path) -> PathBuf {
     directory.join(format!("{unit}.d")).join("50-conf.conf")
 }
 
-/// Writes into `directory` what all containers' units need. A container whose
-/// configuration is broken keeps no other from starting.
+/// Writes the drop-ins and links of all containers into `directory`. A container with a
+/// broken configuration does not affect the others.
 pub fn generate(places: &Places, directory: &Path) -> Result<()> {
     for container in container::registry::all(places)? {
         if let Err(error) = generate_for(&container, directory) {
@@ -73,13 +73,14 @@ fn generate_for(container: &Container, directory: &Path) -> Result<()> {
     }
     if config.auto_start {
         let unit = unit::name(container.name());
-        want(&unit, directory).with_context(|| format!("cannot have {unit} started"))?;
+        link_unit(&unit, directory).with_context(|| format!("cannot link {unit} into {WANTS}"))?;
     }
     Ok(())
 }
 
-fn want(unit: &str, directory: &Path) -> io::Result<()> {
-    let wants = directory.join(STARTED);
+/// Has systemd start a unit with the host.
+fn link_unit(unit: &str, directory: &Path) -> io::Result<()> {
+    let wants = directory.join(WANTS);
     fs::create_dir_all(&wants)?;
     let template = UNIT_DIRECTORIES
         .map(|directory| Path::new(directory).join(TEMPLATE))
@@ -89,7 +90,7 @@ fn want(unit: &str, directory: &Path) -> io::Result<()> {
     symlink(template, wants.join(unit))
 }
 
-/// What the container's unit has besides the template's settings.
+/// The settings of the container's unit beside those of the template.
 fn drop_in(config: &ContainerConfig) -> Option<String> {
     let sources = config
         .mounts
@@ -103,7 +104,7 @@ fn drop_in(config: &ContainerConfig) -> Option<String> {
         });
     let mut text = String::new();
     let mut section = "";
-    let mut say = |of: &'static str, key: &str, value: String| {
+    let mut set = |of: &'static str, key: &str, value: String| {
         if section != of {
             section = of;
             let _ = writeln!(text, "[{of}]");
@@ -111,23 +112,23 @@ fn drop_in(config: &ContainerConfig) -> Option<String> {
         let _ = writeln!(text, "{key}={value}");
     };
     for source in sources {
-        say(
+        set(
             "Unit",
             "RequiresMountsFor",
             escape(&source.to_string_lossy()),
         );
     }
     if let Some(timeout) = config.timeout_start {
-        say("Service", "TimeoutStartSec", timeout.as_secs().to_string());
+        set("Service", "TimeoutStartSec", timeout.as_secs().to_string());
     }
-    // What the unit does not allow, the container's own filter cannot.
+    // The container's own device filter cannot allow more than the unit's.
     for device in &config.security.devices {
-        say("Service", "DeviceAllow", device_allow(device));
+        set("Service", "DeviceAllow", device_allow(device));
     }
     (!text.is_empty()).then_some(text)
 }
 
-/// A device in the words of `man 5 systemd.resource-control`.
+/// A device in the syntax of `man 5 systemd.resource-control`.
 fn device_allow(AllowedDevice { which, access }: &AllowedDevice) -> String {
     let which = match which {
         WhichDevice::Node(node) => node.to_string_lossy().into_owned(),
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_unit_waits_for_what_is_bound_and_as_long_as_it_may() {
+    fn drop_in_has_bind_sources_and_the_start_timeout() {
         let conf = "TIMEOUT_START_SEC=300\n\
                     EXTRA_NSPAWN_FLAGS=\"--bind=/srv/a:/b --bind-ro=/srv/100% --tmpfs=/var\"\n";
         assert_eq!(
@@ -184,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_unit_allows_the_devices_of_its_container() {
+    fn drop_in_allows_the_devices_of_its_container() {
         assert_eq!(
             drop_in_of("ALLOWED_DEVICES=\"/dev/fuse, char-input* r,block-loop rw\"\n").as_deref(),
             Some(
@@ -195,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_stay_whole_in_a_unit_file() {
+    fn escape_quotes_paths_for_unit_files() {
         assert_eq!(escape("/a \"b\"\\\n"), "\"/a \\\"b\\\"\\\\\\x0a\"");
     }
 }

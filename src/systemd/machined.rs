@@ -1,4 +1,4 @@
-//! The host's list of machines (`man 5 org.freedesktop.machine1`), through
+//! Registration with the host's machined (`man 5 org.freedesktop.machine1`), through
 //! which machinectl(1), `systemctl -M` and name lookups find a container.
 
 use std::path::Path;
@@ -33,32 +33,32 @@ trait Machines {
     fn unregister_machine(&self, name: &str) -> zbus::Result<()>;
 }
 
-/// There where machined can be asked, running or not.
+/// The socket of the host's D-Bus, which starts machined on demand.
 const SYSTEM_BUS: &str = "/run/dbus/system_bus_socket";
 
-/// As long as systemd's own programs wait for an answer (sd_bus_call(3)): on a
-/// slow host, whose containers all start at once, the first has to wait until
-/// machined has been started.
-const PATIENCE: Duration = Duration::from_secs(25);
+/// How long to wait for an answer: as long as systemd's own programs (`man 3
+/// sd_bus_call`). On a slow host that starts many containers at once, the start of
+/// machined takes its time.
+const TIMEOUT: Duration = Duration::from_secs(25);
 
-/// What a container is to machined.
+/// A container as machined registers it.
 pub struct Machine<'a> {
-    /// The id that its system has, or will have.
+    /// Its machine id.
     pub id: Id128,
-    /// The pid of its init.
+    /// Pid of its init.
     pub leader: i32,
     /// Its root directory on the host.
     pub root: &'a Path,
-    /// The host's ends of its links, by their indices.
+    /// Indices of the host's ends of its links.
     pub links: Vec<i32>,
 }
 
-/// Enters a container into the list.
+/// Registers a container.
 pub fn register(container: &Container, machine: &Machine<'_>) -> Result<()> {
     let name = container.name().as_str();
     let root = machine.root.to_string_lossy();
-    let leader = u32::try_from(machine.leader).context("a leader has a pid")?;
-    ask(async |machines| {
+    let leader = u32::try_from(machine.leader).context("the pid of init is negative")?;
+    call(async |machines| {
         machines
             .register_machine_with_network(
                 name,
@@ -75,33 +75,34 @@ pub fn register(container: &Container, machine: &Machine<'_>) -> Result<()> {
     .with_context(|| format!("cannot register container '{name}' with machined"))
 }
 
-/// Takes a container off the list.
+/// Ends the registration of a container.
 pub fn unregister(container: &Container) -> Result<()> {
     let name = container.name().as_str();
-    ask(async |machines| machines.unregister_machine(name).await)
-        .with_context(|| format!("cannot take container '{name}' off machined's list"))
+    call(async |machines| machines.unregister_machine(name).await)
+        .with_context(|| format!("cannot unregister container '{name}' with machined"))
 }
 
-/// Asks machined; nothing on a host without D-Bus.
-fn ask(question: impl AsyncFnOnce(MachinesProxy<'_>) -> zbus::Result<()>) -> Result<()> {
+/// Calls a method of machined. Does nothing on a host without D-Bus or machined, and
+/// for a machine that is not registered.
+fn call(method: impl AsyncFnOnce(MachinesProxy<'_>) -> zbus::Result<()>) -> Result<()> {
     if !Path::new(SYSTEM_BUS).exists() {
         return Ok(());
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let asking = async {
+    let calling = async {
         let bus = Connection::system().await?;
-        question(MachinesProxy::new(&bus).await?).await
+        method(MachinesProxy::new(&bus).await?).await
     };
-    match runtime.block_on(async { tokio::time::timeout(PATIENCE, asking).await }) {
+    match runtime.block_on(async { tokio::time::timeout(TIMEOUT, calling).await }) {
         Ok(Err(zbus::Error::MethodError(error, ..))) if is_absence(&error) => Ok(()),
         Ok(answer) => Ok(answer?),
-        Err(_) => anyhow::bail!("it has not answered for {} s", PATIENCE.as_secs()),
+        Err(_) => anyhow::bail!("machined has not answered for {} s", TIMEOUT.as_secs()),
     }
 }
 
-/// The bus knows of no machined (`man 5 org.freedesktop.DBus`, activation).
+/// Whether an error says that there is no machined, or no such machine.
 fn is_absence(error: &zbus::names::ErrorName<'_>) -> bool {
     [
         "org.freedesktop.DBus.Error.ServiceUnknown",

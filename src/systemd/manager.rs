@@ -1,4 +1,4 @@
-//! A container's unit, through the host's systemd (`man 5
+//! Starts and stops a container's unit through the host's systemd (`man 5
 //! org.freedesktop.systemd1`).
 
 use std::path::{Path, PathBuf};
@@ -60,68 +60,68 @@ trait ServiceObject {
     fn environment(&self) -> zbus::Result<Vec<String>>;
 }
 
-/// There while systemd is the host's first process (`man 3 sd_booted`).
+/// Exists while systemd is the host's process 1 (`man 3 sd_booted`).
 const BOOTED: &str = "/run/systemd/system";
 
-/// A second job for the unit takes the place of the first.
+/// The job mode with which a second job of the unit replaces the first.
 const REPLACE: &str = "replace";
 
-/// How long a supervisor may take to clear away a container that was killed.
-const KILL_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a supervisor may take to clean up after a container that was killed.
+const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The unit of a container, known to systemd.
+/// The unit of a container, and a connection to systemd.
 pub struct Unit {
     runtime: Runtime,
     bus: Connection,
     name: String,
 }
 
-/// What systemd is asked to do.
+/// A kind of job.
 #[derive(Clone, Copy)]
-enum Job {
+enum JobType {
     Start,
     Stop,
     Reload,
 }
 
-/// What systemd tells while it has a job.
-enum News {
+/// A signal of systemd during a job.
+enum Signal {
     Changed(PropertiesChanged),
     Removed(JobRemoved),
 }
 
-/// A job that systemd has taken on.
-struct Running {
-    job: OwnedObjectPath,
-    news: Pin<Box<dyn OrderedStream<Data = News, Ordering = Sequence>>>,
-    said: String,
+/// A job in systemd's queue.
+struct Job {
+    path: OwnedObjectPath,
+    signals: Pin<Box<dyn OrderedStream<Data = Signal, Ordering = Sequence>>>,
+    status: String,
 }
 
-/// How a job has ended.
-struct Ended {
-    /// In systemd's words (`man 5 org.freedesktop.systemd1`, JobRemoved).
+/// The end of a job.
+struct JobEnd {
+    /// The result of JobRemoved (`man 5 org.freedesktop.systemd1`).
     result: String,
-    /// In the supervisor's, the last that it had; empty if it had none. They
-    /// are gone from the unit as soon as systemd restarts it.
-    said: String,
+    /// The last status text of the supervisor; empty if it had none. Kept here because
+    /// systemd drops it when it restarts the unit.
+    status: String,
 }
 
-impl Running {
-    /// Waits for its end.
-    async fn end(&mut self) -> zbus::Result<Ended> {
-        while let Some(news) = self.news.next().await {
-            match news {
-                News::Changed(changed) => {
+impl Job {
+    /// Waits for the end of the job.
+    async fn wait(&mut self) -> zbus::Result<JobEnd> {
+        while let Some(signal) = self.signals.next().await {
+            match signal {
+                Signal::Changed(changed) => {
                     if let Some(text) = status_text(&changed)? {
-                        self.said = text;
+                        self.status = text;
                     }
                 }
-                News::Removed(removed) => {
+                Signal::Removed(removed) => {
                     let removed = removed.args()?;
-                    if removed.job == self.job {
-                        return Ok(Ended {
+                    if removed.job == self.path {
+                        return Ok(JobEnd {
                             result: removed.result,
-                            said: std::mem::take(&mut self.said),
+                            status: std::mem::take(&mut self.status),
                         });
                     }
                 }
@@ -131,8 +131,8 @@ impl Running {
     }
 }
 
-/// What a service now says of itself, if it says something and this is what has
-/// changed.
+/// The changed status text of a service; `None` if another property changed, or the
+/// text is empty.
 fn status_text(changed: &PropertiesChanged) -> zbus::Result<Option<String>> {
     let changed = changed.args()?;
     let text = changed.changed_properties().get("StatusText");
@@ -141,8 +141,8 @@ fn status_text(changed: &PropertiesChanged) -> zbus::Result<Option<String>> {
 }
 
 impl Unit {
-    /// The container's unit; none on a host without systemd, or whose systemd
-    /// has no unit for containers in these places.
+    /// Finds the container's unit; `None` on a host without systemd, or if the unit is
+    /// for containers in other directories.
     pub fn find(container: &Container) -> Result<Option<Self>> {
         if !Path::new(BOOTED).exists() {
             return Ok(None);
@@ -150,10 +150,10 @@ impl Unit {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .context("cannot prepare to talk with systemd")?;
+            .context("cannot prepare a connection to systemd")?;
         let bus = runtime
             .block_on(Connection::system())
-            .context("cannot reach systemd through D-Bus; is dbus.service running?")?;
+            .context("cannot connect to systemd through D-Bus; is dbus.service running?")?;
         let unit = Self {
             runtime,
             bus,
@@ -161,14 +161,14 @@ impl Unit {
         };
         let is_ours = unit
             .runtime
-            .block_on(unit.has(container.places()))
-            .with_context(|| format!("cannot ask systemd for {}", unit.name))?;
+            .block_on(unit.is_for(container.places()))
+            .with_context(|| format!("cannot load the unit {}", unit.name))?;
         Ok(is_ours.then_some(unit))
     }
 
-    /// Whether systemd knows the unit, and its supervisor would look for the
-    /// container where we do.
-    async fn has(&self, places: &Places) -> zbus::Result<bool> {
+    /// Whether the unit exists, and its supervisor uses the same directories as this
+    /// process.
+    async fn is_for(&self, places: &Places) -> zbus::Result<bool> {
         let path = ManagerProxy::new(&self.bus)
             .await?
             .load_unit(&self.name)
@@ -179,13 +179,16 @@ impl Unit {
         }
         let service = ServiceObjectProxy::new(&self.bus, path).await?;
         let environment = service.environment().await?;
-        let theirs = Places::named_by(|variable| {
+        let unit_places = Places::named_by(|variable| {
             environment
                 .iter()
                 .find_map(|word| word.strip_prefix(variable)?.strip_prefix('='))
                 .map(PathBuf::from)
         });
-        Ok(theirs.conf_dir() == places.conf_dir() && theirs.run_dir() == places.run_dir())
+        Ok(
+            unit_places.conf_dir() == places.conf_dir()
+                && unit_places.run_dir() == places.run_dir(),
+        )
     }
 
     /// Starts the container, and returns when it has booted.
@@ -193,64 +196,65 @@ impl Unit {
         let _progress = Progress::new(format!("starting {}", container.name()));
         let earlier_console = console_log::modified(&container.run().console_log());
         let starting = async {
-            if !generator::has_run_since(container) {
+            if !generator::is_up_to_date(container) {
                 ManagerProxy::new(&self.bus).await?.reload().await?;
             }
-            self.perform(Job::Start).await
+            self.run_job(JobType::Start).await
         };
-        let ended = self.runtime.block_on(starting);
+        let end = self.runtime.block_on(starting);
         if log::log_enabled!(log::Level::Debug) {
-            // Its lines have their times, so they may come late.
+            // After the fact, but each line has its time.
             let log = std::fs::read_to_string(container.run().supervisor_log());
             say!("{}", log.unwrap_or_default().trim_end());
         }
-        // A start that was refused has left the log of the one before.
-        self.require_done(container, "start", ended, earlier_console)
+        // A refused start has kept the console's log of the start before.
+        self.check_result(container, "start", end, earlier_console)
     }
 
-    /// Has the container reload its system.
+    /// Reloads the container's system.
     pub fn reload(&self, container: &Container) -> Result<()> {
         let _progress = Progress::new(format!("reloading {}", container.name()));
-        let ended = self.runtime.block_on(self.perform(Job::Reload));
-        self.require_done(container, "reload", ended, None)
+        let end = self.runtime.block_on(self.run_job(JobType::Reload));
+        self.check_result(container, "reload", end, None)
     }
 
-    /// Halts the container and waits until it is gone; kills what is left after
-    /// `timeout`.
+    /// Halts the container, and waits until it is gone. Processes that run after
+    /// `timeout` are killed.
     pub fn stop(&self, container: &Container, timeout: Duration) -> Result<()> {
         let _progress = Progress::new(format!("stopping {}", container.name()));
         let stopping = async {
-            let job = self.begin(Job::Stop).await?;
-            self.end_within(job, timeout).await
+            let job = self.enqueue(JobType::Stop).await?;
+            self.wait_or_kill(job, timeout).await
         };
-        let ended = self.runtime.block_on(stopping);
-        self.require_done(container, "stop", ended, None)
+        let end = self.runtime.block_on(stopping);
+        self.check_result(container, "stop", end, None)
     }
 
     /// Kills the container and waits until it is gone.
     pub fn kill(&self, container: &Container) -> Result<()> {
         let running = container.running()?;
         let killing = async {
-            // What is stopping is not restarted when it is killed.
-            let job = self.begin(Job::Stop).await?;
+            // Systemd does not restart a unit that is stopping.
+            let job = self.enqueue(JobType::Stop).await?;
             if let Some(running) = &running {
-                // The supervisor, which is spared, clears away what is left.
+                // Only init is killed: the supervisor cleans up.
                 let _ = running
                     .connection
                     .send_request(&Request::Signal(libc::SIGKILL));
             }
-            self.end_within(job, KILL_PATIENCE).await
+            self.wait_or_kill(job, KILL_TIMEOUT).await
         };
-        let ended = self.runtime.block_on(killing);
-        self.require_done(container, "kill", ended, None)
+        let end = self.runtime.block_on(killing);
+        self.check_result(container, "kill", end, None)
     }
 
-    async fn end_within(&self, mut job: Running, timeout: Duration) -> zbus::Result<Ended> {
-        match tokio::time::timeout(timeout, job.end()).await {
-            Ok(ended) => ended,
+    /// Waits for the end of a job; kills all processes of the unit after `timeout`.
+    async fn wait_or_kill(&self, mut job: Job, timeout: Duration) -> zbus::Result<JobEnd> {
+        match tokio::time::timeout(timeout, job.wait()).await {
+            Ok(end) => end,
             Err(_) => {
                 self.kill_all().await?;
-                job.end().await
+                job.wait().await
             }
         }
     }
@@ -258,18 +262,19 @@ impl Unit {
     async fn kill_all(&self) -> zbus::Result<()> {
         let manager = ManagerProxy::new(&self.bus).await?;
         match manager.kill_unit(&self.name, "all", libc::SIGKILL).await {
-            // Nothing is left to be killed.
+            // The unit has no process any more.
             Err(zbus::Error::MethodError(..)) => Ok(()),
             answer => answer,
         }
     }
 
-    /// Has systemd do something, and waits for the job's end.
-    async fn perform(&self, job: Job) -> zbus::Result<Ended> {
-        self.begin(job).await?.end().await
+    /// Enqueues a job, and waits for its end.
+    async fn run_job(&self, job: JobType) -> zbus::Result<JobEnd> {
+        self.enqueue(job).await?.wait().await
     }
 
-    async fn begin(&self, job: Job) -> zbus::Result<Running> {
+    /// Enqueues a job.
+    async fn enqueue(&self, job: JobType) -> zbus::Result<Job> {
         let manager = ManagerProxy::new(&self.bus).await?;
         manager.subscribe().await?;
         let unit = PropertiesProxy::new(
@@ -278,63 +283,65 @@ impl Unit {
             manager.load_unit(&self.name).await?,
         )
         .await?;
-        // Listening from before the job is made, nobody misses its end.
-        let removed = manager.receive_job_removed().await?.map(News::Removed);
-        let changed = unit.receive_properties_changed().await?.map(News::Changed);
-        let job = match job {
-            Job::Start => manager.start_unit(&self.name, REPLACE).await?,
-            Job::Stop => manager.stop_unit(&self.name, REPLACE).await?,
-            Job::Reload => manager.reload_unit(&self.name, REPLACE).await?,
+        // Received from before the job exists, so that its end is not missed.
+        let removed = manager.receive_job_removed().await?.map(Signal::Removed);
+        let changed = unit
+            .receive_properties_changed()
+            .await?
+            .map(Signal::Changed);
+        let path = match job {
+            JobType::Start => manager.start_unit(&self.name, REPLACE).await?,
+            JobType::Stop => manager.stop_unit(&self.name, REPLACE).await?,
+            JobType::Reload => manager.reload_unit(&self.name, REPLACE).await?,
         };
-        Ok(Running {
-            job,
-            news: Box::pin(join(changed, removed)),
-            said: String::new(),
+        Ok(Job {
+            path,
+            signals: Box::pin(join(changed, removed)),
+            status: String::new(),
         })
     }
 
-    /// Fails unless the job was done, with the end of the console if that has been
-    /// written to since `earlier_console`.
-    fn require_done(
+    /// Fails unless the job was done. The error has the end of the console's log, unless
+    /// the log was last written at `earlier_console`.
+    fn check_result(
         &self,
         container: &Container,
-        what: &str,
-        ended: zbus::Result<Ended>,
+        verb: &str,
+        end: zbus::Result<JobEnd>,
         earlier_console: Option<SystemTime>,
     ) -> Result<()> {
         let name = container.name();
-        let ended = ended.with_context(|| format!("cannot {what} container '{name}'"))?;
-        if ended.result == "done" {
+        let end = end.with_context(|| format!("cannot {verb} container '{name}'"))?;
+        if end.result == "done" {
             return Ok(());
         }
         let log = container.run().console_log();
-        let tail = if console_log::modified(&log) == earlier_console {
-            String::new()
-        } else {
-            console_log::tail(&log)
-        };
-        let tail = if tail.is_empty() {
-            tail
-        } else {
-            format!("\nThe end of its console (all of it: `nixos-container logs {name}`):\n{tail}")
-        };
+        let mut console = String::new();
+        if console_log::modified(&log) != earlier_console {
+            console = console_log::tail(&log);
+        }
+        if !console.is_empty() {
+            console = format!(
+                "\nThe end of its console (all of it: `nixos-container logs {name}`):\n{console}"
+            );
+        }
         bail!(
-            "cannot {what} container '{name}': {}; see `systemctl status {}`{tail}",
-            ended.reason(),
+            "cannot {verb} container '{name}': {}; see `systemctl status {}`{console}",
+            end.reason(),
             self.name
         )
     }
 }
 
-impl Ended {
-    /// Why the job was not done, by the supervisor's own words where it had any.
+impl JobEnd {
+    /// Why the job was not done: the supervisor's status if it failed with one.
     fn reason(&self) -> &str {
         match self.result.as_str() {
-            "canceled" => "somebody else stopped or started it at the same time",
+            "canceled" => "another command stopped or started it at the same time",
             "timeout" => "it took longer than the unit's TimeoutStartSec= or TimeoutStopSec=",
             "dependency" => "a unit that it needs has failed",
             "skipped" => "systemd has skipped it",
-            "failed" if !self.said.is_empty() => &self.said,
+            "failed" if !self.status.is_empty() => &self.status,
             _ => "its unit has failed",
         }
     }

@@ -1,34 +1,33 @@
-//! What a supervisor tells the host's systemd (`man 3 sd_notify`).
+//! Notifications of a supervisor to the host's systemd (`man 3 sd_notify`). Without
+//! `$NOTIFY_SOCKET` they do nothing.
 
 use sd_notify::NotifyState;
 
 use crate::control::State;
 
-/// Tells the host's systemd how far the container has come; nothing where
-/// there is none (`man 3 sd_notify`).
-pub fn tell_state(state: State, status: Option<&str>) {
-    let mut words = Vec::new();
+/// Sends the state of the container.
+pub fn send_state(state: State, status: Option<&str>) {
+    let mut states = Vec::new();
     match state {
         State::Starting => {}
-        State::Up => words.push(NotifyState::Ready),
-        State::Stopping => words.push(NotifyState::Stopping),
+        State::Up => states.push(NotifyState::Ready),
+        State::Stopping => states.push(NotifyState::Stopping),
     }
     let status = status.unwrap_or(match state {
         State::Starting => "starting",
         State::Up => "up",
         State::Stopping => "stopping",
     });
-    words.push(NotifyState::Status(status));
-    tell(&words);
+    states.push(NotifyState::Status(status));
+    send(&states);
 }
 
-/// Tells the host's systemd why the container cannot go on, for `systemctl
-/// status` to show.
-pub fn tell_failure(why: &str) {
-    tell(&[NotifyState::Status(why)]);
+/// Sends the reason of a failure, which `systemctl status` shows.
+pub fn send_failure(why: &str) {
+    send(&[NotifyState::Status(why)]);
 }
 
-fn tell(words: &[NotifyState<'_>]) {
-    // Who does not listen has no use for it.
-    let _ = sd_notify::notify(words);
+fn send(states: &[NotifyState<'_>]) {
+    // The container runs on if the manager does not receive them.
+    let _ = sd_notify::notify(states);
 }

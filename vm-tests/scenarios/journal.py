@@ -57,4 +57,4 @@ with subtest("A required link fails on a host without a persistent journal"):
     machine.succeed("nixos-container restart try-host try-guest")
     for name in ["host", "guest"]:
         why = machine.fail(f"nixos-container start {name} 2>&1")
-        assert "the host keeps no journal: /var/log/journal is missing" in why, why
+        assert "the host has no persistent journal: /var/log/journal is missing" in why, why

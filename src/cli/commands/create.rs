@@ -289,7 +289,7 @@ impl Reservation {
         let timeout = Duration::from_secs(DEFAULT_TIMEOUT_STOP);
         let _start_lock = lifecycle::stop(container, timeout)?;
         let registry_lock = container::registry::lock_registry(container.places())?;
-        replacement::perform(container, &registry_lock)
+        replacement::commit(container, &registry_lock)
     }
 
     /// Removes everything that was made.

@@ -62,11 +62,11 @@ const DOWN: &str = "down";
 impl Row {
     fn of(container: &Container) -> Result<Self> {
         let config = config(container);
-        let life = container.life()?;
-        let leader = life.map(|life| life.leader);
+        let status = container.public_status()?;
+        let leader = status.map(|status| status.leader);
         Ok(Self {
             name: container.name().to_string(),
-            state: life.map_or(DOWN, |life| life.state.as_str()),
+            state: status.map_or(DOWN, |status| status.state.as_str()),
             address: config.local_address.map(|a| a.addr().to_string()),
             address6: config.local_address6.map(|a| a.addr().to_string()),
             since: leader.and_then(started),

@@ -33,7 +33,7 @@ use crate::report::exit_codes;
 
 /// `login NAME`
 pub fn login(container: &Container) -> Result<ExitCode> {
-    let supervisor = container.visit()?;
+    let supervisor = container.connect_public()?;
     if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
         bail!("a login prompt needs a terminal as standard input and output");
     }
@@ -87,7 +87,7 @@ pub fn serve(container: &Container) -> Result<ExitCode> {
 fn serve_user(container: &Container, running: &Running, user: &Connection) -> Result<()> {
     let pty = Pty::open(&running.root()?).context("cannot open a terminal inside")?;
     running
-        .give_to_root(pty.terminal.as_fd())
+        .chown_to_root(pty.terminal.as_fd())
         .context("cannot give the terminal to the container's root")?;
     let getty = getty_of(&pty)?;
     // Queued and not waited for: while the container boots, the prompt comes as

@@ -24,7 +24,9 @@ pub fn status(container: &Container) -> Result<ExitCode> {
     }
     answer!(
         "{}",
-        container.life()?.map_or("down", |life| life.state.as_str())
+        container
+            .public_status()?
+            .map_or("down", |status| status.state.as_str())
     )?;
     Ok(ExitCode::SUCCESS)
 }
@@ -72,7 +74,7 @@ pub fn logs(container: &Container, arguments: &Logs) -> Result<()> {
     loop {
         io::copy(&mut log, &mut stdout).with_context(cannot_print)?;
         stdout.flush().with_context(cannot_print)?;
-        if !arguments.follow || container.life()?.is_none() {
+        if !arguments.follow || container.public_status()?.is_none() {
             // Output between the last read and the end.
             io::copy(&mut log, &mut stdout).with_context(cannot_print)?;
             return Ok(());
@@ -102,7 +104,6 @@ pub fn explain(container: &Container, json: bool) -> Result<()> {
         say!("note: {notice}");
     }
     let plan = runtime::plan(&start.container);
-    let given: Vec<_> = start.users.iter().flat_map(|users| &users.given).collect();
     let network = start
         .network
         .map(|network| network.plan())
@@ -111,7 +112,7 @@ pub fn explain(container: &Container, json: bool) -> Result<()> {
     if json {
         let whole = serde_json::json!({
             "container": container.name().as_str(),
-            "given": given,
+            "chown_trees": start.chown_trees,
             "namespaces": plan.namespaces,
             "host_steps": plan.host_steps,
             "network": network,
@@ -122,21 +123,22 @@ pub fn explain(container: &Container, json: bool) -> Result<()> {
         return Ok(());
     }
     let network = (start.container.network != Network::Host).then_some(&network[..]);
-    print_explanation(container, &given, &plan, network, &mut stdout).context("cannot print")
+    print_explanation(container, &start.chown_trees, &plan, network, &mut stdout)
+        .context("cannot print")
 }
 
 fn print_explanation(
     container: &Container,
-    given: &[&PathBuf],
+    chown_trees: &[PathBuf],
     plan: &runtime::Plan,
     network: Option<&[network::Step]>,
     out: &mut impl Write,
 ) -> io::Result<()> {
     let namespaces: Vec<_> = plan.namespaces.iter().map(ToString::to_string).collect();
     writeln!(out, "How container '{}' is started\n", container.name())?;
-    if !given.is_empty() {
+    if !chown_trees.is_empty() {
         writeln!(out, "The supervisor changes the owner of")?;
-        for (path, number) in given.iter().zip(1..) {
+        for (path, number) in chown_trees.iter().zip(1..) {
             let tree = format!("{} and everything in it", path.display());
             print_step(out, number, &tree, "chown(2)")?;
         }

@@ -1,5 +1,5 @@
-//! Users of the host who have an account in the container while it runs
-//! (`man 1 systemd-nspawn`, `--bind-user=`).
+//! Users of the host with an account in the container while it runs (`man 1
+//! systemd-nspawn`, `--bind-user=`).
 
 use std::fs;
 use std::path::Path;
@@ -14,26 +14,26 @@ use super::Users;
 use super::user_record::{GroupRecord, UserRecord};
 use crate::container::mountinfo;
 
-/// The ids that they get inside, as systemd-nspawn gives them out (systemd's
+/// Their ids inside: systemd-nspawn's range for bound users (systemd's
 /// UIDS-GIDS.md).
 const INSIDE: std::ops::RangeInclusive<u32> = 60514..=60577;
 
-/// Longest database of users that is read from a container, in bytes.
+/// Longest user database of a container, in bytes.
 const LONGEST_DATABASE: u64 = 4 << 20;
 
-/// The shell that NixOS gives its users (`users.defaultUserShell`). One of the
-/// host's need not be there.
+/// The default shell of NixOS (`users.defaultUserShell`). The container need not have
+/// the shell of the host's account.
 const SHELL: &str = "/run/current-system/sw/bin/bash";
 
-/// The group of all normal users of NixOS (`ids.nix` of nixpkgs): nobody gains by
-/// a file that is set-group-ID of it.
+/// The group of all normal users of NixOS (`ids.nix` of nixpkgs). A set-group-ID file
+/// of this group gives no user further rights.
 const USERS: u32 = 100;
 
-/// What says that a record is of here.
+/// The `service` of this program's records.
 const SERVICE: &str = "nixos-container";
 
-/// Looks up users of the host. `container` is its root directory, if the
-/// container sees what is there of users.
+/// Resolves users of the host. `container` is the root directory of the container, if
+/// its user databases are in it.
 pub fn resolve(
     names: &[String],
     users: Option<&Users>,
@@ -43,8 +43,8 @@ pub fn resolve(
         return Ok(Vec::new());
     }
     let users = users.context(
-        "--bind-user needs users of the container's own, among whom the host's get an account; \
-         add --private-users=pick",
+        "--bind-user needs a user namespace, in which the host's users get accounts; add \
+         --private-users=pick",
     )?;
     let host = Databases::of_host()?;
     let inside = Databases::of_container(container);
@@ -54,7 +54,7 @@ pub fn resolve(
             continue;
         }
         let cannot = || format!("cannot use --bind-user={name}");
-        let number = number(&inside, &bound, users).with_context(cannot)?;
+        let number = free_number(&inside, &bound, users).with_context(cannot)?;
         bound.push(bind(name, number, &host, &inside, users).with_context(cannot)?);
     }
     Ok(bound)
@@ -70,25 +70,25 @@ fn bind(
     let account = Account::find(&host.passwd, &host.group, &User::Name(name.to_owned()));
     let account = account.context("the host's /etc/passwd has no such user")?;
     if account.uid == 0 {
-        bail!("the host's root is nobody inside; the container has a root of its own");
+        bail!("the host's root has no account inside; the container has its own root");
     }
     if account.gid != USERS && host.group_named(name) != Some(account.gid) {
         bail!(
-            "programs inside could give files to the host's group {}, which is not {name}'s \
-             alone; make a group of that name the user's primary one",
+            "programs inside could make files of the host's group {}, which is not {name}'s \
+             alone; give the user a primary group of the same name",
             account.gid
         );
     }
-    if inside.have(name) {
-        bail!("the container has a user or a group of that name already");
+    if inside.has(name) {
+        bail!("the container already has a user or group of that name");
     }
     let home = &account.home;
     if !home.is_dir() {
         bail!("the home directory {} does not exist", home.display());
     }
-    if !users.can_show(home)? {
+    if !users.can_map_to_one(home)? {
         bail!(
-            "the home directory {} cannot be shown as another user's: {} cannot do that",
+            "the owner of the home directory {} cannot be mapped: {} does not support that",
             home.display(),
             mountinfo::file_system_of(home)
         );
@@ -123,18 +123,18 @@ fn privileged_record(password: &str) -> Secret {
     record.to_string().into_bytes().into()
 }
 
-/// The first that nobody has.
-fn number(inside: &Databases, bound: &[BoundUser], users: &Users) -> Result<u32> {
+/// The first number that no user or group inside has.
+fn free_number(inside: &Databases, bound: &[BoundUser], users: &Users) -> Result<u32> {
     let is_taken = |number: u32| {
-        bound.iter().any(|user| user.inside == number) || inside.have(&number.to_string())
+        bound.iter().any(|user| user.inside == number) || inside.has(&number.to_string())
     };
     INSIDE
         .take_while(|number| users.ids.to_host(*number).is_some())
         .find(|number| !is_taken(*number))
-        .context("the container has no number left for it between 60514 and 60577")
+        .context("the container has no free number between 60514 and 60577")
 }
 
-/// Who there is.
+/// The user databases of a system.
 #[derive(Debug, Default)]
 struct Databases {
     passwd: String,
@@ -151,7 +151,7 @@ impl Databases {
         Ok(Self {
             passwd: read("/etc/passwd")?,
             group: read("/etc/group")?,
-            // A host need not have one.
+            // Not every host has this file.
             shadow: read("/etc/shadow").unwrap_or_default(),
         })
     }
@@ -169,8 +169,8 @@ impl Databases {
         }
     }
 
-    /// Whether there is a user or a group of this name or number.
-    fn have(&self, word: &str) -> bool {
+    /// Whether there is a user or a group with this name or number.
+    fn has(&self, word: &str) -> bool {
         let mut lines = self.passwd.lines().chain(self.group.lines());
         lines.any(|line| {
             let mut fields = line.split(':');
@@ -186,8 +186,7 @@ impl Databases {
         })
     }
 
-    /// The hash of a user's password; `None` for one who cannot log in by any
-    /// (`man 5 shadow`).
+    /// The hash of a user's password; `None` if no password can match (`man 5 shadow`).
     fn password(&self, name: &str) -> Option<&str> {
         let mut lines = self.shadow.lines();
         let hash = lines.find_map(|line| {
@@ -213,10 +212,10 @@ mod tests {
     #[test]
     fn names_and_numbers_are_taken_by_users_and_groups() {
         for taken in ["root", "0", "bob", "1234", "wheel", "1", "odd"] {
-            assert!(databases().have(taken), "{taken}");
+            assert!(databases().has(taken), "{taken}");
         }
         for free in ["x", "1235", "", "bo"] {
-            assert!(!databases().have(free), "{free}");
+            assert!(!databases().has(free), "{free}");
         }
     }
 
@@ -228,13 +227,13 @@ mod tests {
     }
 
     #[test]
-    fn only_a_password_that_somebody_could_know_is_one() {
+    fn locked_and_empty_passwords_are_none() {
         for (name, hash) in [
             ("bob", Some("$y$hash")),
             ("root", None),
             ("ann", None),
             ("eve", None),
-            ("nobody", None),
+            ("missing", None),
         ] {
             assert_eq!(databases().password(name), hash, "{name}");
         }

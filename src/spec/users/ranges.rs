@@ -1,9 +1,8 @@
-//! Ranges of users that are one container's alone.
+//! Ranges of ids that belong to one container only.
 //!
-//! A range, once picked, is recorded beside the container's root directory,
-//! whose files may belong to it: not in the configuration, which the host's may
-//! have declared and nobody here can write, and not among what is forgotten when
-//! the host restarts. It is the container's until that is destroyed.
+//! A picked range is recorded beside the container's root directory, because the
+//! files there may belong to it. The record stays until the container is destroyed. It
+//! is not in the configuration, which may be declared by the host's and read-only.
 
 use std::fs;
 use std::io;
@@ -21,13 +20,12 @@ use crate::container::lock::Lock;
 use crate::container::paths::Places;
 use crate::container::{self, Container, create_dir};
 
-/// First and last of the ids that containers' ranges begin with, one every 65536
+/// The first and the last id at which a container's range can begin, in steps of 65536
 /// (systemd's UIDS-GIDS.md, "Container UIDs").
 const FIRST: u32 = 0x0008_0000;
 const LAST: u32 = 0x6fff_0000;
 
-/// The range of a container: the one it has, or one that nobody has. Records
-/// nothing.
+/// The range of a container: the recorded one, or a free one. Records nothing.
 pub fn find(container: &Container, owner: Owner) -> Result<IdMap> {
     match recorded(container)? {
         Some(ids) => Ok(ids),
@@ -67,8 +65,8 @@ pub fn claim<'a>(container: &'a Container, config: &ContainerConfig) -> Result<O
     }))
 }
 
-/// Leaves the range to others.
-pub fn forget(container: &Container) -> Result<()> {
+/// Removes the record, so that other containers can pick the range.
+pub fn remove_record(container: &Container) -> Result<()> {
     let path = container.places().users(container.name());
     remove_file(&files::unfinished(&path))?;
     remove_file(&path)
@@ -86,7 +84,7 @@ fn read_record(path: &Path) -> Result<Option<IdMap>> {
     match PrivateUsers::parse(text.trim_end()) {
         Ok(PrivateUsers::These(ids)) => Ok(Some(ids)),
         _ => bail!(
-            "{} does not say which users are the container's; remove it to have others picked",
+            "{} is not a record of the container's users; remove it to have other users picked",
             path.display()
         ),
     }
@@ -105,11 +103,11 @@ fn record(container: &Container, ids: IdMap) -> Result<()> {
 fn pick(container: &Container, owner: Owner) -> Result<IdMap> {
     let name = container.name().as_str();
     choose(name, owner, &super::existing()?, &taken(container)?)
-        .context("no range of 65536 users is free; say which with --private-users=NUMBER")
+        .context("no range of 65536 users is free; choose one with --private-users=NUMBER")
 }
 
-/// A range that nobody has: that which the container's files have already, if
-/// they have, and else the same for the same name, if that is possible.
+/// Chooses a free range: that of the container's files if they have one, else one
+/// that depends on the name only, as long as it is free.
 fn choose(name: &str, owner: Owner, existing: &[IdMap], taken: &[IdMap]) -> Option<IdMap> {
     let of_files = owner
         .ids()
@@ -125,15 +123,15 @@ fn choose(name: &str, owner: Owner, existing: &[IdMap], taken: &[IdMap]) -> Opti
         .find(|ids| !taken.iter().any(|other| other.overlaps(*ids)))
 }
 
-/// FNV-1a, 32 bits (RFC 9923): the same in every build.
+/// FNV-1a, 32 bits (RFC 9923), which is the same in every build.
 fn hash(text: &str) -> u32 {
     let mix = |hash: u32, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
     text.bytes().fold(0x811c_9dc5, mix)
 }
 
-/// Ranges that are somebody else's: other containers', users' and groups' of the
-/// host, those that users may take (`man 5 subuid`), and, for containers of
-/// other managers, who runs processes.
+/// The ids that are in use: by users and groups of the host and their subordinate
+/// ranges (`man 5 subuid`), by processes, which may be of other programs' containers,
+/// and by our other containers.
 fn taken(container: &Container) -> Result<Vec<IdMap>> {
     let mut taken = Vec::new();
     for file in ["/etc/passwd", "/etc/group"] {
@@ -167,7 +165,7 @@ fn account(line: &str) -> Option<IdMap> {
     IdMap::new(line.split(':').nth(2)?.parse().ok()?, 1)
 }
 
-/// `NAME:FIRST:COUNT`
+/// A line `NAME:FIRST:COUNT` of `man 5 subuid`.
 fn subordinate(line: &str) -> Option<IdMap> {
     let mut numbers = line
         .split(':')
@@ -176,12 +174,12 @@ fn subordinate(line: &str) -> Option<IdMap> {
     IdMap::new(numbers.next()??, numbers.next()??)
 }
 
-/// Whose processes there are.
+/// The users that have processes.
 fn with_processes() -> Result<Vec<IdMap>> {
     let mut users = Vec::new();
     for entry in fs::read_dir("/proc").context("cannot read /proc")? {
         let entry = entry.context("cannot read /proc")?;
-        // Whatever went meanwhile has nobody any more; what is no process, root.
+        // A process that has ended has no user; other files in /proc are root's.
         if let Ok(metadata) = entry.metadata() {
             users.extend(IdMap::new(metadata.uid(), 1));
         }
@@ -189,8 +187,8 @@ fn with_processes() -> Result<Vec<IdMap>> {
     Ok(users)
 }
 
-/// What another container's configuration says by number. A file that is
-/// broken has no users that could be used.
+/// The range in another container's configuration, if it is given by number. A
+/// container with a broken file cannot be started, so its range is free.
 fn configured(other: &Container) -> Option<IdMap> {
     let path = other.places().conf(other.name());
     let text = fs::read_to_string(&path).ok()?;
@@ -200,7 +198,8 @@ fn configured(other: &Container) -> Option<IdMap> {
     }
 }
 
-/// What other containers keep, whether or not they are configured to now.
+/// The recorded ranges of other containers, even if their configurations no longer ask
+/// for private users.
 fn records(places: &Places, container: &Container) -> Result<Vec<IdMap>> {
     let directory = places.state_dir();
     let cannot = || format!("cannot read {}", directory.display());
@@ -239,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_is_the_same_for_the_same_name_and_never_somebody_elses() {
+    fn range_depends_on_the_name_and_is_never_a_taken_one() {
         let all = [IdMap::new(0, u32::MAX).expect("valid")];
         let choose = |name, taken: &[IdMap]| choose(name, Owner::HOST, &all, taken);
         let first = choose("foo", &[]).expect("free");
@@ -258,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_picked_who_does_not_exist() {
+    fn ids_that_do_not_exist_are_not_picked() {
         let few = [IdMap::new(0, 65536), IdMap::new(FIRST + 1, DEFAULT_COUNT)];
         let few: Vec<_> = few.into_iter().flatten().collect();
         assert_eq!(choose("foo", Owner::HOST, &few, &[]), None);
@@ -267,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_hashed_as_everywhere() {
+    fn hash_is_fnv_1a() {
         assert_eq!(hash(""), 0x811c_9dc5);
         assert_eq!(hash("foobar"), 0xbf9c_f968);
     }

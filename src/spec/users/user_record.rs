@@ -1,5 +1,5 @@
-//! What the container is told of a user of the host who has an account inside
-//! (systemd's USER_RECORD.md and GROUP_RECORD.md), as far as it is of use here.
+//! Records of the users of the host that have an account in the container: the used
+//! fields of systemd's USER_RECORD.md and GROUP_RECORD.md.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use runtime::rootfs::Root;
 use runtime::spec::accounts::{Account, User};
 use serde::{Deserialize, Serialize};
 
-/// What everybody may know of a user.
+/// The public part of a user's record.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UserRecord {
@@ -21,11 +21,11 @@ pub struct UserRecord {
     pub home_directory: PathBuf,
     /// Login shell.
     pub shell: PathBuf,
-    /// Who says so.
+    /// The program that made the record.
     pub service: String,
 }
 
-/// The primary group of such a user.
+/// The record of the primary group of such a user.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GroupRecord {
@@ -33,15 +33,15 @@ pub struct GroupRecord {
     pub group_name: String,
     /// Its id inside.
     pub gid: u32,
-    /// Who says so.
+    /// The program that made the record.
     pub service: String,
 }
 
-/// Longest record that is read, in bytes.
+/// Longest record, in bytes.
 const LONGEST: u64 = 64 << 10;
 
-/// The account in the running container with this root of a user who is bound
-/// into it; `None` if there is no such user.
+/// The account of a bound user in the running container with this root; `None` if it
+/// has no such user.
 pub fn account_of_bound_user(container: &Root, user: &User) -> Option<Account> {
     let file = Path::new(runtime::USER_RECORDS).join(format!("{user}.user"));
     let record = container.read_file(&file, LONGEST).ok()?;
