@@ -74,7 +74,7 @@ impl Host {
             sed 's/^/hosts /' /etc/hosts
             grep -rs '' /proc/sys/net/ipv4 /proc/sys/net/ipv6 || true
             find /sys/fs/cgroup -name 'nixos-container*'
-            find /run/nixos-containers -mindepth 2 -type f -not -name lock -not -name console.log || true
+            find /run/nixos-containers -mindepth 2 -type f -not -name lock -not -name '*.log' || true
             sed -E 's/^[0-9]+ [0-9]+ [^ ]+ [^ ]+ ([^ ]+).*/mount \1/' /proc/self/mountinfo";
         let mut lines: Vec<_> = self.shell(script).lines().map(str::to_owned).collect();
         lines.sort();
