@@ -9,7 +9,6 @@
 //! itself which calls are always allowed, for which it then runs none.
 
 use std::collections::BTreeSet;
-use std::env;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
@@ -48,11 +47,15 @@ pub(super) struct Condition {
 }
 
 // The kernel's numbers for the machine's and for its 32-bit kind's system calls
-// (`AUDIT_ARCH_*` of `linux/audit.h`).
+// (`AUDIT_ARCH_*` of `linux/audit.h`), and the compiler's name of the machine.
 #[cfg(target_arch = "x86_64")]
 const MACHINES: (u32, u32) = (0xc000_003e, 0x4000_0003);
+#[cfg(target_arch = "x86_64")]
+const MACHINE: TargetArch = TargetArch::x86_64;
 #[cfg(target_arch = "aarch64")]
 const MACHINES: (u32, u32) = (0xc000_00b7, 0x4000_0028);
+#[cfg(target_arch = "aarch64")]
+const MACHINE: TargetArch = TargetArch::aarch64;
 
 /// The first number of x86's third kind, the x32 system calls
 /// (`__X32_SYSCALL_BIT`), all of which are refused. No other machine has numbers
@@ -70,10 +73,11 @@ impl FilterProgram {
     /// # Errors
     ///
     /// A rule that `seccompiler` does not compile, or not to the form that
-    /// [`part`] knows.
+    /// [`Frame`] describes.
     pub(super) fn of(rules: &[Rule]) -> io::Result<Self> {
         let (native, compat) = MACHINES;
-        let compat_rules = section(rules, Table::Compat)?;
+        let frame = Frame::of_filters()?;
+        let compat_rules = frame.section(rules, Table::Compat)?;
         let mut program = vec![
             load(ARCH),
             jump_if(JUMP_IF_EQUAL, compat, 1, 0),
@@ -87,7 +91,7 @@ impl FilterProgram {
             jump_if(JUMP_IF_AT_LEAST, FIRST_X32, 0, 1),
             answer(fail(libc::ENOSYS)),
         ]);
-        program.extend(section(rules, Table::Native)?);
+        program.extend(frame.section(rules, Table::Native)?);
         Ok(Self(program))
     }
 
@@ -168,55 +172,75 @@ fn from_bytes(bytes: &[u8; size_of::<sock_filter>()]) -> sock_filter {
     }
 }
 
-/// The rules for one table of numbers: an answer for every call.
-fn section(rules: &[Rule], table: Table) -> io::Result<BpfProgram> {
-    let mut program = Vec::new();
-    for rule in rules {
-        let numbers = table.numbers(&rule.calls);
-        if !numbers.is_empty() {
-            program.extend(part(rule, numbers)?);
-        }
-    }
-    program.push(answer(SeccompAction::Allow));
-    Ok(program)
+/// The instructions that `seccompiler` puts around the rules of each filter. The
+/// program has made the check already, and in place of the answer comes a jump to the
+/// next rule.
+struct Frame {
+    /// The check of the machine.
+    check: BpfProgram,
+    /// The answer to calls that no rule matches.
+    mismatch: sock_filter,
 }
 
-/// One rule: returns its answer, or ends behind its last instruction.
-///
-/// `seccompiler` begins each filter with a check of the machine and ends it with
-/// the answer for calls without a rule; a filter without rules is these two. The
-/// check was made already, and in place of that answer comes a jump to the end.
-fn part(rule: &Rule, numbers: BTreeSet<u32>) -> io::Result<BpfProgram> {
-    let compile = |rule, numbers| compile(rule, numbers).map_err(io::Error::other);
-    let odd = || io::Error::other("seccompiler has made a program of an unknown form");
-    let empty = compile(rule, BTreeSet::new())?;
-    let (mismatch, check) = empty.split_last().ok_or_else(odd)?;
-    let compiled = compile(rule, numbers)?;
-    let mut body = compiled
-        .strip_prefix(check)
-        .and_then(|body| body.strip_suffix(std::slice::from_ref(mismatch)))
-        .ok_or_else(odd)?;
-    let mut program = Vec::with_capacity(body.len());
-    // Of the five instructions for a call without conditions, two are needed. A
-    // filter with every call would be too long otherwise.
-    while let Some((first, behind)) = body.split_first() {
-        program.push(first.clone());
-        body = match behind {
-            [to_match, to_mismatch, matched, _, rest @ ..]
-                if *to_match == skip(1) && *to_mismatch == skip(2) =>
-            {
-                program.push(matched.clone());
-                rest
-            }
-            rest => rest,
+impl Frame {
+    /// A filter without rules is nothing but its frame.
+    fn of_filters() -> io::Result<Self> {
+        let none = Rule {
+            calls: BTreeSet::new(),
+            conditions: Vec::new(),
+            errno: libc::EPERM,
         };
+        let mut check = compile(&none, BTreeSet::new()).map_err(io::Error::other)?;
+        let mismatch = check.pop().ok_or_else(unknown_form)?;
+        Ok(Self { check, mismatch })
     }
-    for (behind, instruction) in (0..).zip(program.iter_mut().rev()) {
-        if instruction == mismatch {
-            *instruction = skip(behind);
+
+    /// The rules for one table of numbers: an answer for every call.
+    fn section(&self, rules: &[Rule], table: Table) -> io::Result<BpfProgram> {
+        let mut program = Vec::new();
+        for rule in rules {
+            let numbers = table.numbers(&rule.calls);
+            if !numbers.is_empty() {
+                program.extend(self.part(rule, numbers)?);
+            }
         }
+        program.push(answer(SeccompAction::Allow));
+        Ok(program)
     }
-    Ok(program)
+
+    /// One rule: returns its answer, or ends behind its last instruction.
+    fn part(&self, rule: &Rule, numbers: BTreeSet<u32>) -> io::Result<BpfProgram> {
+        let compiled = compile(rule, numbers).map_err(io::Error::other)?;
+        let mut body = compiled
+            .strip_prefix(&self.check[..])
+            .and_then(|body| body.strip_suffix(std::slice::from_ref(&self.mismatch)))
+            .ok_or_else(unknown_form)?;
+        let mut program = Vec::with_capacity(body.len());
+        // Of the five instructions for a call without conditions, two are needed. A
+        // filter with every call would be too long otherwise.
+        while let Some((first, behind)) = body.split_first() {
+            program.push(first.clone());
+            body = match behind {
+                [to_match, to_mismatch, matched, _, rest @ ..]
+                    if *to_match == skip(1) && *to_mismatch == skip(2) =>
+                {
+                    program.push(matched.clone());
+                    rest
+                }
+                rest => rest,
+            };
+        }
+        for (behind, instruction) in (0..).zip(program.iter_mut().rev()) {
+            if *instruction == self.mismatch {
+                *instruction = skip(behind);
+            }
+        }
+        Ok(program)
+    }
+}
+
+fn unknown_form() -> io::Error {
+    io::Error::other("seccompiler has made a program of an unknown form")
 }
 
 /// A filter with the rule for the calls with these numbers.
@@ -238,8 +262,7 @@ fn compile(rule: &Rule, numbers: BTreeSet<u32>) -> Result<BpfProgram, BackendErr
         .into_iter()
         .map(|number| (number.into(), rules.clone()))
         .collect();
-    let machine = TargetArch::try_from(env::consts::ARCH)?;
-    SeccompFilter::new(rules, SeccompAction::Allow, fail(rule.errno), machine)?.try_into()
+    SeccompFilter::new(rules, SeccompAction::Allow, fail(rule.errno), MACHINE)?.try_into()
 }
 
 // Offsets in `struct seccomp_data` of `linux/seccomp.h`.
@@ -431,7 +454,8 @@ mod tests {
                 errno: libc::EPERM,
             };
             let numbers = Table::Native.numbers(&rule.calls);
-            part(&rule, numbers).expect("it compiles").len()
+            let frame = Frame::of_filters().expect("it compiles");
+            frame.part(&rule, numbers).expect("it compiles").len()
         };
         assert_eq!(length(&["read"]), 3);
         assert_eq!(length(&["read", "write", "ioctl"]), 7);
