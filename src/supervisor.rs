@@ -100,6 +100,7 @@ fn supervise_reporting(
         console_log: None,
         boot_began: None,
     };
+    let is_first_start = !supervisor.run.lock().exists();
     container.create_run_dir()?;
     let lock = Lock::try_lock(&supervisor.run.lock()).context("cannot lock the container")?;
     let Some(lock) = lock else {
@@ -117,7 +118,7 @@ fn supervise_reporting(
         Err(_) => {
             if supervisor.console_log.is_some() {
                 *console_tail = console_log::tail(&supervisor.run.console_log());
-            } else {
+            } else if is_first_start {
                 supervisor.remove_run_dir();
             }
             ephemeral::destroy_stopped(container)
@@ -220,8 +221,8 @@ impl Supervisor<'_> {
         Ok(ended)
     }
 
-    /// Removes the directory that a refused start may have made, unless it holds more
-    /// than the lock.
+    /// Removes the directory that a refused start has made, unless another command
+    /// uses it.
     fn remove_run_dir(&self) {
         let _ = std::fs::remove_file(self.run.lock());
         let _ = std::fs::remove_dir(self.run.path());
