@@ -42,7 +42,7 @@ fn precious(host: &Host) -> String {
 /// Runs the command; it must come to an end.
 fn try_in_time(host: &Host, arguments: &[&str]) -> Output {
     let mut command = host.command("timeout");
-    command.args(["20", env!("CARGO_BIN_EXE_nixos-container")]);
+    command.args(["60", env!("CARGO_BIN_EXE_nixos-container")]);
     command.args(arguments);
     let output = command.output().expect("it runs");
     assert_ne!(output.status.code(), Some(124), "{arguments:?} hangs");

@@ -304,7 +304,7 @@ fn a_command_outlives_the_killed_process_that_waits_for_it() {
     talk.end();
     let wait = "until [ -s /tmp/word ]; do sleep 0.01; done; cat /tmp/word";
     assert_eq!(
-        run(&host, &["timeout", "10", "sh", "-c", wait]),
+        run(&host, &["timeout", "60", "sh", "-c", wait]),
         "still here\n"
     );
 }
@@ -335,7 +335,7 @@ fn a_stopped_process_that_waits_for_a_command_holds_up_no_end_of_the_container()
     host.shell(&format!("kill -STOP {both}"));
     ending.say("end");
     let gone = "while pgrep -f '[w]ord; exit 42' >/dev/null; do sleep 0.01; done";
-    run(&host, &["timeout", "10", "sh", "-c", gone]);
+    run(&host, &["timeout", "60", "sh", "-c", gone]);
     host.shell(&format!("timeout 30 {NIXOS_CONTAINER} stop foo"));
     // How they ended is known all the same.
     host.shell(&format!("kill -CONT {both}"));

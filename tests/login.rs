@@ -91,12 +91,12 @@ fn every_user_of_the_host_gets_a_login_prompt() {
 
 /// Nothing stays of a prompt that was left, and nothing failed.
 fn await_no_prompt(host: &Host) {
-    host.shell("timeout 20 sh -c 'while pgrep -f [s]erve-login >/dev/null; do sleep 0.01; done'");
+    host.shell("timeout 60 sh -c 'while pgrep -f [s]erve-login >/dev/null; do sleep 0.01; done'");
     let inside = "while systemctl --quiet is-active 'container-getty@*' || pgrep -x login; do
                       sleep 0.01
                   done
                   systemctl is-system-running";
-    let inside = ["run", "foo", "--", "timeout", "20", "sh", "-c", inside];
+    let inside = ["run", "foo", "--", "timeout", "60", "sh", "-c", inside];
     assert_eq!(host.run(&inside), "running\n");
 }
 
@@ -143,7 +143,7 @@ fn a_session_ends_with_its_terminal(host: &Host, command: &str) {
     host.shell(&format!("pkill -KILL -x -f '{PROGRAM} login foo'"));
     talk.end();
     let wait = "until [ -s /tmp/word ]; do sleep 0.01; done; cat /tmp/word";
-    let wait = ["run", "foo", "--", "timeout", "10", "sh", "-c", wait];
+    let wait = ["run", "foo", "--", "timeout", "60", "sh", "-c", wait];
     assert_eq!(host.run(&wait), "hung up\n");
 }
 

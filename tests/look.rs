@@ -72,7 +72,7 @@ fn status_is_gone_down_starting_up_or_stopping() {
     let open = |gate: &str| {
         host.shell(&format!(
             "open='until [ -p {gate} ]; do sleep 0.01; done; echo open >{gate}'
-             until {} run foo -- timeout 10 sh -c \"$open\" 2>\"$TMPDIR/errors\"; do
+             until {} run foo -- timeout 60 sh -c \"$open\" 2>\"$TMPDIR/errors\"; do
                  grep -q 'login shell' \"$TMPDIR/errors\" || {{ cat \"$TMPDIR/errors\" >&2; exit 1; }}
              done",
             env!("CARGO_BIN_EXE_nixos-container")

@@ -266,7 +266,7 @@ fn update_takes_options(host: &NestedHost, command: &str) {
     host.shell(command);
     // A service of its type has been started when it has been executed.
     host.shell(
-        "timeout 30 nixos-container run foo -- bash -c \
+        "timeout 60 nixos-container run foo -- bash -c \
          'until : </dev/tcp/127.0.0.1/80; do sleep 0.05; done' 2>/dev/null",
     );
 }
@@ -290,7 +290,7 @@ fn a_container_rebuilds_itself(host: &NestedHost, _words: &str) {
     host.shell(
         "${NIX_PATH#nixpkgs=}/make-channel /srv/www/mini
          systemd-run --quiet busybox httpd -f -p 8000 -h /srv/www
-         timeout 30 bash -c 'until : </dev/tcp/127.0.0.1/8000; do sleep 0.05; done' 2>/dev/null",
+         timeout 60 bash -c 'until : </dev/tcp/127.0.0.1/8000; do sleep 0.05; done' 2>/dev/null",
     );
     let inside = "nix-channel --add http://10.233.1.1:8000/mini nixos
                   nix-channel --update

@@ -441,7 +441,7 @@ fn paths_of_the_host_are_inside(host: &NestedHost, _words: &str) {
 }
 
 fn ports_are_open_at_one_address(host: &NestedHost, _words: &str) {
-    host.shell("timeout 30 sh -c 'until curl --silent 192.0.2.2:8080 >&2; do sleep 0.05; done'");
+    host.shell("timeout 60 sh -c 'until curl --silent 192.0.2.2:8080 >&2; do sleep 0.05; done'");
     // curl(1): 7, failed to connect.
     let script = "curl --silent 127.0.0.1:8080 || echo $?";
     assert_eq!(host.shell(script), "7\n");

@@ -152,7 +152,7 @@ fn the_last_update_is_what_runs(host: &Host) {
 
 /// Waits until nothing is under way for anybody.
 fn await_quiet(host: &Host) {
-    host.shell("timeout 20 sh -c 'while pgrep -f [s]erve-login >/dev/null; do sleep 0.01; done'");
+    host.shell("timeout 60 sh -c 'while pgrep -f [s]erve-login >/dev/null; do sleep 0.01; done'");
     // A user's manager goes ten seconds after the last session, unless asked to.
     let inside = "while systemctl --quiet is-active 'container-getty@*' ||
                       [ \"$(loginctl list-sessions --no-legend)\" ]; do
@@ -160,7 +160,7 @@ fn await_quiet(host: &Host) {
                   done
                   systemctl stop 'user@*'
                   systemctl is-system-running --wait";
-    let inside = ["run", "foo", "--", "timeout", "20", "sh", "-c", inside];
+    let inside = ["run", "foo", "--", "timeout", "60", "sh", "-c", inside];
     assert_eq!(host.run(&inside), "running\n");
 }
 

@@ -214,7 +214,7 @@ fn at_a_terminal_a_command_is_hung_up_when_the_terminal_goes() {
     talk.end();
     let wait = "until [ -s /tmp/word ]; do sleep 0.01; done; cat /tmp/word";
     assert_eq!(
-        host.run(&["run", "foo", "--", "timeout", "10", "sh", "-c", wait]),
+        host.run(&["run", "foo", "--", "timeout", "60", "sh", "-c", wait]),
         "hung up\n"
     );
 }
@@ -290,7 +290,7 @@ fn three_times_the_key_leaves_whatever_runs_inside() {
     }
     // What was left is hung up.
     let gone = "until ! pgrep -x cat && [ \"$(pgrep -xc bash)\" = 0 ]; do sleep 0.01; done";
-    host.run(&["run", "foo", "--", "timeout", "10", "dash", "-c", gone]);
+    host.run(&["run", "foo", "--", "timeout", "60", "dash", "-c", gone]);
 }
 
 /// A script in a shell that has jobs, at a terminal.
