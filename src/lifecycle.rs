@@ -34,10 +34,7 @@ pub fn start(container: &Container) -> Result<bool> {
         return Ok(false);
     }
     if let Some(request) = LogRequest::of_this_command() {
-        container.create_run_dir()?;
-        let path = container.run().log_request();
-        std::fs::write(&path, request.to_string())
-            .with_context(|| format!("cannot write {}", path.display()))?;
+        write_log_request(container, &request)?;
     }
     match Unit::find(container)? {
         Some(unit) => unit.start(container)?,
@@ -45,6 +42,14 @@ pub fn start(container: &Container) -> Result<bool> {
         None => direct::start(container)?,
     }
     Ok(true)
+}
+
+/// Leaves a request for the supervisor that is about to start, possibly in a unit.
+fn write_log_request(container: &Container, request: &LogRequest) -> Result<()> {
+    container.create_run_dir()?;
+    let path = container.run().log_request();
+    std::fs::write(&path, request.to_string())
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Halts a container, and waits until it is gone with its resources. Processes that

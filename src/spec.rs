@@ -40,7 +40,7 @@ const TTY_GID: u32 = 3;
 #[derive(Debug)]
 pub struct Start {
     /// The specification for the runtime.
-    pub container: runtime::Spec,
+    pub spec: runtime::Spec,
     /// The link between the journals of host and container.
     pub journal: journal::Link,
     /// Directories of the host that exist while the container runs.
@@ -121,7 +121,7 @@ pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Start>
         root,
     };
     Ok(Start {
-        container: spec,
+        spec,
         temporary: mounts.temporary,
         journal,
         users,

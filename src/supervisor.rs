@@ -9,6 +9,8 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
+use runtime::process::launch::Started;
+use runtime::sys::cgroup::Cgroup;
 
 use crate::config::ContainerConfig;
 use crate::container::Container;
@@ -237,52 +239,30 @@ impl Supervisor<'_> {
         let container = self.container;
         self.tell(start.notices.clone());
         let sockets = start::make_files(container, start)?;
-        let cgroup = container.cgroup()?;
-        if self.in_unit {
-            cgroup
-                .enter_supervisor()
-                .with_context(|| format!("cannot set up the cgroup {}", cgroup.path().display()))?;
-        }
-        let system_calls = start.container.privileges.system_calls.program();
-        let system_calls = system_calls.and_then(|program| program.to_file());
-        let system_calls =
-            system_calls.context("cannot write the filter of system calls to a memfd")?;
+        let cgroup = self.cgroup()?;
+        let system_calls = start::filter_file(start)?;
         // Watched before the rules exist, so that no loss is missed.
         let rules = match &start.network {
             Some(network) => network.watch_rules()?,
             None => None,
         };
-        let (started, mut notices) = start::start_container(start, &cgroup)?;
-        if self.in_unit {
-            match start::register(container, start, &started) {
-                Ok(()) => self.registered = true,
-                // The container runs without its registration.
-                Err(error) => notices.push(format!("{error:#}")),
-            }
-        }
+        let (started, notices) = start::start_container(start, &cgroup)?;
         self.tell(notices);
-        let execution = &config.execution;
-        let log = self.console_log.as_ref().map(File::try_clone).transpose();
-        let log = log
-            .ok()
-            .flatten()
-            .context("cannot write the console's log")?;
-        let foreground = self.report.is_none();
+        self.register(start, &started);
+        let console = self.console(config, started.console)?;
+        let timeout_start = config.timeout_start.unwrap_or(DEFAULT_TIMEOUT_START);
+        let boot_timeout = self.boot_timeout(timeout_start);
         let sources = EventSources {
             init: &started.init,
             system_calls,
-            console: Console::new(execution.console, started.console, log, foreground)?,
+            console,
             sockets,
             rules,
             signals: &self.signals,
             clients: &mut self.clients,
             report: self.report,
         };
-        let timeout_start = config.timeout_start.unwrap_or(DEFAULT_TIMEOUT_START);
-        let boot_began = *self.boot_began.get_or_insert_with(Instant::now);
-        let left = timeout_start.saturating_sub(boot_began.elapsed());
-        // In a unit, TimeoutStartSec= has this effect.
-        let boot_timeout = (!self.in_unit).then_some(left);
+        let execution = &config.execution;
         let mut event_loop = EventLoop::new(container.name(), execution, sources, boot_timeout);
         let exit = event_loop.run_until_exit()?;
         if event_loop.was_up() {
@@ -292,6 +272,45 @@ impl Supervisor<'_> {
             return Err(boot_timeout_error(container, timeout_start));
         }
         event_loop.classify_exit(exit)
+    }
+
+    /// The container's cgroup. In a unit, this process enters a cgroup beside it.
+    fn cgroup(&self) -> Result<Cgroup> {
+        let cgroup = self.container.cgroup()?;
+        if self.in_unit {
+            cgroup
+                .enter_supervisor()
+                .with_context(|| format!("cannot set up the cgroup {}", cgroup.path().display()))?;
+        }
+        Ok(cgroup)
+    }
+
+    /// Registers the container of a unit with machined. It runs on if that fails.
+    fn register(&mut self, start: &Start, started: &Started) {
+        if !self.in_unit {
+            return;
+        }
+        match start::register(self.container, start, started) {
+            Ok(()) => self.registered = true,
+            Err(error) => self.tell(vec![format!("{error:#}")]),
+        }
+    }
+
+    /// The console, with its log; in the foreground, also with standard output.
+    fn console(&self, config: &ContainerConfig, output: OwnedFd) -> Result<Console> {
+        let log = self
+            .console_log
+            .as_ref()
+            .and_then(|log| log.try_clone().ok());
+        let log = log.context("cannot write the console's log")?;
+        Console::new(config.execution.console, output, log, self.report.is_none())
+    }
+
+    /// The time that is left for the boot; `None` in a unit, whose TimeoutStartSec= has
+    /// this effect.
+    fn boot_timeout(&mut self, timeout_start: Duration) -> Option<Duration> {
+        let boot_began = *self.boot_began.get_or_insert_with(Instant::now);
+        (!self.in_unit).then(|| timeout_start.saturating_sub(boot_began.elapsed()))
     }
 }
 

@@ -73,59 +73,56 @@ impl Container {
     /// Connects to the public socket of its supervisor.
     pub fn connect_public(&self) -> Result<Connection> {
         self.require()?;
-        match self.connect(&self.places.public(&self.name))? {
-            Some(connection) => Ok(connection),
-            None => Err(self.not_running_error()),
-        }
+        let connection = Connection::open(&self.places.public(&self.name));
+        connection
+            .with_context(|| self.cannot_connect())?
+            .ok_or_else(|| self.not_running_error())
     }
 
     /// Its state as every user of the host may read it; `None` if it is not running.
     pub fn public_status(&self) -> Result<Option<PublicStatus>> {
-        let Some(connection) = self.connect(&self.places.public(&self.name))? else {
-            return Ok(None);
-        };
-        match self.receive_greeting(&connection)? {
-            Some((Event::State { state, leader, .. }, _)) => {
+        match self.greeting(&self.places.public(&self.name))? {
+            Some((_, Event::State { state, leader, .. }, _)) => {
                 Ok(Some(PublicStatus { state, leader }))
             }
-            Some((Event::Failed { why, .. }, _)) => {
+            Some((_, Event::Failed { why, .. }, _)) => {
                 Err(anyhow!(why)).context(self.cannot_connect())
             }
-            // It ended before it answered.
             _ => Ok(None),
         }
     }
 
-    fn connect(&self, path: &Path) -> Result<Option<Connection>> {
-        Connection::open(path).with_context(|| self.cannot_connect())
+    /// Connects to the running container as root; `None` if it is not running.
+    pub fn running(&self) -> Result<Option<Running>> {
+        let Some((connection, Event::State { state, leader, .. }, descriptors)) =
+            self.greeting(&self.run().control())?
+        else {
+            return Ok(None);
+        };
+        // Without an init, a state comes without descriptors.
+        let descriptors = <[OwnedFd; 2]>::try_from(descriptors).ok();
+        Ok(descriptors.map(|[leader_fd, system_calls]| Running {
+            connection,
+            state,
+            leader,
+            leader_fd,
+            system_calls,
+        }))
     }
 
-    /// Receives the first message of a supervisor on this connection.
-    fn receive_greeting(&self, connection: &Connection) -> Result<Option<(Event, Vec<OwnedFd>)>> {
-        if !connection
-            .await_event(ANSWER_TIMEOUT)
-            .with_context(|| self.cannot_connect())?
-        {
-            let pid = connection
-                .peer_pid()
-                .with_context(|| self.cannot_connect())?;
-            bail!(
-                "{}: it has not answered for {} s; if it was stopped, `kill -CONT {pid}` lets it go \
-                 on, and `kill -KILL {pid}` ends it and the container",
-                self.cannot_connect(),
-                ANSWER_TIMEOUT.as_secs(),
-            );
-        }
-        connection
-            .next_event()
-            .with_context(|| self.cannot_connect())
+    /// Connects to the running container as root; an error if it is not running.
+    pub fn require_running(&self) -> Result<Running> {
+        self.require()?;
+        self.running()?.ok_or_else(|| self.not_running_error())
+    }
+
+    fn greeting(&self, socket: &Path) -> Result<Option<Greeting>> {
+        receive_greeting(socket).with_context(|| self.cannot_connect())
     }
 
     fn cannot_connect(&self) -> String {
-        format!(
-            "cannot connect to the supervisor of container '{}'",
-            self.name
-        )
+        let name = &self.name;
+        format!("cannot connect to the supervisor of container '{name}'")
     }
 
     fn not_running_error(&self) -> anyhow::Error {
@@ -134,35 +131,25 @@ impl Container {
             self.name
         )
     }
+}
 
-    /// Connects to the running container as root; `None` if it is not running.
-    pub fn running(&self) -> Result<Option<Running>> {
-        let Some(connection) = self.connect(&self.run().control())? else {
-            return Ok(None);
-        };
-        match self.receive_greeting(&connection)? {
-            Some((Event::State { state, leader, .. }, descriptors)) => {
-                // Without an init, a state comes without descriptors.
-                let handles = <[OwnedFd; 2]>::try_from(descriptors).ok();
-                Ok(handles.map(|[leader_fd, system_calls]| Running {
-                    connection,
-                    state,
-                    leader,
-                    leader_fd,
-                    system_calls,
-                }))
-            }
-            // It ended before it answered.
-            _ => Ok(None),
-        }
-    }
+/// A connection, and the first message on it with its descriptors.
+type Greeting = (Connection, Event, Vec<OwnedFd>);
 
-    /// Connects to the running container as root; an error if it is not running.
-    pub fn require_running(&self) -> Result<Running> {
-        self.require()?;
-        match self.running()? {
-            Some(running) => Ok(running),
-            None => Err(self.not_running_error()),
-        }
+/// Connects to a supervisor, and receives its first message; `None` if there is no
+/// supervisor, or it ends before it answers.
+fn receive_greeting(socket: &Path) -> Result<Option<Greeting>> {
+    let Some(connection) = Connection::open(socket)? else {
+        return Ok(None);
+    };
+    if !connection.await_event(ANSWER_TIMEOUT)? {
+        let pid = connection.peer_pid()?;
+        bail!(
+            "it has not answered for {} s; if it was stopped, `kill -CONT {pid}` lets it go on, and \
+             `kill -KILL {pid}` ends it and the container",
+            ANSWER_TIMEOUT.as_secs(),
+        );
     }
+    let greeting = connection.next_event()?;
+    Ok(greeting.map(|(event, descriptors)| (connection, event, descriptors)))
 }

@@ -71,11 +71,8 @@ fn await_boot(container: &Container, connection: &Connection) -> Result<()> {
             }
             None => {
                 let console = console_log::tail(&container.run().console_log());
-                return Err(start_error(
-                    container,
-                    "its supervisor was killed",
-                    &console,
-                ));
+                let why = "its supervisor was killed";
+                return Err(start_error(container, why, &console));
             }
         }
     }

@@ -53,9 +53,9 @@ pub struct Sockets {
 /// Makes the directories and sockets that the container and its clients need.
 pub fn make_files(container: &Container, start: &Start) -> Result<Sockets> {
     log::debug!("make directories and sockets");
-    container.create_directories(start.container.root.directory.clone())?;
+    container.create_directories(start.spec.root.directory.clone())?;
     container.create_temporary(&start.temporary)?;
-    start.journal.make(&start.container.root)?;
+    start.journal.make(&start.spec.root)?;
     let run = container.run();
     let notify = NotifySocket::bind(&run.notify()).context("cannot make the notify socket")?;
     if let Some(users) = &start.users {
@@ -76,10 +76,17 @@ pub fn make_files(container: &Container, start: &Start) -> Result<Sockets> {
     })
 }
 
+/// The filter of system calls as a file, for commands that enter the container.
+pub fn filter_file(start: &Start) -> Result<OwnedFd> {
+    let program = start.spec.privileges.system_calls.program();
+    let file = program.and_then(|program| program.to_file());
+    file.context("cannot write the filter of system calls to a memfd")
+}
+
 /// Clones the container's first process, and sets up the host's side while that child
 /// mounts its file systems. Returns notices about the host for the administrator.
 pub fn start_container(start: &Start, cgroup: &Cgroup) -> Result<(Started, Vec<String>)> {
-    let plan = runtime::plan(&start.container);
+    let plan = runtime::plan(&start.spec);
     let payload = cgroup
         .create_payload()
         .with_context(|| format!("cannot make the cgroup {}", cgroup.path().display()))?;
@@ -128,7 +135,7 @@ fn set_up_host_side(
 /// Registers the container with machined.
 pub fn register(container: &Container, start: &Start, started: &Started) -> Result<()> {
     let machine = Machine {
-        id: start.container.machine_id,
+        id: start.spec.machine_id,
         leader: started.init.pid,
         root: &container.places().root(container.name()),
         links: start

@@ -84,8 +84,8 @@ enum JobType {
     Reload,
 }
 
-/// A signal of systemd during a job.
-enum Signal {
+/// A D-Bus signal of systemd during a job.
+enum Event {
     Changed(PropertiesChanged),
     Removed(JobRemoved),
 }
@@ -93,7 +93,7 @@ enum Signal {
 /// A job in systemd's queue.
 struct Job {
     path: OwnedObjectPath,
-    signals: Pin<Box<dyn OrderedStream<Data = Signal, Ordering = Sequence>>>,
+    events: Pin<Box<dyn OrderedStream<Data = Event, Ordering = Sequence>>>,
     status: String,
 }
 
@@ -109,14 +109,14 @@ struct JobEnd {
 impl Job {
     /// Waits for the end of the job.
     async fn wait(&mut self) -> zbus::Result<JobEnd> {
-        while let Some(signal) = self.signals.next().await {
-            match signal {
-                Signal::Changed(changed) => {
+        while let Some(event) = self.events.next().await {
+            match event {
+                Event::Changed(changed) => {
                     if let Some(text) = status_text(&changed)? {
                         self.status = text;
                     }
                 }
-                Signal::Removed(removed) => {
+                Event::Removed(removed) => {
                     let removed = removed.args()?;
                     if removed.job == self.path {
                         return Ok(JobEnd {
@@ -179,21 +179,19 @@ impl Unit {
         }
         let service = ServiceObjectProxy::new(&self.bus, path).await?;
         let environment = service.environment().await?;
-        let unit_places = Places::named_by(|variable| {
+        let used = Places::named_by(|variable| {
             environment
                 .iter()
                 .find_map(|word| word.strip_prefix(variable)?.strip_prefix('='))
                 .map(PathBuf::from)
         });
-        Ok(
-            unit_places.conf_dir() == places.conf_dir()
-                && unit_places.run_dir() == places.run_dir(),
-        )
+        Ok(used.conf_dir() == places.conf_dir() && used.run_dir() == places.run_dir())
     }
 
     /// Starts the container, and returns when it has booted.
     pub fn start(&self, container: &Container) -> Result<()> {
         let _progress = Progress::new(format!("starting {}", container.name()));
+        // A refused start keeps the console's log of the start before.
         let earlier_console = console_log::modified(&container.run().console_log());
         let starting = async {
             if !generator::is_up_to_date(container) {
@@ -201,21 +199,19 @@ impl Unit {
             }
             self.run_job(JobType::Start).await
         };
-        let end = self.runtime.block_on(starting);
+        let started = self.finish(container, "start", starting, earlier_console);
         if log::log_enabled!(log::Level::Debug) {
             // After the fact, but each line has its time.
             let log = std::fs::read_to_string(container.run().supervisor_log());
             say!("{}", log.unwrap_or_default().trim_end());
         }
-        // A refused start has kept the console's log of the start before.
-        self.check_result(container, "start", end, earlier_console)
+        started
     }
 
     /// Reloads the container's system.
     pub fn reload(&self, container: &Container) -> Result<()> {
         let _progress = Progress::new(format!("reloading {}", container.name()));
-        let end = self.runtime.block_on(self.run_job(JobType::Reload));
-        self.check_result(container, "reload", end, None)
+        self.finish(container, "reload", self.run_job(JobType::Reload), None)
     }
 
     /// Halts the container, and waits until it is gone. Processes that run after
@@ -226,8 +222,7 @@ impl Unit {
             let job = self.enqueue(JobType::Stop).await?;
             self.wait_or_kill(job, timeout).await
         };
-        let end = self.runtime.block_on(stopping);
-        self.check_result(container, "stop", end, None)
+        self.finish(container, "stop", stopping, None)
     }
 
     /// Kills the container and waits until it is gone.
@@ -244,8 +239,7 @@ impl Unit {
             }
             self.wait_or_kill(job, KILL_TIMEOUT).await
         };
-        let end = self.runtime.block_on(killing);
-        self.check_result(container, "kill", end, None)
+        self.finish(container, "kill", killing, None)
     }
 
     /// Waits for the end of a job; kills all processes of the unit after `timeout`.
@@ -284,11 +278,8 @@ impl Unit {
         )
         .await?;
         // Received from before the job exists, so that its end is not missed.
-        let removed = manager.receive_job_removed().await?.map(Signal::Removed);
-        let changed = unit
-            .receive_properties_changed()
-            .await?
-            .map(Signal::Changed);
+        let removed = manager.receive_job_removed().await?.map(Event::Removed);
+        let changed = unit.receive_properties_changed().await?.map(Event::Changed);
         let path = match job {
             JobType::Start => manager.start_unit(&self.name, REPLACE).await?,
             JobType::Stop => manager.stop_unit(&self.name, REPLACE).await?,
@@ -296,21 +287,22 @@ impl Unit {
         };
         Ok(Job {
             path,
-            signals: Box::pin(join(changed, removed)),
+            events: Box::pin(join(changed, removed)),
             status: String::new(),
         })
     }
 
-    /// Fails unless the job was done. The error has the end of the console's log, unless
-    /// the log was last written at `earlier_console`.
-    fn check_result(
+    /// Waits for the end of a job, and fails unless the job was done. The error has the
+    /// end of the console's log, unless the log was last written at `earlier_console`.
+    fn finish(
         &self,
         container: &Container,
         verb: &str,
-        end: zbus::Result<JobEnd>,
+        job: impl Future<Output = zbus::Result<JobEnd>>,
         earlier_console: Option<SystemTime>,
     ) -> Result<()> {
         let name = container.name();
+        let end = self.runtime.block_on(job);
         let end = end.with_context(|| format!("cannot {verb} container '{name}'"))?;
         if end.result == "done" {
             return Ok(());

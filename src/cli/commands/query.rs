@@ -103,7 +103,7 @@ pub fn explain(container: &Container, json: bool) -> Result<()> {
     for notice in &start.notices {
         say!("note: {notice}");
     }
-    let plan = runtime::plan(&start.container);
+    let plan = runtime::plan(&start.spec);
     let network = start
         .network
         .map(|network| network.plan())
@@ -122,7 +122,7 @@ pub fn explain(container: &Container, json: bool) -> Result<()> {
         writeln!(stdout).context("cannot print")?;
         return Ok(());
     }
-    let network = (start.container.network != Network::Host).then_some(&network[..]);
+    let network = (start.spec.network != Network::Host).then_some(&network[..]);
     print_explanation(container, &start.chown_trees, &plan, network, &mut stdout)
         .context("cannot print")
 }
