@@ -59,7 +59,7 @@ fn long<'a>(
         (Effect::Value(set), value) => (set, value.or_else(|| words.next()).unwrap_or_default()),
         (Effect::Optional(default, set), value) => (set, value.unwrap_or(default)),
     };
-    set_value(config, name, value, *set)
+    set_value(config, name, value, set)
 }
 
 /// Applies the letters after one dash. The value of the first one that takes a value is
@@ -73,12 +73,12 @@ fn short<'a>(
         let name = format!("-{letter}");
         match effect(&name)? {
             Effect::Switch(set) => set(config),
-            Effect::Optional(default, set) => set_value(config, &name, default, *set)?,
+            Effect::Optional(default, set) => set_value(config, &name, default, set)?,
             Effect::Value(set) => {
                 let rest = Some(&letters[index + letter.len_utf8()..]);
                 let value = rest.filter(|rest| !rest.is_empty());
                 let value = value.or_else(|| words.next()).unwrap_or_default();
-                return set_value(config, &name, value, *set);
+                return set_value(config, &name, value, set);
             }
         }
     }
@@ -98,7 +98,7 @@ fn set_value(
     })
 }
 
-fn effect(name: &str) -> Result<&'static Effect, FlagError> {
+fn effect(name: &str) -> Result<Effect, FlagError> {
     table::find(name).ok_or_else(|| FlagError::Unknown(name.to_owned()))
 }
 
