@@ -1,95 +1,24 @@
-//! Help that concerns all commands: examples, environment variables and files.
+//! Help that concerns all commands: examples, exit codes, environment variables and
+//! files.
 
-use crate::report::exit_codes;
+/// Sections separated by empty lines: each has a heading, and then lines of commands
+/// or of names with their meanings.
+const OVERVIEW: &str = include_str!("../../../docs/man/overview.txt");
 
-/// Command lines from a container's creation to its destruction.
-pub const EXAMPLES: &str = "Examples:
-  nixos-container create foo --config 'services.openssh.enable = true;'
-  nixos-container start foo
-  nixos-container run foo -- uname -a
-  ssh root@$(nixos-container show-ip foo)
-  nixos-container destroy foo";
-
-/// Environment variables and their meanings.
-pub const ENVIRONMENT: [(&str, &str); 8] = [
-    (
-        "NIXOS_CONTAINER_CONF_DIR",
-        "Directory of configuration files. Default: /etc/nixos-containers.",
-    ),
-    (
-        "NIXOS_CONTAINER_STATE_DIR",
-        "Directory of root directories. Default: /var/lib/nixos-containers.",
-    ),
-    (
-        "NIXOS_CONTAINER_PROFILE_DIR",
-        "Directory of Nix profiles. Default: /nix/var/nix/profiles/per-container.",
-    ),
-    (
-        "NIXOS_CONTAINER_GCROOT_DIR",
-        "Directory of garbage collector roots. Default: /nix/var/nix/gcroots/per-container.",
-    ),
-    (
-        "NIXOS_CONTAINER_RUN_DIR",
-        "Directory of running containers. Default: /run/nixos-containers.",
-    ),
-    (
-        "NIXOS_CONTAINER_ADDRESS_POOL",
-        "Network for addresses of containers, of length 22 or less. Default: 10.233.0.0/16.",
-    ),
-    (
-        "NIXOS_CONTAINER_LOG",
-        "Level of the log: off, error, warn, info, debug or trace. Default: off.",
-    ),
-    (
-        "NIXOS_CONTAINER_COMPLETE",
-        "Name of a shell (bash, zsh or fish): print its completion script.",
-    ),
-];
-
-/// Files and their contents.
-pub const FILES: [(&str, &str); 5] = [
-    (
-        "/etc/nixos-containers/NAME.conf",
-        "The container's configuration, see nixos-container.conf(5).",
-    ),
-    (
-        "/var/lib/nixos-containers/NAME",
-        "The container's root directory.",
-    ),
-    (
-        "/nix/var/nix/profiles/per-container/NAME/system",
-        "The container's system, with its earlier generations beside it.",
-    ),
-    (
-        "/nix/var/nix/gcroots/per-container/NAME",
-        "The container's own garbage collector roots.",
-    ),
-    (
-        "/run/nixos-containers/NAME",
-        "Sockets, locks and logs of a running container.",
-    ),
-];
-
-/// The end of `--help`.
-pub fn help() -> String {
-    format!(
-        "{EXAMPLES}\n\nExit codes:\n{}\n\nEnvironment variables:\n{}",
-        list(&exit_codes::MEANINGS),
-        list(&ENVIRONMENT)
-    )
+/// The end of `--help`: all sections but the last, the files.
+pub fn help() -> &'static str {
+    OVERVIEW.rsplit_once("\n\n").unwrap_or_default().0
 }
 
-fn list(entries: &[(&str, &str)]) -> String {
-    let width = entries
-        .iter()
-        .map(|(name, _)| name.len())
-        .max()
-        .unwrap_or(0);
-    let lines: Vec<_> = entries
-        .iter()
-        .map(|(name, meaning)| format!("  {name:width$}  {meaning}"))
-        .collect();
-    lines.join("\n")
+/// The names and meanings in the section with this heading.
+pub fn meanings(heading: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let section = OVERVIEW
+        .split("\n\n")
+        .find_map(|section| section.strip_prefix(heading));
+    let lines = section.unwrap_or_default().lines();
+    lines
+        .filter_map(|line| line.trim_start().split_once("  "))
+        .map(|(name, meaning)| (name, meaning.trim_start()))
 }
 
 #[cfg(test)]
@@ -99,6 +28,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::report::exit_codes;
 
     /// The variables of this project that a source file names, tests aside.
     fn variables(directory: &Path, found: &mut BTreeSet<String>) {
@@ -106,7 +36,7 @@ mod tests {
             let path = entry.expect("an entry").path();
             if path.is_dir() {
                 variables(&path, found);
-            } else if !path.ends_with("cli/args/overview.rs") {
+            } else {
                 let source = fs::read_to_string(&path).unwrap_or_default();
                 let code = source
                     .split("#[cfg(test)]\nmod tests {")
@@ -126,7 +56,20 @@ mod tests {
         let mut read = BTreeSet::new();
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         variables(&root.join("src"), &mut read);
-        let documented = ENVIRONMENT.map(|(name, _)| name.to_owned());
-        assert_eq!(read, BTreeSet::from(documented));
+        let documented = meanings("Environment variables:").map(|(name, _)| name.to_owned());
+        assert_eq!(read, documented.collect());
+    }
+
+    #[test]
+    fn every_exit_code_has_a_meaning() {
+        for code in [
+            exit_codes::FAILURE,
+            exit_codes::MISCONFIGURED,
+            exit_codes::REBOOTED,
+        ] {
+            let code = code.to_string();
+            let mut documented = meanings("Exit codes:");
+            assert!(documented.any(|(text, _)| text == code), "{code}");
+        }
     }
 }

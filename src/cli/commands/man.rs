@@ -1,8 +1,9 @@
-//! `man`: the manual pages, made from the command line's help and the tables
+//! `man`: the manual pages, made from the command line's help and the overview
 //! beside it.
 
 use std::fs;
 use std::io;
+use std::iter;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -10,9 +11,8 @@ use clap::CommandFactory;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
-use crate::cli::args::overview::{ENVIRONMENT, EXAMPLES, FILES};
+use crate::cli::args::overview::meanings;
 use crate::cli::args::{Cli, Command};
-use crate::report::exit_codes;
 
 /// The page about the configuration file of a container.
 const CONF_PAGE: &str = include_str!("../../../docs/man/nixos-container.conf.5");
@@ -39,119 +39,72 @@ fn write_pages(directory: &Path) -> io::Result<()> {
 fn command_pages() -> io::Result<Vec<(String, Vec<u8>)>> {
     let mut program = Cli::<Command>::command().disable_help_subcommand(true);
     program.build();
-    let mut pages = vec![page(&program, &program_notes())?];
-    for command in program.get_subcommands() {
-        if !command.is_hide_set() {
-            pages.push(page(command, &command_notes(command))?);
-        }
-    }
-    Ok(pages)
-}
-
-/// The parts of a page that clap does not know.
-struct Notes {
-    /// Paragraphs of the description, behind the command's own.
-    description: Vec<String>,
-    /// Lines of a shell script.
-    examples: Vec<String>,
-    exit_codes: Vec<(&'static str, &'static str)>,
-    environment: &'static [(&'static str, &'static str)],
-    files: &'static [(&'static str, &'static str)],
-    /// Names of pages with their sections.
-    see_also: &'static str,
-}
-
-fn program_notes() -> Notes {
-    Notes {
-        description: Vec::new(),
-        examples: split_examples(EXAMPLES).0,
-        exit_codes: exit_codes::MEANINGS.to_vec(),
-        environment: &ENVIRONMENT,
-        files: &FILES,
-        see_also: "nixos-container.conf(5), configuration.nix(5), nix-build(1), \
-                   systemd-nspawn(1), namespaces(7)",
-    }
-}
-
-fn command_notes(command: &clap::Command) -> Notes {
-    let help = command.get_after_help().map(ToString::to_string);
-    let (examples, description) = split_examples(&help.unwrap_or_default());
-    let name = format!("`{}`", command.get_name());
-    let concerns_it =
-        |meaning: &str| !meaning.starts_with("For ") || meaning.contains(name.as_str());
-    Notes {
-        description,
-        examples,
-        exit_codes: exit_codes::MEANINGS
-            .into_iter()
-            .filter(|(_, meaning)| concerns_it(meaning))
-            .collect(),
-        environment: &[],
-        files: &[],
-        see_also: "nixos-container(1) for environment variables and files, \
-                   nixos-container.conf(5)",
-    }
-}
-
-/// Splits the end of a command's help into its examples, which come first, and
-/// the paragraphs after them.
-fn split_examples(help: &str) -> (Vec<String>, Vec<String>) {
-    let mut paragraphs = help.split("\n\n");
-    let first = paragraphs.next().unwrap_or_default();
-    let examples = first
-        .trim_start_matches("Examples:\n")
-        .trim_start_matches("Example: ");
-    let examples = examples.lines().map(|line| line.trim().to_owned());
-    (
-        examples.collect(),
-        paragraphs.map(|text| text.replace('\n', " ")).collect(),
-    )
+    let commands = program.get_subcommands();
+    let documented = commands.filter(|command| !command.is_hide_set());
+    iter::once(&program).chain(documented).map(page).collect()
 }
 
 /// The name of a command's page, and its text.
-fn page(command: &clap::Command, notes: &Notes) -> io::Result<(String, Vec<u8>)> {
+fn page(command: &clap::Command) -> io::Result<(String, Vec<u8>)> {
+    let is_program = command.has_subcommands();
     let version = concat!("nixos-container ", env!("CARGO_PKG_VERSION"));
     let man = Man::new(with_whole_usage(command.clone())).source(version);
+    let help = command.get_after_help().map(ToString::to_string);
+    let mut paragraphs = help.iter().flat_map(|help| help.split("\n\n"));
+    let examples = paragraphs.next().unwrap_or_default();
     let mut page = Vec::new();
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;
     man.render_synopsis_section(&mut page)?;
     man.render_description_section(&mut page)?;
-    let mut roff = Roff::new();
-    for paragraph in &notes.description {
-        roff.control("PP", []);
-        roff.text([roman(paragraph)]);
-    }
-    roff.to_writer(&mut page)?;
-    man.render_options_section(&mut page)?;
-    if command.get_subcommands().next().is_some() {
+    if is_program {
+        man.render_options_section(&mut page)?;
         man.render_subcommands_section(&mut page)?;
+    } else {
+        let mut roff = Roff::new();
+        for paragraph in paragraphs {
+            roff.control("PP", []);
+            roff.text([roman(paragraph.replace('\n', " "))]);
+        }
+        roff.to_writer(&mut page)?;
+        man.render_options_section(&mut page)?;
     }
     let mut roff = Roff::new();
     roff.control("SH", ["EXAMPLES"]);
     roff.control("EX", []);
-    for line in &notes.examples {
-        roff.text([roman(line)]);
+    let examples = examples.trim_start_matches("Examples:\n");
+    for line in examples.trim_start_matches("Example: ").lines() {
+        roff.text([roman(line.trim())]);
     }
     roff.control("EE", []);
-    for (title, entries) in [
-        ("EXIT STATUS", &notes.exit_codes[..]),
-        ("ENVIRONMENT", notes.environment),
-        ("FILES", notes.files),
-    ] {
-        if !entries.is_empty() {
-            roff.control("SH", [title]);
-        }
-        for (name, meaning) in entries {
-            roff.control("TP", []);
-            roff.text([bold(*name)]);
-            roff.text([roman(*meaning)]);
-        }
+    let name = format!("`{}`", command.get_name());
+    let exit_codes = meanings("Exit codes:").filter(|(_, meaning)| {
+        is_program || !meaning.starts_with("For ") || meaning.contains(&name)
+    });
+    list(&mut roff, "EXIT STATUS", exit_codes);
+    if is_program {
+        list(&mut roff, "ENVIRONMENT", meanings("Environment variables:"));
+        list(&mut roff, "FILES", meanings("Files:"));
     }
     roff.control("SH", ["SEE ALSO"]);
-    roff.text([roman(notes.see_also)]);
+    roff.text([roman(if is_program {
+        "nixos-container.conf(5), configuration.nix(5), nix-build(1), systemd-nspawn(1), \
+         namespaces(7)"
+    } else {
+        "nixos-container(1) for environment variables and files, nixos-container.conf(5)"
+    })]);
     roff.to_writer(&mut page)?;
     Ok((man.get_filename(), page))
+}
+
+/// A section with names and their meanings.
+fn list<'a>(roff: &mut Roff, title: &str, entries: impl Iterator<Item = (&'a str, &'a str)>) {
+    roff.control("SH", [title]);
+    for (name, meaning) in entries {
+        roff.control("TP", []);
+        roff.text([bold(name)]);
+        roff.text([roman(meaning)]);
+    }
 }
 
 /// The command with a usage that has the arguments behind `--`, which
