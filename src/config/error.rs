@@ -1,28 +1,33 @@
 //! Why a configuration cannot be used.
 
+use std::path::Path;
+
+use super::environment_file::SyntaxError;
+
 /// A value, or a description of a valid one.
 pub type Parsed<T> = Result<T, &'static str>;
 
 /// Why a configuration file cannot be used.
 #[derive(Debug, PartialEq, thiserror::Error)]
-pub enum ConfigError {
-    /// A line is not an assignment.
-    #[error("{path}:{line}: {problem}; a line is KEY=VALUE, empty, or a comment after #")]
-    Syntax {
-        /// The file.
-        path: String,
-        /// Its line, from 1.
-        line: usize,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// A value does not fit its key.
-    #[error("{path}:{line}: {key} is {value:?}, but must be {expected}")]
+#[error("{path}:{line}: {problem}")]
+pub struct ConfigError {
+    /// The file.
+    pub path: String,
+    /// Its line, from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub problem: Problem,
+}
+
+/// What is wrong with a line of a configuration file.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub enum Problem {
+    /// It is not an assignment.
+    #[error("{0}; a line is KEY=VALUE, empty, or a comment after #")]
+    Syntax(String),
+    /// The value does not fit its key.
+    #[error("{key} is {value:?}, but must be {expected}")]
     Value {
-        /// The file.
-        path: String,
-        /// Its line, from 1.
-        line: usize,
         /// The key.
         key: String,
         /// The value.
@@ -31,15 +36,23 @@ pub enum ConfigError {
         expected: &'static str,
     },
     /// A flag in `EXTRA_NSPAWN_FLAGS` cannot be used.
-    #[error("{path}:{line}: EXTRA_NSPAWN_FLAGS: {error}")]
-    Flag {
-        /// The file.
-        path: String,
-        /// Its line, from 1.
-        line: usize,
-        /// Which flag, and what is wrong with it.
-        error: FlagError,
-    },
+    #[error("EXTRA_NSPAWN_FLAGS: {0}")]
+    Flag(FlagError),
+}
+
+impl ConfigError {
+    pub(super) fn new(path: &Path, line: usize, problem: Problem) -> Self {
+        let path = path.display().to_string();
+        Self {
+            path,
+            line,
+            problem,
+        }
+    }
+
+    pub(super) fn syntax(path: &Path, error: SyntaxError) -> Self {
+        Self::new(path, error.line, Problem::Syntax(error.problem))
+    }
 }
 
 /// Why a flag of systemd-nspawn(1) cannot be used.

@@ -3,9 +3,13 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::environment_file::{self, Assignment, SyntaxError};
+use super::environment_file::{self, Assignment};
+use super::error::Problem;
 use super::users::PrivateUsers;
 use super::{ConfigError, ContainerConfig, devices, mounts, nspawn_flags, values};
+
+/// The key of a command line of systemd-nspawn(1).
+const FLAGS: &str = "EXTRA_NSPAWN_FLAGS";
 
 impl ContainerConfig {
     /// Parses the contents of a configuration file; `path` is for messages.
@@ -16,41 +20,30 @@ impl ContainerConfig {
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         let assignments =
             environment_file::parse(text).map_err(|error| ConfigError::syntax(path, error))?;
-        let path = path.display().to_string();
         // nixpkgs' unit puts the flags after the ones that it derives from other keys,
         // so the flags win.
-        let (flags, keys): (Vec<_>, Vec<_>) = last_of_each_key(&assignments)
-            .partition(|assignment| assignment.key == "EXTRA_NSPAWN_FLAGS");
+        let (flags, keys): (Vec<_>, Vec<_>) =
+            last_of_each_key(&assignments).partition(|assignment| assignment.key == FLAGS);
         let mut config = Self::default();
-        for assignment in keys {
-            config.apply(&path, assignment)?;
-        }
-        for Assignment { line, value, .. } in flags {
-            let words = nspawn_flags::words(value);
-            nspawn_flags::apply(&mut config, words).map_err(|error| ConfigError::Flag {
-                path: path.clone(),
-                line: *line,
-                error,
-            })?;
+        for assignment in keys.into_iter().chain(flags) {
+            config
+                .apply(&assignment.key, &assignment.value)
+                .map_err(|problem| ConfigError::new(path, assignment.line, problem))?;
         }
         Ok(config)
     }
 
-    fn apply(&mut self, path: &str, assignment: &Assignment) -> Result<(), ConfigError> {
-        let Assignment {
-            line, key, value, ..
-        } = assignment;
-        // nixpkgs' unit reads an empty value as "not set".
-        if value.is_empty() {
-            return Ok(());
+    fn apply(&mut self, key: &str, value: &str) -> Result<(), Problem> {
+        match key {
+            FLAGS => nspawn_flags::apply(self, nspawn_flags::words(value)).map_err(Problem::Flag),
+            // nixpkgs' unit reads an empty value as "not set".
+            _ if value.is_empty() => Ok(()),
+            _ => self.set(key, value).map_err(|expected| Problem::Value {
+                key: key.to_owned(),
+                value: value.to_owned(),
+                expected,
+            }),
         }
-        self.set(key, value).map_err(|expected| ConfigError::Value {
-            path: path.to_owned(),
-            line: *line,
-            key: key.clone(),
-            value: value.clone(),
-            expected,
-        })
     }
 
     fn set(&mut self, key: &str, value: &str) -> Result<(), &'static str> {
@@ -95,16 +88,6 @@ fn last_of_each_key(assignments: &[Assignment]) -> impl Iterator<Item = &Assignm
     let last: HashMap<_, _> = indices.map(|(index, a)| (&a.key, index)).collect();
     let all = assignments.iter().enumerate();
     all.filter_map(move |(index, a)| (last[&a.key] == index).then_some(a))
-}
-
-impl ConfigError {
-    pub(super) fn syntax(path: &Path, error: SyntaxError) -> Self {
-        Self::Syntax {
-            path: path.display().to_string(),
-            line: error.line,
-            problem: error.problem,
-        }
-    }
 }
 
 #[cfg(test)]

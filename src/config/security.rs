@@ -10,7 +10,7 @@ use super::error::Parsed;
 use super::values;
 
 /// Privileges of programs inside.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Security {
     /// `ADDITIONAL_CAPABILITIES`, `--capability`: in addition to the default ones.
     pub capabilities: CapabilitySet,
@@ -28,21 +28,6 @@ pub struct Security {
     pub suppress_sync: bool,
     /// `ALLOWED_DEVICES`: in addition to the default ones.
     pub devices: Vec<AllowedDevice>,
-}
-
-impl Default for Security {
-    fn default() -> Self {
-        Self {
-            capabilities: CapabilitySet::NONE,
-            drop_capabilities: CapabilitySet::NONE,
-            ambient_capabilities: CapabilitySet::NONE,
-            no_new_privileges: false,
-            permitted_calls: BTreeSet::new(),
-            prohibited_calls: BTreeSet::new(),
-            suppress_sync: false,
-            devices: Vec::new(),
-        }
-    }
 }
 
 impl Security {

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 /// A set of capabilities, as the kernel has it: a bit for each number. It can
 /// hold capabilities younger than the crate `caps`, which have no name here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(into = "Vec<String>")]
 pub struct CapabilitySet(u64);
 
