@@ -1,9 +1,9 @@
 //! The specification of a container: plain data, resolved, without defaults left
 //! to guess.
 
-use std::fmt;
 use std::path::PathBuf;
 
+use derive_more::Display;
 use serde::Serialize;
 
 use idmap::IdMap;
@@ -121,7 +121,8 @@ pub enum Network {
 }
 
 /// The 128-bit id of a machine or a boot (`man 5 machine-id`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Display, Serialize)]
+#[display("{:032x}", u128::from_be_bytes(*_0))]
 #[serde(into = "String")]
 pub struct Id128([u8; 16]);
 
@@ -161,12 +162,6 @@ impl Id128 {
             &digits[20..],
         ]
         .join("-")
-    }
-}
-
-impl fmt::Display for Id128 {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", u128::from_be_bytes(self.0))
     }
 }
 

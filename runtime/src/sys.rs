@@ -14,3 +14,9 @@ pub mod proc;
 pub mod seccomp;
 pub mod seqpacket;
 pub(crate) mod user_namespace;
+
+/// The words for a list of things.
+pub(crate) fn joined(items: impl IntoIterator<Item: ToString>, separator: &str) -> String {
+    let words: Vec<_> = items.into_iter().map(|item| item.to_string()).collect();
+    words.join(separator)
+}

@@ -3,8 +3,7 @@
 //! Each kind of step has a file here, with the words and the manual page of its
 //! steps, and one of the same name in `process/child/`, which performs them.
 
-use std::fmt;
-
+use derive_more::Display;
 use serde::Serialize;
 
 mod file;
@@ -20,8 +19,8 @@ pub use namespace::Namespace;
 pub use process::ProcessStep;
 pub use start::StartStep;
 
-/// One thing that the child does.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// One thing that the child does. Its words for people are behind "cannot" in an error.
+#[derive(Debug, Clone, PartialEq, Display, Serialize)]
 #[serde(untagged)]
 pub enum Step {
     /// A change of the container's files.
@@ -43,18 +42,6 @@ impl Step {
             Self::Mount(step) => step.manual(),
             Self::Process(step) => step.manual(),
             Self::Start(step) => step.manual(),
-        }
-    }
-}
-
-/// The words for people, which an error has behind "cannot".
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(step) => step.fmt(f),
-            Self::Mount(step) => step.fmt(f),
-            Self::Process(step) => step.fmt(f),
-            Self::Start(step) => step.fmt(f),
         }
     }
 }

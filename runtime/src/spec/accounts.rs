@@ -1,14 +1,14 @@
 //! Users and groups of a container (`man 5 passwd`, `man 5 group`).
 
 use std::convert::Infallible;
-use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use derive_more::Display;
 use serde::Serialize;
 
 /// A user by name or number.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Display, Serialize)]
 #[serde(untagged)]
 pub enum User {
     /// By name.
@@ -31,15 +31,6 @@ impl FromStr for User {
         Ok(text
             .parse()
             .map_or_else(|_| Self::Name(text.to_owned()), Self::Number))
-    }
-}
-
-impl fmt::Display for User {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Name(name) => f.write_str(name),
-            Self::Number(number) => number.fmt(f),
-        }
     }
 }
 

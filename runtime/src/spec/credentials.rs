@@ -1,7 +1,6 @@
 //! Secrets for a container.
 
-use std::fmt;
-
+use derive_more::{Debug, Display, From};
 use serde::{Serialize, Serializer};
 
 /// A credential for the container's init (Container Interface, "Credentials").
@@ -14,31 +13,15 @@ pub struct Credential {
 }
 
 /// Bytes that a printed plan does not show.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Debug, Display, From)]
+#[display("{} secret bytes", _0.len())]
+#[debug("{self}")]
 pub struct Secret(Vec<u8>);
 
 impl Secret {
     /// The bytes.
     pub fn reveal(&self) -> &[u8] {
         &self.0
-    }
-}
-
-impl From<Vec<u8>> for Secret {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self(bytes)
-    }
-}
-
-impl fmt::Display for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} secret bytes", self.0.len())
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
     }
 }
 

@@ -1,25 +1,29 @@
 //! Attributes of mounts.
 
-use std::fmt;
 use std::path::PathBuf;
 
+use derive_more::Display;
 use serde::Serialize;
 
-/// Where a bound tree comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// Where a bound tree comes from. Its words are those before a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Display, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// The host.
+    #[display("the host's ")]
     Host,
     /// The container itself.
+    #[display("")]
     Container,
     /// The container's root directory, where
     /// [`MountStep::EmptyRoot`](crate::plan::step::MountStep::EmptyRoot) covers it.
+    #[display("the root directory's ")]
     RootDirectory,
 }
 
 /// A directory of an overlay.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Display, Serialize)]
+#[display("{origin}{}", path.display())]
 pub struct Layer {
     /// The root that the directory is in.
     pub origin: Origin,
@@ -81,12 +85,14 @@ impl Owners {
 }
 
 /// Where mount events go (`man 7 mount_namespaces`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Display, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Propagation {
     /// In from the host, never out.
+    #[display("keep mount events from the host")]
     Slave,
     /// Between the container and namespaces that it makes.
+    #[display("share mount events within the container")]
     Shared,
 }
 
@@ -105,7 +111,7 @@ pub struct Attributes {
 
 impl Attributes {
     /// The names of the attributes in `mount(8)`.
-    pub(crate) fn words(self) -> impl Iterator<Item = &'static str> {
+    pub(crate) fn words(self) -> impl Iterator<Item = String> {
         [
             (self.read_only, "ro"),
             (self.no_suid, "nosuid"),
@@ -113,7 +119,7 @@ impl Attributes {
             (self.no_exec, "noexec"),
         ]
         .into_iter()
-        .filter_map(|(set, word)| set.then_some(word))
+        .filter_map(|(set, word)| set.then_some(word.to_owned()))
     }
 
     /// No restriction.
@@ -148,21 +154,4 @@ impl Attributes {
         no_devices: false,
         ..Self::KERNEL_READ_ONLY
     };
-}
-
-impl fmt::Display for Origin {
-    /// The words before a path.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Host => "the host's ",
-            Self::Container => "",
-            Self::RootDirectory => "the root directory's ",
-        })
-    }
-}
-
-impl fmt::Display for Layer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.origin, self.path.display())
-    }
 }

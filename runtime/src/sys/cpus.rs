@@ -1,13 +1,16 @@
 //! Sets of processors.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
+use derive_more::Display;
 use rustix::thread::CpuSet;
 use serde::Serialize;
 
+use super::joined;
+
 /// Processors by their numbers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Display, Serialize)]
+#[display("{}", joined(_0, ","))]
 pub struct Cpus(BTreeSet<usize>);
 
 impl Cpus {
@@ -42,13 +45,6 @@ fn number(text: &str) -> Option<usize> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     let number = text.parse().ok().filter(|_| digits)?;
     (number < CpuSet::MAX_CPU).then_some(number)
-}
-
-impl fmt::Display for Cpus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let numbers: Vec<_> = self.0.iter().map(ToString::to_string).collect();
-        f.write_str(&numbers.join(","))
-    }
 }
 
 #[cfg(test)]

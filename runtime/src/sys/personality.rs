@@ -1,19 +1,21 @@
 //! The kind of machine that the kernel reports to a process
 //! (`man 2 personality`).
 
-use std::fmt;
 use std::io;
 
+use derive_more::Display;
 use serde::Serialize;
 
 /// A kind of machine that the kernel can report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Display, Serialize)]
 pub enum Personality {
     /// The machine itself.
     #[serde(rename = "x86-64")]
+    #[display("x86-64")]
     X86_64,
     /// Its 32-bit kind: `uname -m` says i686.
     #[serde(rename = "x86")]
+    #[display("x86")]
     X86,
 }
 
@@ -34,14 +36,5 @@ impl Personality {
             -1 => Err(io::Error::last_os_error()),
             _ => Ok(()),
         }
-    }
-}
-
-impl fmt::Display for Personality {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::X86_64 => "x86-64",
-            Self::X86 => "x86",
-        })
     }
 }

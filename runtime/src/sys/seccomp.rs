@@ -13,6 +13,7 @@ use std::io;
 use serde::Serialize;
 
 use super::capabilities::CapabilitySet;
+use super::joined;
 
 mod calls;
 mod program;
@@ -129,14 +130,13 @@ impl SystemCallFilter {
 
 impl fmt::Display for SystemCallFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let words = |calls: &BTreeSet<&str>| calls.iter().copied().collect::<Vec<_>>().join(" ");
         write!(
             f,
             "ENOSYS for {}; no audit sockets; TIOCSTI and TIOCLINUX blocked",
-            words(&self.absent)
+            joined(&self.absent, " ")
         )?;
         if !self.prohibited.is_empty() {
-            write!(f, "; EPERM for {}", words(&self.prohibited))?;
+            write!(f, "; EPERM for {}", joined(&self.prohibited, " "))?;
         }
         if self.suppress_sync {
             write!(f, "; fsync and the like ignored")?;

@@ -1,18 +1,19 @@
 //! Files that the child makes in the container. Paths inside are resolved in the
 //! container's root, whatever links lead out of it.
 
-use std::fmt;
 use std::path::PathBuf;
 
+use derive_more::Display;
 use serde::Serialize;
 
 use crate::spec::Secret;
 
 /// One change of the container's files.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Display, Serialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
 pub enum FileStep {
     /// Makes a directory if it is missing.
+    #[display("make directory {} ({mode:04o})", path.display())]
     Directory {
         /// Path inside.
         path: PathBuf,
@@ -20,11 +21,13 @@ pub enum FileStep {
         mode: u32,
     },
     /// Makes an empty file if nothing has the path.
+    #[display("make empty file {} if missing", path.display())]
     EmptyFile {
         /// Path inside.
         path: PathBuf,
     },
     /// Puts a regular file in the place of any file at the path.
+    #[display("write file {} ({mode:04o})", path.display())]
     File {
         /// Path inside.
         path: PathBuf,
@@ -34,11 +37,13 @@ pub enum FileStep {
         mode: u32,
     },
     /// Removes a file or link, if there is one.
+    #[display("remove file {}", path.display())]
     RemoveFile {
         /// Path inside.
         path: PathBuf,
     },
     /// Puts a copy of a file of the host in the place of any file at the path.
+    #[display("copy the host's {} to {}", source.display(), path.display())]
     CopyFile {
         /// Path on the host.
         source: PathBuf,
@@ -47,6 +52,7 @@ pub enum FileStep {
     },
     /// Puts a file that only root inside can read in the place of any file at the
     /// path.
+    #[display("write {contents} to {}", path.display())]
     Credential {
         /// Path inside.
         path: PathBuf,
@@ -54,6 +60,7 @@ pub enum FileStep {
         contents: Secret,
     },
     /// Makes a symbolic link where nothing is.
+    #[display("make symbolic link {} to {}", path.display(), target.display())]
     Symlink {
         /// Path inside.
         path: PathBuf,
@@ -70,32 +77,6 @@ impl FileStep {
             Self::File { .. } | Self::CopyFile { .. } | Self::Credential { .. } => "rename(2)",
             Self::RemoveFile { .. } => "unlink(2)",
             Self::Symlink { .. } => "symlink(2)",
-        }
-    }
-}
-
-impl fmt::Display for FileStep {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Directory { path, mode } => {
-                write!(f, "make directory {} ({mode:04o})", path.display())
-            }
-            Self::EmptyFile { path } => write!(f, "make empty file {} if missing", path.display()),
-            Self::File { path, mode, .. } => {
-                write!(f, "write file {} ({mode:04o})", path.display())
-            }
-            Self::RemoveFile { path } => write!(f, "remove file {}", path.display()),
-            Self::CopyFile { source, path } => {
-                let (source, path) = (source.display(), path.display());
-                write!(f, "copy the host's {source} to {path}")
-            }
-            Self::Credential { path, contents } => {
-                write!(f, "write {contents} to {}", path.display())
-            }
-            Self::Symlink { path, target } => {
-                let (path, target) = (path.display(), target.display());
-                write!(f, "make symbolic link {path} to {target}")
-            }
         }
     }
 }

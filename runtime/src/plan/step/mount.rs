@@ -1,21 +1,23 @@
 //! Mounts that the child makes and changes.
 
-use std::fmt;
 use std::path::PathBuf;
 
+use derive_more::Display;
 use serde::Serialize;
 
 use crate::spec::mount_attributes::{Attributes, Layer, Origin, Owners, Propagation, Upper};
+use crate::sys::joined;
 
 /// A file and a directory that cannot be read, to bind over others.
 pub(crate) const INACCESSIBLE_FILE: &str = "/run/host/inaccessible/reg";
 pub(crate) const INACCESSIBLE_DIRECTORY: &str = "/run/host/inaccessible/dir";
 
 /// One change of the mounts that the child sees.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Display, Serialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
 pub enum MountStep {
     /// Sets where mount events go, for all mounts so far.
+    #[display("{propagation}")]
     SetPropagation {
         /// Where they go.
         propagation: Propagation,
@@ -23,6 +25,12 @@ pub enum MountStep {
     /// Makes the root directory a mount of its own, with the mounts of the host
     /// below it, and the child's working directory. Paths inside are resolved in
     /// it from here on.
+    #[display(
+        "make {} a mount{}{}",
+        source.display(),
+        if *read_only_below { ", and those below it read-only" } else { "" },
+        parenthesised(Owners::mapped(*map_owners).words())
+    )]
     BindRoot {
         /// The root directory on the host.
         source: PathBuf,
@@ -33,6 +41,7 @@ pub enum MountStep {
     },
     /// Covers the root directory with a file system in memory, which becomes the
     /// root as in [`MountStep::BindRoot`].
+    #[display("cover {} with a tmpfs{}", directory.display(), parenthesised(parameters(options)))]
     EmptyRoot {
         /// The root directory on the host.
         directory: PathBuf,
@@ -41,6 +50,11 @@ pub enum MountStep {
     },
     /// Covers the root directory with an overlay of it and a file system in
     /// memory, which becomes the root as in [`MountStep::BindRoot`].
+    #[display(
+        "overlay {} with a tmpfs{}",
+        lower.display(),
+        parenthesised(Owners::mapped(*map_owners).words().chain(parameters(options)))
+    )]
     OverlayRoot {
         /// The root directory on the host.
         lower: PathBuf,
@@ -51,10 +65,17 @@ pub enum MountStep {
     },
     /// Makes the root directory `/`, with the host's tree mounted over it until
     /// [`MountStep::DetachHost`].
+    #[display("make it /")]
     PivotRoot,
     /// Detaches the host's tree.
+    #[display("detach the host's file systems")]
     DetachHost,
     /// Mounts a file system of the container's own.
+    #[display(
+        "mount {fstype} on {}{}",
+        target.display(),
+        parenthesised(attributes.words().chain(parameters(options)))
+    )]
     Mount {
         /// Its type, as in `/proc/filesystems`.
         fstype: String,
@@ -66,6 +87,17 @@ pub enum MountStep {
         options: Vec<(String, String)>,
     },
     /// Shows a file or a tree that exists at a second place.
+    #[display(
+        "bind {origin}{} on {}{}{}",
+        source.display(),
+        if *origin == Origin::Container && source == target {
+            "itself".into()
+        } else {
+            target.to_string_lossy()
+        },
+        parenthesised(attributes.words().chain(owners.words())),
+        if *optional { " if it exists" } else { "" }
+    )]
     Bind {
         /// The root that the source is in.
         origin: Origin,
@@ -83,6 +115,7 @@ pub enum MountStep {
         optional: bool,
     },
     /// Shows directories on top of each other.
+    #[display("overlay {} on {}", layers(lower, upper.as_ref()), target.display())]
     Overlay {
         /// The read-only layers, the lowest first.
         lower: Vec<Layer>,
@@ -92,6 +125,7 @@ pub enum MountStep {
         target: PathBuf,
     },
     /// Covers a file or a directory with an empty one that cannot be read.
+    #[display("hide {}", target.display())]
     Hide {
         /// Path inside.
         target: PathBuf,
@@ -99,6 +133,7 @@ pub enum MountStep {
         optional: bool,
     },
     /// Adds attributes to a mount that exists.
+    #[display("restrict {}{}", target.display(), parenthesised(attributes.words()))]
     Restrict {
         /// Path inside.
         target: PathBuf,
@@ -125,86 +160,6 @@ impl MountStep {
     }
 }
 
-impl fmt::Display for MountStep {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::SetPropagation { propagation } => f.write_str(match propagation {
-                Propagation::Slave => "keep mount events from the host",
-                Propagation::Shared => "share mount events within the container",
-            }),
-            Self::BindRoot {
-                source,
-                map_owners,
-                read_only_below,
-            } => {
-                write!(f, "make {} a mount", source.display())?;
-                if *read_only_below {
-                    write!(f, ", and those below it read-only")?;
-                }
-                parenthesised(f, Owners::mapped(*map_owners).words())
-            }
-            Self::EmptyRoot { directory, options } => {
-                write!(f, "cover {} with a tmpfs", directory.display())?;
-                parenthesised(f, parameters(options))
-            }
-            Self::OverlayRoot {
-                lower,
-                map_owners,
-                options,
-            } => {
-                write!(f, "overlay {} with a tmpfs", lower.display())?;
-                let owners = Owners::mapped(*map_owners).words();
-                parenthesised(f, owners.chain(parameters(options)))
-            }
-            Self::PivotRoot => write!(f, "make it /"),
-            Self::DetachHost => write!(f, "detach the host's file systems"),
-            Self::Mount {
-                fstype,
-                target,
-                attributes,
-                options,
-            } => {
-                write!(f, "mount {fstype} on {}", target.display())?;
-                let attributes = attributes.words().map(str::to_owned);
-                parenthesised(f, attributes.chain(parameters(options)))
-            }
-            Self::Bind {
-                origin,
-                source,
-                target,
-                attributes,
-                owners,
-                optional,
-                ..
-            } => {
-                write!(f, "bind {origin}{} on ", source.display())?;
-                if *origin == Origin::Container && source == target {
-                    write!(f, "itself")?;
-                } else {
-                    write!(f, "{}", target.display())?;
-                }
-                let attributes = attributes.words().map(str::to_owned);
-                parenthesised(f, attributes.chain(owners.words()))?;
-                f.write_str(if *optional { " if it exists" } else { "" })
-            }
-            Self::Overlay {
-                lower,
-                upper,
-                target,
-            } => {
-                let upper = upper.iter().map(|upper| &upper.layer);
-                let all: Vec<_> = lower.iter().chain(upper).map(Layer::to_string).collect();
-                write!(f, "overlay {} on {}", all.join(", "), target.display())
-            }
-            Self::Hide { target, .. } => write!(f, "hide {}", target.display()),
-            Self::Restrict { target, attributes } => {
-                write!(f, "restrict {}", target.display())?;
-                parenthesised(f, attributes.words().map(str::to_owned))
-            }
-        }
-    }
-}
-
 fn parameters(options: &[(String, String)]) -> impl Iterator<Item = String> {
     options.iter().map(|(key, value)| match value.as_str() {
         "" => key.clone(),
@@ -212,10 +167,15 @@ fn parameters(options: &[(String, String)]) -> impl Iterator<Item = String> {
     })
 }
 
-fn parenthesised(f: &mut fmt::Formatter<'_>, words: impl Iterator<Item = String>) -> fmt::Result {
-    let words: Vec<_> = words.collect();
-    if words.is_empty() {
-        return Ok(());
+/// All layers of an overlay, the lowest first.
+fn layers(lower: &[Layer], upper: Option<&Upper>) -> String {
+    joined(lower.iter().chain(upper.map(|upper| &upper.layer)), ", ")
+}
+
+/// The words in parentheses, if there are any.
+fn parenthesised(words: impl Iterator<Item = String>) -> String {
+    match joined(words, ", ") {
+        words if words.is_empty() => words,
+        words => format!(" ({words})"),
     }
-    write!(f, " ({})", words.join(", "))
 }

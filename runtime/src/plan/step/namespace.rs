@@ -1,11 +1,11 @@
 //! Namespaces by their names.
 
-use std::fmt;
-
+use derive_more::Display;
 use serde::Serialize;
 
 /// A kind of namespace (`man 7 namespaces`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Display, Serialize)]
+#[display(rename_all = "lowercase")]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
 pub enum Namespace {
@@ -32,20 +32,6 @@ impl Namespace {
                     Self::Cgroup => libc::CLONE_NEWCGROUP,
                     Self::User => libc::CLONE_NEWUSER,
                 }
-        })
-    }
-}
-
-impl fmt::Display for Namespace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Mount => "mount",
-            Self::Pid => "pid",
-            Self::Uts => "uts",
-            Self::Ipc => "ipc",
-            Self::Net => "net",
-            Self::Cgroup => "cgroup",
-            Self::User => "user",
         })
     }
 }

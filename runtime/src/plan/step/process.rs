@@ -1,9 +1,9 @@
 //! Changes of the child itself, for init to have: they need no path of the
 //! container's and no other process.
 
-use std::fmt;
 use std::path::PathBuf;
 
+use derive_more::Display;
 use serde::Serialize;
 
 use crate::sys::capabilities::CapabilitySet;
@@ -12,21 +12,25 @@ use crate::sys::personality::Personality;
 use crate::sys::seccomp::SystemCallFilter;
 
 /// One change of the child itself.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Display, Serialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
 pub enum ProcessStep {
     /// Has the kernel kill the child when its supervisor dies.
+    #[display("ask to be killed when the supervisor dies")]
     DieWithSupervisor,
     /// Joins a network namespace that exists. That comes before `/sys` is mounted,
     /// which shows the links of the namespace that it is mounted from.
+    #[display("join the network namespace {}", path.display())]
     JoinNetwork {
         /// The host path that holds it.
         path: PathBuf,
     },
     /// Makes the cgroup that the child was born in the root of a cgroup namespace.
     /// `clone3` would make the supervisor's the root.
+    #[display("unshare the cgroup namespace")]
     UnshareCgroup,
     /// Sets the host name.
+    #[display("set host name {name}")]
     Hostname {
         /// At most 64 bytes.
         name: String,
@@ -35,37 +39,46 @@ pub enum ProcessStep {
     /// reach the caller's keys: not by system calls, which are filtered, but
     /// wherever the kernel looks for a key by itself, as network file systems and
     /// encrypted directories do (`man 7 session-keyring`).
+    #[display("join a session keyring of its own")]
     SessionKeyring,
     /// Chooses the processors to run on.
+    #[display("run only on processors {cpus}")]
     Affinity {
         /// Their numbers.
         cpus: Cpus,
     },
     /// Chooses the machine that `uname` reports.
+    #[display("report the machine as {machine}")]
     Personality {
         /// Its name.
         machine: Personality,
     },
     /// Lets programs gain no privileges, setuid ones included.
+    #[display("gain no privileges by executing programs")]
     NoNewPrivileges,
     /// Drops capabilities for good.
+    #[display("drop all capabilities but {keep}")]
     BoundingSet {
         /// The capabilities that remain.
         keep: CapabilitySet,
     },
     /// Gives capabilities to all programs, whatever their user.
+    #[display("give all programs {capabilities}")]
     AmbientSet {
         /// The capabilities.
         capabilities: CapabilitySet,
     },
     /// Filters the system calls.
+    #[display("filter system calls: {filter}")]
     Seccomp {
         /// The filter.
         filter: SystemCallFilter,
     },
     /// Makes signals as a process at boot has them: none ignored, none blocked.
+    #[display("ignore and block no signal")]
     ResetSignals,
     /// Changes to the directory that init starts in.
+    #[display("change to directory {}", path.display())]
     WorkingDirectory {
         /// Path inside.
         path: PathBuf,
@@ -87,32 +100,6 @@ impl ProcessStep {
             Self::Seccomp { .. } => "seccomp(2)",
             Self::ResetSignals => "sigaction(2), sigprocmask(2)",
             Self::WorkingDirectory { .. } => "chdir(2)",
-        }
-    }
-}
-
-impl fmt::Display for ProcessStep {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::DieWithSupervisor => write!(f, "ask to be killed when the supervisor dies"),
-            Self::JoinNetwork { path } => {
-                write!(f, "join the network namespace {}", path.display())
-            }
-            Self::UnshareCgroup => write!(f, "unshare the cgroup namespace"),
-            Self::Hostname { name } => write!(f, "set host name {name}"),
-            Self::SessionKeyring => write!(f, "join a session keyring of its own"),
-            Self::Affinity { cpus } => write!(f, "run only on processors {cpus}"),
-            Self::Personality { machine } => write!(f, "report the machine as {machine}"),
-            Self::NoNewPrivileges => write!(f, "gain no privileges by executing programs"),
-            Self::BoundingSet { keep } => write!(f, "drop all capabilities but {keep}"),
-            Self::AmbientSet { capabilities } => {
-                write!(f, "give all programs {capabilities}")
-            }
-            Self::Seccomp { filter } => write!(f, "filter system calls: {filter}"),
-            Self::ResetSignals => write!(f, "ignore and block no signal"),
-            Self::WorkingDirectory { path } => {
-                write!(f, "change to directory {}", path.display())
-            }
         }
     }
 }

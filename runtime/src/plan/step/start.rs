@@ -1,22 +1,27 @@
 //! The parts of a start that other processes, or the container's users and
 //! terminals, have a share in.
 
-use std::fmt;
 use std::path::PathBuf;
 
+use derive_more::Display;
 use serde::Serialize;
 
 use super::Namespace;
 use crate::spec::accounts::User;
 use crate::spec::idmap::IdMap;
+use crate::sys::joined;
 
 /// One part of the start.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Display, Serialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
 pub enum StartStep {
     /// Clones a second process, which becomes init, into further namespaces and
     /// with these users and groups. It waits for [`StartStep::HandOver`]; files
     /// that are made until then belong to root inside.
+    #[display(
+        "clone init into new namespaces: {}, with users and groups {ids}",
+        joined(namespaces, ", ")
+    )]
     CloneInit {
         /// The namespaces, that of users among them.
         namespaces: Vec<Namespace>,
@@ -25,27 +30,35 @@ pub enum StartStep {
     },
     /// Leaves the rest to the second process, as root inside and with a copy of
     /// all mounts that it cannot loosen.
+    #[display("hand over to init, with a locked copy of all mounts")]
     HandOver,
     /// Makes a pseudoterminal of the container's own `/dev/console`; its other end
     /// goes to the supervisor.
+    #[display("open a terminal as /dev/console")]
     Console,
     /// Makes `/dev/console` standard input, output and error.
+    #[display("use /dev/console as stdin, stdout and stderr")]
     StandardStreams,
     /// Makes standard input empty, and standard output and error a pipe to the
     /// supervisor. There is no terminal and no `/dev/console`.
+    #[display("use a pipe as stdout and stderr")]
     Pipe,
     /// Waits until the supervisor has performed its own steps and set up the
     /// network.
+    #[display("wait until the supervisor has set up network and cgroup")]
     AwaitSupervisor,
     /// Becomes a user of the container's, and gives the streams to that user. The
     /// child keeps all capabilities until [`StartStep::Exec`].
+    #[display("become user {user}")]
     User {
         /// By name or number.
         user: User,
     },
     /// Leaves a stub as process 1 and continues as process 2.
+    #[display("leave a stub as process 1, continue as process 2")]
     StubInit,
     /// Executes the container's first program.
+    #[display("execute {}{}", program.display(), arguments.iter().map(|word| format!(" {word}")).collect::<String>())]
     Exec {
         /// Path inside.
         program: PathBuf,
@@ -68,37 +81,6 @@ impl StartStep {
             Self::User { .. } => "setuid(2), setgroups(2)",
             Self::StubInit => "clone(2), wait(2)",
             Self::Exec { .. } => "execve(2)",
-        }
-    }
-}
-
-impl fmt::Display for StartStep {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::CloneInit { namespaces, ids } => {
-                write!(f, "clone init into new namespaces: ")?;
-                for namespace in namespaces {
-                    write!(f, "{namespace}, ")?;
-                }
-                write!(f, "with users and groups {ids}")
-            }
-            Self::HandOver => {
-                write!(f, "hand over to init, with a locked copy of all mounts")
-            }
-            Self::Console => write!(f, "open a terminal as /dev/console"),
-            Self::StandardStreams => write!(f, "use /dev/console as stdin, stdout and stderr"),
-            Self::Pipe => write!(f, "use a pipe as stdout and stderr"),
-            Self::AwaitSupervisor => {
-                write!(f, "wait until the supervisor has set up network and cgroup")
-            }
-            Self::User { user } => write!(f, "become user {user}"),
-            Self::StubInit => write!(f, "leave a stub as process 1, continue as process 2"),
-            Self::Exec {
-                program, arguments, ..
-            } => {
-                write!(f, "execute {}", program.display())?;
-                arguments.iter().try_for_each(|word| write!(f, " {word}"))
-            }
         }
     }
 }

@@ -71,8 +71,9 @@ impl Table {
     pub(super) fn numbers(self, calls: &BTreeSet<&'static str>) -> BTreeSet<u32> {
         let mut numbers: BTreeSet<_> = calls.iter().filter_map(|name| self.number(name)).collect();
         if self == Self::Compat {
-            for (whole, parts) in MULTIPLEXED {
-                if parts.iter().any(|part| calls.contains(part)) {
+            for (whole, group, beginnings) in MULTIPLEXED {
+                let mut parts = members(group).into_iter().flatten();
+                if parts.any(|part| is_carried(part, beginnings) && calls.contains(part)) {
                     numbers.extend(self.number(whole));
                 }
             }
@@ -89,52 +90,19 @@ impl Table {
     }
 }
 
-/// Calls through which 32-bit programs of x86 make others. A filter cannot see
-/// which one (`man 2 socketcall`, `man 2 ipc`).
-const MULTIPLEXED: [(&str, &[&str]); 2] = [
-    (
-        "socketcall",
-        &[
-            "accept",
-            "accept4",
-            "bind",
-            "connect",
-            "getpeername",
-            "getsockname",
-            "getsockopt",
-            "listen",
-            "recv",
-            "recvfrom",
-            "recvmmsg",
-            "recvmsg",
-            "send",
-            "sendmmsg",
-            "sendmsg",
-            "sendto",
-            "setsockopt",
-            "shutdown",
-            "socket",
-            "socketpair",
-        ],
-    ),
-    (
-        "ipc",
-        &[
-            "msgctl",
-            "msgget",
-            "msgrcv",
-            "msgsnd",
-            "semctl",
-            "semget",
-            "semop",
-            "semtimedop",
-            "shmat",
-            "shmctl",
-            "shmdt",
-            "shmget",
-        ],
-    ),
+/// Calls through which 32-bit programs of x86 make those of a group with these
+/// beginnings. A filter cannot see which one (`man 2 socketcall`, `man 2 ipc`).
+const MULTIPLEXED: [(&str, &str, &[&str]); 2] = [
+    ("socketcall", "@network-io", &[""]),
+    ("ipc", "@ipc", &["msg", "sem", "shm"]),
 ];
+
+/// The calls that others carry. Those with times of 64 bits are younger, and are made
+/// by themselves only.
+fn is_carried(call: &str, beginnings: &[&str]) -> bool {
+    let begins = |beginning: &&str| call.starts_with(beginning);
+    beginnings.iter().any(begins) && !call.ends_with("_time64")
+}
 
 #[cfg(test)]
 mod tests {
@@ -181,5 +149,13 @@ mod tests {
         let socket = named("socket").expect("a call");
         assert!(Table::Compat.numbers(&socket).contains(&SOCKETCALL));
         assert!(!Table::Native.numbers(&socket).contains(&SOCKETCALL));
+        const IPC: u32 = 117;
+        let carried = |name| {
+            Table::Compat
+                .numbers(&named(name).expect("a call"))
+                .contains(&IPC)
+        };
+        assert!(carried("shmat") && carried("semtimedop"));
+        assert!(!carried("semtimedop_time64") && !carried("pipe"));
     }
 }
