@@ -1,13 +1,12 @@
 //! Checks, before a start, that the host has what a network needs.
 
-use std::fmt;
 use std::path::Path;
 
 use netlink_packet_route::link::{InfoKind, LinkFlags, LinkMessage};
 use rtnetlink::Handle;
 
 use crate::link::{self, netlink, record};
-use crate::{Bridge, Cause, Error, InterfaceName, Side, Spec, Step, Veth, plan};
+use crate::{Bridge, Error, InterfaceName, Side, Spec, Step, Veth, plan};
 
 /// What an interface of the host is needed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,17 +22,22 @@ pub enum Purpose {
 }
 
 /// Why an interface of the host cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
     /// There is no interface of that name.
+    #[error("the host has no such link")]
     Missing,
     /// It has moved into this container.
+    #[error("container '{0}' has it")]
     Held(String),
     /// It is a link of this kind, not a bridge.
+    #[error("it is a {0} link, not a bridge")]
     NotABridge(String),
     /// It is the host's loopback.
+    #[error("it is the host's loopback")]
     Loopback,
     /// It is also needed for this, for which it would have to stay.
+    #[error("{}", .0.claim())]
     Claimed(Purpose),
 }
 
@@ -123,20 +127,13 @@ fn wanted(spec: &Spec) -> Vec<Want<'_>> {
 
 impl Want<'_> {
     async fn check(&self, netlink: &Handle, run_directory: &Path) -> Result<(), Error> {
-        let found = link::find(netlink, self.interface.as_str()).await;
-        let found = found.map_err(|cause: Cause| Error::Link {
-            operation: "look up",
-            link: self.interface.to_string(),
-            cause,
-        })?;
-        let unfit = match &found {
+        let interface = self.interface.as_str();
+        let found = link::find(netlink, interface).await;
+        let unfit = match &found.map_err(Error::link("look up", interface))? {
             None if self.optional => None,
-            None => Some(
-                match record::holder(run_directory, self.interface.as_str()) {
-                    Some(container) => Unfit::Held(container),
-                    None => Unfit::Missing,
-                },
-            ),
+            None => {
+                Some(record::holder(run_directory, interface).map_or(Unfit::Missing, Unfit::Held))
+            }
             Some(link) => self.unfit(link),
         };
         unfit.map_or(Ok(()), |unfit| Err(self.error(unfit)))
@@ -183,21 +180,14 @@ impl Purpose {
             Self::Move => format!("move interface {interface} into the container"),
         }
     }
-}
 
-impl fmt::Display for Unfit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// What another purpose cannot share.
+    fn claim(self) -> &'static str {
         match self {
-            Self::Missing => f.write_str("the host has no such link"),
-            Self::Held(container) => write!(f, "container '{container}' has it"),
-            Self::NotABridge(kind) => write!(f, "it is a {kind} link, not a bridge"),
-            Self::Loopback => f.write_str("it is the host's loopback"),
-            Self::Claimed(purpose) => f.write_str(match purpose {
-                Purpose::Bridge => "it is also named as a bridge",
-                Purpose::Macvlan => "it is also named for a macvlan link",
-                Purpose::Ipvlan => "it is also named for an ipvlan link",
-                Purpose::Move => "it is named twice",
-            }),
+            Self::Bridge => "it is also named as a bridge",
+            Self::Macvlan => "it is also named for a macvlan link",
+            Self::Ipvlan => "it is also named for an ipvlan link",
+            Self::Move => "it is named twice",
         }
     }
 }

@@ -1,10 +1,9 @@
 //! Errors about links, addresses and routes.
 
-use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::Ipv4Net;
 use rustix::io::Errno;
 
 use crate::{Purpose, Side, Step, Unfit};
@@ -139,6 +138,20 @@ pub enum Error {
 }
 
 impl Error {
+    /// To be given the cause.
+    pub(crate) fn list(objects: &'static str) -> impl FnOnce(Cause) -> Self {
+        move |cause| Self::List { objects, cause }
+    }
+
+    /// To be given the cause.
+    pub(crate) fn link(operation: &'static str, link: &str) -> impl FnOnce(Cause) -> Self {
+        move |cause| Self::Link {
+            operation,
+            link: link.to_owned(),
+            cause,
+        }
+    }
+
     /// What the user can try; `None` if the error itself says it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
@@ -152,19 +165,16 @@ impl Error {
             Self::Step { step, cause } => step_hint(step, cause.errno()?),
             Self::Unfit {
                 interface,
-                purpose: Purpose::Bridge,
-                unfit: Unfit::Missing,
-            } => Some(format!(
-                "create it first, such as with `ip link add {interface} up type bridge`"
-            )),
-            Self::Unfit {
-                unfit: Unfit::Missing,
-                ..
-            } => Some("`ip link` lists the links of the host".to_owned()),
-            Self::Unfit {
-                unfit: Unfit::Held(container),
-                ..
-            } => Some(format!("stop container '{container}' first")),
+                purpose,
+                unfit,
+            } => match unfit {
+                Unfit::Missing if *purpose == Purpose::Bridge => Some(format!(
+                    "create it first, such as with `ip link add {interface} up type bridge`"
+                )),
+                Unfit::Missing => Some("`ip link` lists the links of the host".to_owned()),
+                Unfit::Held(container) => Some(format!("stop container '{container}' first")),
+                _ => None,
+            },
             Self::GiveBack { interface, cause } if cause.is(Errno::EXIST) => Some(format!(
                 "another link has its name; rename that link, see `ip link show {interface}`"
             )),
@@ -195,25 +205,20 @@ fn step_hint(step: &Step, errno: Errno) -> Option<String> {
         )),
         (
             Step::AddRoute {
-                side: Side::Host,
-                destination,
-                ..
+                side, destination, ..
             },
             Errno::EXIST,
-        ) => Some(format!(
+        ) if *side == Side::Host => Some(format!(
             "perhaps another container has the same address; see `ip route show {destination}`"
         )),
-        (
-            Step::AddAddress {
-                address: IpNet::V6(_),
-                link,
-                ..
-            },
-            Errno::ACCESS | Errno::OPNOTSUPP,
-        ) => Some(format!(
-            "IPv6 is switched off there; see the sysctl net.ipv6.conf.{link}.disable_ipv6 and \
+        (Step::AddAddress { address, link, .. }, Errno::ACCESS | Errno::OPNOTSUPP)
+            if address.addr().is_ipv6() =>
+        {
+            Some(format!(
+                "IPv6 is switched off there; see the sysctl net.ipv6.conf.{link}.disable_ipv6 and \
              ipv6.disable on the kernel's command line"
-        )),
+            ))
+        }
         _ => None,
     }
 }
@@ -223,8 +228,9 @@ fn unknown_kind(kind: &str) -> String {
 }
 
 /// The error of the kernel, or of the socket to it.
-#[derive(Debug)]
-pub struct Cause(io::Error);
+#[derive(Debug, thiserror::Error)]
+#[error("{}", words(.0))]
+pub struct Cause(#[from] io::Error);
 
 impl Cause {
     /// Whether the kernel answered this errno(3).
@@ -236,13 +242,11 @@ impl Cause {
     /// none, or it has one of the types `unreachable`, `prohibit` and
     /// `blackhole` (ip-route(8)).
     pub(crate) fn is_unreachable(&self) -> bool {
-        let answers = [
-            Errno::NETUNREACH,
-            Errno::HOSTUNREACH,
-            Errno::ACCESS,
-            Errno::INVAL,
-        ];
-        self.errno().is_some_and(|errno| answers.contains(&errno))
+        use Errno as E;
+        matches!(
+            self.errno(),
+            Some(E::NETUNREACH | E::HOSTUNREACH | E::ACCESS | E::INVAL)
+        )
     }
 
     fn errno(&self) -> Option<Errno> {
@@ -250,31 +254,17 @@ impl Cause {
     }
 }
 
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let words = match self.errno() {
-            Some(Errno::EXIST) => "it exists already",
-            Some(Errno::NODEV) => "there is no such link",
-            Some(Errno::PERM) => "it is not permitted",
-            Some(Errno::OPNOTSUPP) => "the kernel does not support it",
-            Some(Errno::NETDOWN) => "the link is down",
-            Some(Errno::NETUNREACH | Errno::HOSTUNREACH) => "the gateway is unreachable",
-            _ => return self.0.fmt(f),
-        };
-        f.write_str(words)
-    }
-}
-
-impl std::error::Error for Cause {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.0)
-    }
-}
-
-impl From<io::Error> for Cause {
-    fn from(error: io::Error) -> Self {
-        Self(error)
-    }
+fn words(error: &io::Error) -> String {
+    let words = match Errno::from_io_error(error) {
+        Some(Errno::EXIST) => "it exists already",
+        Some(Errno::NODEV) => "there is no such link",
+        Some(Errno::PERM) => "it is not permitted",
+        Some(Errno::OPNOTSUPP) => "the kernel does not support it",
+        Some(Errno::NETDOWN) => "the link is down",
+        Some(Errno::NETUNREACH | Errno::HOSTUNREACH) => "the gateway is unreachable",
+        _ => return error.to_string(),
+    };
+    words.to_owned()
 }
 
 impl From<Errno> for Cause {

@@ -79,7 +79,7 @@
 //!   replaced by the link's address. All other sources are kept.
 //! - **Chains of other programs.** A packet passes only if every chain at a hook
 //!   accepts it, and our chains cannot accept it for them; [`Firewall::diagnose`]
-//!   names those that drop.
+//!   names those with the policy drop.
 //! - **Forwarding.** The host has to be a router. If it was not, forwarding is
 //!   enabled until the last container goes. In IPv6, a router ignores router
 //!   advertisements, so `accept_ra` is set from 1 to 2, but not on links to
@@ -183,12 +183,13 @@ impl Firewall {
     }
 
     /// Returns a sentence for each obstacle to the forwarded ports and the NAT of
-    /// `spec`: chains of other programs that would drop packets, ports that a
-    /// process on the host listens on, addresses that the host lacks. None is an
-    /// error, and failing to find out is not one either.
+    /// `spec`: chains of other programs with the policy drop, ports that a process
+    /// on the host listens on, addresses that the host lacks. None is an error, and
+    /// failing to find out is not one either.
     ///
-    /// nft runs only if another table has a chain that could drop. Rules of the
-    /// kernel's old iptables, which nft does not show, are not considered.
+    /// Such a chain is not named if a rule of its table accepts packets of the
+    /// container's link, or forwarded connections. Rules that drop, and those of the
+    /// kernel's old iptables, are not considered.
     #[must_use]
     pub fn diagnose(&self, spec: &Spec) -> Vec<String> {
         diagnose::diagnose(&self.0, spec)

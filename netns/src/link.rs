@@ -20,7 +20,7 @@ use netlink_packet_route::link::{
     InfoKind, LinkAttribute, LinkExtentMask, LinkInfo, LinkMessage, Prop,
 };
 use rtnetlink::packet_core::DefaultNla;
-use rtnetlink::{Handle, LinkUnspec};
+use rtnetlink::{Handle, LinkGetRequest, LinkUnspec};
 use rustix::io::Errno;
 
 use crate::Cause;
@@ -34,14 +34,18 @@ pub const GROUP: u32 = 0x006e_6978;
 /// kernel's net/core/rtnetlink.c).
 const IFLA_ALT_IFNAME: u16 = 53;
 
+fn get_request(netlink: &Handle) -> LinkGetRequest {
+    let masks = vec![LinkExtentMask::SkipStats];
+    netlink
+        .link()
+        .get()
+        .set_filter_mask(AddressFamily::Unspec, masks)
+}
+
 /// The link with this name or alternative name.
 pub async fn find(netlink: &Handle, name: &str) -> Result<Option<LinkMessage>, Cause> {
     // No link has the index 0: it asks for one link instead of all.
-    let mut request = netlink
-        .link()
-        .get()
-        .match_index(0)
-        .set_filter_mask(AddressFamily::Unspec, vec![LinkExtentMask::SkipStats]);
+    let mut request = get_request(netlink).match_index(0);
     let name = [name.as_bytes(), b"\0"].concat();
     let name = LinkAttribute::Other(DefaultNla::new(IFLA_ALT_IFNAME, name));
     request.message_mut().attributes.push(name);
@@ -50,11 +54,7 @@ pub async fn find(netlink: &Handle, name: &str) -> Result<Option<LinkMessage>, C
 
 /// The link with this index.
 pub async fn find_by_index(netlink: &Handle, index: u32) -> Result<Option<LinkMessage>, Cause> {
-    let request = netlink
-        .link()
-        .get()
-        .match_index(index)
-        .set_filter_mask(AddressFamily::Unspec, vec![LinkExtentMask::SkipStats]);
+    let request = get_request(netlink).match_index(index);
     answer_or_none(request.execute().try_next().await)
 }
 
@@ -80,10 +80,7 @@ pub async fn index(netlink: &Handle, name: &str) -> Result<u32, Cause> {
 
 /// The links of this kind.
 pub async fn list_kind(netlink: &Handle, kind: InfoKind) -> Result<Vec<LinkMessage>, Cause> {
-    let mut request = netlink
-        .link()
-        .get()
-        .set_filter_mask(AddressFamily::Unspec, vec![LinkExtentMask::SkipStats]);
+    let mut request = get_request(netlink);
     // The kernel does not filter by a kind whose module is not loaded yet.
     let filter = LinkAttribute::LinkInfo(vec![LinkInfo::Kind(kind.clone())]);
     request.message_mut().attributes.push(filter);
@@ -94,10 +91,7 @@ pub async fn list_kind(netlink: &Handle, kind: InfoKind) -> Result<Vec<LinkMessa
 
 /// The ports of a bridge.
 pub async fn list_ports(netlink: &Handle, bridge: u32) -> Result<Vec<LinkMessage>, Cause> {
-    let mut request = netlink
-        .link()
-        .get()
-        .set_filter_mask(AddressFamily::Unspec, vec![LinkExtentMask::SkipStats]);
+    let mut request = get_request(netlink);
     let filter = LinkAttribute::Controller(bridge);
     request.message_mut().attributes.push(filter);
     Ok(request.execute().try_collect().await?)
@@ -128,73 +122,61 @@ pub async fn add_altname(netlink: &Handle, index: u32, altname: &str) -> Result<
     Ok(request.execute().await?)
 }
 
-/// A link's name.
-pub fn name_of(link: &LinkMessage) -> Option<&str> {
-    link.attributes
-        .iter()
-        .find_map(|attribute| match attribute {
-            LinkAttribute::IfName(name) => Some(name.as_str()),
+/// The value of a message's first attribute of a variant.
+macro_rules! attribute {
+    ($message:expr, $variant:path) => {
+        $message.attributes.iter().find_map(|found| match found {
+            $variant(value) => Some(value),
             _ => None,
         })
+    };
+}
+pub(crate) use attribute;
+
+/// A link's name.
+pub fn name_of(link: &LinkMessage) -> Option<&str> {
+    attribute!(link, LinkAttribute::IfName).map(String::as_str)
 }
 
 /// A link's alternative names.
 pub fn altnames_of(link: &LinkMessage) -> Vec<&str> {
-    let mut altnames = Vec::new();
-    for attribute in &link.attributes {
-        if let LinkAttribute::PropList(properties) = attribute {
-            altnames.extend(properties.iter().filter_map(|property| match property {
-                Prop::AltIfName(name) => Some(name.as_str()),
-                _ => None,
-            }));
-        }
-    }
-    altnames
+    let properties = attribute!(link, LinkAttribute::PropList);
+    let properties = properties.into_iter().flatten();
+    properties
+        .filter_map(|property| match property {
+            Prop::AltIfName(name) => Some(name.as_str()),
+            _ => None,
+        })
+        .collect()
 }
 
 /// The kind of a virtual link; `None` for a physical one.
 pub fn kind_of(link: &LinkMessage) -> Option<&InfoKind> {
-    let info = link
-        .attributes
-        .iter()
-        .find_map(|attribute| match attribute {
-            LinkAttribute::LinkInfo(info) => Some(info),
-            _ => None,
-        })?;
+    let info = attribute!(link, LinkAttribute::LinkInfo)?;
     info.iter().find_map(|info| match info {
         LinkInfo::Kind(kind) => Some(kind),
         _ => None,
     })
 }
 
+/// The hardware address of a link.
+pub fn hardware_address_of(link: &LinkMessage) -> Option<&[u8]> {
+    attribute!(link, LinkAttribute::Address).map(Vec::as_slice)
+}
+
 /// The MTU of a link, in bytes.
 pub fn mtu_of(link: &LinkMessage) -> Option<u32> {
-    link.attributes
-        .iter()
-        .find_map(|attribute| match attribute {
-            LinkAttribute::Mtu(mtu) => Some(*mtu),
-            _ => None,
-        })
+    attribute!(link, LinkAttribute::Mtu).copied()
 }
 
 /// The index of the bridge, bond or the like that a link is a port of.
 pub fn master_of(link: &LinkMessage) -> Option<u32> {
-    link.attributes
-        .iter()
-        .find_map(|attribute| match attribute {
-            LinkAttribute::Controller(index) => Some(*index),
-            _ => None,
-        })
+    attribute!(link, LinkAttribute::Controller).copied()
 }
 
 /// The index of a veth link's other end, in its namespace.
 pub fn peer_of(link: &LinkMessage) -> Option<u32> {
-    link.attributes
-        .iter()
-        .find_map(|attribute| match attribute {
-            LinkAttribute::Link(index) => Some(*index),
-            _ => None,
-        })
+    attribute!(link, LinkAttribute::Link).copied()
 }
 
 /// Whether this crate created a link.

@@ -110,9 +110,9 @@ fn give_back(container: &ContainerName, run_directory: &Path) -> Result<Vec<Erro
 async fn leave_zones(netlink: &Handle, container: &ContainerName) -> Result<(), Error> {
     let own = links(netlink, container).await?;
     let zones = bridge::zones(netlink).await;
-    for zone in zones.map_err(|cause| list_error("bridges", cause))? {
+    for zone in zones.map_err(Error::list("bridges"))? {
         let ports = link::list_ports(netlink, zone.header.index).await;
-        let ports = ports.map_err(|cause| list_error("ports of bridges", cause))?;
+        let ports = ports.map_err(Error::list("ports of bridges"))?;
         let is_own = |port: &LinkMessage| {
             own.iter()
                 .any(|link| link.header.index == port.header.index)
@@ -166,30 +166,13 @@ fn is_named(link: &LinkMessage, name: &HostLink) -> bool {
 
 async fn find(netlink: &Handle, name: &str) -> Result<Option<LinkMessage>, Error> {
     let found = link::find(netlink, name).await;
-    found.map_err(|cause| Error::Link {
-        operation: "look up",
-        link: name.to_owned(),
-        cause,
-    })
+    found.map_err(Error::link("look up", name))
 }
 
 async fn remove(netlink: &Handle, link: &LinkMessage) -> Result<(), Error> {
+    let name = link::name_of(link).unwrap_or_default();
     let removed = link::remove(netlink, link.header.index).await;
-    removed
-        .map(|_| ())
-        .map_err(|cause| link_error("remove", link, cause))
-}
-
-fn link_error(operation: &'static str, link: &LinkMessage, cause: Cause) -> Error {
-    Error::Link {
-        operation,
-        link: link::name_of(link).unwrap_or_default().to_owned(),
-        cause,
-    }
-}
-
-fn list_error(objects: &'static str, cause: Cause) -> Error {
-    Error::List { objects, cause }
+    removed.map(drop).map_err(Error::link("remove", name))
 }
 
 fn file_error(operation: &'static str, path: &Path, cause: Cause) -> Error {

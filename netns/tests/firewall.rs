@@ -638,77 +638,107 @@ fn the_host_still_accepts_router_advertisements() {
 }
 
 #[test]
-fn a_chain_that_drops_is_named() {
+fn a_chain_that_drops_by_its_policy_is_named_until_its_rules_accept() {
     let world = World::new();
     let web = world.container("web", 1);
     let mut spec = web.forwarding(8080, 80);
     spec.nat = true;
     let diagnosis = || world.host.run(|| opened().diagnose(&spec));
     let rules = |text: &str| world.host.run(|| firewall_world::nft_script(text));
+    let rule = |text: &str| rules(&format!("add rule ip guard FORWARD {text}"));
     assert_eq!(diagnosis(), [""; 0]);
 
     rules(
         "table ip guard { chain FORWARD { type filter hook forward priority 0; policy drop; }; }",
     );
-    let said = diagnosis();
-    assert_eq!(said.len(), 1, "{said:?}");
-    assert!(
-        said[0].starts_with(
-            "chain ip guard FORWARD drops packets to the forwarded port tcp 0.0.0.0:8080"
-        ),
-        "{said:?}"
-    );
-    let (_, command) = said[0].split_once("`nft ").expect("a command");
-    let (command, _) = command.split_once('`').expect("a command");
-    world
-        .host
-        .run(|| nft(&command.split(' ').collect::<Vec<_>>()));
-    assert_ne!(diagnosis(), said);
-
-    rules(
-        "delete table ip guard
-         table inet guard {
-             chain forward {
-                 type filter hook forward priority 0; policy drop;
-                 ct state vmap { established : accept, related : accept, invalid : drop }
-                 iifname \"ve-*\" jump containers
-                 ct status dnat accept
-             }
-             chain containers {
-                 oifname != \"ve-*\" counter accept
-             }
-             chain input {
-                 type filter hook input priority 0; policy drop;
-                 iifname lo accept
-                 ct state { established, related } accept
-                 meta l4proto ipv6-icmp accept
-                 reject
-             }
-         }",
-    );
+    let command =
+        |direction| format!("`nft insert rule ip guard FORWARD {direction} ve-web accept`");
+    let sentence = |packets| {
+        format!(
+            "chain ip guard FORWARD drops packets {packets} unless one of its rules accepts them; \
+             let it accept them, such as with {} and {}",
+            command("iifname"),
+            command("oifname"),
+        )
+    };
+    let both = [sentence(
+        "to the forwarded ports and from the container to the outside",
+    )];
+    for elsewhere in [
+        "ct state established accept",
+        "iifname \"ve-other\" accept",
+        "iifname \"ve-web\" counter",
+        "iifname != \"ve-web\" accept",
+    ] {
+        rule(elsewhere);
+        assert_eq!(diagnosis(), both, "{elsewhere}");
+    }
+    // In a chain to which it jumps.
+    rules("add chain ip guard ports { ct status dnat accept; }");
+    let outside = sentence("from the container to the outside");
+    assert_eq!(diagnosis(), [outside]);
+    rule("iifname \"ve-*\" accept");
     assert_eq!(diagnosis(), [""; 0]);
-    world.apply(&spec).expect("apply");
-    let service = web.serve(80);
-    service.reached_from(&world.outside, HOST, 8080);
-    service.reached_from(&world.host, "::1", 8080);
 
-    rules(
-        "table inet guard2 {
-             chain forward {
-                 type filter hook forward priority 1;
-                 iifname \"uplink\" oifname \"br0\" accept
-                 iifname \"uplink2\" limit rate 1/second accept
-                 ip6 daddr fd00:1::/64 tcp dport 79-81 reject
-             }
-         }",
+    rules("flush table ip guard");
+    assert_eq!(diagnosis(), both);
+    for proposed in both[0].split('`').skip(1).step_by(2) {
+        let words: Vec<_> = proposed.split(' ').skip(1).collect();
+        world.host.run(|| nft(&words));
+    }
+    assert_eq!(diagnosis(), [""; 0]);
+}
+
+#[test]
+fn chains_are_named_at_the_hooks_and_in_the_families_of_the_packets() {
+    let world = World::new();
+    let web = world.container("web", 1);
+    let mut spec = Spec {
+        address6: None,
+        ..web.with_nat()
+    };
+    let diagnosis = |spec: &Spec| world.host.run(|| opened().diagnose(spec));
+    let names = |said: Vec<String>| -> Vec<String> {
+        let name = |sentence: &String| {
+            sentence
+                .split(' ')
+                .skip(1)
+                .take(3)
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        said.iter().map(name).collect()
+    };
+    world.host.run(|| {
+        firewall_world::nft_script(
+            "table ip6 guard { chain forward { type filter hook forward priority 0; policy drop; }; }
+             table bridge guard { chain forward { type filter hook forward priority 0; policy drop; }; }
+             table inet guard {
+                 chain accepting { type filter hook forward priority 0; policy accept; }
+                 chain input { type filter hook input priority 0; policy drop; }
+                 chain output { type filter hook output priority 0; policy drop; }
+                 chain forward { type filter hook forward priority 0; policy drop; }
+             }",
+        );
+    });
+    assert_eq!(names(diagnosis(&spec)), ["inet guard forward"]);
+    spec.address6 = web.spec().address6;
+    assert_eq!(
+        names(diagnosis(&spec)),
+        ["inet guard forward", "ip6 guard forward"]
     );
-    let said = diagnosis();
-    assert_eq!(said.len(), 1, "{said:?}");
-    assert!(
-        said[0].starts_with(
-            "chain inet guard2 forward may drop packets to the forwarded port tcp [::]:8080;"
-        ),
-        "{said:?}"
+    // Only the host itself sends packets to its loopback.
+    let spec = Spec {
+        bind_host: vec![ip("127.0.0.1")],
+        ..web.forwarding(8080, 80)
+    };
+    assert_eq!(
+        diagnosis(&spec),
+        [
+            "chain inet guard output drops packets to the forwarded ports unless one of its rules \
+             accepts them; let it accept them, such as with `nft insert rule inet guard output \
+             oifname ve-web accept`"
+        ]
     );
 }
 

@@ -4,7 +4,8 @@
 pub mod conntrack;
 pub mod element;
 pub mod nfnetlink;
-mod rules;
+pub mod others;
+pub mod rules;
 mod set;
 mod statement;
 pub mod table;

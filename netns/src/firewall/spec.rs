@@ -117,14 +117,6 @@ impl Family {
         }
     }
 
-    /// Its name as a value of `meta nfproto` in nft(8).
-    pub(crate) fn nfproto_name(self) -> &'static str {
-        match self {
-            Self::V4 => "ipv4",
-            Self::V6 => "ipv6",
-        }
-    }
-
     /// Its name in nft(8).
     pub(crate) fn nft_name(self) -> &'static str {
         match self {

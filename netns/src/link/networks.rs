@@ -18,14 +18,8 @@ pub fn host_networks() -> Result<Vec<IpNet>, Error> {
         let netlink = netlink::connect()?;
         let addresses = address::list_v4(&netlink).await;
         let routes = route::list_v4(&netlink).await;
-        let mut networks = addresses.map_err(|cause| Error::List {
-            objects: "addresses",
-            cause,
-        })?;
-        networks.extend(routes.map_err(|cause| Error::List {
-            objects: "routes",
-            cause,
-        })?);
+        let mut networks = addresses.map_err(Error::list("addresses"))?;
+        networks.extend(routes.map_err(Error::list("routes"))?);
         networks.sort_unstable();
         networks.dedup();
         Ok(networks)

@@ -5,11 +5,12 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::pin::pin;
 
 use futures_util::TryStreamExt;
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteScope};
 use rtnetlink::{Handle, RouteMessageBuilder};
 
 use crate::Cause;
+use crate::link::attribute;
 
 /// Adds a route through a link: to neighbours, or to destinations behind
 /// `gateway`.
@@ -41,40 +42,27 @@ pub async fn link_towards(netlink: &Handle, address: IpAddr) -> Result<Option<u3
         .map_err(io::Error::other)?;
     let answer = netlink.route().get(question.build()).execute();
     match pin!(answer).try_next().await.map_err(Cause::from) {
-        Ok(route) => Ok(route.as_ref().and_then(output_link)),
+        Ok(route) => Ok(route.and_then(|route| attribute!(route, RouteAttribute::Oif).copied())),
         // There is no route, or its type says so.
         Err(cause) if cause.is_unreachable() => Ok(None),
         Err(cause) => Err(cause),
     }
 }
 
-fn output_link(route: &RouteMessage) -> Option<u32> {
-    route
-        .attributes
-        .iter()
-        .find_map(|attribute| match attribute {
-            RouteAttribute::Oif(index) => Some(*index),
-            _ => None,
-        })
-}
-
 /// The IPv4 destinations in all routing tables.
 pub async fn list_v4(netlink: &Handle) -> Result<Vec<IpNet>, Cause> {
     let any = RouteMessageBuilder::<Ipv4Addr>::new().build();
     let messages: Vec<RouteMessage> = netlink.route().get(any).execute().try_collect().await?;
-    Ok(messages.iter().filter_map(destination_v4).collect())
+    Ok(messages.iter().filter_map(destination).collect())
 }
 
-/// A default route has no destination attribute, only a prefix length of 0.
-fn destination_v4(message: &RouteMessage) -> Option<IpNet> {
-    let address = message
-        .attributes
-        .iter()
-        .find_map(|attribute| match attribute {
-            RouteAttribute::Destination(RouteAddress::Inet(address)) => Some(*address),
-            _ => None,
-        })
-        .unwrap_or(Ipv4Addr::UNSPECIFIED);
-    let network = Ipv4Net::new(address, message.header.destination_prefix_length).ok()?;
-    Some(network.into())
+/// The destination of a route. A default route has no attribute with it, only a
+/// prefix length of 0.
+pub fn destination(route: &RouteMessage) -> Option<IpNet> {
+    let address = match attribute!(route, RouteAttribute::Destination) {
+        Some(RouteAddress::Inet(address)) => IpAddr::V4(*address),
+        Some(RouteAddress::Inet6(address)) => IpAddr::V6(*address),
+        _ => Ipv4Addr::UNSPECIFIED.into(),
+    };
+    IpNet::new(address, route.header.destination_prefix_length).ok()
 }

@@ -10,15 +10,14 @@ use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressMessage, AddressProtocol,
 };
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
-use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteProtocol,
-};
+use netlink_packet_route::link::{LinkFlags, LinkMessage};
+use netlink_packet_route::route::{RouteAttribute, RouteFlags, RouteMessage, RouteProtocol};
 use rtnetlink::packet_core::{Emitable, Parseable};
 use rtnetlink::{Handle, LinkUnspec, RouteMessageBuilder};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use super::{attribute, route};
 use crate::{Cause, Error, link, sysctl};
 
 /// The settings of an interface that a move resets or a container can change.
@@ -79,7 +78,7 @@ pub async fn read(host: &Handle, name: &str) -> Result<Settings, Cause> {
         kind: kind(&link),
         up: link.header.flags.contains(LinkFlags::Up),
         mtu: link::mtu_of(&link),
-        hardware_address: hardware_address(&link).map(<[u8]>::to_vec),
+        hardware_address: link::hardware_address_of(&link).map(<[u8]>::to_vec),
         altnames: link::altnames_of(&link)
             .into_iter()
             .map(str::to_owned)
@@ -115,7 +114,7 @@ pub async fn restore(host: &Handle, link: &LinkMessage, was: &Settings) -> Vec<E
         }
     }
     // While the link is still down, as some drivers demand.
-    if hardware_address(link) != was.hardware_address.as_deref()
+    if link::hardware_address_of(link) != was.hardware_address.as_deref()
         && let Some(address) = &was.hardware_address
     {
         let message = LinkUnspec::new_with_index(index).address(address.clone());
@@ -169,15 +168,6 @@ fn kind(link: &LinkMessage) -> Option<String> {
     link::kind_of(link).map(ToString::to_string)
 }
 
-fn hardware_address(link: &LinkMessage) -> Option<&[u8]> {
-    link.attributes
-        .iter()
-        .find_map(|attribute| match attribute {
-            LinkAttribute::Address(address) => Some(address.as_slice()),
-            _ => None,
-        })
-}
-
 /// The addresses of a link without those that the kernel itself adds again when
 /// the link comes up or receives a router advertisement.
 async fn addresses(host: &Handle, index: u32) -> Result<Vec<Message>, Cause> {
@@ -192,14 +182,7 @@ async fn addresses(host: &Handle, index: u32) -> Result<Vec<Message>, Cause> {
 }
 
 fn address_words(message: &AddressMessage) -> String {
-    let address = message
-        .attributes
-        .iter()
-        .find_map(|attribute| match attribute {
-            AddressAttribute::Address(address) => Some(address),
-            _ => None,
-        });
-    match address {
+    match attribute!(message, AddressAttribute::Address) {
         Some(address) => format!("address {address}/{}", message.header.prefix_len),
         None => "an address".to_owned(),
     }
@@ -261,18 +244,9 @@ async fn routes(host: &Handle, index: u32) -> Result<Vec<Message>, Cause> {
 }
 
 fn route_words(message: &RouteMessage) -> String {
-    let destination = message
-        .attributes
-        .iter()
-        .find_map(|attribute| match attribute {
-            RouteAttribute::Destination(RouteAddress::Inet(to)) => Some(IpAddr::V4(*to)),
-            RouteAttribute::Destination(RouteAddress::Inet6(to)) => Some(IpAddr::V6(*to)),
-            _ => None,
-        });
-    let length = message.header.destination_prefix_length;
-    match destination {
-        Some(destination) => format!("the route to {destination}/{length}"),
-        None => "the default route".to_owned(),
+    match route::destination(message) {
+        Some(destination) if destination.prefix_len() > 0 => format!("the route to {destination}"),
+        _ => "the default route".to_owned(),
     }
 }
 

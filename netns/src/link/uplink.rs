@@ -34,11 +34,7 @@ const SMALLEST: u32 = 1280;
 pub fn uplink_mtu() -> Result<Option<u32>, Error> {
     netlink::block_on(async {
         let netlink = netlink::connect()?;
-        let found = find(&netlink).await;
-        found.map_err(|cause| Error::List {
-            objects: "default route",
-            cause,
-        })
+        find(&netlink).await.map_err(Error::list("default route"))
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use ipnet::IpNet;
 
 use super::{add_altname, derived_address, set_up};
 use crate::{ExtraVeth, HostLink, Side, Spec, Step, Veth, name};
@@ -21,7 +21,8 @@ pub(super) fn main_veth_steps(spec: &Spec, veth: &Veth) -> Vec<Step> {
         veth.host_address6.map(|router| IpAddr::V6(router.addr())),
     ];
     steps.extend(routers.into_iter().flatten().map(|router| {
-        let everywhere = default_destination(router);
+        // All addresses of its family.
+        let everywhere = IpNet::new_assert(router, 0).trunc();
         add_route(Side::Container, PEER, everywhere, Some(router))
     }));
     steps
@@ -99,12 +100,12 @@ fn address_steps(
     if let (Some(link), Some(local)) = (host_link, local)
         && !is_on_link(host, local)
     {
-        steps.push(add_route(Side::Host, link, single(local.addr()), None));
+        steps.push(add_route(Side::Host, link, local.addr().into(), None));
     }
     if let Some(host) = host
         && !is_on_link(local, host)
     {
-        steps.push(add_route(Side::Container, peer, single(host.addr()), None));
+        steps.push(add_route(Side::Container, peer, host.addr().into(), None));
     }
     steps
 }
@@ -130,19 +131,6 @@ fn add_route(side: Side, link: &str, destination: IpNet, gateway: Option<IpAddr>
         link: link.to_owned(),
         destination,
         gateway,
-    }
-}
-
-/// The network of one address alone.
-fn single(address: IpAddr) -> IpNet {
-    IpNet::from(address)
-}
-
-/// All addresses of the family of `address`.
-fn default_destination(address: IpAddr) -> IpNet {
-    match address {
-        IpAddr::V4(_) => Ipv4Net::default().into(),
-        IpAddr::V6(_) => Ipv6Net::default().into(),
     }
 }
 

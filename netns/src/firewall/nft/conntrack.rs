@@ -11,8 +11,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use rustix::io::Errno;
 
-use super::nfnetlink::{Ask, CTNETLINK, Netfilter, attribute, nested};
-use crate::firewall::Protocol;
+use super::element::octets;
+use super::nfnetlink::{Ask, CTNETLINK, Netfilter, attribute, nested, number_attribute as number};
+use crate::firewall::{Family, Protocol};
 
 const IPCTNL_MSG_CT_DELETE: u8 = 2;
 
@@ -23,10 +24,10 @@ const CTA_FILTER: u16 = 25;
 const CTA_STATUS_MASK: u16 = 26;
 
 const CTA_TUPLE_IP: u16 = 1;
-const CTA_IP_V4_SRC: u16 = 1;
-const CTA_IP_V4_DST: u16 = 2;
-const CTA_IP_V6_SRC: u16 = 3;
-const CTA_IP_V6_DST: u16 = 4;
+/// `CTA_IP_V4_SRC` and `CTA_IP_V6_SRC`
+const SOURCE: [u16; 2] = [1, 3];
+/// `CTA_IP_V4_DST` and `CTA_IP_V6_DST`
+const DESTINATION: [u16; 2] = [2, 4];
 
 const CTA_TUPLE_PROTO: u16 = 2;
 const CTA_PROTO_NUM: u16 = 1;
@@ -44,21 +45,10 @@ const BY_DESTINATION_PORT: u32 = 1 << 5;
 /// `IPS_SRC_NAT | IPS_DST_NAT` of `linux/netfilter/nf_conntrack_common.h`.
 const TRANSLATED: u32 = 1 << 4 | 1 << 5;
 
-/// `IPPROTO_UDP`
-const UDP: u8 = 17;
-
-/// `AF_INET` and `AF_INET6` of socket(2).
-const INET: u8 = 2;
-const INET6: u8 = 10;
-
 /// Deletes the connections in which `address` answers. Further packets of them
 /// are answered with an error.
 pub fn forget_answers_of(netfilter: &Netfilter, address: IpAddr) -> io::Result<()> {
-    let source = match address {
-        IpAddr::V4(address) => attribute(CTA_IP_V4_SRC, &address.octets()),
-        IpAddr::V6(address) => attribute(CTA_IP_V6_SRC, &address.octets()),
-    };
-    let tuple = nested(CTA_TUPLE_REPLY, &[nested(CTA_TUPLE_IP, &[source])]);
+    let tuple = nested(CTA_TUPLE_REPLY, &[ip(SOURCE, address)]);
     delete(netfilter, address, &[tuple, filter(0, BY_SOURCE)])
 }
 
@@ -72,59 +62,48 @@ pub fn forget_untranslated(
     if protocol != Protocol::Udp {
         return Ok(());
     }
-    let mut tuple = vec![nested(
-        CTA_TUPLE_PROTO,
-        &[
-            attribute(CTA_PROTO_NUM, &[UDP]),
-            attribute(CTA_PROTO_DST_PORT, &listen.port().to_be_bytes()),
-        ],
-    )];
+    let port = [
+        attribute(CTA_PROTO_NUM, &[protocol.number()]),
+        attribute(CTA_PROTO_DST_PORT, &listen.port().to_be_bytes()),
+    ];
+    let mut tuple = vec![nested(CTA_TUPLE_PROTO, &port)];
     let mut by = BY_PROTOCOL | BY_DESTINATION_PORT;
     if !listen.ip().is_unspecified() {
-        let destination = match listen.ip() {
-            IpAddr::V4(address) => attribute(CTA_IP_V4_DST, &address.octets()),
-            IpAddr::V6(address) => attribute(CTA_IP_V6_DST, &address.octets()),
-        };
-        tuple.push(nested(CTA_TUPLE_IP, &[destination]));
+        tuple.push(ip(DESTINATION, listen.ip()));
         by |= BY_DESTINATION;
     }
     let untranslated = [
-        attribute(CTA_STATUS, &0_u32.to_be_bytes()),
-        attribute(CTA_STATUS_MASK, &TRANSLATED.to_be_bytes()),
+        nested(CTA_TUPLE_ORIG, &tuple),
+        number(CTA_STATUS, 0),
+        number(CTA_STATUS_MASK, TRANSLATED),
+        filter(by, 0),
     ];
-    delete(
-        netfilter,
-        listen.ip(),
-        &[
-            nested(CTA_TUPLE_ORIG, &tuple),
-            untranslated.concat(),
-            filter(by, 0),
-        ],
-    )
+    delete(netfilter, listen.ip(), &untranslated)
+}
+
+/// The part of a tuple with an address; `kinds` are those of its families.
+fn ip(kinds: [u16; 2], address: IpAddr) -> Vec<u8> {
+    let kind = kinds[usize::from(address.is_ipv6())];
+    nested(CTA_TUPLE_IP, &[attribute(kind, &octets(address))])
 }
 
 fn filter(original: u32, reply: u32) -> Vec<u8> {
-    nested(
-        CTA_FILTER,
-        &[
-            attribute(CTA_FILTER_ORIG_FLAGS, &original.to_ne_bytes()),
-            attribute(CTA_FILTER_REPLY_FLAGS, &reply.to_ne_bytes()),
-        ],
-    )
+    let flags = [
+        attribute(CTA_FILTER_ORIG_FLAGS, &original.to_ne_bytes()),
+        attribute(CTA_FILTER_REPLY_FLAGS, &reply.to_ne_bytes()),
+    ];
+    nested(CTA_FILTER, &flags)
 }
 
 /// Deletes the connections that match, in the family of `address`.
 fn delete(netfilter: &Netfilter, address: IpAddr, attributes: &[Vec<u8>]) -> io::Result<()> {
-    let family = match address {
-        IpAddr::V4(_) => INET,
-        IpAddr::V6(_) => INET6,
-    };
+    let (family, attributes) = (Family::of(address).nfproto(), attributes.concat());
     match netfilter.request(
         CTNETLINK,
         IPCTNL_MSG_CT_DELETE,
         family,
         Ask::Do,
-        &attributes.concat(),
+        &attributes,
     ) {
         // The kernel has no ctnetlink.
         Err(error) if Errno::from_io_error(&error) == Some(Errno::INVAL) => Ok(()),

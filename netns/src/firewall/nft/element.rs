@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use ipnet::IpNet;
 
 use super::nfnetlink::{attribute, attributes, find, nested, text_attribute as text};
 use super::set::{Datatype, Set};
@@ -50,61 +50,49 @@ const COMMENT: u8 = 0;
 impl Element {
     /// The element that a step adds; `None` if it adds none.
     pub fn of(step: &Step, container: &ContainerName) -> Option<Self> {
-        let owner = Some(container.as_str().to_owned());
-        match step {
+        let mut owner = Some(container.as_str().to_owned());
+        let mut value = Vec::new();
+        let (set, key, last_key) = match step {
             Step::Forward {
                 protocol,
                 listen,
                 to,
             } => {
-                let (first, last) = first_and_last(match listen.ip() {
-                    all if all.is_unspecified() => everything(Family::of(all)),
-                    one => one.into(),
-                });
                 let key = |address| {
                     let port = listen.port().to_be_bytes();
                     concatenate(&[&octets(address), &[protocol.number()], &port])
                 };
-                Some(Self {
-                    set: Set::Ports(Family::of(listen.ip())),
-                    key: key(first),
-                    last_key: Some(key(last)),
-                    value: concatenate(&[&octets(to.ip()), &to.port().to_be_bytes()]),
-                    owner,
-                })
+                value = concatenate(&[&octets(to.ip()), &to.port().to_be_bytes()]);
+                let addresses = match listen.ip() {
+                    all if all.is_unspecified() => IpNet::new_assert(all, 0),
+                    one => one.into(),
+                };
+                let (first, last) = (key(addresses.network()), key(addresses.broadcast()));
+                (Set::Ports(Family::of(listen.ip())), first, Some(last))
             }
             Step::Masquerade { sources, to } => {
-                let (first, last) = first_and_last(*sources);
                 let key = |source| concatenate(&[&octets(*to), &octets(source)]);
-                Some(Self {
-                    set: Set::Masquerade(Family::of(*to)),
-                    key: key(first),
-                    last_key: Some(key(last)),
-                    value: Vec::new(),
-                    owner,
-                })
+                let (first, last) = (key(sources.network()), key(sources.broadcast()));
+                (Set::Masquerade(Family::of(*to)), first, Some(last))
             }
-            Step::MasqueradeOutside { source } => Some(Self {
-                set: Set::Nat(Family::of(*source)),
-                key: octets(*source),
-                last_key: None,
-                value: Vec::new(),
-                owner,
-            }),
+            Step::MasqueradeOutside { source } => {
+                (Set::Nat(Family::of(*source)), octets(*source), None)
+            }
             Step::GuardLoopback { link } => {
                 let mut key = link.as_bytes().to_vec();
                 key.resize(Datatype::Interface.width(), 0);
-                let is_own = link == HostLink::veth(container).interface();
-                Some(Self {
-                    set: Set::Guarded,
-                    key,
-                    last_key: None,
-                    value: Vec::new(),
-                    owner: owner.filter(|_| is_own),
-                })
+                owner = owner.filter(|_| link == HostLink::veth(container).interface());
+                (Set::Guarded, key, None)
             }
-            Step::EnableForwarding { .. } | Step::RouteLoopback { .. } => None,
-        }
+            Step::EnableForwarding { .. } | Step::RouteLoopback { .. } => return None,
+        };
+        Some(Self {
+            set,
+            key,
+            last_key,
+            value,
+            owner,
+        })
     }
 
     /// The attributes of a message about the element, without the table.
@@ -238,18 +226,8 @@ fn concatenate(parts: &[&[u8]]) -> Vec<u8> {
     bytes
 }
 
-fn everything(family: Family) -> IpNet {
-    match family {
-        Family::V4 => Ipv4Net::default().into(),
-        Family::V6 => Ipv6Net::default().into(),
-    }
-}
-
-fn first_and_last(network: IpNet) -> (IpAddr, IpAddr) {
-    (network.network(), network.broadcast())
-}
-
-fn octets(address: IpAddr) -> Vec<u8> {
+/// An address in network byte order.
+pub fn octets(address: IpAddr) -> Vec<u8> {
     match address {
         IpAddr::V4(address) => address.octets().into(),
         IpAddr::V6(address) => address.octets().into(),
@@ -257,16 +235,14 @@ fn octets(address: IpAddr) -> Vec<u8> {
 }
 
 fn split_address(family: Family, bytes: &[u8]) -> Option<(IpAddr, &[u8])> {
-    Some(match family {
-        Family::V4 => {
-            let (octets, rest) = bytes.split_first_chunk::<4>()?;
-            (Ipv4Addr::from(*octets).into(), rest)
-        }
-        Family::V6 => {
-            let (octets, rest) = bytes.split_first_chunk::<16>()?;
-            (Ipv6Addr::from(*octets).into(), rest)
-        }
-    })
+    match family {
+        Family::V4 => bytes
+            .split_first_chunk::<4>()
+            .map(|(octets, rest)| (Ipv4Addr::from(*octets).into(), rest)),
+        Family::V6 => bytes
+            .split_first_chunk::<16>()
+            .map(|(octets, rest)| (Ipv6Addr::from(*octets).into(), rest)),
+    }
 }
 
 #[cfg(test)]

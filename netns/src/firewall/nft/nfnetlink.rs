@@ -351,6 +351,13 @@ pub fn find_text(attributes: &[u8], kind: u16) -> Option<String> {
     String::from_utf8(text.to_vec()).ok()
 }
 
+/// The number of the first attribute of this kind.
+pub fn find_number(attributes: &[u8], kind: u16) -> Option<u32> {
+    find(attributes, kind)
+        .and_then(|value| field(value, 0))
+        .map(u32::from_be_bytes)
+}
+
 /// The `N` bytes at offset `at`.
 pub fn field<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..at + N)?.try_into().ok()

@@ -49,6 +49,8 @@ pub struct Base {
 pub enum Hook {
     /// After a link received it, before it is routed.
     Prerouting,
+    /// After it was routed from one link to another.
+    Forward,
     /// After the host itself sent it.
     Output,
     /// Before a link sends it.
@@ -157,13 +159,13 @@ fn nat(family: Family) -> Rule {
     }
 }
 
-const NFTA_CHAIN_NAME: u16 = 3;
-const NFTA_CHAIN_HOOK: u16 = 4;
-const NFTA_CHAIN_POLICY: u16 = 5;
+pub const NFTA_CHAIN_NAME: u16 = 3;
+pub const NFTA_CHAIN_HOOK: u16 = 4;
+pub const NFTA_CHAIN_POLICY: u16 = 5;
 const NFTA_CHAIN_TYPE: u16 = 7;
-const NFTA_HOOK_HOOKNUM: u16 = 1;
+pub const NFTA_HOOK_HOOKNUM: u16 = 1;
 const NFTA_HOOK_PRIORITY: u16 = 2;
-const NF_ACCEPT: u32 = 1;
+pub const NF_ACCEPT: u32 = 1;
 
 impl Chain {
     /// The attributes of a message about it, without the table.
@@ -183,7 +185,7 @@ impl Chain {
 }
 
 const NFTA_RULE_CHAIN: u16 = 2;
-const NFTA_RULE_EXPRESSIONS: u16 = 4;
+pub const NFTA_RULE_EXPRESSIONS: u16 = 4;
 
 impl Rule {
     /// The attributes of a message about it, without the table.
@@ -202,6 +204,7 @@ impl Hook {
     pub fn number(self) -> u32 {
         match self {
             Self::Prerouting => 0,
+            Self::Forward => 2,
             Self::Output => 3,
             Self::Postrouting => 4,
         }

@@ -125,10 +125,10 @@ impl Statement {
 const FIRST: u32 = 8;
 
 const NFTA_LIST_ELEM: u16 = 1;
-const NFTA_EXPR_NAME: u16 = 1;
-const NFTA_EXPR_DATA: u16 = 2;
-const NFTA_DATA_VALUE: u16 = 1;
-const NFTA_DATA_VERDICT: u16 = 2;
+pub const NFTA_EXPR_NAME: u16 = 1;
+pub const NFTA_EXPR_DATA: u16 = 2;
+pub const NFTA_DATA_VALUE: u16 = 1;
+pub const NFTA_DATA_VERDICT: u16 = 2;
 
 fn expression(name: &str, attributes: &[Vec<u8>]) -> Vec<u8> {
     nested(
@@ -162,9 +162,9 @@ fn begins(field: Field, operator: u32, beginning: &[u8]) -> Vec<u8> {
 }
 
 const NFTA_META_DREG: u16 = 1;
-const NFTA_META_KEY: u16 = 2;
-const NFT_META_IIFNAME: u32 = 6;
-const NFT_META_OIFNAME: u32 = 7;
+pub const NFTA_META_KEY: u16 = 2;
+pub const NFT_META_IIFNAME: u32 = 6;
+pub const NFT_META_OIFNAME: u32 = 7;
 const NFT_META_NFPROTO: u32 = 15;
 const NFT_META_L4PROTO: u32 = 16;
 
@@ -191,9 +191,9 @@ fn payload(header: u32, offset: u32, length: usize, register: u32) -> Vec<u8> {
 }
 
 const NFTA_CMP_SREG: u16 = 1;
-const NFTA_CMP_OP: u16 = 2;
-const NFTA_CMP_DATA: u16 = 3;
-const NFT_CMP_EQ: u32 = 0;
+pub const NFTA_CMP_OP: u16 = 2;
+pub const NFTA_CMP_DATA: u16 = 3;
+pub const NFT_CMP_EQ: u32 = 0;
 const NFT_CMP_NEQ: u32 = 1;
 
 fn compare(operator: u32, with: &[u8]) -> Vec<u8> {
@@ -237,10 +237,10 @@ fn type_of_destination() -> Vec<u8> {
 }
 
 const NFTA_CT_DREG: u16 = 1;
-const NFTA_CT_KEY: u16 = 2;
-const NFT_CT_STATUS: u32 = 2;
+pub const NFTA_CT_KEY: u16 = 2;
+pub const NFT_CT_STATUS: u32 = 2;
 /// Of `linux/netfilter/nf_conntrack_common.h`, in the byte order of the host.
-const IPS_DST_NAT: u32 = 1 << 5;
+pub const IPS_DST_NAT: u32 = 1 << 5;
 
 fn connection_status() -> Vec<u8> {
     let attributes = [
@@ -253,7 +253,7 @@ fn connection_status() -> Vec<u8> {
 const NFTA_BITWISE_SREG: u16 = 1;
 const NFTA_BITWISE_DREG: u16 = 2;
 const NFTA_BITWISE_LEN: u16 = 3;
-const NFTA_BITWISE_MASK: u16 = 4;
+pub const NFTA_BITWISE_MASK: u16 = 4;
 const NFTA_BITWISE_XOR: u16 = 5;
 
 fn mask(mask: &[u8; 4]) -> Vec<u8> {
@@ -286,11 +286,11 @@ fn replace_destination(family: Family) -> Vec<u8> {
 }
 
 const NFTA_IMMEDIATE_DREG: u16 = 1;
-const NFTA_IMMEDIATE_DATA: u16 = 2;
-const NFTA_VERDICT_CODE: u16 = 1;
+pub const NFTA_IMMEDIATE_DATA: u16 = 2;
+pub const NFTA_VERDICT_CODE: u16 = 1;
 const NFTA_VERDICT_CHAIN: u16 = 2;
 const NFT_REG_VERDICT: u32 = 0;
-const NF_DROP: u32 = 0;
+pub const NF_DROP: u32 = 0;
 const NFT_JUMP: u32 = -3_i32 as u32;
 
 fn verdict(attributes: &[Vec<u8>]) -> Vec<u8> {
