@@ -27,53 +27,43 @@ const LOCAL_TABLE: u32 = 255;
 
 /// Adds the route, unless it exists.
 pub fn add_route(link: &str) -> Result<(), Error> {
-    let added = netlink::block_on(async {
-        let netlink = netlink::connect()?;
-        Ok(add(&netlink, link).await)
-    });
-    outcome(added, "add", link, &[Errno::EXIST])
+    change(link, "add", &[Errno::EXIST], async |netlink, route| {
+        netlink.route().add(route).execute().await
+    })
 }
 
 /// Removes the route, if link and route exist.
 pub fn remove_route(link: &str) -> Result<(), Error> {
-    let removed = netlink::block_on(async {
-        let netlink = netlink::connect()?;
-        Ok(remove(&netlink, link).await)
-    });
-    outcome(removed, "remove", link, &[Errno::SRCH, Errno::NODEV])
-}
-
-async fn add(netlink: &Handle, link: &str) -> Result<(), Cause> {
-    let route = route(link::index(netlink, link).await?);
-    Ok(netlink.route().add(route).execute().await?)
-}
-
-async fn remove(netlink: &Handle, link: &str) -> Result<(), Cause> {
-    let route = route(link::index(netlink, link).await?);
-    Ok(netlink.route().del(route).execute().await?)
+    change(
+        link,
+        "remove",
+        &[Errno::SRCH, Errno::NODEV],
+        async |netlink, route| netlink.route().del(route).execute().await,
+    )
 }
 
 /// `fine` are the answers to an operation that has been done before.
-fn outcome(
-    answer: Result<Result<(), Cause>, crate::Error>,
-    operation: &'static str,
+fn change(
     link: &str,
+    operation: &'static str,
     fine: &[Errno],
+    request: impl AsyncFnOnce(&Handle, RouteMessage) -> Result<(), rtnetlink::Error>,
 ) -> Result<(), Error> {
-    let cause = match answer {
-        Ok(Ok(())) => return Ok(()),
-        Ok(Err(cause)) if fine.iter().any(|errno| cause.is(*errno)) => return Ok(()),
-        Ok(Err(cause)) => crate::Error::Link {
-            operation: "change the routes of",
-            link: link.to_owned(),
-            cause,
-        },
-        Err(error) => error,
-    };
-    Err(Error::LoopbackRoute {
+    let changed = netlink::block_on(async {
+        let netlink = netlink::connect()?;
+        let changed = match link::index(&netlink, link).await {
+            Ok(index) => request(&netlink, route(index)).await.map_err(Cause::from),
+            Err(cause) => Err(cause),
+        };
+        match changed {
+            Err(cause) if fine.iter().any(|errno| cause.is(*errno)) => Ok(()),
+            changed => changed.map_err(crate::Error::link("change the routes of", link)),
+        }
+    });
+    changed.map_err(|error| Error::LoopbackRoute {
         operation,
         link: link.to_owned(),
-        source: Box::new(cause),
+        source: Box::new(error),
     })
 }
 

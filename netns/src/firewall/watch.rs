@@ -4,7 +4,6 @@
 //! rules. Then nothing is forwarded any more, and where `route_localnet` is set,
 //! nothing guards the host's loopback.
 
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use netlink_sys::protocols::NETLINK_NETFILTER;
@@ -66,29 +65,25 @@ impl Watch {
             buffer.clear();
             match self.0.recv(&mut buffer, 0) {
                 Ok(_) => lost |= nfnetlink::messages(&buffer).any(|message| is_loss(&message)),
-                Err(error) => match Errno::from_io_error(&error) {
+                Err(source) => match Errno::from_io_error(&source) {
                     Some(Errno::AGAIN) => return Ok(lost),
                     Some(Errno::INTR) => {}
                     // There were more changes than fit into the socket's buffer
                     // (netlink(7)).
                     Some(Errno::NOBUFS) => lost = true,
-                    _ => return Err(failed(error)),
+                    _ => {
+                        let operation = "read changes of the host's rules";
+                        return Err(Error::Netlink { operation, source });
+                    }
                 },
             }
         }
     }
 }
 
-fn failed(source: io::Error) -> Error {
-    Error::Netlink {
-        operation: "read changes of the host's rules",
-        source,
-    }
-}
-
 fn is_loss(message: &nfnetlink::Message<'_>) -> bool {
-    message.kind == nfnetlink::kind(NFTABLES, NFT_MSG_DELTABLE)
-        && find_text(message.attributes(), NFTA_TABLE_NAME).as_deref() == Some(TABLE)
+    message.message_type() == nfnetlink::kind(NFTABLES, NFT_MSG_DELTABLE)
+        && find_text(nfnetlink::attributes_of(message), NFTA_TABLE_NAME).as_deref() == Some(TABLE)
 }
 
 impl AsFd for Watch {

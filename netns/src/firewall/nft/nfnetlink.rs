@@ -8,6 +8,10 @@ use std::io;
 
 use netlink_sys::protocols::NETLINK_NETFILTER;
 use netlink_sys::{Socket, SocketAddr};
+use rtnetlink::packet_core::{
+    NLA_F_NESTED, NLA_TYPE_MASK, NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST,
+    NetlinkBuffer,
+};
 use rustix::io::Errno;
 use rustix::net::sockopt;
 
@@ -56,13 +60,6 @@ const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 const NFNL_MSG_BATCH_BEGIN: u16 = 16;
 const NFNL_MSG_BATCH_END: u16 = 17;
-
-const NLM_F_REQUEST: u16 = 0x1;
-const NLM_F_ACK: u16 = 0x4;
-const NLM_F_DUMP_INTR: u16 = 0x10;
-const NLM_F_DUMP: u16 = 0x300;
-/// `NLA_F_NESTED`
-const NESTED: u16 = 1 << 15;
 
 /// The size of the kernel's largest answer, in bytes, if the reader has a buffer
 /// for it (`netlink_recvmsg` in net/netlink/af_netlink.c).
@@ -133,18 +130,15 @@ impl Netfilter {
         loop {
             buffer.clear();
             self.socket.recv(&mut buffer, 0)?;
-            for message in messages(&buffer).filter(|message| message.sequence == sequence) {
-                consistent &= message.flags & NLM_F_DUMP_INTR == 0;
-                match message.kind {
+            for message in messages(&buffer).filter(|message| message.sequence_number() == sequence)
+            {
+                consistent &= message.flags() & NLM_F_DUMP_INTR == 0;
+                match message.message_type() {
                     NLMSG_DONE => {
-                        message.result()?;
-                        return Ok(consistent.then_some(answers));
+                        return result(&message).map(|()| consistent.then_some(answers));
                     }
-                    NLMSG_ERROR => {
-                        message.result()?;
-                        return Ok(Some(answers));
-                    }
-                    _ => answers.push(message.attributes().to_vec()),
+                    NLMSG_ERROR => return result(&message).map(|()| Some(answers)),
+                    _ => answers.push(attributes_of(&message).to_vec()),
                 }
             }
         }
@@ -153,17 +147,15 @@ impl Netfilter {
     /// Changes tables of the family inet, as a whole or not at all: a reader sees
     /// the state either before or after all changes.
     pub fn transact(&self, changes: &[Change]) -> Result<(), Refusal> {
-        match self.send_batch(changes) {
-            Ok((_, Ok(()))) => Ok(()),
-            Ok((number, Err(source))) => Err(Refusal {
-                change: Some(number).filter(|number| *number < changes.len()),
-                source,
-            }),
-            Err(source) => Err(Refusal {
-                change: None,
-                source,
-            }),
-        }
+        let (change, source) = match self.send_batch(changes) {
+            Ok((_, Ok(()))) => return Ok(()),
+            Ok((number, Err(source))) => (Some(number), source),
+            Err(source) => (None, source),
+        };
+        Err(Refusal {
+            change: change.filter(|number| *number < changes.len()),
+            source,
+        })
     }
 
     /// The result, and the number of the change that it is about.
@@ -186,9 +178,9 @@ impl Netfilter {
             // Refusals come in the order of the changes, before the only
             // acknowledgement that is requested.
             let answer = messages(&buffer).find_map(|message| {
-                let number = message.sequence.wrapping_sub(first) as usize;
-                let answers = message.kind == NLMSG_ERROR && number <= changes.len();
-                answers.then(|| (number, message.result()))
+                let number = message.sequence_number().wrapping_sub(first) as usize;
+                let answers = message.message_type() == NLMSG_ERROR && number <= changes.len();
+                answers.then(|| (number, result(&message)))
             });
             if let Some(answer) = answer {
                 return Ok(answer);
@@ -239,65 +231,43 @@ pub fn kind(subsystem: u8, message: u8) -> u16 {
 
 fn encode(header: &Header, attributes: &[u8]) -> Vec<u8> {
     let length = (HEADER + GENERIC + attributes.len()) as u32;
-    let mut bytes = Vec::new();
-    bytes.extend(length.to_ne_bytes());
-    bytes.extend(header.kind.to_ne_bytes());
-    bytes.extend((NLM_F_REQUEST | header.flags).to_ne_bytes());
-    bytes.extend(header.sequence.to_ne_bytes());
-    // The sender's port, which the kernel fills in.
-    bytes.extend([0; 4]);
+    // The kernel fills in the sender's port.
+    let mut message = NetlinkBuffer::new(vec![0; HEADER]);
+    message.set_length(length);
+    message.set_message_type(header.kind);
+    message.set_flags(NLM_F_REQUEST | header.flags);
+    message.set_sequence_number(header.sequence);
     // The family, then NFNETLINK_V0.
-    bytes.extend([header.family, 0]);
-    bytes.extend(header.resource.to_be_bytes());
-    bytes.extend(attributes);
-    bytes
+    let generic = [header.family, 0];
+    let resource = header.resource.to_be_bytes();
+    [&message.into_inner(), &generic[..], &resource, attributes].concat()
 }
 
 /// A received message.
-pub struct Message<'a> {
-    /// As of [`kind`].
-    pub kind: u16,
-    flags: u16,
-    sequence: u32,
-    body: &'a [u8],
-}
+pub type Message<'a> = NetlinkBuffer<&'a [u8]>;
 
 /// The messages of a datagram.
 pub fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
     std::iter::from_fn(move || {
-        let (message, following) = Message::split_from(bytes)?;
-        bytes = following;
+        let message = NetlinkBuffer::new_checked(bytes).ok()?;
+        let length = message.length() as usize;
+        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or(&[]);
         Some(message)
     })
 }
 
-impl<'a> Message<'a> {
-    /// The first message, and the bytes after it.
-    fn split_from(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
-        let length: usize = u32::from_ne_bytes(field(bytes, 0)?).try_into().ok()?;
-        let message = Self {
-            kind: u16::from_ne_bytes(field(bytes, 4)?),
-            flags: u16::from_ne_bytes(field(bytes, 6)?),
-            sequence: u32::from_ne_bytes(field(bytes, 8)?),
-            body: bytes.get(HEADER..length)?,
-        };
-        let following = bytes.get(length.next_multiple_of(4)..).unwrap_or(&[]);
-        Some((message, following))
-    }
+/// The bytes after the headers.
+pub fn attributes_of<'a>(message: &Message<'a>) -> &'a [u8] {
+    message.payload().get(GENERIC..).unwrap_or_default()
+}
 
-    /// The bytes after the headers.
-    pub fn attributes(&self) -> &'a [u8] {
-        self.body.get(GENERIC..).unwrap_or_default()
-    }
-
-    /// The first field of `struct nlmsgerr`, and the only one at the end of a dump:
-    /// 0, or a negative errno(3).
-    fn result(&self) -> io::Result<()> {
-        match field(self.body, 0).map(i32::from_ne_bytes) {
-            Some(negative) if negative < 0 => Err(io::Error::from_raw_os_error(-negative)),
-            Some(_) => Ok(()),
-            None => Err(io::ErrorKind::InvalidData.into()),
-        }
+/// The first field of `struct nlmsgerr`, and the only one at the end of a dump:
+/// 0, or a negative errno(3).
+fn result(message: &Message<'_>) -> io::Result<()> {
+    match field(message.payload(), 0).map(i32::from_ne_bytes) {
+        Some(negative) if negative < 0 => Err(io::Error::from_raw_os_error(-negative)),
+        Some(_) => Ok(()),
+        None => Err(io::ErrorKind::InvalidData.into()),
     }
 }
 
@@ -323,7 +293,7 @@ pub fn number_attribute(kind: u16, number: u32) -> Vec<u8> {
 
 /// An attribute that consists of attributes.
 pub fn nested(kind: u16, attributes: &[Vec<u8>]) -> Vec<u8> {
-    attribute(kind | NESTED, &attributes.concat())
+    attribute(kind | NLA_F_NESTED, &attributes.concat())
 }
 
 /// Kind and value of each attribute.
@@ -333,8 +303,7 @@ pub fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
         let kind = u16::from_ne_bytes(field(bytes, 2)?);
         let value = bytes.get(4..length)?;
         bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or(&[]);
-        // The two upper bits are flags.
-        Some((kind & 0x3fff, value))
+        Some((kind & NLA_TYPE_MASK, value))
     })
 }
 
@@ -402,7 +371,13 @@ mod tests {
         };
         let batch = encode_batch(7, &[change(0), change(3)]);
         let seen: Vec<_> = messages(&batch)
-            .map(|message| (message.kind, message.flags, message.sequence))
+            .map(|message| {
+                (
+                    message.message_type(),
+                    message.flags(),
+                    message.sequence_number(),
+                )
+            })
             .collect();
         assert_eq!(
             seen,

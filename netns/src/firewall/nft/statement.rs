@@ -81,24 +81,12 @@ impl Statement {
     /// The expressions, one after the other.
     pub fn encode(&self) -> Vec<u8> {
         match self {
-            Self::Family(family) => [
-                meta(NFT_META_NFPROTO, FIRST),
-                compare(NFT_CMP_EQ, &[family.nfproto()]),
-            ]
-            .concat(),
-            Self::Protocol(protocol) => [
-                load(&[Field::Protocol]),
-                compare(NFT_CMP_EQ, &[protocol.number()]),
-            ]
-            .concat(),
+            Self::Family(family) => equals(meta(NFT_META_NFPROTO, FIRST), &[family.nfproto()]),
+            Self::Protocol(protocol) => equals(load(&[Field::Protocol]), &[protocol.number()]),
             Self::IsLoopback4(field) => begins(*field, NFT_CMP_EQ, &[127]),
             Self::BeginsNot(field, text) => begins(*field, NFT_CMP_NEQ, text.as_bytes()),
             Self::In(fields, set) => [load(fields), lookup(*set, None)].concat(),
-            Self::ToThisHost => [
-                type_of_destination(),
-                compare(NFT_CMP_EQ, &RTN_LOCAL.to_ne_bytes()),
-            ]
-            .concat(),
+            Self::ToThisHost => equals(type_of_destination(), &RTN_LOCAL.to_ne_bytes()),
             Self::IsForwarded => [
                 connection_status(),
                 mask(&IPS_DST_NAT.to_ne_bytes()),
@@ -131,13 +119,8 @@ pub const NFTA_DATA_VALUE: u16 = 1;
 pub const NFTA_DATA_VERDICT: u16 = 2;
 
 fn expression(name: &str, attributes: &[Vec<u8>]) -> Vec<u8> {
-    nested(
-        NFTA_LIST_ELEM,
-        &[
-            text(NFTA_EXPR_NAME, name),
-            nested(NFTA_EXPR_DATA, attributes),
-        ],
-    )
+    let data = nested(NFTA_EXPR_DATA, attributes);
+    nested(NFTA_LIST_ELEM, &[text(NFTA_EXPR_NAME, name), data])
 }
 
 fn value(kind: u16, bytes: &[u8]) -> Vec<u8> {
@@ -203,6 +186,11 @@ fn compare(operator: u32, with: &[u8]) -> Vec<u8> {
         value(NFTA_CMP_DATA, with),
     ];
     expression("cmp", &attributes)
+}
+
+/// Compares what `loaded` has loaded.
+fn equals(loaded: Vec<u8>, value: &[u8]) -> Vec<u8> {
+    [loaded, compare(NFT_CMP_EQ, value)].concat()
 }
 
 const NFTA_LOOKUP_SET: u16 = 1;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use rtnetlink::packet_core::{NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL};
+
 use super::element::Element;
 use super::nfnetlink::{self, Netfilter, text_attribute as text};
 use super::rules::{self, Chain, Rule, TABLE};
@@ -92,9 +94,6 @@ const NFT_MSG_DELSETELEM: u8 = 14;
 /// `NFTA_TABLE_NAME`, and the table's name in messages about its parts.
 const NFTA_TABLE: u16 = 1;
 
-const NLM_F_EXCL: u16 = 0x200;
-const NLM_F_CREATE: u16 = 0x400;
-const NLM_F_APPEND: u16 = 0x800;
 /// Refused if the object exists.
 const ADD: u16 = NLM_F_CREATE | NLM_F_EXCL;
 /// Rules have no names that could exist already.
