@@ -22,12 +22,12 @@ mod steps;
 
 pub use bound_users::{USER_RECORDS, home_of_bound_user};
 
-use api_file_systems::{dev, proc, run, sys};
+use api_file_systems::{SHARED_DIRECTORY, dev, proc, run, sys};
 use mounts::mounted;
-use process::{restrict, start_init};
-use root::{finish_root, root};
+use process::{confine, start_init};
+use root::root;
 use root_files::root_files;
-use steps::mount;
+use steps::{restrict, tmpfs};
 
 /// The start of a container.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -78,6 +78,11 @@ pub fn plan(spec: &Spec) -> Plan {
             })]
         }
     };
+    let read_only = spec
+        .root
+        .read_only
+        .then(|| restrict("/", Attributes::READ_ONLY));
+    let optional = |step: Option<Step>| step.into_iter().collect::<Vec<_>>();
     let steps = [
         inherited(spec),
         begin,
@@ -86,28 +91,21 @@ pub fn plan(spec: &Spec) -> Plan {
         proc(spec),
         sys(),
         dev(spec),
-        vec![mount(
-            "tmpfs",
-            "/tmp",
-            Attributes::DATA,
-            &[("mode", "1777"), ("size", "10%"), ("nr_inodes", "400k")],
-        )],
+        vec![tmpfs("/tmp", Attributes::DATA, SHARED_DIRECTORY)],
         root_files(spec),
         spec.mounts
             .iter()
             .map(|mount| mounted(mount, spec.ids))
             .collect(),
-        finish_root(&spec.root),
+        // After all files are made in the root.
+        optional(read_only),
         // Last, and both together: while the host's tree is mounted over the new
         // root, `..` of that root leads into it, even with `RESOLVE_IN_ROOT`.
         vec![
             Step::Mount(MountStep::PivotRoot),
             Step::Mount(MountStep::DetachHost),
         ],
-        spec.ids
-            .map(|_| Step::Start(StartStep::HandOver))
-            .into_iter()
-            .collect(),
+        optional(spec.ids.map(|_| Step::Start(StartStep::HandOver))),
         vec![
             match spec.init.streams {
                 Streams::Terminal => Step::Start(StartStep::StandardStreams),
@@ -117,7 +115,7 @@ pub fn plan(spec: &Spec) -> Plan {
                 propagation: Propagation::Shared,
             }),
         ],
-        restrict(spec),
+        confine(spec),
         start_init(spec),
     ]
     .concat();

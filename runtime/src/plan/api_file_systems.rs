@@ -4,10 +4,8 @@
 use std::path::Path;
 
 use super::bound_users;
-use super::step::{
-    FileStep, INACCESSIBLE_DIRECTORY, INACCESSIBLE_FILE, MountStep, StartStep, Step,
-};
-use super::steps::{bind, bind_if_present, file, hide, mount};
+use super::step::{FileStep, INACCESSIBLE_DIRECTORY, INACCESSIBLE_FILE, StartStep, Step};
+use super::steps::{bind, bind_if_present, directory, file, hide, mount, restrict, symlink, tmpfs};
 use super::{CONTAINER_MANAGER, RUN_HOST};
 use crate::spec::mount_attributes::{Attributes, Origin};
 use crate::spec::{Network, Spec, Streams};
@@ -21,21 +19,18 @@ const DEVICES: [&str; 7] = [
     "null", "zero", "full", "random", "urandom", "tty", "net/tun",
 ];
 
+/// A directory that all users can write to, in memory.
+pub(super) const SHARED_DIRECTORY: &str = "mode=1777,size=10%,nr_inodes=400k";
+
 /// `/run`, and `/run/host` as the Container Interface describes it.
 pub(super) fn run(spec: &Spec) -> Vec<Step> {
     let host = |name: &str| Path::new(RUN_HOST).join(name);
     let mut steps = vec![
-        mount(
-            "tmpfs",
-            "/run",
-            Attributes::DATA,
-            &[("mode", "755"), ("size", "20%"), ("nr_inodes", "800k")],
-        ),
-        mount(
-            "tmpfs",
+        tmpfs("/run", Attributes::DATA, "mode=755,size=20%,nr_inodes=800k"),
+        tmpfs(
             RUN_HOST,
             Attributes::KERNEL,
-            &[("mode", "755"), ("size", "4m"), ("nr_inodes", "1k")],
+            "mode=755,size=4m,nr_inodes=1k",
         ),
         file(host("container-manager"), &format!("{CONTAINER_MANAGER}\n")),
         file(
@@ -48,10 +43,7 @@ pub(super) fn run(spec: &Spec) -> Vec<Step> {
             contents: String::new(),
             mode: 0,
         }),
-        Step::File(FileStep::Directory {
-            path: INACCESSIBLE_DIRECTORY.into(),
-            mode: 0,
-        }),
+        directory(INACCESSIBLE_DIRECTORY, 0),
         bind(
             Origin::Host,
             &spec.notify_socket,
@@ -68,10 +60,7 @@ pub(super) fn run(spec: &Spec) -> Vec<Step> {
     steps.extend(uncovered(spec));
     steps.extend(credentials(spec));
     steps.extend(spec.bound_users.iter().flat_map(bound_users::bound));
-    steps.push(Step::Mount(MountStep::Restrict {
-        target: RUN_HOST.into(),
-        attributes: Attributes::READ_ONLY,
-    }));
+    steps.push(restrict(RUN_HOST, Attributes::READ_ONLY));
     steps
 }
 
@@ -83,23 +72,16 @@ fn credentials(spec: &Spec) -> Vec<Step> {
     if spec.credentials.is_empty() {
         return Vec::new();
     }
-    let directory = Path::new(CREDENTIALS);
-    let mut steps = vec![mount("ramfs", CREDENTIALS, Attributes::KERNEL, &[])];
+    let mut steps = vec![mount("ramfs", CREDENTIALS, Attributes::KERNEL, "")];
     steps.extend(spec.credentials.iter().map(|credential| {
         Step::File(FileStep::Credential {
-            path: directory.join(&credential.id),
+            path: Path::new(CREDENTIALS).join(&credential.id),
             contents: credential.contents.clone(),
         })
     }));
     steps.extend([
-        Step::File(FileStep::Directory {
-            path: CREDENTIALS.into(),
-            mode: 0o500,
-        }),
-        Step::Mount(MountStep::Restrict {
-            target: CREDENTIALS.into(),
-            attributes: Attributes::READ_ONLY,
-        }),
+        directory(CREDENTIALS, 0o500),
+        restrict(CREDENTIALS, Attributes::READ_ONLY),
     ]);
     steps
 }
@@ -107,27 +89,15 @@ fn credentials(spec: &Spec) -> Vec<Step> {
 /// `/proc`, with the container's own processes. Of the kernel's settings, only those
 /// of its own network can be changed; files about the host are hidden.
 pub(super) fn proc(spec: &Spec) -> Vec<Step> {
+    let mount_point = |path| bind(Origin::Container, path, path, Attributes::NONE);
     let mut steps = vec![
-        mount("proc", "/proc", Attributes::KERNEL, &[]),
-        bind(
-            Origin::Container,
-            "/proc/sys",
-            "/proc/sys",
-            Attributes::NONE,
-        ),
+        mount("proc", "/proc", Attributes::KERNEL, ""),
+        mount_point("/proc/sys"),
     ];
     if spec.network != Network::Host {
-        steps.push(bind(
-            Origin::Container,
-            "/proc/sys/net",
-            "/proc/sys/net",
-            Attributes::NONE,
-        ));
+        steps.push(mount_point("/proc/sys/net"));
     }
-    steps.push(Step::Mount(MountStep::Restrict {
-        target: "/proc/sys".into(),
-        attributes: Attributes::KERNEL_READ_ONLY,
-    }));
+    steps.push(restrict("/proc/sys", Attributes::KERNEL_READ_ONLY));
     steps.push(bind(
         Origin::Container,
         Path::new(RUN_HOST).join("boot-id"),
@@ -145,13 +115,8 @@ pub(super) fn proc(spec: &Spec) -> Vec<Step> {
         steps.push(hide(Path::new("/proc").join(name)));
     }
     for name in ["acpi", "apm", "asound", "bus", "fs", "irq", "scsi"] {
-        let path = Path::new("/proc").join(name);
-        steps.push(bind_if_present(
-            Origin::Container,
-            &path,
-            &path,
-            Attributes::KERNEL_READ_ONLY,
-        ));
+        let (path, attributes) = (Path::new("/proc").join(name), Attributes::KERNEL_READ_ONLY);
+        steps.push(bind_if_present(Origin::Container, &path, &path, attributes));
     }
     steps
 }
@@ -166,8 +131,8 @@ fn uncovered(spec: &Spec) -> Vec<Step> {
     const HOSTS_ROOT: u32 = 0;
     match spec.ids {
         Some(ids) if !ids.contains(HOSTS_ROOT) => vec![
-            mount("proc", "/run/host/proc", Attributes::KERNEL, &[]),
-            mount("sysfs", "/run/host/sys", Attributes::KERNEL, &[]),
+            mount("proc", "/run/host/proc", Attributes::KERNEL, ""),
+            mount("sysfs", "/run/host/sys", Attributes::KERNEL, ""),
         ],
         _ => Vec::new(),
     }
@@ -177,22 +142,18 @@ fn uncovered(spec: &Spec) -> Vec<Step> {
 /// without the directories about the machine's firmware, the kernel's modules and
 /// the host's file systems.
 pub(super) fn sys() -> Vec<Step> {
-    let mut steps = vec![mount("sysfs", "/sys", Attributes::KERNEL_READ_ONLY, &[])];
+    let mut steps = vec![mount("sysfs", "/sys", Attributes::KERNEL_READ_ONLY, "")];
     for name in ["firmware", "hypervisor", "module", "power"] {
         steps.push(hide(Path::new("/sys").join(name)));
     }
     steps.extend([
-        mount(
-            "tmpfs",
+        tmpfs(
             "/sys/fs",
             Attributes::KERNEL,
-            &[("mode", "755"), ("size", "4m"), ("nr_inodes", "1k")],
+            "mode=755,size=4m,nr_inodes=1k",
         ),
-        mount("cgroup2", "/sys/fs/cgroup", Attributes::KERNEL, &[]),
-        Step::Mount(MountStep::Restrict {
-            target: "/sys/fs".into(),
-            attributes: Attributes::READ_ONLY,
-        }),
+        mount("cgroup2", "/sys/fs/cgroup", Attributes::KERNEL, ""),
+        restrict("/sys/fs", Attributes::READ_ONLY),
     ]);
     steps
 }
@@ -200,20 +161,12 @@ pub(super) fn sys() -> Vec<Step> {
 /// `/dev`, with a few harmless devices, and terminals and shared memory of its own.
 pub(super) fn dev(spec: &Spec) -> Vec<Step> {
     let dev = Path::new("/dev");
-    let mut steps = vec![mount(
-        "tmpfs",
-        "/dev",
-        Attributes::NO_SUID,
-        &[("mode", "755"), ("size", "4m"), ("nr_inodes", "64k")],
-    )];
+    let parameters = "mode=755,size=4m,nr_inodes=64k";
+    let mut steps = vec![tmpfs("/dev", Attributes::NO_SUID, parameters)];
     for name in DEVICES {
         let path = dev.join(name);
-        steps.push(bind_if_present(
-            Origin::Host,
-            &path,
-            &path,
-            Attributes::DEVICE,
-        ));
+        let attributes = Attributes::DEVICE;
+        steps.push(bind_if_present(Origin::Host, &path, &path, attributes));
     }
     for (name, target) in [
         ("fd", "/proc/self/fd"),
@@ -222,35 +175,24 @@ pub(super) fn dev(spec: &Spec) -> Vec<Step> {
         ("stderr", "/proc/self/fd/2"),
         ("ptmx", "pts/ptmx"),
     ] {
-        steps.push(Step::File(FileStep::Symlink {
-            path: dev.join(name),
-            target: target.into(),
-        }));
+        steps.push(symlink(dev.join(name), target));
     }
     // It is mounted from outside of the user namespace and takes the host's ids.
     let tty_gid = match spec.ids {
         None => Some(spec.tty_gid),
         Some(ids) => ids.to_host(spec.tty_gid),
     };
-    let tty_gid = tty_gid.map(|gid| gid.to_string());
-    let mut options = vec![("mode", "620"), ("ptmxmode", "666")];
-    options.extend(tty_gid.iter().map(|gid| ("gid", gid.as_str())));
-    steps.push(mount(
-        "devpts",
-        "/dev/pts",
-        Attributes {
-            no_exec: true,
-            ..Attributes::NO_SUID
-        },
-        &options,
-    ));
-    steps.push(mount(
-        "tmpfs",
-        "/dev/shm",
-        Attributes::DATA,
-        &[("mode", "1777"), ("size", "10%"), ("nr_inodes", "400k")],
-    ));
-    steps.push(mount("mqueue", "/dev/mqueue", Attributes::KERNEL, &[]));
+    let gid = tty_gid.map_or(String::new(), |gid| format!(",gid={gid}"));
+    let attributes = Attributes {
+        no_exec: true,
+        ..Attributes::NO_SUID
+    };
+    let parameters = format!("mode=620,ptmxmode=666{gid}");
+    steps.extend([
+        mount("devpts", "/dev/pts", attributes, &parameters),
+        tmpfs("/dev/shm", Attributes::DATA, SHARED_DIRECTORY),
+        mount("mqueue", "/dev/mqueue", Attributes::KERNEL, ""),
+    ]);
     if spec.init.streams == Streams::Terminal {
         steps.push(Step::Start(StartStep::Console));
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::RUN_HOST;
 use super::step::{FileStep, MountStep, Step};
-use super::steps::file;
+use super::steps::{directory, file, symlink};
 use crate::spec::BoundUser;
 use crate::spec::mount_attributes::{Attributes, Origin, Owners};
 
@@ -38,19 +38,14 @@ pub(super) fn bound(user: &BoundUser) -> Vec<Step> {
 
 /// The records of a user, each to be found by name and by number.
 fn records(user: &BoundUser) -> Vec<Step> {
-    let directory = Path::new(USER_RECORDS);
+    let records = Path::new(USER_RECORDS);
     let by_number = |kind: &str| {
-        Step::File(FileStep::Symlink {
-            path: directory.join(format!("{}.{kind}", user.inside)),
-            target: format!("{}.{kind}", user.name).into(),
-        })
+        let path = records.join(format!("{}.{kind}", user.inside));
+        symlink(path, format!("{}.{kind}", user.name))
     };
-    let by_name = |kind: &str| directory.join(format!("{}.{kind}", user.name));
+    let by_name = |kind: &str| records.join(format!("{}.{kind}", user.name));
     let mut steps = vec![
-        Step::File(FileStep::Directory {
-            path: directory.into(),
-            mode: 0o755,
-        }),
+        directory(records, 0o755),
         file(by_name("user"), &user.user_record),
         by_number("user"),
         file(by_name("group"), &user.group_record),

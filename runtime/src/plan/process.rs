@@ -10,57 +10,49 @@ use crate::spec::accounts::Account;
 /// performed its steps by then: it may not set limits for a child that has become
 /// another user. The user comes after the steps that need root's privileges. The
 /// filter is last: it may refuse the calls of the others.
-pub(super) fn restrict(spec: &Spec) -> Vec<Step> {
+pub(super) fn confine(spec: &Spec) -> Vec<Step> {
     let (privileges, resources) = (&spec.privileges, &spec.resources);
+    let (name, cpus) = (spec.hostname.clone(), resources.cpus.clone());
     let mut steps = vec![
-        Step::Process(ProcessStep::Hostname {
-            name: spec.hostname.clone(),
-        }),
-        Step::Process(ProcessStep::SessionKeyring),
+        ProcessStep::Hostname { name }.into(),
+        ProcessStep::SessionKeyring.into(),
     ];
-    if let Some(cpus) = resources.cpus.clone() {
-        steps.push(Step::Process(ProcessStep::Affinity { cpus }));
-    }
-    if let Some(machine) = resources.personality {
-        steps.push(Step::Process(ProcessStep::Personality { machine }));
-    }
-    steps.push(Step::Start(StartStep::AwaitSupervisor));
-    steps.push(Step::Process(ProcessStep::BoundingSet {
-        keep: privileges.bounding,
-    }));
-    if let Some(user) = spec.init.user.clone() {
-        steps.push(Step::Start(StartStep::User { user }));
-    }
+    steps.extend(cpus.map(|cpus| ProcessStep::Affinity { cpus }.into()));
+    let machine = resources.personality;
+    steps.extend(machine.map(|machine| ProcessStep::Personality { machine }.into()));
+    steps.push(StartStep::AwaitSupervisor.into());
+    let keep = privileges.bounding;
+    steps.push(ProcessStep::BoundingSet { keep }.into());
+    let user = spec.init.user.clone();
+    steps.extend(user.map(|user| StartStep::User { user }.into()));
     if !privileges.ambient.is_empty() {
-        steps.push(Step::Process(ProcessStep::AmbientSet {
-            capabilities: privileges.ambient,
-        }));
+        let capabilities = privileges.ambient;
+        steps.push(ProcessStep::AmbientSet { capabilities }.into());
     }
     if privileges.no_new_privileges {
-        steps.push(Step::Process(ProcessStep::NoNewPrivileges));
+        steps.push(ProcessStep::NoNewPrivileges.into());
     }
-    steps.push(Step::Process(ProcessStep::Seccomp {
-        filter: privileges.system_calls.clone(),
-    }));
+    let filter = privileges.system_calls.clone();
+    steps.push(ProcessStep::Seccomp { filter }.into());
     steps
 }
 
 pub(super) fn start_init(spec: &Spec) -> Vec<Step> {
-    let init = &spec.init;
+    let init = spec.init.clone();
+    let path = init.working_directory;
     let mut steps = vec![
-        Step::Process(ProcessStep::ResetSignals),
-        Step::Process(ProcessStep::WorkingDirectory {
-            path: init.working_directory.clone(),
-        }),
+        ProcessStep::ResetSignals.into(),
+        ProcessStep::WorkingDirectory { path }.into(),
     ];
     if init.below_stub {
-        steps.push(Step::Start(StartStep::StubInit));
+        steps.push(StartStep::StubInit.into());
     }
-    steps.push(Step::Start(StartStep::Exec {
-        program: init.program.clone(),
-        arguments: init.arguments.clone(),
+    let exec = StartStep::Exec {
+        program: init.program,
+        arguments: init.arguments,
         environment: environment(spec),
-    }));
+    };
+    steps.push(exec.into());
     steps
 }
 

@@ -3,18 +3,14 @@
 use std::path::PathBuf;
 
 use super::step::{FileStep, Step};
-use super::steps::bind;
+use super::steps::{bind, directory, symlink};
 use crate::spec::mount_attributes::{Attributes, Origin};
 use crate::spec::{LocalTime, ResolvConf, Spec};
 
 /// The files that init expects in the root directory itself.
 pub(super) fn root_files(spec: &Spec) -> Vec<Step> {
-    let directories = spec.directories.iter().map(|directory| {
-        Step::File(FileStep::Directory {
-            path: directory.path.clone(),
-            mode: directory.mode,
-        })
-    });
+    let directories = spec.directories.iter();
+    let directories = directories.map(|made| directory(&made.path, made.mode));
     let empty_files = spec
         .empty_files
         .iter()
@@ -43,10 +39,7 @@ fn local_time(change: &LocalTime) -> Vec<Step> {
         }
         LocalTime::Symlink(target) => vec![
             Step::File(FileStep::RemoveFile { path: path.clone() }),
-            Step::File(FileStep::Symlink {
-                path,
-                target: target.clone(),
-            }),
+            symlink(path, target),
         ],
         LocalTime::Remove => vec![Step::File(FileStep::RemoveFile { path })],
     }

@@ -3,7 +3,7 @@
 //! Each kind of step has a file here, with the words and the manual page of its
 //! steps, and one of the same name in `process/child/`, which performs them.
 
-use derive_more::Display;
+use derive_more::{Display, From};
 use serde::Serialize;
 
 mod file;
@@ -20,7 +20,7 @@ pub use process::ProcessStep;
 pub use start::StartStep;
 
 /// One thing that the child does. Its words for people are behind "cannot" in an error.
-#[derive(Debug, Clone, PartialEq, Display, Serialize)]
+#[derive(Debug, Clone, PartialEq, Display, From, Serialize)]
 #[serde(untagged)]
 pub enum Step {
     /// A change of the container's files.

@@ -5,18 +5,33 @@ use std::path::{Path, PathBuf};
 use super::step::{FileStep, MountStep, Step};
 use crate::spec::mount_attributes::{Attributes, Origin, Owners};
 
-pub(super) fn mount(
-    fstype: &str,
-    target: &str,
-    attributes: Attributes,
-    options: &[(&str, &str)],
-) -> Step {
-    let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+pub(super) fn mount(fstype: &str, target: &str, attributes: Attributes, parameters: &str) -> Step {
     Step::Mount(MountStep::Mount {
         fstype: fstype.to_owned(),
         target: target.into(),
         attributes,
-        options: options.iter().map(owned).collect(),
+        options: options(parameters),
+    })
+}
+
+pub(super) fn tmpfs(target: &str, attributes: Attributes, parameters: &str) -> Step {
+    mount("tmpfs", target, attributes, parameters)
+}
+
+/// Parameters of a file system as `mount(8)` takes them.
+pub(super) fn options(parameters: &str) -> Vec<(String, String)> {
+    let pairs = parameters
+        .split(',')
+        .filter_map(|word| word.split_once('='));
+    pairs
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
+}
+
+pub(super) fn restrict(target: &str, attributes: Attributes) -> Step {
+    Step::Mount(MountStep::Restrict {
+        target: target.into(),
+        attributes,
     })
 }
 
@@ -64,4 +79,14 @@ pub(super) fn file(path: PathBuf, contents: &str) -> Step {
         contents: contents.to_owned(),
         mode: 0o444,
     })
+}
+
+pub(super) fn directory(path: impl Into<PathBuf>, mode: u32) -> Step {
+    let path = path.into();
+    Step::File(FileStep::Directory { path, mode })
+}
+
+pub(super) fn symlink(path: PathBuf, target: impl Into<PathBuf>) -> Step {
+    let target = target.into();
+    Step::File(FileStep::Symlink { path, target })
 }
