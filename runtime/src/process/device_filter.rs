@@ -189,8 +189,5 @@ unsafe fn bpf<T>(command: libc::c_int, attributes: &T) -> io::Result<libc::c_int
             size_of::<T>(),
         )
     };
-    if answer < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    libc::c_int::try_from(answer).map_err(io::Error::other)
+    libc::c_int::try_from(nix::errno::Errno::result(answer)?).map_err(io::Error::other)
 }

@@ -257,16 +257,10 @@ fn login_arguments(entry: &Entry) -> Vec<OsString> {
 }
 
 fn environment(entry: &Entry) -> Vec<(String, String)> {
-    let account = &entry.account;
-    let login = [
-        ("HOME", account.home.to_string_lossy().into_owned()),
-        ("SHELL", account.shell.to_string_lossy().into_owned()),
-        ("USER", account.name.clone()),
-        ("LOGNAME", account.name.clone()),
-    ];
-    let login = login.map(|(key, value)| (key.to_owned(), value));
     // The last assignment to a variable counts, and each variable is set once.
-    let mut environment = BTreeMap::from(login);
+    let mut environment = BTreeMap::from(entry.account.environment());
+    let shell = entry.account.shell.to_string_lossy().into_owned();
+    environment.insert("SHELL".to_owned(), shell);
     environment.extend(entry.environment.iter().cloned());
     environment.extend(entry.set_environment.iter().cloned());
     environment.into_iter().collect()
@@ -274,15 +268,8 @@ fn environment(entry: &Entry) -> Vec<(String, String)> {
 
 /// Quotes a word so that every shell in use reads it back.
 fn quote(word: &OsStr) -> OsString {
-    let mut quoted = vec![b'\''];
-    for byte in word.as_bytes() {
-        match byte {
-            b'\'' => quoted.extend(br"'\''"),
-            byte => quoted.push(*byte),
-        }
-    }
-    quoted.push(b'\'');
-    OsString::from_vec(quoted)
+    let parts: Vec<_> = word.as_bytes().split(|byte| *byte == b'\'').collect();
+    OsString::from_vec([b"'", &parts.join(&br"'\''"[..])[..], b"'"].concat())
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::event::{PollFd, PollFlags};
-use rustix::io::Errno;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::retry_on_intr;
 use rustix::net::{RecvFlags, SendFlags};
 
 use crate::sys::pidfd::Process;
@@ -159,14 +159,11 @@ impl ParentEnd {
     fn await_message(&self, give_up: BorrowedFd<'_>) -> Result<(), LaunchError> {
         let input = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
         let mut fds = [input(self.0.as_fd()), input(give_up)];
-        loop {
-            match rustix::event::poll(&mut fds, None) {
-                Ok(_) if fds[0].revents().is_empty() => return Err(LaunchError::GivenUp),
-                Ok(_) => return Ok(()),
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(io::Error::from(errno).into()),
-            }
+        retry_on_intr(|| poll(&mut fds, None)).map_err(io::Error::from)?;
+        if fds[0].revents().is_empty() {
+            return Err(LaunchError::GivenUp);
         }
+        Ok(())
     }
 
     /// The next message and its descriptor. An empty message is the last.

@@ -84,17 +84,12 @@ impl Starting {
                 channel,
             });
         }
-        match channel.receive_init() {
-            Ok(init) => Ok(Self {
-                init,
-                mounter: Some(child),
-                channel,
-            }),
-            Err(error) => {
-                kill(&child);
-                Err(error)
-            }
-        }
+        let init = channel.receive_init().inspect_err(|_| kill(&child))?;
+        Ok(Self {
+            init,
+            mounter: Some(child),
+            channel,
+        })
     }
 
     /// Performs the supervisor's steps of the plan; `cgroup` is the one that the

@@ -10,6 +10,7 @@ mod remove;
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -33,6 +34,11 @@ pub struct Root {
 }
 
 const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY);
+
+const NEW_FILE: OFlags = OFlags::WRONLY
+    .union(OFlags::CREATE)
+    .union(OFlags::EXCL)
+    .union(OFlags::CLOEXEC);
 
 impl Root {
     /// Opens a directory as a root. The path to it is trusted.
@@ -118,7 +124,7 @@ impl Root {
         }
         let (parent, name) = self.parent_of(path)?;
         match rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o755)) {
-            Ok(()) => self.chown_entry(parent.as_fd(), name)?,
+            Ok(()) => self.chown(parent.as_fd(), name)?,
             // Another process was faster, or a dangling symbolic link is in the
             // way; opening it tells which.
             Err(Errno::EXIST) => {}
@@ -147,8 +153,7 @@ impl Root {
     /// A handle on the file at `path`; an empty file is made if it is missing.
     pub fn create_file_if_missing(&self, path: &Path) -> io::Result<OwnedFd> {
         let (parent, name) = self.parent_of(path)?;
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        match rustix::fs::openat(parent, name, flags, Mode::from_raw_mode(0o644)) {
+        match rustix::fs::openat(parent, name, NEW_FILE, Mode::from_raw_mode(0o644)) {
             Ok(file) => Ok(file),
             Err(Errno::EXIST) => self.resolve(path),
             Err(errno) => Err(errno.into()),
@@ -175,24 +180,13 @@ impl Root {
         let mut temporary = name.to_os_string();
         temporary.push(".tmp");
         remove_if_present(parent.as_fd(), &temporary, AtFlags::empty())?;
-        let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mode = Mode::from_raw_mode(mode);
-        let mut file = std::fs::File::from(rustix::fs::openat(&parent, &temporary, flags, mode)?);
-        self.chown(&file)?;
-        file.write_all(contents)?;
-        rustix::fs::fchmod(&file, mode)?;
-        file.sync_all()?;
+        self.write_new(parent.as_fd(), &temporary, contents, mode)?;
         Ok(rustix::fs::renameat(&parent, &temporary, &parent, name)?)
     }
 
     /// Renames a file to `to`. Returns false, without effect, if `to` exists.
     pub fn rename(&self, from: &Path, to: &Path) -> io::Result<bool> {
-        match self.rename_with(from, to, RenameFlags::NOREPLACE) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-            Err(error) => Err(error),
-        }
+        false_if_present(self.rename_with(from, to, RenameFlags::NOREPLACE))
     }
 
     /// Exchanges two files, which must exist, in one step.
@@ -228,18 +222,23 @@ impl Root {
     /// exists, even as a symbolic link to nothing.
     pub fn create_file(&self, path: &Path, contents: &[u8], mode: u32) -> io::Result<bool> {
         let (parent, name) = self.parent_of(path)?;
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        false_if_present(self.write_new(parent.as_fd(), name, contents, mode))
+    }
+
+    /// Writes a file that does not exist yet, to the disk.
+    fn write_new(
+        &self,
+        parent: BorrowedFd<'_>,
+        name: &OsStr,
+        contents: &[u8],
+        mode: u32,
+    ) -> io::Result<()> {
         let mode = Mode::from_raw_mode(mode);
-        let mut file = match rustix::fs::openat(&parent, name, flags, mode) {
-            Ok(file) => std::fs::File::from(file),
-            Err(Errno::EXIST) => return Ok(false),
-            Err(errno) => return Err(errno.into()),
-        };
-        self.chown(&file)?;
+        let mut file = File::from(rustix::fs::openat(parent, name, NEW_FILE, mode)?);
+        self.chown(file.as_fd(), OsStr::new(""))?;
         file.write_all(contents)?;
         rustix::fs::fchmod(&file, mode)?;
-        file.sync_all()?;
-        Ok(true)
+        file.sync_all()
     }
 
     /// The contents of the regular file at `path`, at most `limit` bytes. Other kinds
@@ -254,27 +253,22 @@ impl Root {
     }
 
     /// Opens the regular file at `path` for reading; `None` for other kinds of files.
-    fn open_regular(&self, path: &Path) -> Result<Option<std::fs::File>, Errno> {
+    fn open_regular(&self, path: &Path) -> Result<Option<File>, Errno> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
         let file = self.open_at(path, flags, Mode::empty())?;
         let mode = rustix::fs::fstat(&file)?.st_mode;
         Ok((FileType::from_raw_mode(mode) == FileType::RegularFile).then(|| file.into()))
     }
 
-    fn chown(&self, file: &std::fs::File) -> io::Result<()> {
-        match self.owner {
-            Some((user, group)) => Ok(rustix::fs::fchown(file, Some(user), Some(group))?),
-            None => Ok(()),
-        }
-    }
-
-    fn chown_entry(&self, parent: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
+    /// Gives the file `name` in a directory to the owner. An empty name is that of
+    /// the open file itself.
+    fn chown(&self, file: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
         let Some((user, group)) = self.owner else {
             return Ok(());
         };
-        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH;
         Ok(rustix::fs::chownat(
-            parent,
+            file,
             name,
             Some(user),
             Some(group),
@@ -285,6 +279,14 @@ impl Root {
     fn parent_of<'a>(&self, path: &'a Path) -> io::Result<(OwnedFd, &'a OsStr)> {
         let (parent, name) = split(path)?;
         Ok((self.create_dir_all(parent)?, name))
+    }
+}
+
+/// False if something has the name already.
+fn false_if_present(made: io::Result<()>) -> io::Result<bool> {
+    match made {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        answer => answer.map(|()| true),
     }
 }
 

@@ -128,12 +128,8 @@ fn set_attributes(
     recursive: bool,
     change: impl FnOnce(&mut libc::mount_attr),
 ) -> Result<()> {
-    let mut attr = libc::mount_attr {
-        attr_set: 0,
-        attr_clr: 0,
-        propagation: 0,
-        userns_fd: 0,
-    };
+    // SAFETY: all-zero is a value of this structure of numbers.
+    let mut attr: libc::mount_attr = unsafe { std::mem::zeroed() };
     change(&mut attr);
     let mut flags = libc::AT_EMPTY_PATH;
     if recursive {
@@ -151,10 +147,10 @@ fn set_attributes(
             size_of::<libc::mount_attr>(),
         )
     };
-    if answer < 0 {
-        return Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO));
+    match nix::errno::Errno::result(answer) {
+        Ok(_) => Ok(()),
+        Err(errno) => Err(Errno::from_raw_os_error(errno as i32)),
     }
-    Ok(())
 }
 
 fn flags(attributes: Attributes) -> MountAttrFlags {

@@ -74,3 +74,53 @@ impl IdMap {
         format!("0 {} {}", self.first, self.count)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_inside_follow_each_other_on_the_host() {
+        let map = IdMap::new(524_288, 65536).expect("valid");
+        assert_eq!(map.to_host(0), Some(524_288));
+        assert_eq!(map.to_host(1000), Some(525_288));
+        assert_eq!(map.to_host(65536), None);
+        assert!(map.contains(524_288) && map.contains(589_823));
+        assert!(!map.contains(0) && !map.contains(524_287) && !map.contains(589_824));
+        assert_eq!(map.line(), "0 524288 65536");
+        assert_eq!(map.to_string(), "0-65535 = 524288-589823");
+    }
+
+    #[test]
+    fn minus_one_is_in_no_map() {
+        assert_eq!(IdMap::new(1, 0), None);
+        assert_eq!(IdMap::new(u32::MAX, 1), None);
+        assert_eq!(IdMap::new(u32::MAX - 1, 2), None);
+        assert!(IdMap::new(u32::MAX - 1, 1).is_some());
+    }
+
+    #[test]
+    fn maps_overlap_where_one_begins_in_the_other() {
+        let map = |first, count| IdMap::new(first, count).expect("valid");
+        assert!(map(0, 10).overlaps(map(9, 1)));
+        assert!(map(9, 1).overlaps(map(0, 10)));
+        assert!(map(5, 10).overlaps(map(0, 6)));
+        assert!(!map(0, 10).overlaps(map(10, 10)));
+        assert!(!map(10, 10).overlaps(map(0, 10)));
+    }
+
+    #[test]
+    fn a_map_includes_those_between_its_ends() {
+        let map = |first, count| IdMap::new(first, count).expect("valid");
+        let all = map(0, u32::MAX);
+        assert!(all.includes(all) && all.includes(map(u32::MAX - 1, 1)));
+        assert!(map(10, 10).includes(map(10, 10)) && map(10, 10).includes(map(19, 1)));
+        assert!(!map(10, 10).includes(map(9, 2)) && !map(10, 10).includes(map(19, 2)));
+    }
+
+    #[test]
+    fn only_the_same_ids_are_the_identity() {
+        assert!(IdMap::IDENTITY.is_identity());
+        assert!(!IdMap::new(1, 65536).expect("valid").is_identity());
+    }
+}

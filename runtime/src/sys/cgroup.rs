@@ -9,8 +9,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Uid};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 use super::proc;
 
@@ -104,19 +105,18 @@ impl Cgroup {
     pub fn create_entered(&self) -> io::Result<OwnedFd> {
         let payload = self.payload();
         let entered = payload.join("entered");
-        match std::fs::create_dir(&entered) {
-            // It gets the owner of the payload's group.
-            Ok(()) => {
-                let owner = std::fs::metadata(&payload)?.uid();
-                let entered = open_directory(&entered)?;
-                if owner != 0 {
-                    delegate(entered.as_fd(), owner)?;
-                }
-                Ok(entered)
-            }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => open_directory(&entered),
-            Err(error) => Err(error),
+        let made = std::fs::create_dir(&entered);
+        match made {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
         }
+        let group = open_directory(&entered)?;
+        // It gets the owner of the payload's group.
+        let owner = std::fs::metadata(&payload)?.uid();
+        if made.is_ok() && owner != 0 {
+            delegate(group.as_fd(), owner)?;
+        }
+        Ok(group)
     }
 
     /// Whether processes in this group stand still, because it or a group above is
@@ -160,26 +160,14 @@ impl Cgroup {
 /// Waits until the last process of the group is gone. `cgroup.events` signals a
 /// change of `populated` as an exceptional condition.
 fn await_empty(group: &Path) -> io::Result<()> {
-    let path = group.join("cgroup.events");
     loop {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        let events = rustix::fs::open(&path, flags, Mode::empty())?;
-        let mut text = [0; 256];
-        let length = rustix::io::read(&events, &mut text)?;
-        if !text[..length]
-            .windows(11)
-            .any(|field| field == b"populated 1")
-        {
+        let events = File::open(group.join("cgroup.events"))?;
+        let text = io::read_to_string(&events)?;
+        if !text.lines().any(|line| line == "populated 1") {
             return Ok(());
         }
-        let mut wait = [rustix::event::PollFd::new(
-            &events,
-            rustix::event::PollFlags::PRI,
-        )];
-        match rustix::event::poll(&mut wait, None) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
+        let mut change = [PollFd::new(&events, PollFlags::PRI)];
+        retry_on_intr(|| poll(&mut change, None))?;
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use nix::errno::Errno;
+
 /// `KEYCTL_JOIN_SESSION_KEYRING` of `linux/keyctl.h`.
 const JOIN_SESSION_KEYRING: libc::c_ulong = 1;
 
@@ -17,12 +19,9 @@ pub fn join_session_keyring() -> io::Result<()> {
     let nameless = std::ptr::null::<libc::c_char>();
     // SAFETY: without a name, no memory is passed.
     let answer = unsafe { libc::syscall(libc::SYS_keyctl, JOIN_SESSION_KEYRING, nameless) };
-    if answer >= 0 {
-        return Ok(());
-    }
-    match io::Error::last_os_error() {
-        error if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => Ok(()),
-        error => Err(error),
+    match Errno::result(answer) {
+        Ok(_) | Err(Errno::ENOSYS | Errno::EPERM) => Ok(()),
+        Err(errno) => Err(errno.into()),
     }
 }
 

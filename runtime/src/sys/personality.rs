@@ -4,6 +4,7 @@
 use std::io;
 
 use derive_more::Display;
+use nix::errno::Errno;
 use serde::Serialize;
 
 /// A kind of machine that the kernel can report.
@@ -32,9 +33,7 @@ impl Personality {
             Self::X86 => PER_LINUX32,
         };
         // SAFETY: takes a number only.
-        match unsafe { libc::personality(persona) } {
-            -1 => Err(io::Error::last_os_error()),
-            _ => Ok(()),
-        }
+        Errno::result(unsafe { libc::personality(persona) })?;
+        Ok(())
     }
 }

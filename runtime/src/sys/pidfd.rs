@@ -4,7 +4,8 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use rustix::process::{WaitId, WaitIdOptions};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::process::{WaitId, WaitIdOptions, waitid};
 
 use super::proc::Stat;
 
@@ -49,28 +50,18 @@ impl Process {
     /// caller ignores `SIGCHLD` (`man 2 sigaction`). Then it fails with `ECHILD`
     /// on kernels that do not remember, see [`reaped::is_remembered`].
     pub fn wait(&self) -> io::Result<Exit> {
-        loop {
-            match rustix::process::waitid(WaitId::PidFd(self.as_fd()), WaitIdOptions::EXITED) {
-                Err(rustix::io::Errno::INTR) => {}
-                Err(rustix::io::Errno::CHILD) if reaped::is_remembered() => {
-                    return reaped::exit_of(self.as_fd());
-                }
-                answer => {
-                    let status = answer?;
-                    let code = status.as_ref().and_then(|status| status.exit_status());
-                    let signal = status
-                        .as_ref()
-                        .and_then(|status| status.terminating_signal());
-                    return match (code, signal) {
-                        (Some(code), _) => Ok(Exit::Code(code)),
-                        (None, Some(signal)) => Ok(Exit::Signal(signal)),
-                        (None, None) => {
-                            Err(io::Error::other("ended neither by exit nor by signal"))
-                        }
-                    };
-                }
+        let child = WaitId::PidFd(self.as_fd());
+        let status = match retry_on_intr(|| waitid(child.clone(), WaitIdOptions::EXITED)) {
+            Err(Errno::CHILD) if reaped::is_remembered() => {
+                return reaped::exit_of(self.as_fd());
             }
-        }
+            answer => answer?,
+        };
+        let exit = status.and_then(|status| {
+            let code = status.exit_status().map(Exit::Code);
+            code.or(status.terminating_signal().map(Exit::Signal))
+        });
+        exit.ok_or_else(|| io::Error::other("ended neither by exit nor by signal"))
     }
 
     /// Whether it has begun to end, or has ended and is not reaped. Its namespaces
@@ -124,9 +115,7 @@ fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: i32, flags: libc::c_uint) ->
             flags,
         )
     };
-    if answer < 0 {
-        return Err(io::Error::last_os_error());
-    }
+    nix::errno::Errno::result(answer)?;
     Ok(())
 }
 

@@ -4,13 +4,12 @@
 //! A pid must be held by its process's pidfd, or belong to a child that is not
 //! reaped yet: the kernel gives the number of a process that is gone to another.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
-
-use rustix::fs::{Mode, OFlags};
 
 use super::capabilities::CapabilitySet;
 
@@ -225,9 +224,7 @@ pub fn setting<T: FromStr>(name: &str) -> io::Result<T> {
 
 /// Opens a namespace of a process by its name in `/proc/PID/ns`.
 pub(crate) fn open_namespace(pid: i32, name: &str) -> io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let path = path(pid, &format!("ns/{name}"));
-    Ok(rustix::fs::open(path, flags, Mode::empty())?)
+    Ok(File::open(path(pid, &format!("ns/{name}")))?.into())
 }
 
 /// The path by which the calling process reaches the file of a descriptor.

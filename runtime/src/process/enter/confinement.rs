@@ -2,6 +2,8 @@
 
 use std::io;
 
+use nix::errno::Errno;
+
 use crate::sys::capabilities::CapabilitySet;
 use crate::sys::proc::{self, Status};
 use crate::sys::seccomp::FilterProgram;
@@ -46,9 +48,7 @@ impl Confinement {
     /// their system calls.
     pub(super) fn confine_thread(&self) -> io::Result<()> {
         // SAFETY: takes a number only.
-        if unsafe { libc::personality(self.personality) } == -1 {
-            return Err(io::Error::last_os_error());
-        }
+        Errno::result(unsafe { libc::personality(self.personality) })?;
         if self.no_new_privileges {
             rustix::thread::set_no_new_privs(true)?;
         }

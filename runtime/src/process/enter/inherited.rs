@@ -3,6 +3,7 @@
 
 use std::io;
 
+use nix::errno::Errno;
 use rustix::process::Pid;
 
 use crate::sys::keyring;
@@ -61,14 +62,14 @@ fn limit_of(pid: i32, resource: u32) -> io::Result<libc::rlimit64> {
     };
     // SAFETY: the kernel writes one `rlimit64` to where it is told, and reads
     // none.
-    checked(unsafe { libc::prlimit64(pid, resource, std::ptr::null(), &raw mut limit) }.into())?;
+    Errno::result(unsafe { libc::prlimit64(pid, resource, std::ptr::null(), &raw mut limit) })?;
     Ok(limit)
 }
 
 fn set_limit(resource: u32, limit: libc::rlimit64) -> io::Result<()> {
     // SAFETY: the kernel reads one `rlimit64`, and writes none.
-    checked(unsafe { libc::prlimit64(0, resource, &raw const limit, std::ptr::null_mut()) }.into())
-        .map(drop)
+    Errno::result(unsafe { libc::prlimit64(0, resource, &raw const limit, std::ptr::null_mut()) })?;
+    Ok(())
 }
 
 /// Policy, priority and nice value (`man 2 sched_setattr`).
@@ -77,11 +78,15 @@ fn take_scheduling() -> io::Result<()> {
     let mut attributes: libc::sched_attr = unsafe { std::mem::zeroed() };
     let size = size_of::<libc::sched_attr>();
     // SAFETY: the kernel writes as many bytes as the structure has.
-    checked(unsafe { libc::syscall(libc::SYS_sched_getattr, INIT, &raw mut attributes, size, 0) })?;
+    Errno::result(unsafe {
+        libc::syscall(libc::SYS_sched_getattr, INIT, &raw mut attributes, size, 0)
+    })?;
     // SAFETY: the structure says its size itself, as the kernel has filled it in.
-    match checked(unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw mut attributes, 0) }) {
+    match Errno::result(unsafe {
+        libc::syscall(libc::SYS_sched_setattr, 0, &raw mut attributes, 0)
+    }) {
         // A better priority needs CAP_SYS_NICE or a limit that allows it.
-        Err(error) if error.raw_os_error() != Some(libc::EPERM) => Err(error),
+        Err(errno) if errno != Errno::EPERM => Err(errno.into()),
         _ => Ok(()),
     }
 }
@@ -91,17 +96,11 @@ const ONE_PROCESS: i32 = 1;
 
 fn take_io_priority() -> io::Result<()> {
     // SAFETY: takes numbers only.
-    let priority = checked(unsafe { libc::syscall(libc::SYS_ioprio_get, ONE_PROCESS, INIT) })?;
+    let priority =
+        Errno::result(unsafe { libc::syscall(libc::SYS_ioprio_get, ONE_PROCESS, INIT) })?;
     // SAFETY: takes numbers only.
-    match checked(unsafe { libc::syscall(libc::SYS_ioprio_set, ONE_PROCESS, 0, priority) }) {
-        Err(error) if error.raw_os_error() != Some(libc::EPERM) => Err(error),
+    match Errno::result(unsafe { libc::syscall(libc::SYS_ioprio_set, ONE_PROCESS, 0, priority) }) {
+        Err(errno) if errno != Errno::EPERM => Err(errno.into()),
         _ => Ok(()),
     }
-}
-
-fn checked(answer: libc::c_long) -> io::Result<libc::c_long> {
-    if answer < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(answer)
 }

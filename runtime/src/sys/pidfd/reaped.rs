@@ -3,7 +3,8 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
 
 use super::Exit;
 
@@ -33,9 +34,7 @@ pub(super) fn exit_of(pidfd: BorrowedFd<'_>) -> io::Result<Exit> {
     // SAFETY: the number of the request has the size of the structure in it; the
     // kernel writes no more.
     let answer = unsafe { libc::ioctl(pidfd.as_raw_fd(), libc::PIDFD_GET_INFO, &raw mut info) };
-    if answer < 0 {
-        return Err(io::Error::last_os_error());
-    }
+    nix::errno::Errno::result(answer)?;
     if info.mask & u64::from(libc::PIDFD_INFO_EXIT) == 0 {
         return Err(io::ErrorKind::Unsupported.into());
     }
@@ -51,14 +50,9 @@ pub(super) fn exit_of(pidfd: BorrowedFd<'_>) -> io::Result<Exit> {
 /// Waits until the process is reaped, a moment after its end: its pidfd hangs up
 /// then.
 fn await_reaped(pidfd: BorrowedFd<'_>) -> io::Result<()> {
-    loop {
-        let mut fds = [PollFd::from_borrowed_fd(pidfd, PollFlags::empty())];
-        match rustix::event::poll(&mut fds, Some(&A_MOMENT)) {
-            Ok(0) | Err(rustix::io::Errno::INTR) => {}
-            Ok(_) => return Ok(()),
-            Err(errno) => return Err(errno.into()),
-        }
-    }
+    let mut fds = [PollFd::from_borrowed_fd(pidfd, PollFlags::empty())];
+    while retry_on_intr(|| poll(&mut fds, Some(&A_MOMENT)))? == 0 {}
+    Ok(())
 }
 
 /// The interval between two looks: not every kernel ends the wait.

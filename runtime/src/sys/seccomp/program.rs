@@ -137,9 +137,7 @@ impl FilterProgram {
                 &raw const program,
             )
         };
-        if answer < 0 {
-            return Err(io::Error::last_os_error());
-        }
+        nix::errno::Errno::result(answer)?;
         Ok(())
     }
 
