@@ -30,7 +30,7 @@ pub enum State {
     Starting,
     /// It has booted.
     Up,
-    /// It was asked to halt.
+    /// It is being halted.
     Stopping,
 }
 
@@ -61,7 +61,7 @@ pub enum Event {
     /// A sentence about the host for the administrator: a setting that the start
     /// changed, a firewall rule that is in the way.
     Notice(String),
-    /// A line of the supervisor's log, for a command that asked for it.
+    /// A line of the supervisor's log, for a command that has requested the log.
     Log(String),
     /// Another supervisor starts, runs or stops the container.
     Busy,

@@ -36,8 +36,8 @@ use clients::Clients;
 use event_loop::{Ended, EventLoop, EventSources};
 use signals::HaltSignals;
 
-/// How long a boot may take unless `TIMEOUT_START_SEC` says otherwise: the
-/// default of nixpkgs' `timeoutStartSec`.
+/// How long a boot may take without `TIMEOUT_START_SEC`: the default of nixpkgs'
+/// `timeoutStartSec`.
 const DEFAULT_TIMEOUT_START: Duration = Duration::from_secs(60);
 
 /// An error of the configuration: another start would fail in the same way.
@@ -196,7 +196,7 @@ impl Supervisor<'_> {
         log_file::await_file();
         log::debug!("remove the leftovers of a killed supervisor");
         let notices = reclaim::remove_leftovers(self.container)?;
-        self.tell(notices);
+        self.send_notices(notices);
         let (config, start) = start::prepare(self.container)?;
         ephemeral::remember_start(self.container, &config)?;
         self.console_log = Some(Console::create_log(&self.run)?);
@@ -205,7 +205,7 @@ impl Supervisor<'_> {
         if std::mem::take(&mut self.registered)
             && let Err(error) = machined::unregister(self.container)
         {
-            self.tell(vec![format!("{error:#}")]);
+            self.send_notices(vec![format!("{error:#}")]);
         }
         // With the configuration of the start: its file may have changed.
         let work_directories = reclaim::remove_work_directories(self.container, &config);
@@ -219,7 +219,7 @@ impl Supervisor<'_> {
         work_directories?;
         let notices = cleaned_up?;
         let log = self.console_log.as_mut();
-        notices::tell_of_the_end(notices, self.report, &mut self.clients, log);
+        notices::send_to_all(notices, self.report, &mut self.clients, log);
         Ok(ended)
     }
 
@@ -230,14 +230,14 @@ impl Supervisor<'_> {
         let _ = std::fs::remove_dir(self.run.path());
     }
 
-    fn tell(&mut self, notices: Vec<String>) {
-        notices::tell(notices, self.report, self.console_log.as_mut());
+    fn send_notices(&mut self, notices: Vec<String>) {
+        notices::send(notices, self.report, self.console_log.as_mut());
     }
 
     /// Starts the container, and watches it until its init has ended.
     fn start_and_watch(&mut self, config: &ContainerConfig, start: &Start) -> Result<Ended> {
         let container = self.container;
-        self.tell(start.notices.clone());
+        self.send_notices(start.notices.clone());
         let sockets = start::make_files(container, start)?;
         let cgroup = self.cgroup()?;
         let system_calls = start::filter_file(start)?;
@@ -247,7 +247,7 @@ impl Supervisor<'_> {
             None => None,
         };
         let (started, notices) = start::start_container(start, &cgroup)?;
-        self.tell(notices);
+        self.send_notices(notices);
         self.register(start, &started);
         let console = self.console(config, started.console)?;
         let timeout_start = config.timeout_start.unwrap_or(DEFAULT_TIMEOUT_START);
@@ -292,7 +292,7 @@ impl Supervisor<'_> {
         }
         match start::register(self.container, start, started) {
             Ok(()) => self.registered = true,
-            Err(error) => self.tell(vec![format!("{error:#}")]),
+            Err(error) => self.send_notices(vec![format!("{error:#}")]),
         }
     }
 

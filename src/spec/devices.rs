@@ -65,7 +65,7 @@ fn drivers(kind: DeviceKind, pattern: &str, access: DeviceAccess) -> Result<Vec<
     Ok(majors.map(device).collect())
 }
 
-/// The major numbers of the drivers whose name matches. The list has a headline for
+/// The major numbers of the drivers with a matching name. The list has a headline for
 /// each kind of device, and a line `NUMBER NAME` for each driver.
 fn majors(listed: &str, kind: DeviceKind, pattern: &str) -> impl Iterator<Item = u32> {
     let headline = match kind {

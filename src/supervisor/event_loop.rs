@@ -70,9 +70,9 @@ pub struct EventLoop<'a> {
     deadline: Option<Instant>,
     /// Init was killed because the boot took too long.
     boot_timed_out: bool,
-    /// Init was asked to halt before it could take the signal.
+    /// Init is to be halted, but does not take the signal yet.
     halt_pending: bool,
-    /// The command that waits has not been told the present state.
+    /// The present state is still to be sent to the command that waits.
     report_pending: bool,
     /// Until when no connection is accepted.
     closed_until: Option<Instant>,
@@ -256,7 +256,7 @@ impl<'a> EventLoop<'a> {
                 self.name
             )]
         });
-        notices::tell(
+        notices::send(
             notices,
             self.sources.report,
             Some(self.sources.console.log()),

@@ -7,9 +7,9 @@ use super::clients::Clients;
 use crate::control::{Connection, Event};
 
 /// Sends notices to the command that starts the container, or prints them in the
-/// foreground. The console's log gets those that could not be sent: no setting of
-/// the host is changed silently.
-pub fn tell(notices: Vec<String>, report: Option<&Connection>, mut log: Option<&mut File>) {
+/// foreground. A notice that cannot be sent goes to the console's log, so that no
+/// setting of the host is changed silently.
+pub fn send(notices: Vec<String>, report: Option<&Connection>, mut log: Option<&mut File>) {
     for notice in notices {
         log::warn!("{notice}");
         let Some(report) = report else {
@@ -23,9 +23,9 @@ pub fn tell(notices: Vec<String>, report: Option<&Connection>, mut log: Option<&
     }
 }
 
-/// Sends notices to every client after the container's end, and writes them to the
-/// console's log: the clients that listen may wait for something else.
-pub fn tell_of_the_end(
+/// Sends notices about the container's end to all clients, and writes them to the
+/// console's log, in case no client prints them.
+pub fn send_to_all(
     notices: Vec<String>,
     report: Option<&Connection>,
     clients: &mut Clients,
@@ -45,7 +45,8 @@ pub fn tell_of_the_end(
     }
 }
 
-/// As with the console's own lines, a full disk stops nothing.
+/// Writes a notice to the console's log. An error, as of a full disk, is ignored, as it
+/// is for the console's own lines.
 fn write_note(log: Option<&mut File>, notice: &str) {
     if let Some(log) = log {
         let _ = writeln!(log, "nixos-container: {notice}");

@@ -1,5 +1,4 @@
-//! The signals that ask a supervisor to halt its container, as a descriptor that is
-//! polled with the others.
+//! The signals on which a supervisor halts its container, as a descriptor to poll.
 
 use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -18,8 +17,7 @@ const HALT: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
 pub struct HaltSignals(UnixStream);
 
 impl HaltSignals {
-    /// Catches the signals, except those that the caller has had ignored, as nohup
-    /// does.
+    /// Catches the signals, except those that this process ignores, as under nohup.
     pub fn catch() -> Result<Self> {
         const CANNOT: &str = "cannot catch signals";
         let (read, write) = UnixStream::pair().context(CANNOT)?;
@@ -56,6 +54,6 @@ fn is_ignored(signal: Signal) -> bool {
     let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
     // SAFETY: without a new action, the call only writes the present one.
     let answer = unsafe { libc::sigaction(signal as i32, std::ptr::null(), action.as_mut_ptr()) };
-    // SAFETY: all zeros are a valid action, and so is what the call has written.
+    // SAFETY: all zeros are a valid action, and so is the result of the call.
     answer == 0 && unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
 }
