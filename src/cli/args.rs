@@ -141,9 +141,11 @@ pub struct Names {
     pub names: Vec<ContainerName>,
 }
 
-/// The text of clap's error about a wrong value.
-fn expected(what: &str) -> String {
-    format!("expected {what}")
+/// A parser for clap, whose error says what is expected.
+fn expecting<T>(
+    parse: impl Fn(&str) -> Result<T, &'static str> + Clone,
+) -> impl Fn(&str) -> Result<T, String> + Clone {
+    move |text| parse(text).map_err(|expected| format!("expected {expected}"))
 }
 
 #[cfg(test)]

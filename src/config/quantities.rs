@@ -56,19 +56,17 @@ fn nice_limit(text: &str) -> Option<u64> {
 /// A size in bytes, with a suffix for multiples of 1024 (`man 5
 /// systemd.resource-control`).
 pub fn bytes(text: &str) -> Option<u64> {
-    const SUFFIXES: [(char, u32); 7] = [
-        ('B', 0),
-        ('K', 10),
-        ('M', 20),
-        ('G', 30),
-        ('T', 40),
-        ('P', 50),
-        ('E', 60),
-    ];
-    let suffix = SUFFIXES
-        .iter()
-        .find_map(|(letter, shift)| Some((text.strip_suffix(*letter)?, *shift)));
-    let (number, shift) = suffix.unwrap_or((text, 0));
+    let number = text.trim_end_matches(char::is_alphabetic);
+    let shift = match &text[number.len()..] {
+        "" | "B" => 0,
+        "K" => 10,
+        "M" => 20,
+        "G" => 30,
+        "T" => 40,
+        "P" => 50,
+        "E" => 60,
+        _ => return None,
+    };
     whole(number)?.checked_mul(1 << shift)
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{Create, Name, create, expected};
+use super::{Create, Name, create, expecting};
 use crate::config::flake::FlakeRef;
 use crate::container::name::ContainerName;
 use crate::nix::options::NixArguments;
@@ -67,7 +67,7 @@ pub struct SystemArguments {
         long,
         value_name = "FLAKE[#NAME]",
         conflicts_with = "nixos_path",
-        value_parser = flake
+        value_parser = expecting(str::parse::<FlakeRef>)
     )]
     pub flake: Option<FlakeRef>,
     /// The NixOS expression to build with [default: <nixpkgs/nixos>]
@@ -94,8 +94,4 @@ pub struct PullConfig {
     pub switch: bool,
     #[command(flatten)]
     pub nix: NixArguments,
-}
-
-fn flake(text: &str) -> Result<FlakeRef, String> {
-    text.parse().map_err(expected)
 }

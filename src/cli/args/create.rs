@@ -7,7 +7,7 @@ use netns::InterfaceName;
 use netns::firewall::Forward;
 use netns::ipnet::{Ipv4Net, Ipv6Net};
 
-use super::{SystemArguments, expected};
+use super::{SystemArguments, expecting};
 use crate::config::values;
 use crate::container::name::ContainerName;
 use crate::nix::options::NixArguments;
@@ -45,39 +45,23 @@ pub struct Create {
     #[arg(long)]
     pub auto_start: bool,
     /// The host's address on the link to the container [default: the first free 10.233.N.1]
-    #[arg(long, value_name = "IP", requires = "local_address", value_parser = ipv4)]
+    #[arg(long, value_name = "IP", requires = "local_address", value_parser = expecting(values::address4))]
     pub host_address: Option<Ipv4Net>,
     /// The container's address [default: the first free 10.233.N.2]
-    #[arg(long, value_name = "IP", requires = "host_address", value_parser = ipv4)]
+    #[arg(long, value_name = "IP", requires = "host_address", value_parser = expecting(values::address4))]
     pub local_address: Option<Ipv4Net>,
     /// The host's IPv6 address on the link
-    #[arg(long, value_name = "IP", requires = "local_address6", value_parser = ipv6)]
+    #[arg(long, value_name = "IP", requires = "local_address6", value_parser = expecting(values::address6))]
     pub host_address6: Option<Ipv6Net>,
     /// The container's IPv6 address
-    #[arg(long, value_name = "IP", requires = "host_address6", value_parser = ipv6)]
+    #[arg(long, value_name = "IP", requires = "host_address6", value_parser = expecting(values::address6))]
     pub local_address6: Option<Ipv6Net>,
     /// Attach the host's end of the link to this bridge of the host
-    #[arg(long, value_name = "INTERFACE", value_parser = interface)]
+    #[arg(long, value_name = "INTERFACE", value_parser = expecting(values::interface))]
     pub bridge: Option<InterfaceName>,
     /// Forward a port of the host to the container: [PROTOCOL:]HOST[:CONTAINER][,…]
-    #[arg(long, value_name = "PORT", value_parser = port, value_delimiter = ',')]
+    #[arg(long, value_name = "PORT", value_parser = expecting(values::port), value_delimiter = ',')]
     pub port: Vec<Forward>,
     #[command(flatten)]
     pub nix: NixArguments,
-}
-
-fn ipv4(text: &str) -> Result<Ipv4Net, String> {
-    values::address4(text).map_err(expected)
-}
-
-fn ipv6(text: &str) -> Result<Ipv6Net, String> {
-    values::address6(text).map_err(expected)
-}
-
-fn interface(text: &str) -> Result<InterfaceName, String> {
-    values::interface(text).map_err(expected)
-}
-
-fn port(text: &str) -> Result<Forward, String> {
-    values::port(text).map_err(expected)
 }

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::Names;
+use super::{Names, expecting};
 use crate::config::values;
 use crate::container::name::ContainerName;
 
@@ -48,7 +48,7 @@ pub struct Terminate {
     /// The container
     pub name: ContainerName,
     /// The signal for the container's init, a name or a number
-    #[arg(long, default_value = "KILL", value_parser = signal)]
+    #[arg(long, default_value = "KILL", value_parser = expecting(values::signal))]
     pub signal: i32,
 }
 
@@ -68,8 +68,4 @@ pub struct Supervise {
     /// Run in a session of its own, and report to the socket on standard input
     #[arg(long)]
     pub detached: bool,
-}
-
-fn signal(text: &str) -> Result<i32, String> {
-    values::signal(text).map_err(|expected| format!("expected {expected}"))
 }
