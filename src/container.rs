@@ -1,5 +1,6 @@
 //! One container: its name, its directories and its configuration.
 
+use std::fmt;
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -25,11 +26,17 @@ use lock::Lock;
 use name::ContainerName;
 use paths::{Places, RunDir, Trees};
 
-/// A container by its name; it need not exist.
+/// A container by its name; it need not exist. Messages show it as `container 'foo'`.
 #[derive(Debug, Clone)]
 pub struct Container {
     places: Places,
     name: ContainerName,
+}
+
+impl fmt::Display for Container {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "container '{}'", self.name)
+    }
 }
 
 impl Container {
@@ -66,8 +73,8 @@ impl Container {
     pub fn require(&self) -> Result<()> {
         if !self.exists() {
             bail!(
-                "container '{0}' does not exist; `nixos-container list` shows those that do, \
-                 `nixos-container create {0}` makes it",
+                "{self} does not exist; `nixos-container list` shows those that do, \
+                 `nixos-container create {}` makes it",
                 self.name
             );
         }
@@ -82,9 +89,8 @@ impl Container {
             Ok(()) => Ok(()),
             Err(rustix::io::Errno::NOENT) => self.require(),
             Err(_) => bail!(
-                "container '{}' stays as it is: {} is read-only; if the container is declared in \
+                "{self} stays as it is: {} is read-only; if the container is declared in \
                  the host's configuration, change it there and run `nixos-rebuild switch`",
-                self.name,
                 conf.display()
             ),
         }
@@ -128,8 +134,7 @@ impl Container {
     pub fn lock_for_update(&self) -> Result<Lock> {
         self.require()?;
         self.create_run_dir()?;
-        Lock::wait(&self.run().update_lock())
-            .with_context(|| format!("cannot lock container '{}'", self.name))
+        Lock::wait(&self.run().update_lock()).with_context(|| format!("cannot lock {self}"))
     }
 
     /// Writes the source of its system to its configuration file, and keeps the rest of

@@ -37,7 +37,7 @@ pub enum End {
 }
 
 /// The other side of a relay.
-enum Peer<'a> {
+pub enum Peer<'a> {
     /// A program that this process has started.
     Program(&'a Process),
     /// A login prompt. The supervisor reports the container's end.
@@ -67,17 +67,8 @@ impl<'a> Relay<'a> {
         }
     }
 
-    /// A relay to a program at the terminal with the main end `main`.
-    pub fn to_terminal(process: &'a Process, signals: Signals, main: OwnedFd) -> Result<Self> {
-        Self::over_bridge(Peer::Program(process), signals, main)
-    }
-
-    /// A relay to a login prompt at the terminal with the main end `main`.
-    pub fn to_prompt(supervisor: &'a Connection, signals: Signals, main: OwnedFd) -> Result<Self> {
-        Self::over_bridge(Peer::Prompt(supervisor), signals, main)
-    }
-
-    fn over_bridge(peer: Peer<'a>, signals: Signals, main: OwnedFd) -> Result<Self> {
+    /// A relay to the terminal with the main end `main`.
+    pub fn to_terminal(peer: Peer<'a>, signals: Signals, main: OwnedFd) -> Result<Self> {
         let (bridge, input, output) =
             PtyBridge::open(main).context("cannot set up the terminal")?;
         Ok(Self {

@@ -9,8 +9,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use runtime::rootfs::Root;
 
-pub use snapshot::Snapshot;
-
 use crate::container::name::ContainerName;
 
 /// The user's part of a `configuration.nix`.

@@ -56,12 +56,8 @@ impl Drop for Built {
 
 /// Builds a system for a container. Does not change the container.
 pub fn build(container: &Container, source: &Source, flags: &Flags) -> Result<Built> {
-    build_from(container, source, flags).with_context(|| {
-        format!(
-            "cannot build the system of container '{}'",
-            container.name()
-        )
-    })
+    build_from(container, source, flags)
+        .with_context(|| format!("cannot build the system of {container}"))
 }
 
 fn build_from(container: &Container, source: &Source, flags: &Flags) -> Result<Built> {

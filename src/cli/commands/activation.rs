@@ -36,7 +36,7 @@ pub fn activate(container: &Container) -> Result<ExitCode> {
     if status != ExitCode::SUCCESS {
         let name = container.name();
         crate::report::print_error(&anyhow!(
-            "container '{name}' has its new system, but could not activate all of it; \
+            "{container} has its new system, but could not activate all of it; \
              `nixos-container run {name} -- systemctl --failed` shows units that failed, \
              `nixos-container rollback {name}` goes back"
         ));
@@ -53,12 +53,10 @@ fn switch(system: &Path) -> Vec<OsString> {
 /// whether the container is up.
 fn await_up(container: &Container, mut running: Running) -> Result<bool> {
     while running.state == State::Starting {
-        let event = running.connection.next_event().with_context(|| {
-            format!(
-                "lost the connection to the supervisor of container '{}'",
-                container.name()
-            )
-        })?;
+        let event = running
+            .connection
+            .next_event()
+            .with_context(|| format!("lost the connection to the supervisor of {container}"))?;
         match event {
             Some((Event::State { state, .. }, _)) => running.state = state,
             Some(_) => {}

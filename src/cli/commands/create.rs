@@ -110,7 +110,7 @@ fn reserve(
     let path = places.reservation(container.name());
     let mut lock = Lock::try_lock(&path)
         .with_context(|| format!("cannot make {}", path.display()))?
-        .with_context(|| format!("container '{}' is being created already", container.name()))?;
+        .with_context(|| format!("{container} is being created already"))?;
     let text = format!(
         "{}{}",
         if keep_root { destroy::KEEP_ROOT } else { "" },

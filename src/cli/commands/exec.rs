@@ -12,7 +12,7 @@ use runtime::spec::accounts::{Account, User};
 use runtime::sys::cgroup::Cgroup;
 
 use crate::cli::args;
-use crate::cli::terminal::{ESCAPE_HINT, End, Relay, Signals, Streams};
+use crate::cli::terminal::{ESCAPE_HINT, End, Peer, Relay, Signals, Streams};
 use crate::container::Container;
 use crate::container::running::Running;
 use crate::container::unit;
@@ -39,11 +39,11 @@ pub fn enter_as_user(container: &Container, enter: args::Enter) -> Result<ExitCo
         let name = container.name();
         return Err(match named {
             Some(_) => anyhow!(
-                "container '{name}' has no user '{user}'; `nixos-container run {name} -- getent \
+                "{container} has no user '{user}'; `nixos-container run {name} -- getent \
                  passwd` lists those it has"
             ),
             None => anyhow!(
-                "container '{name}' has no user '{user}' (your user on the host); enter it as its \
+                "{container} has no user '{user}' (your user on the host); enter it as its \
                  root with `nixos-container enter --root {name}`"
             ),
         });
@@ -90,9 +90,9 @@ fn run(
     let relay = match entered.terminal {
         Some(main) => {
             if is_shell {
-                say!("In container '{}'; {ESCAPE_HINT}.", container.name());
+                say!("In {container}; {ESCAPE_HINT}.");
             }
-            Relay::to_terminal(&entered.process, signals, main)?
+            Relay::to_terminal(Peer::Program(&entered.process), signals, main)?
         }
         None => Relay::to_pipes(&entered.process, signals, streams),
     };
@@ -101,7 +101,7 @@ fn run(
         End::Exited(exit) => ExitCode::from((exit.status() & 0xff) as u8),
         End::Stopped => ExitCode::from(exit_codes::FAILURE),
         End::Left => {
-            say!("\nLeft container '{}'.", container.name());
+            say!("\nLeft {container}.");
             // The exit code of the command is unknown. A shell is meant to be left.
             if is_shell {
                 ExitCode::SUCCESS
@@ -136,12 +136,11 @@ pub fn start(
     let cgroup = cgroup
         .create_entered()
         .context("cannot make a cgroup in the container's cgroup")?;
-    let name = container.name();
     if Cgroup::is_frozen(cgroup.as_fd()).context("cannot read whether the cgroup is frozen")? {
         bail!(
-            "container '{name}' is frozen, and so would be a process that enters it; thaw it first, with \
+            "{container} is frozen, and so would be a process that enters it; thaw it first, with \
              `systemctl thaw {}` or by its cgroup.freeze",
-            unit::name(name)
+            unit::name(container.name())
         );
     }
     let leader = running.leader_fd.as_fd();
@@ -149,11 +148,11 @@ pub fn start(
     // container.
     unsafe { enter(leader, cgroup.as_fd(), &entry, give_up) }.with_context(|| match running.state {
         State::Starting => format!(
-            "cannot enter container '{0}' before it has booted (`nixos-container status {0}` \
-                 says when it is up)",
+            "cannot enter {container} before it has booted (`nixos-container status {}` says when \
+             it is up)",
             container.name()
         ),
-        State::Up | State::Stopping => format!("cannot enter container '{}'", container.name()),
+        State::Up | State::Stopping => format!("cannot enter {container}"),
     })
 }
 
@@ -184,9 +183,8 @@ pub fn show_host_key(container: &Container) -> Result<()> {
     let keys = HOST_KEYS.map(|path| root.read_file(Path::new(path), LONGEST_KEY));
     let Some(key) = keys.iter().flatten().find_map(|key| public_key(key)) else {
         bail!(
-            "container '{0}' has no host key; it gets one when it first starts with \
-             services.openssh.enable = true",
-            container.name()
+            "{container} has no host key; it gets one when it first starts with \
+             services.openssh.enable = true"
         );
     };
     answer!("{key}")

@@ -16,7 +16,7 @@ use crate::supervisor::{self, Misconfigured, daemon};
 /// `start NAME…`
 pub fn start(container: &Container) -> Result<()> {
     if !lifecycle::start(container)? {
-        say!("note: container '{}' is already running", container.name());
+        say!("note: {container} is already running");
     }
     Ok(())
 }
@@ -27,7 +27,7 @@ pub fn stop(container: &Container, timeout: u64) -> Result<()> {
     let was_running = container.running()?.is_some();
     lifecycle::stop(container, Duration::from_secs(timeout))?;
     if !was_running {
-        say!("note: container '{}' was not running", container.name());
+        say!("note: {container} was not running");
     }
     Ok(())
 }
@@ -51,12 +51,7 @@ pub fn terminate(container: &Container, signal: i32) -> Result<()> {
     running
         .connection
         .send_request(&Request::Signal(signal))
-        .with_context(|| {
-            format!(
-                "cannot send a request to the supervisor of container '{}'",
-                container.name()
-            )
-        })
+        .with_context(|| format!("cannot send a request to the supervisor of {container}"))
 }
 
 /// `supervise NAME`

@@ -25,7 +25,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{Mode, OFlags};
 
 use super::exec;
-use crate::cli::terminal::{ESCAPE_HINT, End, Relay, Signals};
+use crate::cli::terminal::{ESCAPE_HINT, End, Peer, Relay, Signals};
 use crate::container::Container;
 use crate::container::running::Running;
 use crate::control::{Connection, Event, PublicRequest};
@@ -39,10 +39,11 @@ pub fn login(container: &Container) -> Result<ExitCode> {
     }
     let signals = Signals::catch()?;
     let main = request_prompt(container, &supervisor)?;
-    say!("In container '{}'; {ESCAPE_HINT}.", container.name());
-    Ok(match Relay::to_prompt(&supervisor, signals, main)?.run()? {
+    say!("In {container}; {ESCAPE_HINT}.");
+    let relay = Relay::to_terminal(Peer::Prompt(&supervisor), signals, main)?;
+    Ok(match relay.run()? {
         End::Left => {
-            say!("\nLeft container '{}'.", container.name());
+            say!("\nLeft {container}.");
             ExitCode::SUCCESS
         }
         End::Exited(_) | End::Stopped => {
@@ -53,7 +54,7 @@ pub fn login(container: &Container) -> Result<ExitCode> {
 }
 
 fn request_prompt(container: &Container, supervisor: &Connection) -> Result<OwnedFd> {
-    let stopped = || format!("container '{}' has just stopped", container.name());
+    let stopped = || format!("{container} has just stopped");
     // If the supervisor does not take the request, the next event says why.
     let _ = supervisor.send_request(&PublicRequest::Login);
     loop {
@@ -63,7 +64,7 @@ fn request_prompt(container: &Container, supervisor: &Connection) -> Result<Owne
                 return main.context("the supervisor sent no terminal");
             }
             Some((Event::Failed { why, .. }, _)) => {
-                bail!("cannot log in to container '{}': {why}", container.name())
+                bail!("cannot log in to {container}: {why}")
             }
             Some(_) => {}
             None => bail!(stopped()),

@@ -43,9 +43,8 @@ pub fn show_ip(container: &Container) -> Result<()> {
     match address {
         Some(address) => answer!("{address}"),
         None => bail!(
-            "container '{}' has no address: its configuration has neither LOCAL_ADDRESS \
-             nor LOCAL_ADDRESS6",
-            container.name()
+            "{container} has no address: its configuration has neither LOCAL_ADDRESS \
+             nor LOCAL_ADDRESS6"
         ),
     }
 }
@@ -58,10 +57,9 @@ pub fn logs(container: &Container, arguments: &Logs) -> Result<()> {
         false => container.run().console_log(),
     };
     let mut log = match File::open(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => bail!(
-            "container '{}' has not been started since the host booted",
-            container.name()
-        ),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            bail!("{container} has not been started since the host booted")
+        }
         answer => answer.with_context(|| format!("cannot read {}", path.display()))?,
     };
     let cannot_print = || format!("cannot print {}", path.display());
@@ -135,7 +133,7 @@ fn print_explanation(
     out: &mut impl Write,
 ) -> io::Result<()> {
     let namespaces: Vec<_> = plan.namespaces.iter().map(ToString::to_string).collect();
-    writeln!(out, "How container '{}' is started\n", container.name())?;
+    writeln!(out, "How {container} is started\n")?;
     if !chown_trees.is_empty() {
         writeln!(out, "The supervisor changes the owner of")?;
         for (path, number) in chown_trees.iter().zip(1..) {

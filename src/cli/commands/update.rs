@@ -17,8 +17,8 @@ use crate::config::ContainerConfig;
 use crate::config::flake::FlakeRef;
 use crate::container::{self, Container};
 use crate::nix::build::{self, Flags};
-use crate::nix::configuration::{self, Configuration, Replaced, Snapshot};
-use crate::nix::profile::Profile;
+use crate::nix::configuration::{self, Configuration, Options, Replaced};
+use crate::nix::profile::{Generation, Profile};
 use crate::nix::system::require_init;
 use crate::nix::system::{self, Built, Source};
 
@@ -34,20 +34,21 @@ pub fn update(container: &Container, arguments: &Update, show_trace: bool) -> Re
 }
 
 /// A change of a container's system.
+#[derive(Default)]
 struct Change {
-    origin: Origin,
+    /// The flake to build from, if not from the container's `configuration.nix`.
+    flake: Option<FlakeRef>,
+    /// The NixOS expression to build the configuration with; `<nixpkgs/nixos>` if none.
+    nixos: Option<PathBuf>,
     configuration: Replacement,
     /// The file and the flake that its configuration file is to remember.
     record: Option<(Option<PathBuf>, Option<FlakeRef>)>,
 }
 
-enum Origin {
-    Configuration { nixos: Option<PathBuf> },
-    Flake(FlakeRef),
-}
-
 /// The change of the container's `configuration.nix`.
+#[derive(Default)]
 enum Replacement {
+    #[default]
     None,
     Overwrite(String),
     /// The earlier file is kept under another name.
@@ -59,31 +60,25 @@ enum Replacement {
 
 /// The change that an `update` makes with this choice.
 fn chosen_change(container: &Container, config: ContainerConfig, chosen: Chosen) -> Result<Change> {
-    use configuration::Options;
-    let record = Some(chosen.record());
-    let change = match chosen {
-        Chosen::Flake(flake) => Change {
-            origin: Origin::Flake(flake),
-            configuration: Replacement::None,
-            record,
-        },
+    let mut change = Change::default();
+    let record = chosen.record();
+    match chosen {
         Chosen::Configuration {
             options: Options::None,
             nixos,
-        } => Change {
-            origin: match config.flake {
-                Some(flake) if nixos.is_none() => Origin::Flake(flake),
-                _ => Origin::Configuration { nixos },
-            },
-            configuration: Replacement::None,
-            record: None,
-        },
-        Chosen::Configuration { options, nixos } => Change {
-            origin: Origin::Configuration { nixos },
-            configuration: Replacement::Overwrite(configuration::text(container.name(), &options)?),
-            record,
-        },
-    };
+        } => {
+            change.flake = config.flake.filter(|_| nixos.is_none());
+            change.nixos = nixos;
+            return Ok(change);
+        }
+        Chosen::Configuration { options, nixos } => {
+            let text = configuration::text(container.name(), &options)?;
+            change.configuration = Replacement::Overwrite(text);
+            change.nixos = nixos;
+        }
+        Chosen::Flake(flake) => change.flake = Some(flake),
+    }
+    change.record = Some(record);
     Ok(change)
 }
 
@@ -92,9 +87,8 @@ fn config_with_profile(container: &Container) -> Result<ContainerConfig> {
     let config = container.config()?;
     if let Some(system) = &config.system_path {
         bail!(
-            "the system of container '{}' is {}, set by SYSTEM_PATH in {}; change or remove that \
+            "the system of {container} is {}, set by SYSTEM_PATH in {}; change or remove that \
              line",
-            container.name(),
             system.display(),
             container.places().conf(container.name()).display()
         );
@@ -117,34 +111,29 @@ fn build(
     configuration: &Configuration,
     flags: &Flags,
 ) -> Result<Built> {
-    let directory = container.places().updating(container.name());
-    match &change.origin {
-        Origin::Flake(flake) => system::build(container, &Source::Flake(flake.clone()), flags),
-        Origin::Configuration { nixos } => {
-            let snapshot = match &change.configuration {
-                Replacement::Overwrite(text) | Replacement::Keep(text) => {
-                    configuration.snapshot_with(text, directory)?
-                }
-                _ => require_snapshot(container, configuration.snapshot(directory)?)?,
-            };
-            let source = Source::Configuration {
-                file: snapshot.file().to_owned(),
-                nixos: nixos.clone(),
-            };
-            system::build(container, &source, flags)
+    let snapshot;
+    let source = if let Some(flake) = &change.flake {
+        Source::Flake(flake.clone())
+    } else {
+        let directory = container.places().updating(container.name());
+        snapshot = match &change.configuration {
+            Replacement::Overwrite(text) | Replacement::Keep(text) => {
+                configuration.snapshot_with(text, directory)?
+            }
+            _ => configuration.snapshot(directory)?.with_context(|| {
+                format!(
+                    "{container} has no {} to build its system from; give one with --config, \
+                     --config-file or --flake",
+                    configuration::PLACE
+                )
+            })?,
+        };
+        Source::Configuration {
+            file: snapshot.file().to_owned(),
+            nixos: change.nixos.clone(),
         }
-    }
-}
-
-fn require_snapshot(container: &Container, snapshot: Option<Snapshot>) -> Result<Snapshot> {
-    snapshot.with_context(|| {
-        format!(
-            "container '{}' has no {} to build its system from; give one with --config, \
-             --config-file or --flake",
-            container.name(),
-            configuration::PLACE
-        )
-    })
+    };
+    system::build(container, &source, flags)
 }
 
 fn commit(
@@ -157,7 +146,7 @@ fn commit(
     // The container cannot be removed or replaced while this lock is held.
     let _lock = container::registry::lock_registry(places)?;
     if !container.exists() || !configuration.is_of(&places.root(name)) {
-        bail!("container '{name}' was removed while its system was being built");
+        bail!("{container} was removed while its system was being built");
     }
     replace(configuration, &change.configuration)?;
     if let Some((file, flake)) = &change.record {
@@ -165,7 +154,7 @@ fn commit(
     }
     profile(container)?
         .set(built.system())
-        .with_context(|| format!("cannot change the profile of container '{name}'"))?;
+        .with_context(|| format!("cannot change the profile of {container}"))?;
     system::protect(container, built)
 }
 
@@ -189,6 +178,17 @@ fn profile(container: &Container) -> Result<Profile> {
     Profile::open(&directory).with_context(|| format!("cannot open {}", directory.display()))
 }
 
+/// All generations, and the number of the current one.
+fn read_profile(
+    container: &Container,
+    profile: &Profile,
+) -> Result<(Vec<Generation>, Option<u64>)> {
+    let generations = profile.generations();
+    generations
+        .and_then(|generations| Ok((generations, profile.current()?)))
+        .with_context(|| format!("cannot read the profile of {container}"))
+}
+
 /// `pull-config NAME`
 pub fn pull_config(
     container: &Container,
@@ -199,8 +199,7 @@ pub fn pull_config(
     let config = container.config()?;
     if let Some(system) = &config.system_path {
         say!(
-            "the system of container '{}' is set by the host's configuration: {}",
-            container.name(),
+            "the system of {container} is set by the host's configuration: {}",
             system.display()
         );
     } else {
@@ -222,51 +221,40 @@ pub fn pull_config(
 /// The change to the file or flake on the host that a container was made from.
 fn pulled_change(container: &Container, config: &ContainerConfig, flags: &Flags) -> Result<Change> {
     let name = container.name();
+    let mut change = Change::default();
     if let Some(flake) = &config.flake {
-        return Ok(Change {
-            origin: Origin::Flake(flake.clone()),
-            configuration: Replacement::KeepTree(build::fetch(flake, flags)?.path),
-            record: None,
-        });
-    }
-    let Some(file) = &config.config_file else {
+        change.configuration = Replacement::KeepTree(build::fetch(flake, flags)?.path);
+        change.flake = Some(flake.clone());
+    } else if let Some(file) = &config.config_file {
+        let text = configuration::text(name, &configuration::read_copy(file)?)?;
+        change.configuration = Replacement::Keep(text);
+    } else {
         bail!(
-            "container '{name}' was not created from a file or flake of the host; give one with \
+            "{container} was not created from a file or flake of the host; give one with \
              `nixos-container update {name} --config-file PATH`"
         );
-    };
-    let text = configuration::text(name, &configuration::read_copy(file)?)?;
-    Ok(Change {
-        origin: Origin::Configuration { nixos: None },
-        configuration: Replacement::Keep(text),
-        record: None,
-    })
+    }
+    Ok(change)
 }
 
 /// `rollback NAME`
 pub fn rollback(container: &Container) -> Result<ExitCode> {
     let _update_lock = container.lock_for_update()?;
     config_with_profile(container)?;
-    let name = container.name();
     let profile = profile(container)?;
-    let cannot = || format!("cannot read the profile of container '{name}'");
-    let generations = profile.generations().with_context(cannot)?;
-    let current = profile.current().with_context(cannot)?;
+    let (generations, current) = read_profile(container, &profile)?;
     let earlier = generations
         .iter()
         .rfind(|generation| current.is_some_and(|current| generation.number < current));
     let Some(earlier) = earlier else {
-        bail!("container '{name}' has no earlier system to go back to");
+        bail!("{container} has no earlier system to go back to");
     };
     require_init(&earlier.system)
         .with_context(|| format!("cannot go back to generation {}", earlier.number))?;
     profile
         .switch(earlier.number)
-        .with_context(|| format!("cannot change the profile of container '{name}'"))?;
-    say!(
-        "container '{name}' is back at generation {}",
-        earlier.number
-    );
+        .with_context(|| format!("cannot change the profile of {container}"))?;
+    say!("{container} is back at generation {}", earlier.number);
     activation::activate(container)
 }
 
@@ -274,14 +262,8 @@ pub fn rollback(container: &Container) -> Result<ExitCode> {
 pub fn generations(container: &Container) -> Result<()> {
     container.require()?;
     let profile = profile(container)?;
-    let cannot = || {
-        format!(
-            "cannot read the profile of container '{}'",
-            container.name()
-        )
-    };
-    let current = profile.current().with_context(cannot)?;
-    for generation in profile.generations().with_context(cannot)? {
+    let (generations, current) = read_profile(container, &profile)?;
+    for generation in generations {
         let mark = if current == Some(generation.number) {
             "   (current)"
         } else {

@@ -137,24 +137,10 @@ pub fn unblocked(stream: impl AsFd, access: OFlags) -> io::Result<File> {
     opened.or_else(|_| Ok(File::from(rustix::io::fcntl_dupfd_cloexec(stream, 3)?)))
 }
 
-/// A pipe: this process's end, which does not block, and the other end.
-pub fn pipe(ours: Ours) -> io::Result<(File, OwnedFd)> {
-    let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-    let (ours, theirs) = match ours {
-        Ours::Reader => (reader, writer),
-        Ours::Writer => (writer, reader),
-    };
-    rustix::io::ioctl_fionbio(&ours, true)?;
-    Ok((File::from(ours), theirs))
-}
-
-/// The end of a pipe that stays in this process.
-#[derive(Debug, Clone, Copy)]
-pub enum Ours {
-    /// The end to read from.
-    Reader,
-    /// The end to write to.
-    Writer,
+/// The file of a descriptor that no other process uses, made not to block.
+pub fn unblock(descriptor: OwnedFd) -> io::Result<File> {
+    rustix::io::ioctl_fionbio(&descriptor, true)?;
+    Ok(File::from(descriptor))
 }
 
 #[cfg(test)]
@@ -163,11 +149,12 @@ mod tests {
 
     #[test]
     fn bytes_without_room_wait_and_stay_in_order() {
-        let (mut source, from) = pipe(Ours::Writer).expect("a pipe");
-        rustix::io::ioctl_fionbio(&from, true).expect("a pipe");
-        let (mut sink, to) = pipe(Ours::Reader).expect("a pipe");
-        rustix::io::ioctl_fionbio(&to, true).expect("a pipe");
-        let mut channel = Channel::new(from.into(), to.into());
+        let pipe = || {
+            let (reader, writer) = io::pipe().expect("a pipe");
+            [reader.into(), writer.into()].map(|end| unblock(end).expect("a pipe"))
+        };
+        let ([from, mut source], [mut sink, to]) = (pipe(), pipe());
+        let mut channel = Channel::new(from, to);
         assert_eq!(channel.advance(), Moved::Nothing);
         let sent: Vec<u8> = (0..1_000_000_u32)
             .map(|number| (number >> 3) as u8)

@@ -4,11 +4,11 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 
+use rustix::fs::OFlags;
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer};
 use rustix::termios::{OptionalActions, Termios};
 
-use super::channel::Channel;
-use super::streams;
+use super::channel::{Channel, unblock, unblocked};
 
 /// A pair of connected terminals. The caller's is in raw mode, so that every key
 /// goes to the container's, which interprets it. The caller's mode is restored
@@ -26,10 +26,11 @@ impl PtyBridge {
     /// Connects the caller's terminal with the one with the main end `main`.
     /// Returns the channels of the input and of the output, too.
     pub fn open(main: OwnedFd) -> io::Result<(Self, Channel, Channel)> {
-        rustix::io::ioctl_fionbio(&main, true)?;
-        let main = File::from(main);
-        let input = Channel::new(streams::callers_input(io::stdin())?, main.try_clone()?);
-        let output = Channel::new(main.try_clone()?, streams::callers_output(io::stdout())?);
+        let main = unblock(main)?;
+        let keys = unblocked(io::stdin(), OFlags::RDONLY)?;
+        let screen = unblocked(io::stdout(), OFlags::WRONLY)?;
+        let input = Channel::new(keys, main.try_clone()?);
+        let output = Channel::new(main.try_clone()?, screen);
         let bridge = Self {
             held: open_container_end(&main)?,
             callers_mode: rustix::termios::tcgetattr(io::stdin())?,

@@ -6,7 +6,6 @@
 //! is a terminal of the container. In a pipeline, where another program may read
 //! the terminal's keys, it is a pipe. All other files are inherited.
 
-use std::fs::File;
 use std::io::IsTerminal;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -14,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use runtime::process::enter::Stream;
 use rustix::fs::{FileType, OFlags};
 
-use super::channel::{Channel, Ours, pipe, unblocked};
+use super::channel::{Channel, unblock, unblocked};
 
 /// The standard input, output and error of the program inside.
 #[derive(Debug)]
@@ -78,32 +77,22 @@ impl Streams {
     }
 
     fn pipe(&mut self, index: usize, caller: BorrowedFd<'_>) -> std::io::Result<Stream> {
-        let theirs = if index == 0 {
-            let (ours, theirs) = pipe(Ours::Writer)?;
-            self.input = Some(Channel::new(callers_input(caller)?, ours));
-            theirs
+        let (reader, writer) = std::io::pipe()?;
+        Ok(Stream::Given(if index == 0 {
+            let ours = unblock(writer.into())?;
+            self.input = Some(Channel::new(unblocked(caller, OFlags::RDONLY)?, ours));
+            reader.into()
         } else {
-            let (ours, theirs) = pipe(Ours::Reader)?;
-            self.outputs
-                .push(Channel::new(ours, callers_output(caller)?));
-            theirs
-        };
-        Ok(Stream::Given(theirs))
+            let ours = unblock(reader.into())?;
+            let output = Channel::new(ours, unblocked(caller, OFlags::WRONLY)?);
+            self.outputs.push(output);
+            writer.into()
+        }))
     }
 }
 
 fn all_inherited() -> [Stream; 3] {
     [Stream::Callers, Stream::Callers, Stream::Callers]
-}
-
-/// Opens the caller's terminal to read its input.
-pub fn callers_input(stream: impl AsFd) -> std::io::Result<File> {
-    unblocked(stream, OFlags::RDONLY)
-}
-
-/// Opens the caller's terminal to write output to it.
-pub fn callers_output(stream: impl AsFd) -> std::io::Result<File> {
-    unblocked(stream, OFlags::WRONLY)
 }
 
 /// From a directory of the host, `..` leads out of the container.
