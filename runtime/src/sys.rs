@@ -4,6 +4,7 @@ pub mod capabilities;
 pub mod cgroup;
 pub(crate) mod clone;
 pub mod cpus;
+pub(crate) mod directory;
 pub(crate) mod exec;
 pub mod keyring;
 pub mod limits;

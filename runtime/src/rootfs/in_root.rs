@@ -13,15 +13,15 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, RenameFlags, ResolveFlags, Uid};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, ResolveFlags, Uid};
 use rustix::io::Errno;
 
 pub use copy::Limits;
 pub use remove::{NotRemoved, remove_tree};
 
+use crate::sys::directory::entries;
 use crate::sys::proc;
 use remove::remove_if_present;
 
@@ -93,14 +93,10 @@ impl Root {
     /// The names in the directory at `path`.
     pub fn entries(&self, path: &Path) -> io::Result<BTreeSet<OsString>> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-        let mut names = BTreeSet::new();
-        for entry in Dir::new(self.open_at(path, flags, Mode::empty())?)? {
-            let name = OsStr::from_bytes(entry?.file_name().to_bytes()).to_owned();
-            if name != "." && name != ".." {
-                names.insert(name);
-            }
-        }
-        Ok(names)
+        let entries = entries(self.open_at(path, flags, Mode::empty())?)?;
+        Ok(entries
+            .map(|entry| entry.map(|(name, _)| name))
+            .collect::<Result<_, _>>()?)
     }
 
     /// The path without links in it. A process that can write below the root can

@@ -4,17 +4,17 @@
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, Dir, FileType, Gid, IFlags, Mode, OFlags, ResolveFlags, Stat, Uid, ioctl_getflags,
+    AtFlags, FileType, Gid, IFlags, Mode, OFlags, ResolveFlags, Stat, Uid, ioctl_getflags,
     ioctl_setflags,
 };
 use rustix::io::Errno;
 
 use super::{acl, mount};
 use crate::spec::idmap::IdMap;
+use crate::sys::directory::entries;
 use crate::sys::proc::descriptor_path;
 use crate::sys::user_namespace;
 
@@ -151,15 +151,10 @@ fn chown_files(directory: BorrowedFd<'_>, ids: u32) -> io::Result<Level> {
         id: identity(directory)?,
         directories: Vec::new(),
     };
-    for entry in Dir::read_from(directory)? {
-        let entry = entry?;
-        let name = OsStr::from_bytes(entry.file_name().to_bytes());
-        if name == "." || name == ".." {
-            continue;
-        }
-        match entry.file_type() {
-            FileType::Directory | FileType::Unknown => level.directories.push(name.to_owned()),
-            _ => chown_file(directory, name, ids)?,
+    for entry in entries(directory)? {
+        match entry? {
+            (name, FileType::Directory | FileType::Unknown) => level.directories.push(name),
+            (name, _) => chown_file(directory, &name, ids)?,
         }
     }
     Ok(level)

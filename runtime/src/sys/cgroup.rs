@@ -5,14 +5,14 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Uid};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::{Errno, retry_on_intr};
 
+use super::directory::entries;
 use super::proc;
 
 /// Mount points of the host's cgroup2 tree: unified or hybrid.
@@ -292,11 +292,10 @@ fn visit_groups(
 fn enter_group(parent: &OwnedFd, name: &OsStr) -> Result<(OwnedFd, Vec<OsString>), Errno> {
     let group = open_from(parent, name)?;
     let mut below = Vec::new();
-    for entry in Dir::read_from(&group)? {
-        let entry = entry?;
-        let name = OsStr::from_bytes(entry.file_name().to_bytes());
-        if entry.file_type() == FileType::Directory && name != "." && name != ".." {
-            below.push(name.to_owned());
+    for entry in entries(&group)? {
+        let (name, kind) = entry?;
+        if kind == FileType::Directory {
+            below.push(name);
         }
     }
     Ok((group, below))

@@ -52,11 +52,7 @@ impl Status {
     pub fn takes_signal(&self, signal: i32) -> io::Result<bool> {
         let mask = |name| self.field(name, |mask| u64::from_str_radix(mask, 16).ok());
         let taken = mask("SigCgt")? | mask("SigBlk")?;
-        let number = u32::try_from(signal)
-            .ok()
-            .and_then(|signal| signal.checked_sub(1));
-        let bit = number.and_then(|number| 1_u64.checked_shl(number));
-        Ok(bit.is_some_and(|bit| taken & bit != 0))
+        Ok((1..=64).contains(&signal) && taken >> (signal - 1) & 1 == 1)
     }
 
     /// The pid that the process has in the pid namespace right below the
@@ -105,8 +101,7 @@ const PF_EXITING: u32 = 0x4;
 impl Stat {
     /// Reads the stat of a process.
     pub fn of(pid: i32) -> io::Result<Self> {
-        let path = path(pid, "stat");
-        Self::parse(&std::fs::read_to_string(&path)?).ok_or_else(|| unexpected(&path))
+        read(&path(pid, "stat"), Self::parse)
     }
 
     /// The fields are counted from behind the program's name, the second one,
@@ -136,8 +131,7 @@ impl Stat {
 /// The path of a process's group in the host's cgroup2 tree, relative to the root
 /// of the tree (`man 7 cgroups`, `/proc/pid/cgroup`).
 pub fn cgroup(pid: i32) -> io::Result<PathBuf> {
-    let path = path(pid, "cgroup");
-    parse_cgroup(&std::fs::read_to_string(&path)?).ok_or_else(|| unexpected(&path))
+    read(&path(pid, "cgroup"), parse_cgroup)
 }
 
 fn parse_cgroup(text: &str) -> Option<PathBuf> {
@@ -148,8 +142,7 @@ fn parse_cgroup(text: &str) -> Option<PathBuf> {
 /// The memory of a process in bytes, with its share of pages in common with other
 /// processes (`Pss` of `man 5 proc_pid_smaps`).
 pub(crate) fn memory_share(pid: i32) -> io::Result<u64> {
-    let path = path(pid, "smaps_rollup");
-    parse_memory_share(&std::fs::read_to_string(&path)?).ok_or_else(|| unexpected(&path))
+    read(&path(pid, "smaps_rollup"), parse_memory_share)
 }
 
 fn parse_memory_share(rollup: &str) -> Option<u64> {
@@ -190,8 +183,7 @@ pub struct IdRange {
 /// The user ids of the caller's user namespace. The machine's first one has all
 /// ids in a single range.
 pub fn own_ids() -> io::Result<Vec<IdRange>> {
-    let path = "/proc/self/uid_map";
-    parse_id_map(&std::fs::read_to_string(path)?).ok_or_else(|| unexpected(path))
+    read("/proc/self/uid_map", parse_id_map)
 }
 
 fn parse_id_map(text: &str) -> Option<Vec<IdRange>> {
@@ -208,18 +200,17 @@ fn parse_id_map(text: &str) -> Option<Vec<IdRange>> {
 
 /// A file of a process that holds one number in this base.
 pub(crate) fn number<T: TryFrom<i64>>(pid: i32, file: &str, base: u32) -> io::Result<T> {
-    let path = path(pid, file);
-    let text = std::fs::read_to_string(&path)?;
-    let number = i64::from_str_radix(text.trim(), base).ok();
-    let number = number.and_then(|number| number.try_into().ok());
-    number.ok_or_else(|| unexpected(&path))
+    read(&path(pid, file), |text| {
+        let number = i64::from_str_radix(text.trim(), base).ok()?;
+        number.try_into().ok()
+    })
 }
 
 /// A setting of the kernel by its path below `/proc/sys`.
 pub fn setting<T: FromStr>(name: &str) -> io::Result<T> {
-    let path = format!("/proc/sys/{name}");
-    let text = std::fs::read_to_string(&path)?;
-    text.trim().parse().map_err(|_| unexpected(&path))
+    read(&format!("/proc/sys/{name}"), |text| {
+        text.trim().parse().ok()
+    })
 }
 
 /// Opens a namespace of a process by its name in `/proc/PID/ns`.
@@ -234,6 +225,10 @@ pub fn descriptor_path(file: BorrowedFd<'_>) -> String {
 
 fn path(pid: i32, file: &str) -> String {
     format!("/proc/{pid}/{file}")
+}
+
+fn read<T>(path: &str, parse: impl FnOnce(&str) -> Option<T>) -> io::Result<T> {
+    parse(&std::fs::read_to_string(path)?).ok_or_else(|| unexpected(path))
 }
 
 fn unexpected(what: &str) -> io::Error {

@@ -7,10 +7,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::Root;
+use crate::sys::directory::entries;
 
 /// The limits of a copy.
 #[derive(Debug, Clone, Copy)]
@@ -59,18 +60,14 @@ impl Copy<'_> {
         let directory = self.root.open_at(&source, flags, Mode::empty())?;
         let mut builder = DirBuilder::new();
         builder.mode(0o700).create(self.target.join(below))?;
-        for entry in Dir::read_from(&directory)? {
-            let entry = entry?;
-            let name = OsStr::from_bytes(entry.file_name().to_bytes());
-            if name == "." || name == ".." {
-                continue;
-            }
+        for entry in entries(&directory)? {
+            let (name, _) = entry?;
             let Some(left) = self.left.entries.checked_sub(1) else {
                 return Err(self.too_much());
             };
             self.left.entries = left;
-            let below = below.join(name);
-            let stat = match rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+            let below = below.join(&name);
+            let stat = match rustix::fs::statat(&directory, &name, AtFlags::SYMLINK_NOFOLLOW) {
                 Err(Errno::NOENT) => continue,
                 answer => answer?,
             };

@@ -3,12 +3,13 @@
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Dir, FileType, IFlags, Mode, OFlags, RenameFlags, ResolveFlags};
+use rustix::fs::{AtFlags, FileType, IFlags, Mode, OFlags, RenameFlags, ResolveFlags};
 use rustix::fs::{ioctl_getflags, ioctl_setflags};
 use rustix::io::Errno;
+
+use crate::sys::directory::entries;
 
 /// Files that could not be removed, with the causes.
 #[derive(Debug, thiserror::Error)]
@@ -102,12 +103,9 @@ impl Removal {
             self.top = Some(directory.try_clone()?);
         }
         allow_changes(directory.as_fd());
-        for entry in Dir::read_from(&directory)? {
-            let entry = entry?;
-            let name = OsStr::from_bytes(entry.file_name().to_bytes());
-            if name != "." && name != ".." {
-                self.remove(directory.as_fd(), name, &path.join(name), depth + 1);
-            }
+        for entry in entries(&directory)? {
+            let (name, _) = entry?;
+            self.remove(directory.as_fd(), &name, &path.join(&name), depth + 1);
         }
         Ok(())
     }
