@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use derive_more::Display;
 use serde::Serialize;
+use uuid::Uuid;
 
 use idmap::IdMap;
 
@@ -122,46 +123,33 @@ pub enum Network {
 
 /// The 128-bit id of a machine or a boot (`man 5 machine-id`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Display, Serialize)]
-#[display("{:032x}", u128::from_be_bytes(*_0))]
+#[display("{}", _0.simple())]
 #[serde(into = "String")]
-pub struct Id128([u8; 16]);
+pub struct Id128(Uuid);
 
 impl Id128 {
     /// An id from random bytes, marked as a version 4 UUID (RFC 9562, section
     /// 5.4), as `man 5 machine-id` asks for.
-    pub fn from_random_bytes(mut bytes: [u8; 16]) -> Self {
-        bytes[6] = (bytes[6] & 0x0f) | 0x40;
-        bytes[8] = (bytes[8] & 0x3f) | 0x80;
-        Self(bytes)
+    pub fn from_random_bytes(bytes: [u8; 16]) -> Self {
+        Self(uuid::Builder::from_random_bytes(bytes).into_uuid())
     }
 
     /// Reads 32 hexadecimal digits, as in `/etc/machine-id`. All zeros are not an
     /// id.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim_end();
-        if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return None;
-        }
-        let value = u128::from_str_radix(text, 16).ok()?;
-        (value != 0).then(|| Self(value.to_be_bytes()))
+        let id = Uuid::try_parse(text).ok().map(Self)?;
+        (id.to_string().eq_ignore_ascii_case(text) && !id.0.is_nil()).then_some(id)
     }
 
     /// The bytes in the order of the digits.
     pub fn bytes(self) -> [u8; 16] {
-        self.0
+        self.0.into_bytes()
     }
 
     /// The form with dashes, as `/proc/sys/kernel/random/boot_id` has it.
-    pub fn hyphenated(&self) -> String {
-        let digits = self.to_string();
-        [
-            &digits[..8],
-            &digits[8..12],
-            &digits[12..16],
-            &digits[16..20],
-            &digits[20..],
-        ]
-        .join("-")
+    pub fn hyphenated(self) -> String {
+        self.0.to_string()
     }
 }
 
