@@ -300,7 +300,7 @@ fn an_existing_namespace_is_used_as_it_is_and_stays() {
         let error = host.fail(1, &["start", "foo"]);
         let (key, _) = other.split_once('=').expect("a key");
         assert!(
-            error.contains("NETWORK_NAMESPACE_PATH goes with none"),
+            error.contains("NETWORK_NAMESPACE_PATH cannot be combined with"),
             "{error}"
         );
         assert!(error.contains(key), "{error}");

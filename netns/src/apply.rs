@@ -98,17 +98,18 @@ impl Sides<'_> {
                 name,
                 mac_address,
             } => {
-                let index = self.host.index_of(parent).await?;
                 let netns = self.container_netns;
-                macvlan::create(&self.host.netlink, index, name, *mac_address, netns).await
+                let (netlink, parent) = self.host.link(parent).await?;
+                macvlan::create(netlink, parent, name, *mac_address, netns).await
             }
             Step::CreateIpvlan { parent, name } => {
-                let index = self.host.index_of(parent).await?;
-                macvlan::create_ipvlan(&self.host.netlink, index, name, self.container_netns).await
+                let netns = self.container_netns;
+                let (netlink, parent) = self.host.link(parent).await?;
+                macvlan::create_ipvlan(netlink, parent, name, netns).await
             }
             Step::SetHairpin { link } => {
-                let index = self.host.index_of(link).await?;
-                bridge::set_hairpin(&self.host.netlink, index).await
+                let (netlink, index) = self.host.link(link).await?;
+                bridge::set_hairpin(netlink, index).await
             }
             Step::RefuseAdvertisements { link } => sysctl::refuse_advertisements(link),
             Step::AddAltname {
@@ -116,9 +117,8 @@ impl Sides<'_> {
                 link,
                 altname,
             } => {
-                let namespace = self.on(*side);
-                let index = namespace.index_of(link).await?;
-                link::add_altname(&namespace.netlink, index, altname).await
+                let (netlink, index) = self.on(*side).link(link).await?;
+                link::add_altname(netlink, index, altname).await
             }
             Step::SetUp { side, link } => link::set_up(&self.on(*side).netlink, link).await,
             Step::AddAddress {
@@ -126,9 +126,8 @@ impl Sides<'_> {
                 link,
                 address,
             } => {
-                let namespace = self.on(*side);
-                let index = namespace.index_of(link).await?;
-                address::add(&namespace.netlink, index, *address).await
+                let (netlink, index) = self.on(*side).link(link).await?;
+                address::add(netlink, index, *address).await
             }
             Step::AddRoute {
                 side,
@@ -136,9 +135,8 @@ impl Sides<'_> {
                 destination,
                 gateway,
             } => {
-                let namespace = self.on(*side);
-                let index = namespace.index_of(link).await?;
-                route::add(&namespace.netlink, index, *destination, *gateway).await
+                let (netlink, index) = self.on(*side).link(link).await?;
+                route::add(netlink, index, *destination, *gateway).await
             }
         }
     }
@@ -178,13 +176,14 @@ impl Namespace {
         }
     }
 
-    async fn index_of(&mut self, link: &str) -> Result<u32, Cause> {
-        if let Some(index) = self.indexes.get(link) {
-            return Ok(*index);
-        }
-        let index = link::index(&self.netlink, link).await?;
+    /// The socket, and the index of a link.
+    async fn link(&mut self, link: &str) -> Result<(&Handle, u32), Cause> {
+        let index = match self.indexes.get(link) {
+            Some(index) => *index,
+            None => link::index(&self.netlink, link).await?,
+        };
         self.know(link, index);
-        Ok(index)
+        Ok((&self.netlink, index))
     }
 
     fn know(&mut self, link: &str, index: u32) {

@@ -10,5 +10,6 @@ mod set;
 mod statement;
 pub mod table;
 pub mod transaction;
+pub mod uapi;
 
 pub use rules::TABLE;

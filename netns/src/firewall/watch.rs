@@ -13,15 +13,12 @@ use rustix::io::Errno;
 use super::Error;
 use super::nft::TABLE;
 use super::nft::nfnetlink::{self, DATAGRAM_MAX, NFTABLES, find_text};
+use super::nft::uapi::{NFT_MSG_DELTABLE, NFTA_TABLE};
 
 mod filter;
 
 /// `NFNLGRP_NFTABLES` of `linux/netfilter/nfnetlink.h`: all changes of tables.
 const CHANGES: u32 = 7;
-
-/// Of `linux/netfilter/nf_tables.h`.
-const NFT_MSG_DELTABLE: u8 = 2;
-const NFTA_TABLE_NAME: u16 = 1;
 
 /// Notices when the rules of all containers are removed at once, in the network
 /// namespace of the thread that opened it. The socket can be readable after any
@@ -83,7 +80,7 @@ impl Watch {
 
 fn is_loss(message: &nfnetlink::Message<'_>) -> bool {
     message.message_type() == nfnetlink::kind(NFTABLES, NFT_MSG_DELTABLE)
-        && find_text(nfnetlink::attributes_of(message), NFTA_TABLE_NAME).as_deref() == Some(TABLE)
+        && find_text(nfnetlink::attributes_of(message), NFTA_TABLE).as_deref() == Some(TABLE)
 }
 
 impl AsFd for Watch {

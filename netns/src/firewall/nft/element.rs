@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use super::nfnetlink::{attribute, attributes, find, nested, text_attribute as text};
 use super::set::{Datatype, Set};
+use super::uapi::*;
 use crate::firewall::{Family, Protocol, Step};
 use crate::{ContainerName, HostLink};
 
@@ -36,14 +37,6 @@ pub struct Claim {
     pub to: SocketAddr,
 }
 
-const NFTA_LIST_ELEM: u16 = 1;
-const NFTA_SET_ELEM_LIST_SET: u16 = 2;
-const NFTA_SET_ELEM_LIST_ELEMENTS: u16 = 3;
-const NFTA_SET_ELEM_KEY: u16 = 1;
-const NFTA_SET_ELEM_DATA: u16 = 2;
-const NFTA_SET_ELEM_USERDATA: u16 = 6;
-const NFTA_SET_ELEM_KEY_END: u16 = 10;
-const NFTA_DATA_VALUE: u16 = 1;
 /// `NFTNL_UDATA_SET_ELEM_COMMENT` of libnftnl, the type of nft's comments.
 const COMMENT: u8 = 0;
 

@@ -8,22 +8,9 @@ use super::TABLE;
 use super::nfnetlink::{
     Ask, INET, NFTABLES, Netfilter, attributes, find, find_number, find_text, text_attribute,
 };
-use super::rules::{
-    Hook, NF_ACCEPT, NFTA_CHAIN_HOOK, NFTA_CHAIN_NAME, NFTA_CHAIN_POLICY, NFTA_HOOK_HOOKNUM,
-    NFTA_RULE_EXPRESSIONS,
-};
-use super::statement::{
-    IPS_DST_NAT, NF_DROP, NFT_CMP_EQ, NFT_CT_STATUS, NFT_META_IIFNAME, NFT_META_OIFNAME,
-    NFTA_BITWISE_MASK, NFTA_CMP_DATA, NFTA_CMP_OP, NFTA_CT_KEY, NFTA_DATA_VALUE, NFTA_DATA_VERDICT,
-    NFTA_EXPR_DATA, NFTA_EXPR_NAME, NFTA_IMMEDIATE_DATA, NFTA_META_KEY, NFTA_VERDICT_CODE,
-};
+use super::rules::Hook;
+use super::uapi::*;
 use crate::firewall::Family;
-
-/// Messages and attributes of `linux/netfilter/nf_tables.h`.
-const NFT_MSG_GETCHAIN: u8 = 4;
-const NFT_MSG_GETRULE: u8 = 7;
-const NFTA_CHAIN_TABLE: u16 = 1;
-const NFTA_RULE_TABLE: u16 = 1;
 
 /// A base chain of another program with the policy drop, which packets of
 /// containers pass.
@@ -70,7 +57,7 @@ fn dump(
 
 impl DroppingChain {
     fn decode(family: Option<Family>, answer: &[u8]) -> Option<Self> {
-        let table = find_text(answer, NFTA_CHAIN_TABLE)?;
+        let table = find_text(answer, NFTA_TABLE)?;
         let number = find_number(find(answer, NFTA_CHAIN_HOOK)?, NFTA_HOOK_HOOKNUM)?;
         let hooks = [Hook::Forward, Hook::Output];
         let hook = hooks.into_iter().find(|hook| hook.number() == number)?;
@@ -92,7 +79,7 @@ impl DroppingChain {
     /// What the rules of its table accept, since the chain may jump to others
     /// there.
     pub fn accepted(&self, netfilter: &Netfilter, link: &str) -> io::Result<Accepted> {
-        let table = text_attribute(NFTA_RULE_TABLE, &self.table);
+        let table = text_attribute(NFTA_TABLE, &self.table);
         let mut accepted = Accepted::default();
         for rule in dump(netfilter, NFT_MSG_GETRULE, self.family, &table)? {
             accepted.add_rule(&rule, link);

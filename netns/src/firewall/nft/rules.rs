@@ -11,6 +11,7 @@ use std::fmt;
 use super::nfnetlink::{nested, number_attribute as number, text_attribute as text};
 use super::set::Set;
 use super::statement::{Field, Statement};
+use super::uapi::*;
 use crate::firewall::{Family, Protocol};
 
 /// Our table, in the family inet.
@@ -159,14 +160,6 @@ fn nat(family: Family) -> Rule {
     }
 }
 
-pub const NFTA_CHAIN_NAME: u16 = 3;
-pub const NFTA_CHAIN_HOOK: u16 = 4;
-pub const NFTA_CHAIN_POLICY: u16 = 5;
-const NFTA_CHAIN_TYPE: u16 = 7;
-pub const NFTA_HOOK_HOOKNUM: u16 = 1;
-const NFTA_HOOK_PRIORITY: u16 = 2;
-pub const NF_ACCEPT: u32 = 1;
-
 impl Chain {
     /// The attributes of a message about it, without the table.
     pub fn encode(&self) -> Vec<u8> {
@@ -183,9 +176,6 @@ impl Chain {
         attributes.concat()
     }
 }
-
-const NFTA_RULE_CHAIN: u16 = 2;
-pub const NFTA_RULE_EXPRESSIONS: u16 = 4;
 
 impl Rule {
     /// The attributes of a message about it, without the table.

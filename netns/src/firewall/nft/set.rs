@@ -1,6 +1,7 @@
 //! The sets of our table. Each container has some elements in them.
 
 use super::nfnetlink::{attribute, nested, number_attribute as number, text_attribute as text};
+use super::uapi::*;
 use crate::firewall::Family;
 
 /// A set, or a map: nft(8) calls a set so if its elements have values.
@@ -28,21 +29,6 @@ pub enum Datatype {
     Interface,
 }
 
-const NFTA_SET_NAME: u16 = 2;
-const NFTA_SET_FLAGS: u16 = 3;
-const NFTA_SET_KEY_TYPE: u16 = 4;
-const NFTA_SET_KEY_LEN: u16 = 5;
-const NFTA_SET_DATA_TYPE: u16 = 6;
-const NFTA_SET_DATA_LEN: u16 = 7;
-const NFTA_SET_DESC: u16 = 9;
-const NFTA_SET_ID: u16 = 10;
-const NFTA_SET_USERDATA: u16 = 13;
-const NFTA_SET_DESC_CONCAT: u16 = 2;
-const NFTA_SET_FIELD_LEN: u16 = 1;
-const NFT_SET_INTERVAL: u32 = 1 << 2;
-const NFT_SET_MAP: u32 = 1 << 3;
-const NFT_SET_CONCAT: u32 = 1 << 7;
-const NFTA_LIST_ELEM: u16 = 1;
 /// Tells nft the byte order of keys that are names:
 /// `NFTNL_UDATA_SET_KEYBYTEORDER` of libnftnl, 4 bytes long,
 /// `BYTEORDER_HOST_ENDIAN`. Without it, nft lists them wrongly.

@@ -9,6 +9,7 @@ use std::fmt;
 
 use super::nfnetlink::{attribute, nested, number_attribute as number, text_attribute as text};
 use super::set::{Datatype, Set};
+use super::uapi::*;
 use crate::firewall::{Family, Protocol};
 
 /// A property of a packet.
@@ -112,12 +113,6 @@ impl Statement {
 /// The first register of 4 bytes, `NFT_REG32_00`.
 const FIRST: u32 = 8;
 
-const NFTA_LIST_ELEM: u16 = 1;
-pub const NFTA_EXPR_NAME: u16 = 1;
-pub const NFTA_EXPR_DATA: u16 = 2;
-pub const NFTA_DATA_VALUE: u16 = 1;
-pub const NFTA_DATA_VERDICT: u16 = 2;
-
 fn expression(name: &str, attributes: &[Vec<u8>]) -> Vec<u8> {
     let data = nested(NFTA_EXPR_DATA, attributes);
     nested(NFTA_LIST_ELEM, &[text(NFTA_EXPR_NAME, name), data])
@@ -144,24 +139,10 @@ fn begins(field: Field, operator: u32, beginning: &[u8]) -> Vec<u8> {
     [loaded, compare(operator, beginning)].concat()
 }
 
-const NFTA_META_DREG: u16 = 1;
-pub const NFTA_META_KEY: u16 = 2;
-pub const NFT_META_IIFNAME: u32 = 6;
-pub const NFT_META_OIFNAME: u32 = 7;
-const NFT_META_NFPROTO: u32 = 15;
-const NFT_META_L4PROTO: u32 = 16;
-
 fn meta(key: u32, register: u32) -> Vec<u8> {
     let attributes = [number(NFTA_META_KEY, key), number(NFTA_META_DREG, register)];
     expression("meta", &attributes)
 }
-
-const NFTA_PAYLOAD_DREG: u16 = 1;
-const NFTA_PAYLOAD_BASE: u16 = 2;
-const NFTA_PAYLOAD_OFFSET: u16 = 3;
-const NFTA_PAYLOAD_LEN: u16 = 4;
-const NFT_PAYLOAD_NETWORK_HEADER: u32 = 1;
-const NFT_PAYLOAD_TRANSPORT_HEADER: u32 = 2;
 
 fn payload(header: u32, offset: u32, length: usize, register: u32) -> Vec<u8> {
     let attributes = [
@@ -172,12 +153,6 @@ fn payload(header: u32, offset: u32, length: usize, register: u32) -> Vec<u8> {
     ];
     expression("payload", &attributes)
 }
-
-const NFTA_CMP_SREG: u16 = 1;
-pub const NFTA_CMP_OP: u16 = 2;
-pub const NFTA_CMP_DATA: u16 = 3;
-pub const NFT_CMP_EQ: u32 = 0;
-const NFT_CMP_NEQ: u32 = 1;
 
 fn compare(operator: u32, with: &[u8]) -> Vec<u8> {
     let attributes = [
@@ -193,10 +168,6 @@ fn equals(loaded: Vec<u8>, value: &[u8]) -> Vec<u8> {
     [loaded, compare(NFT_CMP_EQ, value)].concat()
 }
 
-const NFTA_LOOKUP_SET: u16 = 1;
-const NFTA_LOOKUP_SREG: u16 = 2;
-const NFTA_LOOKUP_DREG: u16 = 3;
-
 /// Looks a key up, and loads the value into `register` if the set is a map.
 fn lookup(set: Set, register: Option<u32>) -> Vec<u8> {
     let mut attributes = vec![
@@ -207,14 +178,6 @@ fn lookup(set: Set, register: Option<u32>) -> Vec<u8> {
     expression("lookup", &attributes)
 }
 
-const NFTA_FIB_DREG: u16 = 1;
-const NFTA_FIB_RESULT: u16 = 2;
-const NFTA_FIB_FLAGS: u16 = 3;
-const NFT_FIB_RESULT_ADDRTYPE: u32 = 3;
-const NFTA_FIB_F_DADDR: u32 = 1 << 1;
-/// Of rtnetlink(7), in the byte order of the host.
-const RTN_LOCAL: u32 = 2;
-
 fn type_of_destination() -> Vec<u8> {
     let attributes = [
         number(NFTA_FIB_DREG, FIRST),
@@ -224,12 +187,6 @@ fn type_of_destination() -> Vec<u8> {
     expression("fib", &attributes)
 }
 
-const NFTA_CT_DREG: u16 = 1;
-pub const NFTA_CT_KEY: u16 = 2;
-pub const NFT_CT_STATUS: u32 = 2;
-/// Of `linux/netfilter/nf_conntrack_common.h`, in the byte order of the host.
-pub const IPS_DST_NAT: u32 = 1 << 5;
-
 fn connection_status() -> Vec<u8> {
     let attributes = [
         number(NFTA_CT_DREG, FIRST),
@@ -237,12 +194,6 @@ fn connection_status() -> Vec<u8> {
     ];
     expression("ct", &attributes)
 }
-
-const NFTA_BITWISE_SREG: u16 = 1;
-const NFTA_BITWISE_DREG: u16 = 2;
-const NFTA_BITWISE_LEN: u16 = 3;
-pub const NFTA_BITWISE_MASK: u16 = 4;
-const NFTA_BITWISE_XOR: u16 = 5;
 
 fn mask(mask: &[u8; 4]) -> Vec<u8> {
     let attributes = [
@@ -255,12 +206,6 @@ fn mask(mask: &[u8; 4]) -> Vec<u8> {
     expression("bitwise", &attributes)
 }
 
-const NFTA_NAT_TYPE: u16 = 1;
-const NFTA_NAT_FAMILY: u16 = 2;
-const NFTA_NAT_REG_ADDR_MIN: u16 = 3;
-const NFTA_NAT_REG_PROTO_MIN: u16 = 5;
-const NFT_NAT_DNAT: u32 = 1;
-
 /// Replaces the destination by the loaded address and the port after it.
 fn replace_destination(family: Family) -> Vec<u8> {
     let address = Datatype::Address(family).width();
@@ -272,14 +217,6 @@ fn replace_destination(family: Family) -> Vec<u8> {
     ];
     expression("nat", &attributes)
 }
-
-const NFTA_IMMEDIATE_DREG: u16 = 1;
-pub const NFTA_IMMEDIATE_DATA: u16 = 2;
-pub const NFTA_VERDICT_CODE: u16 = 1;
-const NFTA_VERDICT_CHAIN: u16 = 2;
-const NFT_REG_VERDICT: u32 = 0;
-pub const NF_DROP: u32 = 0;
-const NFT_JUMP: u32 = -3_i32 as u32;
 
 fn verdict(attributes: &[Vec<u8>]) -> Vec<u8> {
     let verdict = nested(NFTA_DATA_VERDICT, attributes);

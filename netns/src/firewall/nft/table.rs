@@ -8,12 +8,8 @@ use super::element::Element;
 use super::nfnetlink::{Ask, INET, NFTABLES, Netfilter, text_attribute};
 use super::rules::TABLE;
 use super::set::Set;
+use super::uapi::*;
 use crate::firewall::Error;
-
-/// Message and attributes of `linux/netfilter/nf_tables.h`.
-const NFT_MSG_GETSETELEM: u8 = 13;
-const NFTA_SET_ELEM_LIST_TABLE: u16 = 1;
-const NFTA_SET_ELEM_LIST_SET: u16 = 2;
 
 /// The elements of all containers; `None` if our table is missing. `operation`
 /// is for the error.
@@ -28,7 +24,7 @@ fn dump_elements(netfilter: &Netfilter) -> io::Result<Option<Vec<Element>>> {
     let mut elements = Vec::new();
     for set in Set::ALL {
         let name = [
-            text_attribute(NFTA_SET_ELEM_LIST_TABLE, TABLE),
+            text_attribute(NFTA_TABLE, TABLE),
             text_attribute(NFTA_SET_ELEM_LIST_SET, set.name()),
         ];
         let name = name.concat();

@@ -8,6 +8,7 @@ use super::element::Element;
 use super::nfnetlink::{self, Netfilter, text_attribute as text};
 use super::rules::{self, Chain, Rule, TABLE};
 use super::set::Set;
+use super::uapi::*;
 use crate::ContainerName;
 use crate::firewall::Error;
 
@@ -81,18 +82,6 @@ pub fn perform(
         }
     })
 }
-
-/// Messages of `linux/netfilter/nf_tables.h`.
-const NFT_MSG_NEWTABLE: u8 = 0;
-const NFT_MSG_DELTABLE: u8 = 2;
-const NFT_MSG_NEWCHAIN: u8 = 3;
-const NFT_MSG_NEWRULE: u8 = 6;
-const NFT_MSG_NEWSET: u8 = 9;
-const NFT_MSG_NEWSETELEM: u8 = 12;
-const NFT_MSG_DELSETELEM: u8 = 14;
-
-/// `NFTA_TABLE_NAME`, and the table's name in messages about its parts.
-const NFTA_TABLE: u16 = 1;
 
 /// Refused if the object exists.
 const ADD: u16 = NLM_F_CREATE | NLM_F_EXCL;

@@ -35,14 +35,7 @@ use socket2::{SockFilter, SockRef};
 
 use crate::firewall::nft::TABLE;
 use crate::firewall::nft::nfnetlink::{self, INET, NFTABLES, text_attribute};
-
-/// Of `linux/netfilter/nf_tables.h`.
-const NFT_MSG_NEWSETELEM: u8 = 12;
-const NFT_MSG_DELSETELEM: u8 = 14;
-const NFT_MSG_NEWGEN: u8 = 15;
-/// The first attribute of each message about elements
-/// (`nf_tables_fill_setelem_info`).
-const NFTA_SET_ELEM_LIST_TABLE: u16 = 1;
+use crate::firewall::nft::uapi::*;
 
 /// Offsets in a datagram's first message: `nlmsg_type` of `struct nlmsghdr`,
 /// `nfgen_family` of `struct nfgenmsg`, and the attributes.
@@ -72,7 +65,9 @@ pub fn attach(socket: &Socket) -> std::io::Result<()> {
 /// each has a header, and a message about elements is longer than the name of our
 /// table, if it begins with that.
 fn program() -> Vec<SockFilter> {
-    let table = text_attribute(NFTA_SET_ELEM_LIST_TABLE, TABLE);
+    // The first attribute of each message about elements
+    // (`nf_tables_fill_setelem_info`).
+    let table = text_attribute(NFTA_TABLE, TABLE);
     let mut program = vec![
         load(LOAD_HALF, KIND_AT),
         jump_if_equal(kind(NFT_MSG_NEWGEN), 0, 1),
