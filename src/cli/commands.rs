@@ -51,18 +51,19 @@ pub fn execute(cli: Cli) -> Result<ExitCode> {
 fn execute_build(places: &Places, command: Build, show_trace: bool) -> Result<ExitCode> {
     let container = |name: ContainerName| container(places, name);
     match command {
-        Build::Create(create) => create::create(places, &create, show_trace)?,
+        Build::Create(create) => {
+            create::create(places, &create, show_trace).map(|()| ExitCode::SUCCESS)
+        }
         Build::Update(update) => {
-            return update::update(&container(update.name.clone())?, &update, show_trace);
+            update::update(&container(update.name.clone())?, &update, show_trace)
         }
-        Build::Rollback(name) => return update::rollback(&container(name.name)?),
+        Build::Rollback(name) => update::rollback(&container(name.name)?),
         Build::PullConfig(pull) => {
-            return update::pull_config(&container(pull.name.clone())?, &pull, show_trace);
+            update::pull_config(&container(pull.name.clone())?, &pull, show_trace)
         }
-        Build::Reload(name) => return activation::reload(&container(name.name)?),
-        Build::Activate(name) => return activation::activate(&container(name.name)?),
+        Build::Reload(name) => activation::reload(&container(name.name)?),
+        Build::Activate(name) => activation::activate(&container(name.name)?),
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 fn execute_lifecycle(places: &Places, command: Lifecycle) -> Result<ExitCode> {

@@ -13,22 +13,19 @@ impl ContainerConfig {
     pub fn to_text(&self) -> String {
         let number = |set: bool| Some(u8::from(set).to_string());
         let switch = |set: bool| set.then(|| "1".to_owned());
-        let path = |path: &Option<PathBuf>| path.as_ref().map(|p| p.display().to_string());
+        let path = |path: &Option<PathBuf>| text(path.as_ref().map(|path| path.display()));
         let address4 = |address: Option<Ipv4Net>| address.map(|a| display_address(a.into()));
         let address6 = |address: Option<Ipv6Net>| address.map(|a| display_address(a.into()));
         let lines = [
             ("SYSTEM_PATH", path(&self.system_path)),
             ("CONFIG_FILE", path(&self.config_file)),
-            ("FLAKE", self.flake.as_ref().map(ToString::to_string)),
+            ("FLAKE", text(self.flake.as_ref())),
             ("PRIVATE_NETWORK", number(self.private_network)),
             ("HOST_ADDRESS", address4(self.host_address)),
             ("LOCAL_ADDRESS", address4(self.local_address)),
             ("HOST_ADDRESS6", address6(self.host_address6)),
             ("LOCAL_ADDRESS6", address6(self.local_address6)),
-            (
-                "HOST_BRIDGE",
-                self.host_bridge.as_ref().map(ToString::to_string),
-            ),
+            ("HOST_BRIDGE", text(self.host_bridge.as_ref())),
             ("HOST_PORT", ports(&self.host_ports)),
             ("NAT", number(self.nat)),
             ("COPY_RESOLV_CONF", switch(self.copy_resolv_conf)),
@@ -36,7 +33,7 @@ impl ContainerConfig {
             ("DESTROY_ON_STOP", switch(self.destroy_on_stop)),
             (
                 "TIMEOUT_START_SEC",
-                self.timeout_start.map(|t| t.as_secs().to_string()),
+                text(self.timeout_start.map(|t| t.as_secs())),
             ),
             ("AUTO_START", number(self.auto_start)),
         ];
@@ -66,6 +63,10 @@ impl ContainerConfig {
         let text = environment_file::set(text, "CONFIG_FILE", file.as_deref()).map_err(syntax)?;
         environment_file::set(&text, "FLAKE", flake.as_deref()).map_err(syntax)
     }
+}
+
+fn text(value: Option<impl ToString>) -> Option<String> {
+    value.map(|value| value.to_string())
 }
 
 fn ports(forwards: &[Forward]) -> Option<String> {

@@ -78,6 +78,11 @@ impl Places {
         self.conf.join(format!(".{name}.creating"))
     }
 
+    /// The container with this file name of [`Places::reservation`].
+    pub fn name_of_reservation(file_name: &str) -> Option<ContainerName> {
+        name_of_hidden(file_name, ".creating")
+    }
+
     /// The configuration of a container that is being destroyed.
     pub fn tombstone(&self, name: &ContainerName) -> PathBuf {
         self.conf.join(format!(".{name}.destroying"))
@@ -90,8 +95,7 @@ impl Places {
 
     /// The container with this file name of [`Places::started`].
     pub fn name_of_started(file_name: &str) -> Option<ContainerName> {
-        let name = file_name.strip_prefix('.')?.strip_suffix(".started")?;
-        name.parse().ok()
+        name_of_hidden(file_name, ".started")
     }
 
     /// The configuration of a container that replaces another of the same name.
@@ -195,6 +199,11 @@ impl Places {
     pub fn run(&self, name: &ContainerName) -> RunDir {
         RunDir(self.run.join(name.as_str()))
     }
+}
+
+fn name_of_hidden(file_name: &str, suffix: &str) -> Option<ContainerName> {
+    let name = file_name.strip_prefix('.')?.strip_suffix(suffix)?;
+    name.parse().ok()
 }
 
 /// The directories of one container.

@@ -12,21 +12,30 @@ use super::{Container, create_dir};
 
 /// All containers, sorted by name.
 pub fn all(places: &Places) -> Result<Vec<Container>> {
+    let names = names(places, name_of_conf)?.into_iter();
+    Ok(names.map(|name| Container::new(places, name)).collect())
+}
+
+/// The names of containers with a file in the directory of configuration files, sorted;
+/// `name_of` tells the name by the file's.
+pub fn names(
+    places: &Places,
+    name_of: impl Fn(&str) -> Option<ContainerName>,
+) -> Result<Vec<ContainerName>> {
     let directory = places.conf_dir();
+    let cannot = || format!("cannot read {}", directory.display());
     let entries = match fs::read_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        answer => answer.with_context(|| format!("cannot read {}", directory.display()))?,
+        answer => answer.with_context(cannot)?,
     };
     let mut names = Vec::new();
     for entry in entries {
-        let entry = entry.with_context(|| format!("cannot read {}", directory.display()))?;
-        names.extend(name_of_conf(&entry.file_name().to_string_lossy()));
+        names.extend(name_of(
+            &entry.with_context(cannot)?.file_name().to_string_lossy(),
+        ));
     }
     names.sort();
-    Ok(names
-        .into_iter()
-        .map(|name| Container::new(places, name))
-        .collect())
+    Ok(names)
 }
 
 /// The lock of the registry: containers are made, replaced and removed under it.

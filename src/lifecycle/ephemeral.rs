@@ -21,7 +21,6 @@ use super::destroy;
 use crate::config::ContainerConfig;
 use crate::container::files::{remove_file, remove_tree};
 use crate::container::lock::Lock;
-use crate::container::name::ContainerName;
 use crate::container::paths::Places;
 use crate::container::{self, Container};
 
@@ -70,7 +69,7 @@ pub fn destroy_stopped(container: &Container) -> Result<()> {
 
 /// Destroys all containers with a mark that are not running.
 pub fn destroy_left_over(places: &Places) -> Result<()> {
-    for name in marked(places)? {
+    for name in container::registry::names(places, Places::name_of_started)? {
         let container = Container::new(places, name);
         container.create_run_dir()?;
         let lock = Lock::try_lock(&container.run().lock())
@@ -81,20 +80,4 @@ pub fn destroy_left_over(places: &Places) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// The containers with a mark.
-fn marked(places: &Places) -> Result<Vec<ContainerName>> {
-    let directory = places.conf_dir();
-    let cannot = || format!("cannot read {}", directory.display());
-    let entries = match fs::read_dir(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        answer => answer.with_context(cannot)?,
-    };
-    let mut names = Vec::new();
-    for entry in entries {
-        let file = entry.with_context(cannot)?.file_name();
-        names.extend(file.to_str().and_then(Places::name_of_started));
-    }
-    Ok(names)
 }

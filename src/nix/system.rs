@@ -61,13 +61,12 @@ pub fn build(container: &Container, source: &Source, flags: &Flags) -> Result<Bu
 }
 
 fn build_from(container: &Container, source: &Source, flags: &Flags) -> Result<Built> {
-    let link = container.places().building(container.name());
-    let what = format!("building {}", container.name());
-    let built = match source {
+    let (program, words) = match source {
         Source::System(system) => {
             let system = fs::canonicalize(system)
                 .with_context(|| format!("cannot find the system {}", system.display()))?;
-            Built { system, link: None }
+            require_init(&system)?;
+            return Ok(Built { system, link: None });
         }
         Source::Configuration { file, nixos } => {
             let mut include = OsString::from("nixos-config=");
@@ -78,22 +77,23 @@ fn build_from(container: &Container, source: &Source, flags: &Flags) -> Result<B
                 Some(path) => path.into(),
                 None => "<nixpkgs/nixos>".into(),
             });
-            if !build::build("nix-build", &words, &link, what)? {
-                return Err(build_error(nixos.is_none()));
-            }
-            built_at(link)?
+            ("nix-build", words)
         }
         Source::Flake(flake) => {
             let mut words = Vec::from(["build".into()]);
             words.extend(build::WITH_FLAKES.map(OsString::from));
             words.extend(flags.for_flakes());
             words.push(flake.toplevel().into());
-            if !build::build("nix", &words, &link, what)? {
-                return Err(build_error(false));
-            }
-            built_at(link)?
+            ("nix", words)
         }
     };
+    let link = container.places().building(container.name());
+    let what = format!("building {}", container.name());
+    if !build::build(program, &words, &link, what)? {
+        let needs_nixpkgs = matches!(source, Source::Configuration { nixos: None, .. });
+        return Err(build_error(needs_nixpkgs));
+    }
+    let built = built_at(link)?;
     require_init(&built.system)?;
     Ok(built)
 }

@@ -9,7 +9,6 @@
 
 mod addresses;
 
-use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,6 +22,7 @@ use crate::container::files;
 use crate::container::lock::Lock;
 use crate::container::name::ContainerName;
 use crate::container::paths::{Places, Trees};
+use crate::container::registry;
 use crate::container::{self, Container, create_dir};
 use crate::lifecycle::replacement;
 use crate::lifecycle::{self, destroy};
@@ -37,13 +37,8 @@ pub fn create(places: &Places, arguments: &Create, show_trace: bool) -> Result<(
     let flags = Flags::new(&arguments.nix, show_trace);
     let reservation = reserve(places, arguments, &system_source)?;
     let container = reservation.container.clone();
-    let built = match build(&reservation, system_source, &flags) {
-        Ok(built) => built,
-        Err(error) => {
-            reservation.give_up();
-            return Err(error);
-        }
-    };
+    let built =
+        build(&reservation, system_source, &flags).inspect_err(|_| reservation.give_up())?;
     reservation.confirm()?;
     system::protect(&container, &built)?;
     let printed = if arguments.ensure_unique_name {
@@ -82,7 +77,7 @@ fn absolute(path: &Path) -> Result<PathBuf> {
 /// A name and addresses, reserved for a container.
 struct Reservation {
     container: Container,
-    lock: Lock,
+    _lock: Lock,
     /// The root directory existed before, and is kept if the creation fails.
     keep_root: bool,
     /// The container replaces one of the same name.
@@ -96,8 +91,8 @@ fn reserve(
 ) -> Result<Reservation> {
     create_dir(places.conf_dir(), 0o755)?;
     // Two creations at once must not choose the same name or addresses.
-    let registry_lock = container::registry::lock_registry(places)?;
-    for name in reservations(places)? {
+    let registry_lock = registry::lock_registry(places)?;
+    for name in registry::names(places, Places::name_of_reservation)? {
         destroy::clear_away_killed_creation(&Container::new(places, name), &registry_lock)?;
     }
     let name = choose_name(places, arguments)?;
@@ -111,11 +106,8 @@ fn reserve(
     let mut lock = Lock::try_lock(&path)
         .with_context(|| format!("cannot make {}", path.display()))?
         .with_context(|| format!("{container} is being created already"))?;
-    let text = format!(
-        "{}{}",
-        if keep_root { destroy::KEEP_ROOT } else { "" },
-        config.to_text()
-    );
+    let mark = if keep_root { destroy::KEEP_ROOT } else { "" };
+    let text = format!("{mark}{}", config.to_text());
     lock.file()
         .write_all(text.as_bytes())
         .and_then(|()| lock.file().sync_all())
@@ -129,7 +121,7 @@ fn reserve(
     }
     Ok(Reservation {
         container,
-        lock,
+        _lock: lock,
         keep_root,
         replaces,
     })
@@ -205,24 +197,6 @@ fn configure(
     })
 }
 
-/// The names of all reservations.
-fn reservations(places: &Places) -> Result<Vec<ContainerName>> {
-    let directory = places.conf_dir();
-    let cannot = || format!("cannot read {}", directory.display());
-    let mut names = Vec::new();
-    for entry in fs::read_dir(directory).with_context(cannot)? {
-        let file = entry.with_context(cannot)?.file_name();
-        let name = file.to_str().and_then(|file| {
-            file.strip_prefix('.')?
-                .strip_suffix(".creating")?
-                .parse()
-                .ok()
-        });
-        names.extend(name);
-    }
-    Ok(names)
-}
-
 /// Makes the root directory, builds the system and makes its profile.
 fn build(reservation: &Reservation, system_source: SystemSource, flags: &Flags) -> Result<Built> {
     let container = &reservation.container;
@@ -269,18 +243,16 @@ impl Reservation {
         let (places, name) = (self.container.places(), self.container.name());
         if !self.replaces {
             // A holder of the lock sees the one or the other.
-            let _lock = container::registry::lock_registry(places)?;
+            let _lock = registry::lock_registry(places)?;
             files::make_readable(&places.reservation(name))?;
             return files::rename(&places.reservation(name), &places.conf(name));
         }
-        match self.replace() {
+        self.replace().inspect_err(|_| {
             // Without the reservation, the new container is in its place.
-            Err(error) if places.reservation(name).exists() => {
+            if places.reservation(name).exists() {
                 self.give_up();
-                Err(error)
             }
-            answer => answer,
-        }
+        })
     }
 
     fn replace(&self) -> Result<()> {
@@ -288,15 +260,14 @@ impl Reservation {
         let _update_lock = container.lock_for_update()?;
         let timeout = Duration::from_secs(DEFAULT_TIMEOUT_STOP);
         let _start_lock = lifecycle::stop(container, timeout)?;
-        let registry_lock = container::registry::lock_registry(container.places())?;
+        let registry_lock = registry::lock_registry(container.places())?;
         replacement::commit(container, &registry_lock)
     }
 
-    /// Removes everything that was made.
-    fn give_up(self) {
+    /// Removes everything that was made but the lock.
+    fn give_up(&self) {
         if let Err(error) = destroy::undo_creation(&self.container, self.keep_root) {
             crate::report::print_error(&error);
         }
-        drop(self.lock);
     }
 }

@@ -5,12 +5,11 @@ use std::fs;
 use anyhow::{Context, Result, bail};
 use netns::ipnet::{IpNet, Ipv4Net};
 
-use super::reservations;
 use crate::cli::args::Create;
 use crate::config::ContainerConfig;
-use crate::container;
 use crate::container::name::ContainerName;
 use crate::container::paths::Places;
+use crate::container::registry;
 
 /// Chooses the host's and the container's address: those given by the user, else
 /// those of the replaced container, else the next free pair.
@@ -103,28 +102,24 @@ fn require_free(
 /// The addresses of all other containers and reservations, each with the name of
 /// its container.
 pub fn in_use(places: &Places, besides: &ContainerName) -> Result<Vec<(String, IpNet)>> {
-    let created = container::registry::all(places)?;
-    let created = created
-        .iter()
-        .map(|container| (container.name().clone(), places.conf(container.name())));
-    let reserved = reservations(places)?;
-    let reserved = reserved
-        .into_iter()
-        .map(|name| (name.clone(), places.reservation(&name)));
+    let created = registry::all(places)?.into_iter();
+    let created =
+        created.map(|container| (places.conf(container.name()), container.name().clone()));
+    let reserved = registry::names(places, Places::name_of_reservation)?.into_iter();
+    let reserved = reserved.map(|name| (places.reservation(&name), name));
     let mut addresses = Vec::new();
-    for (owner, path) in created.chain(reserved) {
-        if owner == *besides {
-            continue;
-        }
+    for (path, owner) in created
+        .chain(reserved)
+        .filter(|(_, owner)| owner != besides)
+    {
         // An invalid file, or one that was removed meanwhile, holds no addresses.
         let text = fs::read_to_string(&path).unwrap_or_default();
-        if let Ok(config) = ContainerConfig::parse(&path, &text) {
-            addresses.extend(
-                config
-                    .addresses()
-                    .map(|address| (owner.to_string(), address)),
-            );
-        }
+        let config = ContainerConfig::parse(&path, &text).unwrap_or_default();
+        addresses.extend(
+            config
+                .addresses()
+                .map(|address| (owner.to_string(), address)),
+        );
     }
     Ok(addresses)
 }
