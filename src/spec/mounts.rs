@@ -146,40 +146,35 @@ impl Scratch {
     }
 
     fn source(&mut self, source: &Source) -> Result<Layer> {
-        let (origin, path) = match source {
-            Source::At(origin, path) => (*origin, path.clone()),
-            Source::Temporary => {
-                self.is_used = true;
-                return Ok(Layer {
-                    origin: Origin::Host,
-                    path: self.directory.clone(),
-                });
-            }
-        };
-        if origin == Origin::Host {
-            require_source(&path)?;
+        if let Source::At(Origin::Host, path) = source {
+            require_source(path)?;
         }
-        Ok(Layer { origin, path })
+        Ok(self.layer(source))
     }
 
     fn upper(&mut self, upper: &Source) -> Result<Upper> {
-        let layer = match upper {
-            Source::At(origin, path) => Layer {
-                origin: *origin,
-                path: path.clone(),
-            },
+        let mut layer = self.layer(upper);
+        if *upper == Source::Temporary {
             // A subdirectory, so that the work directory beside it is temporary, too.
-            Source::Temporary => {
-                let mut layer = self.source(upper)?;
-                layer.path.push("upper");
-                layer
-            }
-        };
+            layer.path.push("upper");
+        }
         if layer.origin == Origin::Host {
             refuse_mount_point(&layer.path)?;
         }
         let work = layer.path.with_file_name(&self.work);
         Ok(Upper { layer, work })
+    }
+
+    fn layer(&mut self, source: &Source) -> Layer {
+        let (origin, path) = match source {
+            Source::At(origin, path) => (*origin, path),
+            Source::Temporary => {
+                self.is_used = true;
+                (Origin::Host, &self.directory)
+            }
+        };
+        let path = path.clone();
+        Layer { origin, path }
     }
 }
 

@@ -93,12 +93,9 @@ fn unavailable() -> Option<String> {
 /// The ids that exist on the host: all numbers, unless the host is in a user
 /// namespace itself (`man 7 user_namespaces`, "User and group ID mappings").
 fn existing() -> Result<Vec<IdMap>> {
-    let ranges = proc::own_ids()
-        .context("cannot read /proc/self/uid_map")?
-        .into_iter();
-    Ok(ranges
-        .filter_map(|ids| IdMap::new(ids.first, ids.count))
-        .collect())
+    let ranges = proc::own_ids().context("cannot read /proc/self/uid_map")?;
+    let maps = ranges.iter().map(|ids| IdMap::new(ids.first, ids.count));
+    Ok(maps.flatten().collect())
 }
 
 fn require_existing(ids: IdMap) -> Result<()> {

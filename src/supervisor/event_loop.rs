@@ -296,10 +296,8 @@ impl<'a> EventLoop<'a> {
     /// a stub init.
     fn is_init(&self, pid: i32) -> bool {
         if self.execution.as_pid2 {
-            matches!(
-                Status::of(pid).and_then(|status| status.pid_inside()),
-                Ok(Some(2))
-            )
+            let inside = Status::of(pid).and_then(|status| status.pid_inside());
+            inside.is_ok_and(|inside| inside == Some(2))
         } else {
             pid == self.sources.init.pid
         }
@@ -372,12 +370,10 @@ impl<'a> EventLoop<'a> {
     /// read now.
     fn send_report(&mut self) {
         let descriptors = [self.sources.init.as_fd(), self.sources.system_calls.as_fd()];
-        let sent = self
-            .sources
-            .report
-            .map(|report| report.send_event(&self.event(), &descriptors));
-        self.report_pending =
-            matches!(sent, Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock);
+        self.report_pending = self.sources.report.is_some_and(|report| {
+            let sent = report.send_event(&self.event(), &descriptors);
+            sent.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        });
     }
 
     /// Classifies the exit of init. After `reboot(2)` in a PID namespace, the signal
@@ -426,7 +422,6 @@ fn takes_signal(pid: i32, signal: i32) -> bool {
     if matches!(signal, libc::SIGKILL | libc::SIGSTOP) {
         return true;
     }
-    Status::of(pid)
-        .and_then(|status| status.takes_signal(signal))
-        .unwrap_or(false)
+    let takes = Status::of(pid).and_then(|status| status.takes_signal(signal));
+    takes.unwrap_or(false)
 }

@@ -84,15 +84,9 @@ impl Request {
     /// As in the Container Interface and `man 1 init`; SIGTERM asks any program to
     /// end.
     fn from_signal(signal: i32) -> Option<Self> {
-        let first = libc::SIGRTMIN();
-        match signal - first {
-            3 | 4 => return Some(Self::Halt),
-            5 | 6 => return Some(Self::Reboot),
-            _ => {}
-        }
-        match signal {
-            libc::SIGTERM => Some(Self::Halt),
-            libc::SIGINT => Some(Self::Reboot),
+        match (signal, signal - libc::SIGRTMIN()) {
+            (libc::SIGTERM, _) | (_, 3 | 4) => Some(Self::Halt),
+            (libc::SIGINT, _) | (_, 5 | 6) => Some(Self::Reboot),
             _ => None,
         }
     }

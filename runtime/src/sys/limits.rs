@@ -14,31 +14,33 @@ use super::proc::Limits;
 pub struct Resource {
     name: &'static str,
     kind: Kind,
+    unit: Unit,
 }
 
 macro_rules! resources {
-    ($($name:literal $kind:ident;)*) => {
-        &[$(Resource { name: $name, kind: Kind::$kind }),*]
+    ($($name:literal $kind:ident $unit:ident;)*) => {
+        &[$(Resource { name: $name, kind: Kind::$kind, unit: Unit::$unit }),*]
     };
 }
 
+/// All resources with their units (`man 2 getrlimit`).
 const RESOURCES: &[Resource] = resources! {
-    "AS" As;
-    "CORE" Core;
-    "CPU" Cpu;
-    "DATA" Data;
-    "FSIZE" Fsize;
-    "LOCKS" Locks;
-    "MEMLOCK" Memlock;
-    "MSGQUEUE" Msgqueue;
-    "NICE" Nice;
-    "NOFILE" Nofile;
-    "NPROC" Nproc;
-    "RSS" Rss;
-    "RTPRIO" Rtprio;
-    "RTTIME" Rttime;
-    "SIGPENDING" Sigpending;
-    "STACK" Stack;
+    "AS" As Bytes;
+    "CORE" Core Bytes;
+    "CPU" Cpu Seconds;
+    "DATA" Data Bytes;
+    "FSIZE" Fsize Bytes;
+    "LOCKS" Locks Number;
+    "MEMLOCK" Memlock Bytes;
+    "MSGQUEUE" Msgqueue Bytes;
+    "NICE" Nice NiceValue;
+    "NOFILE" Nofile Number;
+    "NPROC" Nproc Number;
+    "RSS" Rss Bytes;
+    "RTPRIO" Rtprio Number;
+    "RTTIME" Rttime Microseconds;
+    "SIGPENDING" Sigpending Number;
+    "STACK" Stack Bytes;
 };
 
 /// The unit of a resource.
@@ -65,22 +67,9 @@ impl Resource {
             .copied()
     }
 
-    /// Its unit (`man 2 getrlimit`).
+    /// Its unit.
     pub fn unit(self) -> Unit {
-        match self.kind {
-            Kind::As
-            | Kind::Core
-            | Kind::Data
-            | Kind::Fsize
-            | Kind::Memlock
-            | Kind::Msgqueue
-            | Kind::Rss
-            | Kind::Stack => Unit::Bytes,
-            Kind::Cpu => Unit::Seconds,
-            Kind::Rttime => Unit::Microseconds,
-            Kind::Nice => Unit::NiceValue,
-            _ => Unit::Number,
-        }
+        self.unit
     }
 }
 
