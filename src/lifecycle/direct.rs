@@ -3,7 +3,7 @@
 
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 
 use crate::container::Container;
 use crate::container::console_log;
@@ -12,8 +12,8 @@ use crate::report::progress::Progress;
 
 /// Starts a container, and returns when it has booted.
 pub fn start(container: &Container) -> Result<()> {
-    let connection = spawn_supervisor(container)
-        .with_context(|| format!("cannot start container '{}'", container.name()))?;
+    let connection =
+        spawn_supervisor(container).with_context(|| format!("cannot start {container}"))?;
     await_boot(container, &connection)
 }
 
@@ -36,46 +36,29 @@ fn spawn_supervisor(container: &Container) -> Result<Connection> {
 
 fn await_boot(container: &Container, connection: &Connection) -> Result<()> {
     let progress = Progress::new(format!("starting {}", container.name()));
-    loop {
-        match connection
-            .next_event()
-            .context("lost the connection to the supervisor")?
-        {
-            Some((
-                Event::State {
-                    state: State::Up, ..
-                },
-                _,
-            )) => return Ok(()),
-            Some((
-                Event::State {
-                    state: State::Stopping,
-                    ..
-                }
-                | Event::Gone,
-                _,
-            )) => {
-                bail!(
-                    "container '{}' was stopped while it started",
-                    container.name()
-                )
-            }
-            Some((Event::State { status, .. }, _)) => progress.say(status.as_deref()),
-            Some((Event::Notice(text), _)) => progress.print(&format!("note: {text}")),
-            Some((Event::Log(line), _)) => progress.print(&line),
-            Some((Event::Terminal, _)) => {}
-            Some((Event::Busy, _)) => return Err(busy_error(container)),
-            Some((Event::Failed { why, console }, _)) => {
+    let stopped = || anyhow!("{container} was stopped while it started");
+    let next = || connection.next_event();
+    while let Some((event, _)) = next().context("lost the connection to the supervisor")? {
+        match event {
+            Event::State { state, status, .. } => match state {
+                State::Up => return Ok(()),
+                State::Stopping => return Err(stopped()),
+                State::Starting => progress.say(status.as_deref()),
+            },
+            Event::Gone => return Err(stopped()),
+            Event::Notice(text) => progress.print(&format!("note: {text}")),
+            Event::Log(line) => progress.print(&line),
+            Event::Terminal => {}
+            Event::Busy => return Err(busy_error(container)),
+            Event::Failed { why, console } => {
                 drop(progress);
                 return Err(start_error(container, &why, &console));
             }
-            None => {
-                let console = console_log::tail(&container.run().console_log());
-                let why = "its supervisor was killed";
-                return Err(start_error(container, why, &console));
-            }
         }
     }
+    let console = console_log::tail(&container.run().console_log());
+    let why = "its supervisor was killed";
+    Err(start_error(container, why, &console))
 }
 
 /// The error while another command starts or stops the container.
@@ -90,13 +73,13 @@ pub fn busy_error(container: &Container) -> anyhow::Error {
 fn start_error(container: &Container, why: &str, console: &str) -> anyhow::Error {
     let name = container.name();
     if console.is_empty() {
-        return anyhow!("cannot start container '{name}': {why}");
+        return anyhow!("cannot start {container}: {why}");
     }
     let all = match container.exists() {
         true => format!(" (all of it: `nixos-container logs {name}`)"),
         false => String::new(),
     };
-    anyhow!("cannot start container '{name}': {why}\nThe end of its console{all}:\n{console}")
+    anyhow!("cannot start {container}: {why}\nThe end of its console{all}:\n{console}")
 }
 
 /// Requests the end of the container from its supervisor, if there is one, and waits

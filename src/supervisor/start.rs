@@ -134,15 +134,12 @@ fn set_up_host_side(
 
 /// Registers the container with machined.
 pub fn register(container: &Container, start: &Start, started: &Started) -> Result<()> {
+    let links = start.network.as_ref().map(PrivateNetwork::link_indices);
     let machine = Machine {
         id: start.spec.machine_id,
         leader: started.init.pid,
         root: &container.places().root(container.name()),
-        links: start
-            .network
-            .as_ref()
-            .map(PrivateNetwork::link_indices)
-            .unwrap_or_default(),
+        links: links.unwrap_or_default(),
     };
     machined::register(container, &machine)
 }

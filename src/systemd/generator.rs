@@ -112,11 +112,8 @@ fn drop_in(config: &ContainerConfig) -> Option<String> {
         let _ = writeln!(text, "{key}={value}");
     };
     for source in sources {
-        set(
-            "Unit",
-            "RequiresMountsFor",
-            escape(&source.to_string_lossy()),
-        );
+        let path = escape(&source.to_string_lossy());
+        set("Unit", "RequiresMountsFor", path);
     }
     if let Some(timeout) = config.timeout_start {
         set("Service", "TimeoutStartSec", timeout.as_secs().to_string());

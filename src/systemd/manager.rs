@@ -169,10 +169,8 @@ impl Unit {
     /// Whether the unit exists, and its supervisor uses the same directories as this
     /// process.
     async fn is_for(&self, places: &Places) -> zbus::Result<bool> {
-        let path = ManagerProxy::new(&self.bus)
-            .await?
-            .load_unit(&self.name)
-            .await?;
+        let manager = ManagerProxy::new(&self.bus).await?;
+        let path = manager.load_unit(&self.name).await?;
         let unit = UnitObjectProxy::new(&self.bus, path.clone()).await?;
         if unit.load_state().await? == "not-found" {
             return Ok(false);
@@ -233,9 +231,8 @@ impl Unit {
             let job = self.enqueue(JobType::Stop).await?;
             if let Some(running) = &running {
                 // Only init is killed: the supervisor cleans up.
-                let _ = running
-                    .connection
-                    .send_request(&Request::Signal(libc::SIGKILL));
+                let request = Request::Signal(libc::SIGKILL);
+                let _ = running.connection.send_request(&request);
             }
             self.wait_or_kill(job, KILL_TIMEOUT).await
         };
@@ -244,13 +241,11 @@ impl Unit {
 
     /// Waits for the end of a job; kills all processes of the unit after `timeout`.
     async fn wait_or_kill(&self, mut job: Job, timeout: Duration) -> zbus::Result<JobEnd> {
-        match tokio::time::timeout(timeout, job.wait()).await {
-            Ok(end) => end,
-            Err(_) => {
-                self.kill_all().await?;
-                job.wait().await
-            }
+        if let Ok(end) = tokio::time::timeout(timeout, job.wait()).await {
+            return end;
         }
+        self.kill_all().await?;
+        job.wait().await
     }
 
     async fn kill_all(&self) -> zbus::Result<()> {
@@ -303,7 +298,7 @@ impl Unit {
     ) -> Result<()> {
         let name = container.name();
         let end = self.runtime.block_on(job);
-        let end = end.with_context(|| format!("cannot {verb} container '{name}'"))?;
+        let end = end.with_context(|| format!("cannot {verb} {container}"))?;
         if end.result == "done" {
             return Ok(());
         }
@@ -318,7 +313,7 @@ impl Unit {
             );
         }
         bail!(
-            "cannot {verb} container '{name}': {}; see `systemctl status {}`{console}",
+            "cannot {verb} {container}: {}; see `systemctl status {}`{console}",
             end.reason(),
             self.name
         )
