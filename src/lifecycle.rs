@@ -90,7 +90,7 @@ fn end(
         };
         container.create_run_dir()?;
         let lock = Lock::try_lock(&container.run().lock())
-            .with_context(|| format!("cannot lock container '{}'", container.name()))?;
+            .with_context(|| format!("cannot lock {container}"))?;
         if let Some(lock) = lock {
             if !is_clean {
                 reclaim::print_notices(&reclaim::clean_up(container)?);

@@ -73,7 +73,7 @@ pub fn destroy_left_over(places: &Places) -> Result<()> {
         let container = Container::new(places, name);
         container.create_run_dir()?;
         let lock = Lock::try_lock(&container.run().lock())
-            .with_context(|| format!("cannot lock container '{}'", container.name()))?;
+            .with_context(|| format!("cannot lock {container}"))?;
         if lock.is_some() {
             destroy_stopped(&container)?;
             remove_tree(container.run().path())?;

@@ -198,12 +198,7 @@ impl Link {
                 origin: Origin::Host,
                 source: directory.to_owned(),
                 recursive: false,
-                attributes: Attributes {
-                    no_suid: true,
-                    no_devices: true,
-                    no_exec: true,
-                    ..Attributes::default()
-                },
+                attributes: Attributes::KERNEL,
                 owners: Owners::OnDisk,
             }),
         })

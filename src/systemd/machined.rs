@@ -72,14 +72,13 @@ pub fn register(container: &Container, machine: &Machine<'_>) -> Result<()> {
             .await
             .map(drop)
     })
-    .with_context(|| format!("cannot register container '{name}' with machined"))
+    .with_context(|| format!("cannot register {container} with machined"))
 }
 
 /// Ends the registration of a container.
 pub fn unregister(container: &Container) -> Result<()> {
-    let name = container.name().as_str();
-    call(async |machines| machines.unregister_machine(name).await)
-        .with_context(|| format!("cannot unregister container '{name}' with machined"))
+    call(async |machines| machines.unregister_machine(container.name().as_str()).await)
+        .with_context(|| format!("cannot unregister {container} with machined"))
 }
 
 /// Calls a method of machined. Does nothing on a host without D-Bus or machined, and

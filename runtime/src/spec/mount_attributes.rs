@@ -142,7 +142,8 @@ impl Attributes {
         no_devices: true,
         ..Self::NO_SUID
     };
-    pub(crate) const KERNEL: Self = Self {
+    /// Data only: no devices, no programs, no set-user-ID bits.
+    pub const KERNEL: Self = Self {
         no_exec: true,
         ..Self::DATA
     };

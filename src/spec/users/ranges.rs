@@ -190,9 +190,7 @@ fn with_processes() -> Result<Vec<IdMap>> {
 /// The range in another container's configuration, if it is given by number. A
 /// container with a broken file cannot be started, so its range is free.
 fn configured(other: &Container) -> Option<IdMap> {
-    let path = other.places().conf(other.name());
-    let text = fs::read_to_string(&path).ok()?;
-    match ContainerConfig::parse(&path, &text).ok()?.private_users {
+    match other.config().ok()?.private_users {
         PrivateUsers::These(ids) => Some(ids),
         _ => None,
     }
