@@ -2,10 +2,10 @@
 
 use std::io;
 
-use caps::Capability;
+use caps::errors::CapsError;
+use caps::{CapSet, Capability};
 use derive_more::Display;
 use rustix::io::Errno;
-use rustix::thread::{self, CapabilitySet as Bits};
 use serde::Serialize;
 
 /// A set of capabilities, as the kernel has it: a bit for each number. It can
@@ -125,45 +125,59 @@ impl CapabilitySet {
             .filter(move |capability| self.contains(Self::of(&[*capability])))
     }
 
-    /// Each capability of the set by itself, those without a name included.
-    fn singles(self) -> impl Iterator<Item = Bits> {
-        let singles = (0..u64::BITS).map(|number| Self(1 << number));
-        singles
-            .filter(move |single| self.contains(*single))
-            .map(Self::bits)
-    }
-
-    fn bits(self) -> Bits {
-        Bits::from_bits_retain(self.0)
-    }
-
     /// Takes every other capability out of the calling thread's bounding set, and
     /// all out of its inheritable and ambient sets. Capabilities that are gone
     /// already are not dropped again: that would need CAP_SETPCAP.
     pub(crate) fn bound_thread(self) -> io::Result<()> {
-        for capability in Self::ALL.without(self).singles() {
-            match thread::capability_is_in_bounding_set(capability) {
-                Ok(true) => thread::remove_capability_from_bounding_set(capability)?,
-                Ok(false) => {}
+        for capability in Self::ALL.without(self).by_name() {
+            // An error: the kernel is older than the capability.
+            if caps::has_cap(None, CapSet::Bounding, capability).unwrap_or(false) {
+                caps::drop(None, CapSet::Bounding, capability).map_err(failed)?;
+            }
+        }
+        self.bound_thread_by_number(FIRST_UNNAMED)?;
+        caps::clear(None, CapSet::Ambient).map_err(failed)?;
+        caps::clear(None, CapSet::Inheritable).map_err(failed)
+    }
+
+    /// As [`CapabilitySet::bound_thread`] for the bounding set from this number
+    /// on: the kernel may know capabilities without a name here.
+    fn bound_thread_by_number(self, first: u32) -> io::Result<()> {
+        for capability in (first..u64::BITS).map(by_number) {
+            match rustix::thread::capability_is_in_bounding_set(capability) {
+                Ok(true) if !self.contains(Self(capability.bits())) => {
+                    rustix::thread::remove_capability_from_bounding_set(capability)?;
+                }
+                Ok(_) => {}
                 // The kernel has no more.
                 Err(Errno::INVAL) => break,
                 Err(errno) => return Err(errno.into()),
             }
         }
-        thread::clear_ambient_capability_set()?;
-        let mut sets = thread::capabilities(None)?;
-        sets.inheritable = Bits::empty();
-        Ok(thread::set_capabilities(None, sets)?)
+        Ok(())
     }
 
     /// Lets the calling thread hand these on to all programs that it executes,
     /// whatever their user (`man 7 capabilities`, "Ambient").
     pub(crate) fn make_ambient(self) -> io::Result<()> {
-        let mut sets = thread::capabilities(None)?;
-        sets.inheritable |= self.bits();
-        thread::set_capabilities(None, sets)?;
-        for capability in self.singles() {
-            thread::configure_capability_in_ambient_set(capability, true)?;
+        for capability in self.by_name() {
+            caps::raise(None, CapSet::Inheritable, capability).map_err(failed)?;
+            caps::raise(None, CapSet::Ambient, capability).map_err(failed)?;
+        }
+        self.make_ambient_by_number(FIRST_UNNAMED)
+    }
+
+    /// As [`CapabilitySet::make_ambient`] from this number on.
+    fn make_ambient_by_number(self, first: u32) -> io::Result<()> {
+        let numbers = first..u64::BITS;
+        let mut sets = rustix::thread::capabilities(None)?;
+        for capability in numbers
+            .map(by_number)
+            .filter(|one| self.contains(Self(one.bits())))
+        {
+            sets.inheritable |= capability;
+            rustix::thread::set_capabilities(None, sets)?;
+            rustix::thread::configure_capability_in_ambient_set(capability, true)?;
         }
         Ok(())
     }
@@ -173,9 +187,19 @@ impl CapabilitySet {
 /// a change of its user (`man 7 capabilities`, "Effect of user ID changes on
 /// capabilities").
 pub(crate) fn make_permitted_effective() -> io::Result<()> {
-    let mut sets = thread::capabilities(None)?;
-    sets.effective = sets.permitted;
-    Ok(thread::set_capabilities(None, sets)?)
+    let permitted = caps::read(None, CapSet::Permitted).map_err(failed)?;
+    caps::set(None, CapSet::Effective, &permitted).map_err(failed)
+}
+
+/// The number behind the last capability with a name.
+const FIRST_UNNAMED: u32 = Capability::CAP_CHECKPOINT_RESTORE as u32 + 1;
+
+fn by_number(number: u32) -> rustix::thread::CapabilitySet {
+    rustix::thread::CapabilitySet::from_bits_retain(1 << number)
+}
+
+fn failed(error: CapsError) -> io::Error {
+    io::Error::other(error)
 }
 
 impl From<CapabilitySet> for Vec<String> {
@@ -217,6 +241,12 @@ mod tests {
         assert_eq!(Vec::from(CapabilitySet::SYSTEM).len(), 26);
     }
 
+    fn numbers(set: CapabilitySet) -> Vec<u32> {
+        (0..u64::BITS)
+            .filter(|number| set.0 & 1 << number != 0)
+            .collect()
+    }
+
     /// Bounding, ambient and inheritable set after this has been done in a thread
     /// of its own.
     fn after(act: impl FnOnce() -> io::Result<()> + Send + 'static) -> [CapabilitySet; 3] {
@@ -255,14 +285,38 @@ mod tests {
     }
 
     #[test]
+    fn capabilities_without_a_name_are_dropped_and_made_ambient_by_number() {
+        if !is_root() {
+            return;
+        }
+        let (perfmon, bpf) = (CapabilitySet::PERFMON, CapabilitySet::BPF);
+        let first = numbers(perfmon)[0];
+        let [bounding, ambient, _] = after(move || {
+            bpf.bound_thread_by_number(first)?;
+            bpf.with(CapabilitySet::SYSLOG)
+                .make_ambient_by_number(first)
+        });
+        let known: Vec<_> = numbers(bounding)
+            .into_iter()
+            .filter(|number| *number >= first)
+            .collect();
+        assert_eq!(known, numbers(bpf));
+        assert!(
+            bounding.contains(CapabilitySet::SYSLOG),
+            "it is below the first"
+        );
+        assert_eq!(ambient, bpf);
+    }
+
+    #[test]
     fn numbers_behind_the_named_ones_are_capabilities() {
+        let last = Capability::CAP_CHECKPOINT_RESTORE.index();
+        assert_eq!(caps::all().iter().map(Capability::index).max(), Some(last));
         let young = CapabilitySet::named("63").expect("a number");
         assert!(CapabilitySet::ALL.contains(young) && !CapabilitySet::SYSTEM.contains(young));
         assert_eq!(
             CapabilitySet::ALL.without(young).with(young),
             CapabilitySet::ALL
         );
-        let bits: Vec<_> = young.singles().map(|single| single.bits()).collect();
-        assert_eq!(bits, [1 << 63]);
     }
 }
