@@ -4,6 +4,7 @@
 pub mod destroy;
 mod direct;
 pub mod ephemeral;
+pub mod network;
 pub mod reclaim;
 pub mod replacement;
 
@@ -39,7 +40,7 @@ pub fn start(container: &Container) -> Result<bool> {
     match Unit::find(container)? {
         Some(unit) => unit.start(container)?,
         None if running.is_some() => return Err(direct::busy_error(container)),
-        None => direct::start(container)?,
+        None => direct::spawn_and_await(container)?,
     }
     Ok(true)
 }

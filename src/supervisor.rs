@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use runtime::process::launch::Started;
-use runtime::sys::cgroup::Cgroup;
 
 use crate::config::ContainerConfig;
 use crate::container::Container;
@@ -35,6 +34,7 @@ mod start;
 use clients::Clients;
 use event_loop::{Ended, EventLoop, EventSources};
 use signals::HaltSignals;
+use start::StartedContainer;
 
 /// How long a boot may take without `TIMEOUT_START_SEC`: the default of nixpkgs'
 /// `timeoutStartSec`.
@@ -190,7 +190,8 @@ impl Supervisor<'_> {
     }
 
     /// Runs one boot, from the removal of a killed supervisor's leftovers to the
-    /// removal of its own resources.
+    /// removal of its own resources. A start that is refused ends with
+    /// [`start::prepare`]; all that a start changes comes after it.
     fn run_once(&mut self) -> Result<Ended> {
         self.console_log = None;
         log_file::await_file();
@@ -238,15 +239,13 @@ impl Supervisor<'_> {
     fn start_and_watch(&mut self, config: &ContainerConfig, start: &Start) -> Result<Ended> {
         let container = self.container;
         self.send_notices(start.notices.clone());
-        let sockets = start::make_files(container, start)?;
-        let cgroup = self.cgroup()?;
-        let system_calls = start::filter_file(start)?;
-        // Watched before the rules exist, so that no loss is missed.
-        let rules = match &start.network {
-            Some(network) => network.watch_rules()?,
-            None => None,
-        };
-        let (started, notices) = start::start_container(start, &cgroup)?;
+        let StartedContainer {
+            started,
+            sockets,
+            system_calls,
+            rules,
+            notices,
+        } = start::start(container, start, self.in_unit)?;
         self.send_notices(notices);
         self.register(start, &started);
         let console = self.console(config, started.console)?;
@@ -272,17 +271,6 @@ impl Supervisor<'_> {
             return Err(boot_timeout_error(container, timeout_start));
         }
         event_loop.classify_exit(exit)
-    }
-
-    /// The container's cgroup. In a unit, this process enters a cgroup beside it.
-    fn cgroup(&self) -> Result<Cgroup> {
-        let cgroup = self.container.cgroup()?;
-        if self.in_unit {
-            cgroup
-                .enter_supervisor()
-                .with_context(|| format!("cannot set up the cgroup {}", cgroup.path().display()))?;
-        }
-        Ok(cgroup)
     }
 
     /// Registers the container of a unit with machined. It runs on if that fails.

@@ -11,14 +11,15 @@ use crate::control::{Connection, Event, Request, State};
 use crate::report::progress::Progress;
 
 /// Starts a container, and returns when it has booted.
-pub fn start(container: &Container) -> Result<()> {
+pub fn spawn_and_await(container: &Container) -> Result<()> {
     let connection =
         spawn_supervisor(container).with_context(|| format!("cannot start {container}"))?;
     await_boot(container, &connection)
 }
 
 /// Spawns the supervisor, which leaves this session and outlives this process. Its
-/// events come through the returned connection.
+/// events come through the returned connection. It continues in
+/// `cli/commands/lifecycle.rs:supervise`.
 fn spawn_supervisor(container: &Container) -> Result<Connection> {
     log::debug!("spawn the supervisor");
     let (connection, report) = Connection::pair().context("cannot make a socket")?;

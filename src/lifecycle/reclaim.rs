@@ -14,11 +14,11 @@ use anyhow::{Context, Result};
 use runtime::Origin;
 use runtime::rootfs::Root;
 
+use super::network;
 use crate::config::ContainerConfig;
 use crate::container::Container;
 use crate::container::files::{remove_file, remove_tree};
 use crate::spec;
-use crate::spec::network;
 
 /// Removes all resources of a container that is not running. Returns notices for the
 /// administrator.

@@ -8,7 +8,7 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -37,6 +37,8 @@ struct Sinks {
 enum FileSink {
     /// Lines wait until it is decided that the file may be made.
     Waiting(Vec<u8>),
+    /// The file is made for the next line.
+    At(PathBuf),
     Open(File),
 }
 
@@ -102,17 +104,35 @@ pub fn await_file() {
     LOGGER.sinks().file = Some(FileSink::Waiting(Vec::new()));
 }
 
-/// Writes the lines since [`await_file`] to the file at `path`, in place of its
-/// contents, and those that follow. A full disk of the host stops nothing.
+/// Writes the lines since [`await_file`], and those that follow, to the file at `path`,
+/// in place of its contents. The file is opened for the first line, which without
+/// `--debug` comes after the container's start.
 pub fn open_file(path: &Path) {
     let mut sinks = LOGGER.sinks();
-    let Ok(mut file) = File::create(path) else {
-        return;
-    };
-    if let Some(FileSink::Waiting(lines)) = &sinks.file {
-        let _ = file.write_all(lines);
+    let waiting = sinks.file.replace(FileSink::At(path.to_owned()));
+    if let (Some(FileSink::Waiting(lines)), Some(sink)) = (waiting, &mut sinks.file)
+        && !lines.is_empty()
+    {
+        sink.write(&lines);
     }
-    sinks.file = Some(FileSink::Open(file));
+}
+
+impl FileSink {
+    /// Writes lines. A full disk of the host stops nothing.
+    fn write(&mut self, lines: &[u8]) {
+        if let Self::At(path) = self
+            && let Ok(file) = File::create(path)
+        {
+            *self = Self::Open(file);
+        }
+        match self {
+            Self::Waiting(waiting) => waiting.extend(lines),
+            Self::Open(file) => {
+                let _ = file.write_all(lines);
+            }
+            Self::At(_) => {}
+        }
+    }
 }
 
 /// The log that a command requests of a supervisor.
@@ -175,12 +195,8 @@ impl Log for Logger {
             forward(&line);
         }
         let when = humantime::format_rfc3339_millis(SystemTime::now());
-        match &mut sinks.file {
-            Some(FileSink::Waiting(lines)) => lines.extend(format!("{when} {line}\n").bytes()),
-            Some(FileSink::Open(file)) => {
-                let _ = writeln!(file, "{when} {line}");
-            }
-            None => {}
+        if let Some(file) = &mut sinks.file {
+            file.write(format!("{when} {line}\n").as_bytes());
         }
     }
 

@@ -19,8 +19,8 @@ use crate::config::Execution;
 use crate::container::console_log::Console;
 use crate::container::name::ContainerName;
 use crate::control::{Connection, Event, Request, State};
+use crate::lifecycle::network::WatchedRules;
 use crate::report::printable::plain;
-use crate::spec::network::WatchedRules;
 use crate::systemd::notify;
 
 /// How often the halt signal is tried again while init does not take it.

@@ -1,6 +1,5 @@
-//! The start of a container, in order: [`prepare`] refuses a start that cannot
-//! succeed, [`make_files`] makes directories and sockets on the host,
-//! [`start_container`] clones the container and sets up the host's side of it.
+//! The start of a container: [`prepare`] refuses a start that cannot succeed, and
+//! changes nothing; [`start`] does the rest, in order.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -14,6 +13,7 @@ use super::Misconfigured;
 use crate::config::ContainerConfig;
 use crate::container::Container;
 use crate::control::Listener;
+use crate::lifecycle::network::WatchedRules;
 use crate::spec::network::PrivateNetwork;
 use crate::spec::{self, Start, users};
 use crate::systemd::machined::{self, Machine};
@@ -50,8 +50,47 @@ pub struct Sockets {
     pub public: Listener,
 }
 
+/// A container whose init is running, with what its supervisor keeps of the start.
+pub struct StartedContainer<'a> {
+    /// Init, and the other end of its console.
+    pub started: Started,
+    /// The supervisor's sockets.
+    pub sockets: Sockets,
+    /// The filter of system calls as a file, for commands that enter the container.
+    pub system_calls: OwnedFd,
+    /// The container's rules in the host's firewall.
+    pub rules: Option<WatchedRules<'a>>,
+    /// Sentences about the host for the administrator.
+    pub notices: Vec<String>,
+}
+
+/// Starts a container that [`prepare`] has not refused. In a unit, the supervisor
+/// leaves the container's cgroup to it.
+pub fn start<'a>(
+    container: &Container,
+    start: &'a Start,
+    in_unit: bool,
+) -> Result<StartedContainer<'a>> {
+    let sockets = make_files(container, start)?;
+    let cgroup = cgroup(container, in_unit)?;
+    let system_calls = filter_file(start)?;
+    // Watched before the rules exist, so that no loss is missed.
+    let rules = match &start.network {
+        Some(network) => network.watch_rules()?,
+        None => None,
+    };
+    let (started, notices) = start_container(start, &cgroup)?;
+    Ok(StartedContainer {
+        started,
+        sockets,
+        system_calls,
+        rules,
+        notices,
+    })
+}
+
 /// Makes the directories and sockets that the container and its clients need.
-pub fn make_files(container: &Container, start: &Start) -> Result<Sockets> {
+fn make_files(container: &Container, start: &Start) -> Result<Sockets> {
     log::debug!("make directories and sockets");
     container.create_directories(start.spec.root.directory.clone())?;
     container.create_temporary(&start.temporary)?;
@@ -76,8 +115,19 @@ pub fn make_files(container: &Container, start: &Start) -> Result<Sockets> {
     })
 }
 
-/// The filter of system calls as a file, for commands that enter the container.
-pub fn filter_file(start: &Start) -> Result<OwnedFd> {
+/// The container's cgroup. In a unit, this process enters a cgroup beside it.
+fn cgroup(container: &Container, in_unit: bool) -> Result<Cgroup> {
+    let cgroup = container.cgroup()?;
+    if in_unit {
+        cgroup
+            .enter_supervisor()
+            .with_context(|| format!("cannot set up the cgroup {}", cgroup.path().display()))?;
+    }
+    Ok(cgroup)
+}
+
+/// The filter of system calls in a memfd.
+fn filter_file(start: &Start) -> Result<OwnedFd> {
     let program = start.spec.privileges.system_calls.program();
     let file = program.and_then(|program| program.to_file());
     file.context("cannot write the filter of system calls to a memfd")
@@ -85,7 +135,7 @@ pub fn filter_file(start: &Start) -> Result<OwnedFd> {
 
 /// Clones the container's first process, and sets up the host's side while that child
 /// mounts its file systems. Returns notices about the host for the administrator.
-pub fn start_container(start: &Start, cgroup: &Cgroup) -> Result<(Started, Vec<String>)> {
+fn start_container(start: &Start, cgroup: &Cgroup) -> Result<(Started, Vec<String>)> {
     let plan = runtime::plan(&start.spec);
     let payload = cgroup
         .create_payload()

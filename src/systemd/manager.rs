@@ -191,6 +191,9 @@ impl Unit {
         let _progress = Progress::new(format!("starting {}", container.name()));
         // A refused start keeps the console's log of the start before.
         let earlier_console = console_log::modified(&container.run().console_log());
+        let supervisor_log = container.run().supervisor_log();
+        let earlier_log = console_log::modified(&supervisor_log);
+        log::debug!("ask systemd to start {}", self.name);
         let starting = async {
             if !generator::is_up_to_date(container) {
                 ManagerProxy::new(&self.bus).await?.reload().await?;
@@ -198,9 +201,10 @@ impl Unit {
             self.run_job(JobType::Start).await
         };
         let started = self.finish(container, "start", starting, earlier_console);
-        if log::log_enabled!(log::Level::Debug) {
+        let is_logged = console_log::modified(&supervisor_log) != earlier_log;
+        if log::log_enabled!(log::Level::Debug) && is_logged {
             // After the fact, but each line has its time.
-            let log = std::fs::read_to_string(container.run().supervisor_log());
+            let log = std::fs::read_to_string(supervisor_log);
             say!("{}", log.unwrap_or_default().trim_end());
         }
         started
