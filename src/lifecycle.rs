@@ -8,6 +8,7 @@ pub mod network;
 pub mod reclaim;
 pub mod replacement;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -34,23 +35,33 @@ pub fn start(container: &Container) -> Result<bool> {
     {
         return Ok(false);
     }
-    if let Some(request) = LogRequest::of_this_command() {
-        write_log_request(container, &request)?;
+    let unit = Unit::find(container)?;
+    if unit.is_none() && running.is_some() {
+        return Err(direct::busy_error(container));
     }
-    match Unit::find(container)? {
-        Some(unit) => unit.start(container)?,
-        None if running.is_some() => return Err(direct::busy_error(container)),
-        None => direct::spawn_and_await(container)?,
+    let request = write_log_request(container)?;
+    let started = match unit {
+        Some(unit) => unit.start(container),
+        None => direct::spawn_and_await(container),
+    };
+    // A supervisor that was turned away has not read it.
+    if let Some(request) = request {
+        files::remove_file(&request)?;
     }
-    Ok(true)
+    started.map(|()| true)
 }
 
-/// Leaves a request for the supervisor that is about to start, possibly in a unit.
-fn write_log_request(container: &Container, request: &LogRequest) -> Result<()> {
+/// Leaves this command's request, if it logs, for the supervisor that is about to
+/// start, possibly in a unit. Returns its path.
+fn write_log_request(container: &Container) -> Result<Option<PathBuf>> {
+    let Some(request) = LogRequest::of_this_command() else {
+        return Ok(None);
+    };
     container.create_run_dir()?;
     let path = container.run().log_request();
     std::fs::write(&path, request.to_string())
-        .with_context(|| format!("cannot write {}", path.display()))
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(Some(path))
 }
 
 /// Halts a container, and waits until it is gone with its resources. Processes that

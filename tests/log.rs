@@ -106,6 +106,22 @@ fn log_variable_is_a_level() {
 }
 
 #[test]
+fn log_request_that_no_supervisor_has_read_does_not_stay() {
+    let host = Host::new();
+    host.create_and_start("foo");
+    host.run(&["stop", "foo"]);
+    let run = "/run/nixos-containers/foo";
+    // Held here, the lock turns the supervisor away.
+    host.shell(&format!(
+        "! flock {run}/lock {} --debug start foo 2>/dev/null; ! [ -e {run}/log-request ]",
+        env!("CARGO_BIN_EXE_nixos-container")
+    ));
+    host.run(&["start", "foo"]);
+    let log = host.run(&["logs", "--supervisor", "foo"]);
+    assert!(!log.contains("clone the child"), "{log}");
+}
+
+#[test]
 fn log_of_a_refused_start_is_told_and_the_one_before_stays() {
     let host = Host::new();
     host.create_and_start("foo");
