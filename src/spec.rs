@@ -88,6 +88,7 @@ pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Start>
     };
     let spec = runtime::Spec {
         ids: users.as_ref().map(|users| users.ids),
+        owner: users.as_ref().map_or(Ok(0), users::namespace_owner)?,
         init: init(places, name, config)?,
         directories: root_directories()
             .into_iter()

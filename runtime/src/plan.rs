@@ -75,6 +75,7 @@ pub fn plan(spec: &Spec) -> Plan {
             vec![Step::Start(StartStep::CloneInit {
                 namespaces: own,
                 ids,
+                owner: spec.owner,
             })]
         }
     };
@@ -134,6 +135,7 @@ fn host_steps(spec: &Spec) -> Vec<HostStep> {
         },
         HostStep::Limits {
             limits: spec.resources.limits.clone(),
+            owner: spec.owner,
         },
     ];
     if let Some(ids) = spec.ids {
@@ -190,6 +192,7 @@ mod tests {
                 empty_var: false,
             },
             ids: None,
+            owner: 0,
             directories: Vec::new(),
             empty_files: Vec::new(),
             mounts: vec![Mount {

@@ -34,6 +34,10 @@ pub struct Spec {
     pub root: Root,
     /// The ids of the container's user namespace; `None`: it has the host's users.
     pub ids: Option<IdMap>,
+    /// The host's user that owns this user namespace: its processes may do everything
+    /// inside, and the kernel charges it for what the container takes
+    /// (`man 7 user_namespaces`; `kernel/ucount.c` of Linux).
+    pub owner: u32,
     /// Directories that must exist below the root before init runs.
     pub directories: Vec<Directory>,
     /// Files that must exist below the root, made empty if they are missing.

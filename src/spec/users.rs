@@ -78,6 +78,14 @@ fn ids(container: &Container, config: &ContainerConfig, owner: Owner) -> Result<
     }
 }
 
+/// The host's user that owns the container's user namespace: the number of root inside,
+/// so that the kernel charges the container for what it takes. A user of the host with
+/// that number could enter the container as its root; then it is the host's root.
+pub fn namespace_owner(users: &Users) -> Result<u32> {
+    let root = users.ids.root();
+    Ok(if ranges::has_account(root)? { 0 } else { root })
+}
+
 /// Why the host cannot make user namespaces; `None` if it can.
 fn unavailable() -> Option<String> {
     let limit = "user/max_user_namespaces";

@@ -29,6 +29,8 @@ pub enum HostStep {
     Limits {
         /// One of each resource.
         limits: Vec<Limit>,
+        /// The host's user that owns init's user namespace.
+        owner: u32,
     },
     /// Sets a value of the group above the payload's, which holds for the container
     /// and cannot be seen from inside.

@@ -132,6 +132,7 @@ pub unsafe fn enter(
 fn prepare(leader: BorrowedFd<'_>, entry: &Entry, parent: &ChildEnd) -> io::Result<()> {
     // From here on processes inside see this one. They must not see into it.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    entry.confinement.take_limits()?;
     inherited::take_from_init()?;
     entry.confinement.take_oom_score()?;
     enter_namespaces(leader)?;

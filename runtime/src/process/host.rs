@@ -6,12 +6,14 @@ use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use rustix::process::Pid;
 
 use super::device_filter;
 use super::handshake::LaunchError;
 use crate::plan::host_step::HostStep;
-use crate::sys::cgroup;
+use crate::sys::limits::Limit;
 use crate::sys::pidfd::Process;
+use crate::sys::{cgroup, user_namespace};
 
 /// Performs a step for a child that was cloned into the group `payload`.
 pub(super) fn perform_host_step(
@@ -31,11 +33,10 @@ fn try_step(step: &HostStep, child: &Process, payload: BorrowedFd<'_>) -> io::Re
         // Inside another container it has no effect; that one's filter holds for both.
         HostStep::DeviceFilter { devices } => device_filter::attach(payload, devices).map(drop),
         HostStep::Delegate { root } => cgroup::delegate(payload, *root),
-        HostStep::Limits { limits } => {
-            let pid = rustix::process::Pid::from_raw(child.pid);
+        HostStep::Limits { limits, owner } => {
+            let pid = Pid::from_raw(child.pid);
             let pid = pid.ok_or(io::ErrorKind::InvalidInput)?;
-            limits.iter().try_for_each(|limit| limit.impose(pid))?;
-            Ok(())
+            impose_limits(limits, *owner, pid)
         }
         HostStep::Cgroup(setting) => {
             let path = Path::new("..").join(&setting.file);
@@ -57,4 +58,18 @@ fn try_step(step: &HostStep, child: &Process, payload: BorrowedFd<'_>) -> io::Re
             adjust.to_string(),
         ),
     }
+}
+
+/// Sets the limits of a process in a user namespace. Where root lacks
+/// CAP_SYS_RESOURCE, as in another container, the owner of the namespace may do so.
+fn impose_limits(limits: &[Limit], owner: u32, pid: Pid) -> io::Result<()> {
+    let impose = || limits.iter().try_for_each(|limit| limit.impose(pid));
+    match impose() {
+        Err(Errno::PERM) => {}
+        answer => return Ok(answer?),
+    }
+    user_namespace::act_as(owner)?;
+    let imposed = impose();
+    user_namespace::act_as(user_namespace::HOSTS_ROOT)?;
+    Ok(imposed?)
 }

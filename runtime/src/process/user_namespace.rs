@@ -47,18 +47,21 @@ pub(crate) enum Cloned {
     Init(ChildEnd),
 }
 
-/// Clones init, with these further namespaces, as a child of the caller's parent.
+/// Clones init, with these further namespaces, as a child of the caller's parent. The
+/// user namespace belongs to `owner`.
 ///
 /// # Safety
 ///
 /// The caller has one thread.
-pub(crate) unsafe fn clone_init(namespaces: i32, ids: IdMap) -> io::Result<Cloned> {
+pub(crate) unsafe fn clone_init(namespaces: i32, ids: IdMap, owner: u32) -> io::Result<Cloned> {
     let (ours, theirs) = handshake::pair()?;
+    user_namespace::act_as(owner)?;
     // SAFETY: the caller has one thread.
     let init = match unsafe { clone::clone(namespaces | libc::CLONE_PARENT, None) }? {
         Side::Child => return Ok(Cloned::Init(theirs)),
         Side::Parent(init) => init,
     };
+    user_namespace::act_as(user_namespace::HOSTS_ROOT)?;
     user_namespace::write_id_maps(init.pid, &ids.line(), &ids.line())?;
     let user_namespace = proc::open_namespace(init.pid, "user")?;
     rustix::thread::move_into_thread_name_spaces(init.as_fd(), joined(namespaces))?;

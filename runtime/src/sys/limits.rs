@@ -15,32 +15,34 @@ pub struct Resource {
     name: &'static str,
     kind: Kind,
     unit: Unit,
+    /// Its line in `/proc/PID/limits` (`man 5 proc_pid_limits`).
+    line: &'static str,
 }
 
 macro_rules! resources {
-    ($($name:literal $kind:ident $unit:ident;)*) => {
-        &[$(Resource { name: $name, kind: Kind::$kind, unit: Unit::$unit }),*]
+    ($($name:literal $kind:ident $unit:ident $line:literal;)*) => {
+        &[$(Resource { name: $name, kind: Kind::$kind, unit: Unit::$unit, line: $line }),*]
     };
 }
 
-/// All resources with their units (`man 2 getrlimit`).
+/// All resources with their units (`man 2 getrlimit`) and lines.
 const RESOURCES: &[Resource] = resources! {
-    "AS" As Bytes;
-    "CORE" Core Bytes;
-    "CPU" Cpu Seconds;
-    "DATA" Data Bytes;
-    "FSIZE" Fsize Bytes;
-    "LOCKS" Locks Number;
-    "MEMLOCK" Memlock Bytes;
-    "MSGQUEUE" Msgqueue Bytes;
-    "NICE" Nice NiceValue;
-    "NOFILE" Nofile Number;
-    "NPROC" Nproc Number;
-    "RSS" Rss Bytes;
-    "RTPRIO" Rtprio Number;
-    "RTTIME" Rttime Microseconds;
-    "SIGPENDING" Sigpending Number;
-    "STACK" Stack Bytes;
+    "AS" As Bytes "Max address space";
+    "CORE" Core Bytes "Max core file size";
+    "CPU" Cpu Seconds "Max cpu time";
+    "DATA" Data Bytes "Max data size";
+    "FSIZE" Fsize Bytes "Max file size";
+    "LOCKS" Locks Number "Max file locks";
+    "MEMLOCK" Memlock Bytes "Max locked memory";
+    "MSGQUEUE" Msgqueue Bytes "Max msgqueue size";
+    "NICE" Nice NiceValue "Max nice priority";
+    "NOFILE" Nofile Number "Max open files";
+    "NPROC" Nproc Number "Max processes";
+    "RSS" Rss Bytes "Max resident set";
+    "RTPRIO" Rtprio Number "Max realtime priority";
+    "RTTIME" Rttime Microseconds "Max realtime timeout";
+    "SIGPENDING" Sigpending Number "Max pending signals";
+    "STACK" Stack Bytes "Max stack size";
 };
 
 /// The unit of a resource.
@@ -121,8 +123,7 @@ pub fn of_a_first_process() -> io::Result<Vec<Limit>> {
                 Kind::Msgqueue => (Some(819_200), Some(819_200)),
                 Kind::Nice | Kind::Rtprio => (Some(0), Some(0)),
                 Kind::Nofile => (Some(1024), Some(524_288)),
-                Kind::Nproc => first.get("Max processes"),
-                Kind::Sigpending => first.get("Max pending signals"),
+                Kind::Nproc | Kind::Sigpending => first.get(resource.line),
                 Kind::Stack => (Some(8 << 20), None),
                 _ => (None, None),
             };
@@ -133,6 +134,20 @@ pub fn of_a_first_process() -> io::Result<Vec<Limit>> {
             }
         })
         .collect())
+}
+
+/// The limits of a process, by its pid in the namespace of `/proc`.
+pub(crate) fn of_process(pid: i32) -> io::Result<Vec<Limit>> {
+    let limits = Limits::of(pid)?;
+    let limit = |resource: &Resource| {
+        let (soft, hard) = limits.get(resource.line);
+        Limit {
+            resource: *resource,
+            soft,
+            hard,
+        }
+    };
+    Ok(RESOURCES.iter().map(limit).collect())
 }
 
 impl Limit {
@@ -154,6 +169,23 @@ impl Limit {
         let limit = limit(lower(self.soft, hard), hard);
         rustix::process::prlimit(Some(pid), kind, limit).map(drop)
     }
+}
+
+/// The soft limit on open files that systemd gives to programs
+/// (`man 5 systemd-system.conf`, `DefaultLimitNOFILE=`). systemd raises its own,
+/// which programs that use `select` cannot bear (`man 2 select`, BUGS).
+const OPEN_FILES_SOFT: u64 = 1024;
+
+/// Gives the calling process the limits of an init, as programs have them.
+pub(crate) fn take(limits: &[Limit]) -> io::Result<()> {
+    let own = rustix::process::getpid();
+    for mut limit in limits.iter().copied() {
+        if limit.resource.kind == Kind::Nofile {
+            limit.soft = lower(Some(OPEN_FILES_SOFT), limit.hard);
+        }
+        limit.impose(own)?;
+    }
+    Ok(())
 }
 
 fn lower(one: Option<u64>, other: Option<u64>) -> Option<u64> {

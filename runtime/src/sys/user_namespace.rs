@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{Gid, Uid};
 
 use super::clone::{self, Side};
-use super::proc;
+use super::{capabilities, proc};
 
 /// A user namespace without a process, for its id maps.
 pub(crate) fn without_process(uid_map: &str, gid_map: &str) -> io::Result<OwnedFd> {
@@ -41,6 +41,17 @@ fn sleep_under(parent: rustix::process::Pid) -> ! {
 pub(crate) fn write_id_maps(pid: i32, uid_map: &str, gid_map: &str) -> io::Result<()> {
     std::fs::write(format!("/proc/{pid}/uid_map"), uid_map)?;
     std::fs::write(format!("/proc/{pid}/gid_map"), gid_map)
+}
+
+/// The host's root.
+pub(crate) const HOSTS_ROOT: u32 = 0;
+
+/// Makes the calling thread, which is the host's root, act as a user, with the same
+/// capabilities. A user namespace that it makes belongs to that user, and in those that
+/// do already it has all capabilities.
+pub(crate) fn act_as(user: u32) -> io::Result<()> {
+    rustix::thread::set_thread_res_uid(Uid::ROOT, Uid::from_raw(user), Uid::ROOT)?;
+    capabilities::make_permitted_effective()
 }
 
 /// Becomes root inside: a process that enters a user namespace keeps its ids, which

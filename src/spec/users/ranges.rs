@@ -151,6 +151,13 @@ fn taken(container: &Container) -> Result<Vec<IdMap>> {
     Ok(taken)
 }
 
+/// Whether the host has an account with this user number.
+pub fn has_account(user: u32) -> Result<bool> {
+    let accounts = lines("/etc/passwd")?;
+    let mut numbers = accounts.iter().filter_map(|line| account(line));
+    Ok(numbers.any(|number| number.contains(user)))
+}
+
 fn lines(file: &str) -> Result<Vec<String>> {
     let text = match fs::read(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

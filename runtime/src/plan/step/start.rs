@@ -19,7 +19,7 @@ pub enum StartStep {
     /// with these users and groups. It waits for [`StartStep::HandOver`]; files
     /// that are made until then belong to root inside.
     #[display(
-        "clone init into new namespaces: {}, with users and groups {ids}",
+        "clone init into new namespaces: {}, with users and groups {ids}, owned by user {owner}",
         joined(namespaces, ", ")
     )]
     CloneInit {
@@ -27,6 +27,8 @@ pub enum StartStep {
         namespaces: Vec<Namespace>,
         /// Its users and groups.
         ids: IdMap,
+        /// The host's user that owns the user namespace.
+        owner: u32,
     },
     /// Leaves the rest to the second process, as root inside and with a copy of
     /// all mounts that it cannot loosen.

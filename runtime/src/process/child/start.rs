@@ -17,7 +17,11 @@ impl Child<'_> {
     /// [`StartStep::Exec`] returns only if it fails.
     pub(super) fn perform_start_step(&mut self, step: &StartStep) -> io::Result<()> {
         match step {
-            StartStep::CloneInit { namespaces, ids } => self.clone_init(namespaces, *ids),
+            StartStep::CloneInit {
+                namespaces,
+                ids,
+                owner,
+            } => self.clone_init(namespaces, *ids, *owner),
             StartStep::HandOver => self.hand_over(),
             StartStep::Console => {
                 let main = streams::make_console(self.container()?)?;
@@ -51,11 +55,11 @@ impl Child<'_> {
     }
 
     /// Goes on as the mounter in the child, and as init in the new process.
-    fn clone_init(&mut self, namespaces: &[Namespace], ids: IdMap) -> io::Result<()> {
+    fn clone_init(&mut self, namespaces: &[Namespace], ids: IdMap, owner: u32) -> io::Result<()> {
         let flags = Namespace::clone_flags(namespaces);
         // SAFETY: the supervisor had one thread when it cloned this process,
         // which has started none.
-        match unsafe { user_namespace::clone_init(flags, ids) }? {
+        match unsafe { user_namespace::clone_init(flags, ids, owner) }? {
             Cloned::Child(init) => {
                 self.supervisor.send_init(init.process())?;
                 self.role = Role::Mounter(init);

@@ -5,6 +5,7 @@ use std::io;
 use nix::errno::Errno;
 
 use crate::sys::capabilities::CapabilitySet;
+use crate::sys::limits::{self, Limit};
 use crate::sys::proc::{self, Status};
 use crate::sys::seccomp::FilterProgram;
 
@@ -16,6 +17,7 @@ pub struct Confinement {
     no_new_privileges: bool,
     personality: libc::c_ulong,
     oom_score_adj: i16,
+    limits: Vec<Limit>,
     system_calls: FilterProgram,
 }
 
@@ -29,6 +31,7 @@ impl Confinement {
             no_new_privileges: status.has_no_new_privileges()?,
             personality: proc::number(pid, "personality", 16)?,
             oom_score_adj: proc::number(pid, "oom_score_adj", 10)?,
+            limits: limits::of_process(pid)?,
             system_calls,
         })
     }
@@ -42,6 +45,11 @@ impl Confinement {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
             answer => answer,
         }
+    }
+
+    /// Gives the calling process the limits of init.
+    pub(super) fn take_limits(&self) -> io::Result<()> {
+        limits::take(&self.limits)
     }
 
     /// Confines the calling thread and all programs that it executes, except for

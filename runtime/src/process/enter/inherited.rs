@@ -1,5 +1,4 @@
-//! Properties that a process inherits from its parent: limits, priority,
-//! processors, keys. A process that enters takes those of the container's init.
+//! Properties that a process inherits from its parent: priority, processors, keys. A process that enters takes those of the container's init.
 
 use std::io;
 
@@ -15,61 +14,12 @@ const INIT: i32 = 1;
 /// Gives the calling process the properties of init. It must be in the container's
 /// pid namespace.
 pub(super) fn take_from_init() -> io::Result<()> {
-    for resource in 0..RESOURCES {
-        take_limit(resource)?;
-    }
     take_scheduling()?;
     let init = Pid::from_raw(INIT);
     rustix::thread::sched_setaffinity(None, &rustix::thread::sched_getaffinity(init)?)?;
     take_io_priority()?;
     // The caller's keys stay out of the container's reach.
     keyring::join_session_keyring()
-}
-
-/// The number of limits (`RLIM_NLIMITS` of `asm-generic/resource.h`).
-const RESOURCES: u32 = 16;
-
-/// The soft limit on open files that systemd gives to programs
-/// (`man 5 systemd-system.conf`, `DefaultLimitNOFILE=`). systemd raises its own,
-/// which programs that use `select` cannot bear (`man 2 select`, BUGS).
-const OPEN_FILES_SOFT: u64 = 1024;
-
-fn take_limit(resource: u32) -> io::Result<()> {
-    let mut limit = limit_of(INIT, resource)?;
-    if resource == libc::RLIMIT_NOFILE {
-        limit.rlim_cur = OPEN_FILES_SOFT.min(limit.rlim_max);
-    }
-    let own = limit_of(0, resource)?;
-    if (own.rlim_cur, own.rlim_max) == (limit.rlim_cur, limit.rlim_max) {
-        return Ok(());
-    }
-    match set_limit(resource, limit) {
-        // Raising a hard limit needs CAP_SYS_RESOURCE, which root on the host
-        // may lack, as in another container.
-        Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
-            limit.rlim_max = limit.rlim_max.min(own.rlim_max);
-            limit.rlim_cur = limit.rlim_cur.min(limit.rlim_max);
-            set_limit(resource, limit)
-        }
-        answer => answer,
-    }
-}
-
-fn limit_of(pid: i32, resource: u32) -> io::Result<libc::rlimit64> {
-    let mut limit = libc::rlimit64 {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: the kernel writes one `rlimit64` to where it is told, and reads
-    // none.
-    Errno::result(unsafe { libc::prlimit64(pid, resource, std::ptr::null(), &raw mut limit) })?;
-    Ok(limit)
-}
-
-fn set_limit(resource: u32, limit: libc::rlimit64) -> io::Result<()> {
-    // SAFETY: the kernel reads one `rlimit64`, and writes none.
-    Errno::result(unsafe { libc::prlimit64(0, resource, &raw const limit, std::ptr::null_mut()) })?;
-    Ok(())
 }
 
 /// Policy, priority and nice value (`man 2 sched_setattr`).
