@@ -50,6 +50,16 @@ let
             read-only unless {option}`bindMounts.<path>.isReadOnly` is `false`.
           '';
         };
+        untrusted = mkOption {
+          type = types.bool;
+          default = false;
+          description = ''
+            Whether the container runs programs of strangers. It has users and a
+            network of its own, sees the store paths of its system alone, has no Nix
+            daemon and fewer system calls. Devices, capabilities and interfaces of
+            the host cannot be given to it.
+          '';
+        };
         stateDir = mkNullable types.path "/srv/containers" "The directory that contains the container's root directory, which has the container's name.";
         extraVeths = mkOption {
           type = types.attrsOf (
@@ -71,7 +81,8 @@ let
     container:
     container.enableTun
     || (
-      container.privateNetwork
+      !container.untrusted
+      && container.privateNetwork
       && (container.privateUsers == "pick" || (builtins.isInt container.privateUsers && container.privateUsers > 0))
     );
   allowedDevices =
@@ -112,6 +123,7 @@ let
         EPHEMERAL = optionalString container.ephemeral "1";
         EXTRA_VETHS = toString (lib.mapAttrsToList extraVeth container.extraVeths);
         TIMEOUT_START_SEC = container.timeoutStartSec;
+        UNTRUSTED = optionalString container.untrusted "1";
         TMPFS = toString (if container.tmpfs == null then [ ] else container.tmpfs);
       }
     );
@@ -121,6 +133,8 @@ let
     preStart = mkForce "";
     script = mkForce "";
     postStart = mkForce "";
+    # An untrusted container sees the store paths that Nix names.
+    path = [ config.nix.package ];
     environment = places // {
       INSTANCE = mkForce null;
       root = mkForce null;

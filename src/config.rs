@@ -28,6 +28,7 @@ pub mod resolv_conf;
 mod resources;
 mod root;
 mod security;
+mod untrusted;
 mod users;
 pub mod values;
 mod write;
@@ -113,6 +114,8 @@ pub struct ContainerConfig {
     pub timeout_start: Option<Duration>,
     /// How init is run.
     pub execution: Execution,
+    /// `UNTRUSTED`: it sees no more of the host than its system needs.
+    pub untrusted: bool,
     /// Privileges of programs inside.
     pub security: Security,
     /// Limits on the resources of programs inside.

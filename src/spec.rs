@@ -18,6 +18,7 @@ use network::PrivateNetwork;
 use network::resolv_conf;
 use users::{RootOwners, Users, bound_users};
 
+pub mod closure;
 mod credentials;
 mod devices;
 pub mod journal;
@@ -43,6 +44,8 @@ pub struct Start {
     pub spec: runtime::Spec,
     /// The link between the journals of host and container.
     pub journal: journal::Link,
+    /// The store paths that the container sees; `None` if it sees the whole store.
+    pub closure: Option<closure::Closure>,
     /// Directories of the host that exist while the container runs.
     pub temporary: Vec<PathBuf>,
     /// The container's users; `None` if they are the host's.
@@ -123,6 +126,7 @@ pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Start>
     };
     Ok(Start {
         spec,
+        closure: closure::resolve(places, name, config)?,
         temporary: mounts.temporary,
         journal,
         users,

@@ -6,6 +6,7 @@ mod in_root;
 pub(crate) mod mount;
 pub mod owners;
 pub(crate) mod root;
+pub mod selection;
 
 pub use accounts::find_account;
 pub use in_root::{Limits, NotRemoved, Root, remove_tree};

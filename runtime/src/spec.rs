@@ -23,7 +23,7 @@ pub use bound_user::BoundUser;
 pub use credentials::{Credential, Secret};
 pub(crate) use devices::DEFAULT_DEVICES;
 pub use devices::{Device, DeviceAccess, DeviceKind};
-pub use mounts::{Bind, Content, Mount};
+pub use mounts::{Bind, Content, Mount, Selection};
 pub use process::{CgroupSetting, Init, Privileges, Resources, Streams};
 pub use root::{Root, RootTree};
 

@@ -35,6 +35,14 @@ pub enum Problem {
         /// What would be right.
         expected: &'static str,
     },
+    /// Another setting is the opposite.
+    #[error("{key}=1 and {other} exclude each other; remove one of them")]
+    Conflict {
+        /// The key.
+        key: &'static str,
+        /// The other setting.
+        other: &'static str,
+    },
     /// A flag in `EXTRA_NSPAWN_FLAGS` cannot be used.
     #[error("EXTRA_NSPAWN_FLAGS: {0}")]
     Flag(FlagError),

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::environment_file::{self, Assignment};
 use super::error::Problem;
 use super::users::PrivateUsers;
-use super::{ConfigError, ContainerConfig, devices, mounts, nspawn_flags, values};
+use super::{ConfigError, ContainerConfig, devices, mounts, nspawn_flags, untrusted, values};
 
 /// The key of a command line of systemd-nspawn(1).
 const FLAGS: &str = "EXTRA_NSPAWN_FLAGS";
@@ -29,6 +29,12 @@ impl ContainerConfig {
             config
                 .apply(&assignment.key, &assignment.value)
                 .map_err(|problem| ConfigError::new(path, assignment.line, problem))?;
+        }
+        if config.untrusted {
+            let line = last_of_each_key(&assignments).find(|a| a.key == untrusted::KEY);
+            let line = line.map_or(0, |assignment| assignment.line);
+            untrusted::restrict(&mut config)
+                .map_err(|problem| ConfigError::new(path, line, problem))?;
         }
         Ok(config)
     }
@@ -71,6 +77,7 @@ impl ContainerConfig {
             "DESTROY_ON_STOP" => self.destroy_on_stop = values::switch(value)?,
             "TMPFS" => self.mounts.extend(mounts::tmpfs_list(value)?),
             "PRIVATE_USERS" => self.private_users = PrivateUsers::parse(value)?,
+            untrusted::KEY => self.untrusted = values::switch(value)?,
             "NAT" => self.nat = values::switch(value)?,
             "ADDITIONAL_CAPABILITIES" => {
                 self.security.capabilities = values::capabilities(value)?;

@@ -26,6 +26,8 @@ pub struct Security {
     pub prohibited_calls: BTreeSet<&'static str>,
     /// `--suppress-sync`: `sync`, `fsync` and the like do nothing.
     pub suppress_sync: bool,
+    /// No further user namespaces can be made.
+    pub no_user_namespaces: bool,
     /// `ALLOWED_DEVICES`: in addition to the default ones.
     pub devices: Vec<AllowedDevice>,
 }

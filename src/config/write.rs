@@ -28,6 +28,7 @@ impl ContainerConfig {
             ("HOST_BRIDGE", text(self.host_bridge.as_ref())),
             ("HOST_PORT", ports(&self.host_ports)),
             ("NAT", number(self.nat)),
+            ("UNTRUSTED", switch(self.untrusted)),
             ("COPY_RESOLV_CONF", switch(self.copy_resolv_conf)),
             ("EPHEMERAL", switch(self.root.ephemeral)),
             ("DESTROY_ON_STOP", switch(self.destroy_on_stop)),

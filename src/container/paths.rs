@@ -234,6 +234,11 @@ impl RunDir {
         &self.0
     }
 
+    /// The names of the store paths that the container sees, if it does not see all.
+    pub fn store(&self) -> PathBuf {
+        self.0.join("store")
+    }
+
     /// The lock of the container's system.
     pub fn update_lock(&self) -> PathBuf {
         self.0.join("update.lock")

@@ -58,6 +58,7 @@ fn remove_cgroup_and_files(container: &Container) -> Result<()> {
         remove_file(&socket)?;
     }
     remove_tree(&run.root())?;
+    remove_tree(&run.store())?;
     remove_tree(&container.places().temporary(container.name()))?;
     match configured(container) {
         Some(config) => remove_work_directories(container, &config),

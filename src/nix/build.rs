@@ -1,7 +1,8 @@
 //! Running the programs of Nix.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, IsTerminal, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -142,6 +143,23 @@ pub fn add_root(link: &Path, path: &Path) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// The names in the store of a path and of all that it needs (`man 1 nix-store`,
+/// `--query --requisites`).
+pub fn requisites(path: &Path) -> Result<Vec<OsString>> {
+    let output = command("nix-store")
+        .args(["--query", "--requisites"])
+        .arg(path)
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| cannot_run("nix-store", error))?;
+    if !output.status.success() {
+        bail!("see Nix's output above");
+    }
+    let lines = output.stdout.split(|byte| *byte == b'\n');
+    let names = lines.filter_map(|line| Path::new(OsStr::from_bytes(line)).file_name());
+    Ok(names.map(OsStr::to_owned).collect())
 }
 
 /// Whether Nix finds `<nixpkgs>`, in channels or in `$NIX_PATH`.

@@ -147,6 +147,13 @@ fn build_error(needs_nixpkgs: bool) -> anyhow::Error {
     anyhow::anyhow!("see Nix's output above; nothing was changed")
 }
 
+/// The names in the store of a system and of everything that it needs.
+pub fn closure(system: &Path) -> Result<Vec<OsString>> {
+    let cannot = || format!("cannot find what the system {} needs", system.display());
+    let system = fs::canonicalize(system).with_context(cannot)?;
+    build::requisites(&system).with_context(cannot)
+}
+
 /// Fails if there is no NixOS system at this path.
 pub fn check(system: &Path) -> Result<()> {
     if !system.exists() {

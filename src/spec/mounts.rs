@@ -4,9 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use runtime::{Attributes, Bind, Content, Layer, Mount, Origin, Owners, Upper};
+use runtime::{Attributes, Bind, Content, Layer, Mount, Origin, Owners, Selection, Upper};
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
 
+use super::closure::STORE;
 use super::users::{self, Users};
 use crate::config::{ContainerConfig, CustomContent, CustomMount, Source};
 use crate::container::Container;
@@ -32,7 +33,7 @@ pub fn resolve(
     users: Option<&Users>,
 ) -> Result<Mounts> {
     let (places, name) = (container.places(), container.name());
-    let mut mounts = nix_binds(places, name);
+    let mut mounts = nix_mounts(places, name, config.untrusted);
     let owned = match users {
         Some(users) => map_or_own(&mut mounts, users)?,
         None => Vec::new(),
@@ -71,7 +72,7 @@ pub fn resolve(
 /// kind, and the last one is visible.
 fn sort(mounts: &mut [Mount]) {
     let kind = |content: &Content| match content {
-        Content::Bind(_) => 0,
+        Content::Bind(_) | Content::Selection(_) => 0,
         Content::Tmpfs { .. } => 1,
         Content::Overlay { .. } => 2,
         Content::Inaccessible => 3,
@@ -209,8 +210,13 @@ fn refuse_mount_point(upper: &Path) -> Result<()> {
 fn map_or_own(nix: &mut [Mount], users: &Users) -> Result<Vec<PathBuf>> {
     let mut owned = Vec::new();
     for mount in nix {
-        let Content::Bind(bind) = &mut mount.content else {
-            continue;
+        let bind = match &mut mount.content {
+            Content::Bind(bind) => bind,
+            Content::Selection(selection) => {
+                selection.map_owners = users.can_map(&selection.directory, false)?;
+                continue;
+            }
+            _ => continue,
         };
         let is_safe = bind.attributes.read_only || users::exposed_ancestor(&bind.source).is_none();
         if is_safe && users.can_map(&bind.source, bind.recursive)? {
@@ -244,9 +250,10 @@ fn check_owners(bind: &mut Bind, users: Option<&Users>) -> Result<()> {
     Ok(())
 }
 
-/// The mounts in `/nix` with which Nix works inside: the host's store, database and
-/// daemon, and the container's profiles and GC roots.
-fn nix_binds(places: &Places, name: &ContainerName) -> Vec<Mount> {
+/// The mounts in `/nix`: the container's profiles and GC roots, and the host's store,
+/// database and daemon, with which Nix works inside. An untrusted container sees the
+/// store paths of its system, and nothing of the others.
+fn nix_mounts(places: &Places, name: &ContainerName, untrusted: bool) -> Vec<Mount> {
     let bind = |source: PathBuf, target: &str, attributes| Mount {
         target: target.into(),
         content: Content::Bind(Bind {
@@ -259,11 +266,23 @@ fn nix_binds(places: &Places, name: &ContainerName) -> Vec<Mount> {
     };
     let read_only = |path: &str| bind(path.into(), path, Attributes::READ_ONLY);
     let own = |source, target| bind(source, target, Attributes::NONE);
-    let mut binds = vec![read_only("/nix/store")];
-    // They do not exist if the host's Nix has no daemon, or has not run yet.
-    for path in ["/nix/var/nix/db", "/nix/var/nix/daemon-socket"] {
-        if Path::new(path).exists() {
-            binds.push(read_only(path));
+    let mut binds = Vec::new();
+    if untrusted {
+        binds.push(Mount {
+            target: STORE.into(),
+            content: Content::Selection(Selection {
+                directory: STORE.into(),
+                names: places.run(name).store(),
+                map_owners: false,
+            }),
+        });
+    } else {
+        binds.push(read_only(STORE));
+        // They do not exist if the host's Nix has no daemon, or has not run yet.
+        for path in ["/nix/var/nix/db", "/nix/var/nix/daemon-socket"] {
+            if Path::new(path).exists() {
+                binds.push(read_only(path));
+            }
         }
     }
     binds.push(own(places.profiles(name), "/nix/var/nix/profiles"));

@@ -101,6 +101,9 @@ fn make_files(container: &Container, start: &Start) -> Result<Sockets> {
         for tree in &start.chown_trees {
             users.chown_tree(tree)?;
         }
+        if let Some(closure) = &start.closure {
+            closure.make(users.ids.root())?;
+        }
         for directory in &start.temporary {
             users.chown_to_root(directory)?;
         }

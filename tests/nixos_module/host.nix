@@ -52,6 +52,13 @@ in
       };
     };
 
+    strange = {
+      path = system;
+      privateNetwork = true;
+      privateUsers = "pick";
+      untrusted = true;
+    };
+
     devices = {
       path = system;
       ephemeral = true;

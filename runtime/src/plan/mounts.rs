@@ -24,6 +24,12 @@ pub(super) fn mounted(mount: &Mount, ids: Option<IdMap>) -> Step {
             upper: upper.clone(),
             target,
         }),
+        Content::Selection(selection) => Step::Mount(MountStep::Selection {
+            directory: selection.directory.clone(),
+            names: selection.names.clone(),
+            map_owners: selection.map_owners,
+            target,
+        }),
         Content::Inaccessible => Step::Mount(MountStep::Hide {
             target,
             optional: false,

@@ -69,6 +69,20 @@ pub(crate) fn overlay(
     create("overlay", "overlay", &options, attributes)
 }
 
+/// A detached, read-only overlay of `upper` on `lower`, in which entries of `upper` with
+/// the attributes `redirect` and `metacopy` show entries of `lower`. This needs the
+/// host's `/proc`.
+pub(crate) fn redirected(upper: BorrowedFd<'_>, lower: BorrowedFd<'_>) -> Result<OwnedFd> {
+    let layers = [upper, lower].map(proc::descriptor_path).join(":");
+    let options = [
+        ("lowerdir", layers.as_str()),
+        ("redirect_dir", "on"),
+        ("metacopy", "on"),
+    ];
+    let options = options.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    create("overlay", "overlay", &options, Attributes::READ_ONLY)
+}
+
 /// Puts a detached mount onto `target`.
 pub(crate) fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<()> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;

@@ -71,7 +71,7 @@ pub(crate) fn overlay(
     Ok(root)
 }
 
-fn open(directory: &Path) -> rustix::io::Result<OwnedFd> {
+pub(super) fn open(directory: &Path) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::open(directory, flags, Mode::empty())
 }

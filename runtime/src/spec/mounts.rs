@@ -35,6 +35,8 @@ pub enum Content {
         /// Where changes go. Without it, the overlay is read-only.
         upper: Option<Upper>,
     },
+    /// Some entries of a directory of the host, and no others.
+    Selection(Selection),
     /// Covers a file or directory, which must exist, so that it cannot be read.
     Inaccessible,
 }
@@ -52,4 +54,16 @@ pub struct Bind {
     pub attributes: Attributes,
     /// The owners of its files in a user namespace.
     pub owners: Owners,
+}
+
+/// Some entries of a directory of the host, read-only.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Selection {
+    /// Absolute path of the directory on the host.
+    pub directory: PathBuf,
+    /// Absolute path on the host of the entries' names, which
+    /// [`SelectedNames`](crate::rootfs::selection::SelectedNames) makes.
+    pub names: PathBuf,
+    /// Files of the host's root are shown as those of root inside, and so on.
+    pub map_owners: bool,
 }

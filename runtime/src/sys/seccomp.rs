@@ -88,6 +88,8 @@ pub struct SystemCallFilter {
     pub prohibited: BTreeSet<&'static str>,
     /// Whether requests to write to disk at once, as by `fsync`, are ignored.
     pub suppress_sync: bool,
+    /// Whether no further user namespaces can be made.
+    pub no_user_namespaces: bool,
 }
 
 impl SystemCallFilter {
@@ -102,6 +104,7 @@ impl SystemCallFilter {
                 .collect(),
             prohibited: BTreeSet::new(),
             suppress_sync: false,
+            no_user_namespaces: false,
         }
     }
 
@@ -124,6 +127,9 @@ impl SystemCallFilter {
         if self.suppress_sync {
             rules.extend(no_sync());
         }
+        if self.no_user_namespaces {
+            rules.extend(no_user_namespaces());
+        }
         rules
     }
 }
@@ -140,6 +146,9 @@ impl fmt::Display for SystemCallFilter {
         }
         if self.suppress_sync {
             write!(f, "; fsync and the like ignored")?;
+        }
+        if self.no_user_namespaces {
+            write!(f, "; no user namespaces")?;
         }
         Ok(())
     }
@@ -208,6 +217,27 @@ fn no_sync() -> Vec<Rule> {
         no_sync_flag("openat", 2),
         no_sync_flag("open_by_handle_at", 2),
         refuse(BTreeSet::from(["openat2"]), libc::ENOSYS),
+    ]
+}
+
+/// A user namespace gives every user all capabilities over a new set of namespaces,
+/// and so opens most of the kernel (`man 7 user_namespaces`). A filter cannot see the
+/// flags of `clone3`: programs fall back to `clone`.
+fn no_user_namespaces() -> Vec<Rule> {
+    let flag = libc::CLONE_NEWUSER.cast_unsigned();
+    let with_flag = |call| Rule {
+        calls: BTreeSet::from([call]),
+        conditions: vec![Condition {
+            argument: 0,
+            mask: flag,
+            value: flag,
+        }],
+        errno: libc::EPERM,
+    };
+    vec![
+        with_flag("clone"),
+        with_flag("unshare"),
+        refuse(BTreeSet::from(["clone3"]), libc::ENOSYS),
     ]
 }
 
@@ -352,6 +382,29 @@ mod tests {
         // Without the filter it fails for a bad descriptor.
         assert_eq!(filtered(|| errno_of(libc::SYS_fsync)), Some(libc::EBADF));
         assert_eq!(filtered_by(filter, || errno_of(libc::SYS_fsync)), None);
+    }
+
+    #[test]
+    fn no_user_namespace_can_be_made() {
+        let filter = SystemCallFilter {
+            no_user_namespaces: true,
+            ..usual()
+        };
+        let unshare = |flags: libc::c_int| {
+            filtered_by(filter.clone(), move || {
+                // SAFETY: takes a number; the thread ends after it.
+                match unsafe { libc::unshare(flags) } {
+                    -1 => io::Error::last_os_error().raw_os_error(),
+                    _ => None,
+                }
+            })
+        };
+        assert_eq!(unshare(libc::CLONE_FILES), None);
+        let user = libc::CLONE_NEWUSER;
+        assert_eq!(unshare(user), Some(libc::EPERM));
+        assert_eq!(unshare(user | libc::CLONE_FILES), Some(libc::EPERM));
+        let clone3 = filtered_by(filter.clone(), || errno_of(libc::SYS_clone3));
+        assert_eq!(clone3, Some(libc::ENOSYS));
     }
 
     #[cfg(target_arch = "x86_64")]

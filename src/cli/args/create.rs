@@ -62,6 +62,10 @@ pub struct Create {
     /// Forward a port of the host to the container: [PROTOCOL:]HOST[:CONTAINER][,…]
     #[arg(long, value_name = "PORT", value_parser = expecting(values::port), value_delimiter = ',')]
     pub port: Vec<Forward>,
+    /// Make the safest container that boots: users and a network of its own, no store paths but
+    /// those of its system, no Nix daemon, fewer system calls
+    #[arg(long)]
+    pub untrusted: bool,
     #[command(flatten)]
     pub nix: NixArguments,
 }

@@ -11,7 +11,7 @@ use crate::container::Container;
 use crate::container::running::Running;
 use crate::control::{Event, State};
 use crate::lifecycle;
-use crate::spec::system_inside;
+use crate::spec::{closure, system_inside};
 
 /// `reload NAME`
 pub fn reload(container: &Container) -> Result<ExitCode> {
@@ -31,7 +31,9 @@ pub fn activate(container: &Container) -> Result<ExitCode> {
     if !await_up(container, running)? {
         return Ok(ExitCode::SUCCESS);
     }
-    let system = system_inside(&container.config()?);
+    let config = container.config()?;
+    closure::add_current(container, &config)?;
+    let system = system_inside(&config);
     let status = exec::run_as_root(container, switch(&system))?;
     if status != ExitCode::SUCCESS {
         let name = container.name();

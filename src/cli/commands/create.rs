@@ -192,6 +192,7 @@ fn configure(
             ..RootConfig::default()
         },
         destroy_on_stop: arguments.ephemeral,
+        untrusted: arguments.untrusted,
         flake,
         ..ContainerConfig::default()
     })

@@ -182,6 +182,11 @@ let
       "sbin/bridge"
     ];
     iputils = fromTree "iputils" [ "bin/ping" ];
+    nix = fromTree "nix" (
+      map (p: "bin/nix${p}") (
+        lib.splitString " " " -build -channel -collect-garbage -copy-closure -daemon -env -hash -instantiate -prefetch-url -shell -store"
+      )
+    );
     openssh = fromTree "openssh" [
       "bin/ssh"
       "bin/ssh-keygen"

@@ -124,6 +124,24 @@ pub enum MountStep {
         /// Path inside; made if missing.
         target: PathBuf,
     },
+    /// Shows some entries of a directory of the host.
+    #[display(
+        "mount the entries of the host's {} that {} names on {}{}",
+        directory.display(),
+        names.display(),
+        target.display(),
+        parenthesised(Owners::mapped(*map_owners).words())
+    )]
+    Selection {
+        /// The directory on the host.
+        directory: PathBuf,
+        /// The names, on the host.
+        names: PathBuf,
+        /// Path inside; made if missing.
+        target: PathBuf,
+        /// Files of the host's root are shown as those of root inside, and so on.
+        map_owners: bool,
+    },
     /// Covers a file or a directory with an empty one that cannot be read.
     #[display("hide {}", target.display())]
     Hide {
@@ -152,7 +170,8 @@ impl MountStep {
             Self::EmptyRoot { .. }
             | Self::OverlayRoot { .. }
             | Self::Mount { .. }
-            | Self::Overlay { .. } => "fsopen(2), move_mount(2)",
+            | Self::Overlay { .. }
+            | Self::Selection { .. } => "fsopen(2), move_mount(2)",
             Self::PivotRoot => "pivot_root(2)",
             Self::DetachHost => "umount2(2), MNT_DETACH",
             Self::Restrict { .. } => "mount_setattr(2)",

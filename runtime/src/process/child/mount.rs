@@ -9,8 +9,8 @@ use rustix::mount::{UnmountFlags, unmount};
 
 use super::{Child, Role};
 use crate::plan::step::{INACCESSIBLE_DIRECTORY, INACCESSIBLE_FILE, MountStep};
-use crate::rootfs::{Root, mount, root};
-use crate::spec::mount_attributes::{Attributes, Layer, Owners, Upper};
+use crate::rootfs::{Root, mount, root, selection};
+use crate::spec::mount_attributes::{Attributes, Layer, Origin, Owners, Upper};
 
 impl Child<'_> {
     pub(super) fn perform_mount_step(&mut self, step: &MountStep) -> io::Result<()> {
@@ -73,6 +73,19 @@ impl Child<'_> {
                 upper,
                 target,
             } => self.overlay(lower, upper.as_ref(), target),
+            MountStep::Selection {
+                directory,
+                names,
+                target,
+                map_owners,
+            } => {
+                let host = self.origin(Origin::Host)?;
+                let (directory, names) = (host.resolve(directory)?, host.resolve(names)?);
+                let owners = self.mapped_owners(*map_owners);
+                let tree = selection::mount(directory, names.as_fd(), owners)?;
+                let target = self.container()?.create_dir_all(target)?;
+                Ok(mount::attach(tree.as_fd(), target.as_fd())?)
+            }
             MountStep::Hide { target, optional } => match self.hide(target) {
                 Err(error) if *optional && is_missing(&error) => Ok(()),
                 answer => answer,

@@ -31,6 +31,11 @@ in
         default = true;
         description = "Whether Nix and nixos-rebuild work inside.";
       };
+      package = mkOption {
+        type = types.package;
+        default = pkgs.nix;
+        description = "The package with Nix' programs.";
+      };
       settings = mkOption {
         type = types.attrsOf (types.either value (types.listOf value));
         default = { };
