@@ -3,6 +3,8 @@
 
 mod common;
 
+#[path = "escape/binds.rs"]
+mod binds;
 #[path = "escape/kernel.rs"]
 mod kernel;
 

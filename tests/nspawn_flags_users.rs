@@ -8,7 +8,7 @@ use common::peer::{flags_in_conf, shown, shown_by_nspawn};
 
 /// Trees of the host, by owners that a container can and cannot have.
 const TREES: &str = "
-    mkdir -p /run/throwaway/data /run/throwaway/owned
+    mkdir -p /run/throwaway/data /run/throwaway/owned; chmod 700 /run/throwaway
     cd /run/throwaway/data; touch root alice; chown 1000:100 alice
     cd /run/throwaway/owned; touch mine other; chown 1000:1000 . mine; chown 33:33 other";
 

@@ -1,8 +1,11 @@
 //! Lines of `/proc/PID/mountinfo` (`man 5 proc_pid_mountinfo`).
 
 use std::ffi::OsString;
+use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::StatVfsMountFlags;
 
 /// The mount point of a line, with its octal escapes decoded.
 pub fn mount_point(line: &[u8]) -> Option<PathBuf> {
@@ -46,6 +49,34 @@ pub fn file_system_of(path: &Path) -> String {
     name.unwrap_or_else(|| "its file system".to_owned())
 }
 
+/// Whether setuid files and file capabilities have an effect in the mount that a path is
+/// in and that can be written; if `recursive`, also in those below it.
+pub fn may_give_privileges(path: &Path, recursive: bool) -> io::Result<bool> {
+    let flags = rustix::fs::statvfs(path)?.f_flag;
+    if !flags.intersects(harmless()) {
+        return Ok(true);
+    }
+    let path = std::fs::canonicalize(path)?;
+    let mounts = std::fs::read("/proc/self/mountinfo")?;
+    let is_below = |line: &[u8]| {
+        mount_point(line).is_some_and(|point| point != path && point.starts_with(&path))
+    };
+    let mut lines = mounts.split(|byte| *byte == b'\n');
+    Ok(recursive && lines.any(|line| is_below(line) && !is_harmless(line)))
+}
+
+/// The attributes with which a file that is made in a mount gives no privileges.
+fn harmless() -> StatVfsMountFlags {
+    StatVfsMountFlags::NOSUID | StatVfsMountFlags::NOEXEC | StatVfsMountFlags::RDONLY
+}
+
+/// Whether a line has one of these attributes.
+fn is_harmless(line: &[u8]) -> bool {
+    let attributes = line.split(|byte| *byte == b' ').nth(5).unwrap_or_default();
+    let mut attributes = attributes.split(|byte| *byte == b',');
+    attributes.any(|name| matches!(name, b"nosuid" | b"noexec" | b"ro"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,5 +89,9 @@ mod tests {
         assert_eq!(mount_point(b""), None);
         assert_eq!(file_system(line).as_deref(), Some("ext3"));
         assert_eq!(file_system(b"1 2 3"), None);
+        assert!(!is_harmless(line) && !is_harmless(b""));
+        assert!(is_harmless(
+            br"36 35 98:0 / /mnt rw,nosuid,relatime - ext3 /dev/root rw"
+        ));
     }
 }

@@ -247,7 +247,27 @@ fn check_owners(bind: &mut Bind, users: Option<&Users>) -> Result<()> {
             mountinfo::file_system_of(&bind.source)
         );
     }
-    Ok(())
+    refuse_setuid_files(bind)
+}
+
+/// Refuses a directory in which the container's root could leave setuid files, or files
+/// with capabilities, that belong to a user of the host and that others there can execute.
+fn refuse_setuid_files(bind: &Bind) -> Result<()> {
+    let source = &bind.source;
+    if bind.attributes.read_only || users::exposed_ancestor(source).is_none() {
+        return Ok(());
+    }
+    let cannot = || format!("cannot read the mounts of {}", source.display());
+    if !mountinfo::may_give_privileges(source, bind.recursive).with_context(cannot)? {
+        return Ok(());
+    }
+    let path = source.display();
+    bail!(
+        "a file that the container's root makes setuid in {path} would belong to a user of the \
+         host, and other users of the host can reach it; mount it without setuid files there \
+         (`mount --bind -o nosuid {path} {path}`, and the mounts below it), move it into a \
+         directory that only root can enter, or use --bind-ro"
+    )
 }
 
 /// The mounts in `/nix`: the container's profiles and GC roots, and the host's store,

@@ -275,15 +275,22 @@ fn cannot_check(path: &Path) -> String {
 /// the path; `None` if they cannot. It matters where owners are mapped: a file that
 /// the container's root makes setuid belongs to the host's root on the disk.
 /// Directories that are missing will be made closed.
-pub fn exposed_ancestor(path: &Path) -> Option<&Path> {
+pub fn exposed_ancestor(path: &Path) -> Option<PathBuf> {
     let is_closed = |directory: &Path| {
         fs::metadata(directory).map_or(true, |directory| {
             let (group, others) = (directory.mode() & 0o010, directory.mode() & 0o001);
             directory.uid() == 0 && others == 0 && (group == 0 || directory.gid() == 0)
         })
     };
-    let mut above = path.ancestors().skip(1);
-    path.parent().filter(|_| !above.any(is_closed))
+    // A closed way to a link does not close the directory behind it.
+    let real = match fs::canonicalize(path) {
+        Ok(real) => real,
+        Err(_) => fs::canonicalize(path.parent()?)
+            .ok()?
+            .join(path.file_name()?),
+    };
+    let parent = real.parent()?;
+    (!parent.ancestors().any(is_closed)).then(|| parent.to_owned())
 }
 
 /// The way that `man 1 systemd-nspawn` tells, `--private-users-ownership=`.
