@@ -1,7 +1,7 @@
 //! The store paths that an untrusted container sees: those of its system.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use runtime::rootfs::selection::SelectedNames;
@@ -64,6 +64,6 @@ pub fn add_current(container: &Container, config: &ContainerConfig) -> Result<()
         .with_context(|| cannot(&directory))
 }
 
-fn cannot(directory: &PathBuf) -> String {
+fn cannot(directory: &Path) -> String {
     format!("cannot select store paths in {}", directory.display())
 }
