@@ -1,12 +1,34 @@
-//! Attempts to get out of a container, or at what all containers share. Each would
-//! succeed against a runtime without the measure that it names.
+//! Attempts to get out of a container. Each succeeds against a runtime that has
+//! been weakened on purpose, so that the attempt is known to be one, and fails
+//! against the runtime as it is, or does what `docs/attacks.md` says.
+//!
+//! The attacks of programs inside are rows of [`attack::ATTACKS`], and are tried
+//! all together on a container of each kind. What needs more than a program inside
+//! has a module and tests of its own.
+//!
+//! This test program plays more than one part: it is put into the container's root,
+//! too, and attacks from there, and it is the weakened runtime (`roles`).
 
 mod common;
 
+#[path = "escape/attack.rs"]
+mod attack;
 #[path = "escape/binds.rs"]
 mod binds;
+#[path = "escape/canary.rs"]
+mod canary;
+#[path = "escape/inside/mod.rs"]
+mod inside;
 #[path = "escape/kernel.rs"]
 mod kernel;
+#[path = "escape/kinds.rs"]
+mod kinds;
+#[path = "escape/roles.rs"]
+mod roles;
+#[path = "escape/stage.rs"]
+mod stage;
+#[path = "escape/weakened.rs"]
+mod weakened;
 
 use common::Host;
 
