@@ -93,6 +93,14 @@ fn no_attack_succeeds_in_a_container_with_users_of_its_own() {
 }
 
 #[test]
+fn no_attack_succeeds_in_an_untrusted_container() {
+    let stage = Stage::new();
+    start(&stage, "foo", "UNTRUSTED=1");
+    let wrong = wrong(&stage, "foo", |_| false);
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
 fn attacks_in_a_container_without_users_of_its_own_come_to_what_the_table_says() {
     let stage = Stage::new();
     start(&stage, "foo", "PRIVATE_USERS=no");

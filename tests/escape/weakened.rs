@@ -148,6 +148,7 @@ fn spec(root: &Path, attack: &str, notify_socket: PathBuf, without: &[Part]) -> 
             empty_var: false,
         },
         ids,
+        owner: ids.map_or(0, IdMap::root),
         directories: Vec::new(),
         empty_files: Vec::new(),
         mounts: vec![
