@@ -13,7 +13,9 @@ use crate::spec::accounts::Account;
 pub(super) fn confine(spec: &Spec) -> Vec<Step> {
     let (privileges, resources) = (&spec.privileges, &spec.resources);
     let (name, cpus) = (spec.hostname.clone(), resources.cpus.clone());
+    let path = spec.init.working_directory.clone();
     let mut steps = vec![
+        StartStep::WorkingDirectory { path }.into(),
         ProcessStep::Hostname { name }.into(),
         ProcessStep::SessionKeyring.into(),
     ];
@@ -39,11 +41,7 @@ pub(super) fn confine(spec: &Spec) -> Vec<Step> {
 
 pub(super) fn start_init(spec: &Spec) -> Vec<Step> {
     let init = spec.init.clone();
-    let path = init.working_directory;
-    let mut steps = vec![
-        ProcessStep::ResetSignals.into(),
-        ProcessStep::WorkingDirectory { path }.into(),
-    ];
+    let mut steps = vec![ProcessStep::ResetSignals.into()];
     if init.below_stub {
         steps.push(StartStep::StubInit.into());
     }

@@ -62,7 +62,9 @@ pub(super) fn perform_steps(steps: &[Step], supervisor: &ChildEnd) {
     };
     for step in steps {
         if let Err(cause) = child.perform_step(step) {
-            return supervisor.send_failure(&step.to_string(), &cause);
+            supervisor.send_failure(&step.to_string(), &cause);
+            // The last step may have closed its descriptors already.
+            return std::mem::forget(child);
         }
     }
 }

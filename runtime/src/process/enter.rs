@@ -119,7 +119,7 @@ pub unsafe fn enter(
                 Ok(()) => {
                     let shell =
                         format!("execute the login shell {}", entry.account.shell.display());
-                    theirs.send_failure(&shell, &exec(entry));
+                    theirs.send_failure(&shell, &exec(entry, &theirs));
                 }
                 Err(cause) => theirs.send_failure("enter the container", &cause),
             }
@@ -140,6 +140,7 @@ fn prepare(leader: BorrowedFd<'_>, entry: &Entry, parent: &ChildEnd) -> io::Resu
     // terminal, and a waiting caller passes signals on to one process group.
     rustix::process::setsid()?;
     take_streams(entry, parent)?;
+    exec::close_all_but(parent.as_fd());
     entry.confinement.confine_thread()?;
     exec::reset_signals()?;
     let account = &entry.account;
@@ -151,11 +152,12 @@ fn prepare(leader: BorrowedFd<'_>, entry: &Entry, parent: &ChildEnd) -> io::Resu
 }
 
 /// Executes the program; returns only if that fails.
-fn exec(entry: &Entry) -> io::Error {
+fn exec(entry: &Entry, parent: &ChildEnd) -> io::Error {
     exec::exec_as(
         &entry.account.shell,
         &login_arguments(entry),
         &environment(entry),
+        parent.as_fd(),
     )
 }
 

@@ -54,6 +54,12 @@ const LONGEST_MESSAGE: usize = 4096;
 /// The child's end of the connection.
 pub(super) struct ChildEnd(OwnedFd);
 
+impl AsFd for ChildEnd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 impl ChildEnd {
     pub(super) fn send_terminal(&self, terminal: BorrowedFd<'_>) -> io::Result<()> {
         self.send(TERMINAL, &[terminal])

@@ -3,16 +3,20 @@
 
 use std::ffi::{CString, OsStr};
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use nix::sys::signal::{SigHandler, SigSet, Signal};
 
-/// Executes a program under the name `words[0]`; returns only if that fails.
+/// Executes a program under the name `words[0]`, with the standard streams; returns
+/// only if that fails. All other descriptors are closed before, but for `connection`,
+/// a socket, which goes with the execution.
 pub(crate) fn exec_as(
     program: &Path,
     words: &[impl AsRef<OsStr>],
     environment: &[(String, String)],
+    connection: BorrowedFd<'_>,
 ) -> io::Error {
     let assignments = environment
         .iter()
@@ -28,25 +32,30 @@ pub(crate) fn exec_as(
         (Ok(program), Ok(words), Ok(environment)) => (program, words, environment),
         (Err(error), _, _) | (_, Err(error), _) | (_, _, Err(error)) => return error.into(),
     };
-    close_on_exec_from(3);
+    close_all_but(connection);
     match nix::unistd::execve(&program, &words, &environment) {
         Ok(never) => match never {},
         Err(errno) => errno.into(),
     }
 }
 
-/// Keeps descriptors from the program that a library has opened without CLOEXEC.
-fn close_on_exec_from(first: libc::c_uint) {
-    // SAFETY: marks descriptors, closes none; an error (impossible for this
-    // range) leaves them as they are.
-    unsafe {
-        libc::syscall(
-            libc::SYS_close_range,
-            first,
-            libc::c_uint::MAX,
-            libc::CLOSE_RANGE_CLOEXEC,
-        )
-    };
+/// The number of standard streams, and of the first descriptor behind them.
+const STREAMS: i32 = 3;
+
+/// Closes all descriptors but the standard streams and `connection`, a socket.
+///
+/// A path inside can lead through `/proc/self/fd`: through an open directory of the
+/// host's, it would lead out. So this comes before the first path of the container's
+/// that is not resolved in its root.
+pub(crate) fn close_all_but(connection: BorrowedFd<'_>) {
+    let kept = connection.as_raw_fd();
+    for (first, last) in [(STREAMS, kept - 1), (kept + 1, i32::MAX)] {
+        if first <= last {
+            // SAFETY: the process executes a program next, or reports an error by the
+            // connection and ends: the owners of the others are not used again.
+            unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+        }
+    }
 }
 
 /// Makes the calling process take and ignore signals as a new one does. Ignored

@@ -77,12 +77,6 @@ pub enum ProcessStep {
     /// Makes signals as a process at boot has them: none ignored, none blocked.
     #[display("ignore and block no signal")]
     ResetSignals,
-    /// Changes to the directory that init starts in.
-    #[display("change to directory {}", path.display())]
-    WorkingDirectory {
-        /// Path inside.
-        path: PathBuf,
-    },
 }
 
 impl ProcessStep {
@@ -99,7 +93,6 @@ impl ProcessStep {
             Self::BoundingSet { .. } | Self::AmbientSet { .. } => "capabilities(7)",
             Self::Seccomp { .. } => "seccomp(2)",
             Self::ResetSignals => "sigaction(2), sigprocmask(2)",
-            Self::WorkingDirectory { .. } => "chdir(2)",
         }
     }
 }

@@ -45,6 +45,14 @@ pub enum StartStep {
     /// supervisor. There is no terminal and no `/dev/console`.
     #[display("use a pipe as stdout and stderr")]
     Pipe,
+    /// Changes to the directory that init starts in. The path is resolved in the
+    /// container's root, without the magic links of `/proc`: init's descriptors are
+    /// still those of its supervisor.
+    #[display("change to directory {}", path.display())]
+    WorkingDirectory {
+        /// Path inside.
+        path: PathBuf,
+    },
     /// Waits until the supervisor has performed its own steps and set up the
     /// network.
     #[display("wait until the supervisor has set up network and cgroup")]
@@ -79,6 +87,7 @@ impl StartStep {
             Self::Console => "pty(7)",
             Self::StandardStreams => "setsid(2), dup(2)",
             Self::Pipe => "pipe(2)",
+            Self::WorkingDirectory { .. } => "fchdir(2)",
             Self::AwaitSupervisor => "read(2)",
             Self::User { .. } => "setuid(2), setgroups(2)",
             Self::StubInit => "clone(2), wait(2)",

@@ -24,7 +24,6 @@ pub(super) fn perform_process_step(step: &ProcessStep) -> io::Result<()> {
         ProcessStep::AmbientSet { capabilities } => capabilities.make_ambient()?,
         ProcessStep::Seccomp { filter } => filter.program()?.install()?,
         ProcessStep::ResetSignals => exec::reset_signals()?,
-        ProcessStep::WorkingDirectory { path } => rustix::process::chdir(path)?,
     }
     Ok(())
 }

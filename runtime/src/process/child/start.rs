@@ -32,6 +32,10 @@ impl Child<'_> {
                 let output = streams::open_pipe(self.container()?)?;
                 self.supervisor.send_terminal(output.as_fd())
             }
+            StartStep::WorkingDirectory { path } => {
+                let directory = self.container()?.resolve(path)?;
+                Ok(rustix::process::fchdir(directory)?)
+            }
             StartStep::AwaitSupervisor => self.supervisor.await_go(),
             StartStep::User { user } => {
                 self.account = Some(user::become_user(self.container()?, user)?);
@@ -49,6 +53,7 @@ impl Child<'_> {
                     program,
                     &words,
                     &self.with_account(environment),
+                    self.supervisor.as_fd(),
                 ))
             }
         }
