@@ -6,10 +6,10 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
-use std::sync::OnceLock;
 
 use runtime::spec::accounts::{Account, User};
 use runtime::sys::notify::NotifySocket;
+use runtime::sys::untrusted_socket::Closers;
 use runtime::{Id128, Network, ResolvConf};
 
 use crate::config::resolv_conf::{Mode, Source};
@@ -110,20 +110,25 @@ pub fn mountinfo(input: &[u8]) {
 
 /// A report of a container's init, through a socket as it comes.
 pub fn notify(input: &[u8]) {
-    static ENDS: OnceLock<(NotifySocket, UnixDatagram)> = OnceLock::new();
-    let (supervisor, init) = ENDS.get_or_init(|| {
-        let path = std::env::temp_dir().join(format!("fuzz-notify-{}", std::process::id()));
-        let supervisor = NotifySocket::bind(&path).expect("a socket");
-        let init = UnixDatagram::unbound().expect("a socket");
-        init.connect(&path).expect("it is bound");
-        std::fs::remove_file(path).expect("a socket");
-        (supervisor, init)
+    thread_local! {
+        static ENDS: (NotifySocket, UnixDatagram) = notify_ends();
+    }
+    let received = ENDS.with(|(supervisor, init)| {
+        init.send(input).expect("it is sent");
+        let own_pid = std::process::id() as i32;
+        supervisor.receive(|pid| pid == own_pid).expect("readable")
     });
-    init.send(input).expect("it is sent");
-    let own_pid = std::process::id() as i32;
-    let received = supervisor.receive(|pid| pid == own_pid).expect("readable");
     let ready = received.expect("from init").ready;
     assert!(!ready || input.windows(7).any(|part| part == b"READY=1"));
+}
+
+fn notify_ends() -> (NotifySocket, UnixDatagram) {
+    let path = std::env::temp_dir().join(format!("fuzz-notify-{}", std::process::id()));
+    let supervisor = NotifySocket::bind(&path, &Closers::default()).expect("a socket");
+    let init = UnixDatagram::unbound().expect("a socket");
+    init.connect(&path).expect("it is bound");
+    std::fs::remove_file(path).expect("a socket");
+    (supervisor, init)
 }
 
 /// `EXTRA_NSPAWN_FLAGS`.

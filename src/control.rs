@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use nix::sys::socket::sockopt::PeerCredentials;
 use runtime::sys::seqpacket;
+use runtime::sys::untrusted_socket::{Closers, UntrustedSocket};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 use serde::de::DeserializeOwned;
@@ -110,7 +111,7 @@ pub enum PublicRequest {
 /// Longest message in bytes. A failure with the messages of several programs fits.
 const LONGEST_MESSAGE: usize = 16 * 1024;
 
-/// One end of a connection.
+/// A connection to a supervisor, or the supervisor's to the command that started it.
 #[derive(Debug)]
 pub struct Connection(OwnedFd);
 
@@ -131,14 +132,7 @@ impl Connection {
         Ok((Self(ours), theirs))
     }
 
-    /// Uid of the process at the other end, at the moment when it connected.
-    pub fn peer_uid(&self) -> io::Result<u32> {
-        // rustix cannot return the pid 0 of a process in another pid namespace.
-        Ok(nix::sys::socket::getsockopt(&self.0, PeerCredentials)?.uid())
-    }
-
-    /// Pid of the process at the other end, at the moment when it connected or
-    /// began to listen.
+    /// Pid of the process at the other end, at the moment when it began to listen.
     pub fn peer_pid(&self) -> io::Result<i32> {
         Ok(nix::sys::socket::getsockopt(&self.0, PeerCredentials)?.pid())
     }
@@ -163,22 +157,12 @@ impl Connection {
 
     /// Sends an event with its descriptors. Never waits for a slow reader.
     pub fn send_event(&self, event: &Event, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
-        self.send(event, descriptors, SendFlags::DONTWAIT)
+        send_event(self.as_fd(), event, descriptors, SendFlags::DONTWAIT)
     }
 
     /// Sends an event, and waits for a slow reader.
     pub fn send_last_event(&self, event: &Event) -> io::Result<()> {
-        self.send(event, &[], SendFlags::empty())
-    }
-
-    fn send(
-        &self,
-        event: &Event,
-        descriptors: &[BorrowedFd<'_>],
-        flags: SendFlags,
-    ) -> io::Result<()> {
-        let message = serde_json::to_vec(event)?;
-        seqpacket::send(self.as_fd(), &message, descriptors, flags)
+        send_event(self.as_fd(), event, &[], SendFlags::empty())
     }
 
     /// The next event and its descriptors; `None` when the container is gone, or
@@ -199,16 +183,6 @@ impl Connection {
         rustix::net::send(&self.0, &message, SendFlags::NOSIGNAL)?;
         Ok(())
     }
-
-    /// Receives a pending request; `None` when the other end is closed.
-    pub fn next_request<T: DeserializeOwned>(&self) -> io::Result<Option<T>> {
-        let mut message = [0; 256];
-        let (length, _) = rustix::net::recv(&self.0, &mut message[..], RecvFlags::DONTWAIT)?;
-        if length == 0 {
-            return Ok(None);
-        }
-        Ok(Some(serde_json::from_slice(&message[..length])?))
-    }
 }
 
 impl AsFd for Connection {
@@ -217,35 +191,80 @@ impl AsFd for Connection {
     }
 }
 
+fn send_event(
+    socket: BorrowedFd<'_>,
+    event: &Event,
+    descriptors: &[BorrowedFd<'_>],
+    flags: SendFlags,
+) -> io::Result<()> {
+    let message = serde_json::to_vec(event)?;
+    seqpacket::send(socket, &message, descriptors, flags)
+}
+
+/// A connection that a supervisor has accepted.
+#[derive(Debug)]
+pub struct ClientConnection(UntrustedSocket);
+
+impl ClientConnection {
+    /// Uid of the process at the other end, at the moment when it connected.
+    pub fn peer_uid(&self) -> io::Result<u32> {
+        // rustix cannot return the pid 0 of a process in another pid namespace.
+        Ok(nix::sys::socket::getsockopt(&self.0, PeerCredentials)?.uid())
+    }
+
+    /// Sends an event with its descriptors. Never waits for a slow reader.
+    pub fn send_event(&self, event: &Event, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        send_event(self.as_fd(), event, descriptors, SendFlags::DONTWAIT)
+    }
+
+    /// Receives a pending request; `None` when the other end is closed, or has sent
+    /// descriptors.
+    pub fn next_request<T: DeserializeOwned>(&self) -> io::Result<Option<T>> {
+        let mut buffer = [0; 256];
+        let Some(message) = self.0.receive(&mut buffer)? else {
+            return Ok(None);
+        };
+        Ok(Some(serde_json::from_slice(&buffer[..message.length])?))
+    }
+}
+
+impl AsFd for ClientConnection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 /// The socket at which a supervisor accepts connections.
 #[derive(Debug)]
-pub struct Listener(OwnedFd);
+pub struct Listener(UntrustedSocket);
 
 /// Connections that may wait for the supervisor to accept them.
 const BACKLOG: i32 = 64;
 
 impl Listener {
     /// Listens at `path`, which must not exist.
-    pub fn bind(path: &Path) -> io::Result<Self> {
+    pub fn bind(path: &Path, closers: &Closers) -> io::Result<Self> {
         let socket = seqpacket(SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
+        let socket = UntrustedSocket::new(socket, closers)?;
         rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
         rustix::net::listen(&socket, BACKLOG)?;
         Ok(Self(socket))
     }
 
     /// Like [`Listener::bind`], for every user of the host.
-    pub fn bind_public(path: &Path) -> io::Result<Self> {
-        let listener = Self::bind(path)?;
+    pub fn bind_public(path: &Path, closers: &Closers) -> io::Result<Self> {
+        let listener = Self::bind(path, closers)?;
         std::fs::set_permissions(path, Permissions::from_mode(0o666))?;
         Ok(listener)
     }
 
     /// Accepts a connection; `None` if none is waiting.
-    pub fn accept(&self) -> io::Result<Option<Connection>> {
-        match rustix::net::accept_with(&self.0, SocketFlags::CLOEXEC) {
-            Ok(socket) => Ok(Some(Connection(socket))),
-            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::CONNABORTED) => Ok(None),
-            Err(errno) => Err(errno.into()),
+    pub fn accept(&self) -> io::Result<Option<ClientConnection>> {
+        let none = [io::ErrorKind::WouldBlock, io::ErrorKind::ConnectionAborted];
+        match self.0.accept() {
+            Ok(socket) => Ok(Some(ClientConnection(socket))),
+            Err(error) if none.contains(&error.kind()) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 }

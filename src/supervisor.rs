@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use runtime::process::launch::Started;
+use runtime::sys::untrusted_socket::Closers;
 
 use crate::config::ContainerConfig;
 use crate::container::Container;
@@ -99,6 +100,7 @@ fn supervise_reporting(
         report,
         signals: HaltSignals::catch()?,
         clients: Clients::default(),
+        closers: Closers::default(),
         console_log: None,
         boot_began: None,
     };
@@ -169,6 +171,7 @@ struct Supervisor<'a> {
     report: Option<&'a Connection>,
     signals: HaltSignals,
     clients: Clients,
+    closers: Closers,
     /// The console's log; `None` before the start passes its checks, because a
     /// refused start keeps the log of the start before.
     console_log: Option<File>,
@@ -245,7 +248,7 @@ impl Supervisor<'_> {
             system_calls,
             rules,
             notices,
-        } = start::start(container, start, self.in_unit)?;
+        } = start::start(container, start, self.in_unit, &self.closers)?;
         self.send_notices(notices);
         self.register(start, &started);
         let console = self.console(config, started.console)?;
@@ -259,6 +262,7 @@ impl Supervisor<'_> {
             rules,
             signals: &self.signals,
             clients: &mut self.clients,
+            closers: &self.closers,
             report: self.report,
         };
         let execution = &config.execution;

@@ -17,6 +17,8 @@ mod attack;
 mod binds;
 #[path = "escape/canary.rs"]
 mod canary;
+#[path = "escape/descriptors.rs"]
+mod descriptors;
 #[path = "escape/entering.rs"]
 mod entering;
 #[path = "escape/inside/mod.rs"]

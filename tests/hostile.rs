@@ -285,7 +285,7 @@ fn only_init_can_say_that_the_system_is_ready() {
             before = [ \"multi-user.target\" ];
             serviceConfig.Type = \"oneshot\";
             script = ''
-              NOTIFY_SOCKET=/run/host/notify systemd-notify --ready
+              NOTIFY_SOCKET=/run/host/notify systemd-notify --ready --no-block
               touch /run/said
               while ! [ -e /run/go ]; do sleep 0.05; done
             '';

@@ -14,6 +14,7 @@ pub mod pidfd;
 pub mod proc;
 pub mod seccomp;
 pub mod seqpacket;
+pub mod untrusted_socket;
 pub(crate) mod user_namespace;
 
 /// The words for a list of things.

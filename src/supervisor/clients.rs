@@ -10,10 +10,11 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result};
+use runtime::sys::untrusted_socket::Closers;
 use rustix::event::{PollFd, PollFlags};
 
 use crate::container::name::ContainerName;
-use crate::control::{Connection, Event, Listener, PublicRequest, Request};
+use crate::control::{ClientConnection, Event, Listener, PublicRequest, Request};
 
 /// Connections and prompts that one user of the host may have at once, because root
 /// and the container pay for them.
@@ -33,7 +34,7 @@ pub struct Clients {
 
 #[derive(Debug)]
 struct Client {
-    connection: Connection,
+    connection: ClientConnection,
     /// Uid of a client of the public socket; `None` for one of root's socket.
     user: Option<u32>,
 }
@@ -43,6 +44,8 @@ struct Client {
 struct Prompt {
     /// Uid of the user that it serves.
     user: u32,
+    /// The process has a copy. This one is the last to be closed.
+    _connection: ClientConnection,
     process: Child,
     pidfd: OwnedFd,
 }
@@ -73,10 +76,22 @@ impl Clients {
         Ok(())
     }
 
-    /// Accepts the connections that wait at the public socket, and sends them the
-    /// container's state, or why there are too many.
-    pub fn accept_users(&mut self, listener: &Listener, event: &Event) -> io::Result<()> {
-        while let Some(connection) = listener.accept()? {
+    /// Accepts connections that wait at the public socket, and sends them the
+    /// container's state, or why there are too many. Not all connections, because one
+    /// user can make them as fast as they are refused.
+    pub fn accept_users(
+        &mut self,
+        listener: &Listener,
+        event: &Event,
+        closers: &Closers,
+    ) -> io::Result<()> {
+        for _ in 0..MAX_PER_USER {
+            if !closers.are_free() {
+                break;
+            }
+            let Some(connection) = listener.accept()? else {
+                break;
+            };
             let uid = connection.peer_uid()?;
             if let Err(why) = self.check_limits(uid) {
                 let _ = connection.send_event(&Event::failed(why), &[]);
@@ -142,27 +157,19 @@ impl Clients {
         }
         let mut requests = Vec::new();
         for index in ready.clients.into_iter().rev() {
-            let Client { connection, user } = &self.connected[index];
-            let stays = match user {
-                None => match connection.next_request() {
-                    Ok(Some(request)) => {
-                        requests.push(request);
-                        true
-                    }
-                    // It closed the connection, or sent something else.
-                    Ok(None) | Err(_) => false,
-                },
-                Some(uid) => {
-                    if let Ok(Some(PublicRequest::Login)) = connection.next_request() {
-                        let prompt = open_prompt(container, connection, *uid);
-                        self.prompts.extend(prompt);
-                    }
-                    // From here on, the prompt's process has the connection.
-                    false
-                }
-            };
-            if !stays {
-                self.connected.swap_remove(index);
+            let client = &self.connected[index];
+            if client.user.is_none()
+                && let Ok(Some(request)) = client.connection.next_request()
+            {
+                requests.push(request);
+                continue;
+            }
+            // It closed the connection, sent something else, or gets a prompt.
+            let Client { connection, user } = self.connected.swap_remove(index);
+            if let Some(uid) = user
+                && let Ok(Some(PublicRequest::Login)) = connection.next_request()
+            {
+                self.prompts.extend(open_prompt(container, connection, uid));
             }
         }
         requests
@@ -185,9 +192,18 @@ impl Clients {
 const ROOT: u32 = 0;
 
 /// Starts a prompt for a client, or sends it the reason why there is none.
-fn open_prompt(container: &ContainerName, connection: &Connection, user: u32) -> Option<Prompt> {
-    match serve_login(container, connection, user) {
-        Ok(prompt) => Some(prompt),
+fn open_prompt(
+    container: &ContainerName,
+    connection: ClientConnection,
+    user: u32,
+) -> Option<Prompt> {
+    match serve_login(container, &connection) {
+        Ok((process, pidfd)) => Some(Prompt {
+            user,
+            _connection: connection,
+            process,
+            pidfd,
+        }),
         Err(error) => {
             let event = Event::failed(format!("{error:#}"));
             let _ = connection.send_event(&event, &[]);
@@ -198,7 +214,10 @@ fn open_prompt(container: &ContainerName, connection: &Connection, user: u32) ->
 
 /// Starts a process that serves a login prompt. The supervisor cannot do so itself:
 /// opening a prompt waits for the container, and closing one for the user.
-fn serve_login(container: &ContainerName, connection: &Connection, user: u32) -> Result<Prompt> {
+fn serve_login(
+    container: &ContainerName,
+    connection: &ClientConnection,
+) -> Result<(Child, OwnedFd)> {
     let connection = connection.as_fd().try_clone_to_owned();
     // This program, even if its file has been replaced since.
     let process = Command::new("/proc/self/exe")
@@ -210,9 +229,8 @@ fn serve_login(container: &ContainerName, connection: &Connection, user: u32) ->
         .spawn()
         .context("cannot start a process for the prompt")?;
     let pidfd = runtime::sys::pidfd::open(process.id().cast_signed());
-    Ok(Prompt {
-        user,
-        pidfd: pidfd.context("cannot watch the process for the prompt")?,
+    Ok((
         process,
-    })
+        pidfd.context("cannot watch the process for the prompt")?,
+    ))
 }

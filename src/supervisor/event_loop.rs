@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 use runtime::sys::pidfd::{self, Exit, Process};
 use runtime::sys::proc::Status;
+use runtime::sys::untrusted_socket::Closers;
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::clients::{self, Clients};
@@ -29,6 +30,9 @@ const HALT_RETRY: Duration = Duration::from_millis(50);
 /// How long no connection is accepted after one failed, for example because the host
 /// had no memory for it.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// How often processes that close sockets are checked while there are any.
+const CLOSERS_CHECK: Duration = Duration::from_millis(100);
 
 /// How a boot without failure ended.
 pub enum Ended {
@@ -54,6 +58,8 @@ pub struct EventSources<'a> {
     pub signals: &'a HaltSignals,
     /// Accepted connections.
     pub clients: &'a mut Clients,
+    /// The processes that close what was sent to the sockets.
+    pub closers: &'a Closers,
     /// The command that waits for the boot; `None` in the foreground.
     pub report: Option<&'a Connection>,
 }
@@ -131,6 +137,7 @@ impl<'a> EventLoop<'a> {
     fn run(&mut self) -> Result<Exit> {
         loop {
             let ready = self.wait().context("cannot wait for the container")?;
+            self.sources.closers.tend();
             // First, because an announcement can disconnect clients.
             let requests = self.sources.clients.read(ready.clients, self.name);
             if ready.console {
@@ -176,10 +183,14 @@ impl<'a> EventLoop<'a> {
     fn wait(&self) -> io::Result<Ready> {
         let sources = &self.sources;
         let input = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
+        let untrusted = match sources.closers.are_free() {
+            true => PollFlags::IN,
+            false => PollFlags::empty(),
+        };
         let mut fds = vec![
             input(sources.init.as_fd()),
             input(sources.console.as_fd()),
-            input(sources.sockets.notify.as_fd()),
+            PollFd::from_borrowed_fd(sources.sockets.notify.as_fd(), untrusted),
             input(sources.signals.as_fd()),
         ];
         let rules = fds.len();
@@ -188,7 +199,7 @@ impl<'a> EventLoop<'a> {
         if self.closed_until.is_none() {
             fds.extend([
                 input(sources.sockets.control.as_fd()),
-                input(sources.sockets.public.as_fd()),
+                PollFd::from_borrowed_fd(sources.sockets.public.as_fd(), untrusted),
             ]);
         }
         let report = fds.len();
@@ -220,10 +231,12 @@ impl<'a> EventLoop<'a> {
         let moments = self.deadline.into_iter().chain(self.closed_until);
         let durations = moments.map(|moment| moment.saturating_duration_since(Instant::now()));
         let until_retry = self.halt_pending.then_some(HALT_RETRY);
-        durations.chain(until_retry).min()?.try_into().ok()
+        let until_check = (!self.sources.closers.are_idle()).then_some(CLOSERS_CHECK);
+        let all = durations.chain(until_retry).chain(until_check);
+        all.min()?.try_into().ok()
     }
 
-    /// Accepts all connections that wait. A failure, for example for lack of
+    /// Accepts connections that wait. A failure, for example for lack of
     /// descriptors, does not end the container.
     fn accept(&mut self) {
         let event = self.event();
@@ -235,7 +248,7 @@ impl<'a> EventLoop<'a> {
             .and_then(|()| {
                 sources
                     .clients
-                    .accept_users(&sources.sockets.public, &event)
+                    .accept_users(&sources.sockets.public, &event, sources.closers)
             });
         if accepted.is_err() {
             self.closed_until = Some(Instant::now() + ACCEPT_RETRY);

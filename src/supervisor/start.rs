@@ -8,6 +8,7 @@ use runtime::Plan;
 use runtime::process::launch::{Started, Starting};
 use runtime::sys::cgroup::Cgroup;
 use runtime::sys::notify::NotifySocket;
+use runtime::sys::untrusted_socket::Closers;
 
 use super::Misconfigured;
 use crate::config::ContainerConfig;
@@ -70,8 +71,9 @@ pub fn start<'a>(
     container: &Container,
     start: &'a Start,
     in_unit: bool,
+    closers: &Closers,
 ) -> Result<StartedContainer<'a>> {
-    let sockets = make_files(container, start)?;
+    let sockets = make_files(container, start, closers)?;
     let cgroup = cgroup(container, in_unit)?;
     let system_calls = filter_file(start)?;
     // Watched before the rules exist, so that no loss is missed.
@@ -90,13 +92,14 @@ pub fn start<'a>(
 }
 
 /// Makes the directories and sockets that the container and its clients need.
-fn make_files(container: &Container, start: &Start) -> Result<Sockets> {
+fn make_files(container: &Container, start: &Start, closers: &Closers) -> Result<Sockets> {
     log::debug!("make directories and sockets");
     container.create_directories(start.spec.root.directory.clone())?;
     container.create_temporary(&start.temporary)?;
     start.journal.make(&start.spec.root)?;
     let run = container.run();
-    let notify = NotifySocket::bind(&run.notify()).context("cannot make the notify socket")?;
+    let notify = NotifySocket::bind(&run.notify(), closers);
+    let notify = notify.context("cannot make the notify socket")?;
     if let Some(users) = &start.users {
         for tree in &start.chown_trees {
             users.chown_tree(tree)?;
@@ -110,11 +113,13 @@ fn make_files(container: &Container, start: &Start) -> Result<Sockets> {
         // The owner of a socket may send to it (man 7 unix).
         users.chown_to_root(&run.notify())?;
     }
+    let control = Listener::bind(&run.control(), closers);
+    let public = container.places().public(container.name());
+    let public = Listener::bind_public(&public, closers);
     Ok(Sockets {
         notify,
-        control: Listener::bind(&run.control()).context("cannot make the control socket")?,
-        public: Listener::bind_public(&container.places().public(container.name()))
-            .context("cannot make the public socket")?,
+        control: control.context("cannot make the control socket")?,
+        public: public.context("cannot make the public socket")?,
     })
 }
 

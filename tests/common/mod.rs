@@ -256,10 +256,20 @@ impl Host {
     /// Whether the kernel tells how a process ended that it has reaped itself,
     /// which it does since Linux 6.15.
     pub fn remembers_exits(&self) -> bool {
+        self.kernel() >= (Some(6), Some(15))
+    }
+
+    /// Whether the kernel has SO_PASSRIGHTS, as it does since Linux 6.16.
+    pub fn refuses_descriptors(&self) -> bool {
+        self.kernel() >= (Some(6), Some(16))
+    }
+
+    /// The first two numbers of the kernel's version.
+    fn kernel(&self) -> (Option<u32>, Option<u32>) {
         let release = self.shell("uname -r");
         let mut numbers = release.split(['.', '-']).map(str::parse::<u32>);
         let mut next = || numbers.next().and_then(Result::ok);
-        (next(), next()) >= (Some(6), Some(15))
+        (next(), next())
     }
 
     /// Runs `action` in one of this host's networks, on a thread of its own.

@@ -11,6 +11,7 @@ use runtime::sys::capabilities::CapabilitySet;
 use runtime::sys::cgroup::{Cgroup, Owner};
 use runtime::sys::notify::NotifySocket;
 use runtime::sys::seccomp::SystemCallFilter;
+use runtime::sys::untrusted_socket::Closers;
 use runtime::{
     Attributes, Bind, Content, HostStep, Id128, IdMap, Init, LocalTime, Mount, MountStep,
     Namespace, Network, Origin, Owners, Plan, Privileges, ProcessStep, ResolvConf, Resources, Root,
@@ -69,7 +70,7 @@ pub fn start(root: &Path, names: &[&str]) -> i32 {
 fn run(root: &Path, attack: &Attack, without: &[Part], group: &Path) -> io::Result<String> {
     let notify = PathBuf::from("/run/throwaway/canary/notify");
     let _ = std::fs::remove_file(&notify);
-    let _socket = NotifySocket::bind(&notify)?;
+    let _socket = NotifySocket::bind(&notify, &Closers::default())?;
     let spec = spec(root, attack.name, notify, without);
     let mut plan = runtime::plan(&spec);
     for part in without {

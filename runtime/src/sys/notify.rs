@@ -1,18 +1,16 @@
 //! The socket to which a container's init reports its state (`man 3 sd_notify`).
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
-use rustix::net::{
-    AddressFamily, RecvFlags, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with, sockopt,
-};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with};
 
-use super::seqpacket;
+use super::untrusted_socket::{Closers, UntrustedSocket};
 
-/// A datagram socket in reach of init. Its messages carry their sender.
+/// A datagram socket in reach of every process inside. Its messages carry their sender.
 #[derive(Debug)]
-pub struct NotifySocket(OwnedFd);
+pub struct NotifySocket(UntrustedSocket);
 
 /// The parts of init's message that are used here.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,10 +26,10 @@ const LONGEST_MESSAGE: usize = 4096;
 
 impl NotifySocket {
     /// Binds the socket at `path`, which must not exist.
-    pub fn bind(path: &Path) -> io::Result<Self> {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    pub fn bind(path: &Path, closers: &Closers) -> io::Result<Self> {
+        let flags = SocketFlags::CLOEXEC;
         let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
-        sockopt::set_socket_passcred(&socket, true)?;
+        let socket = UntrustedSocket::new(socket, closers)?;
         bind(&socket, &SocketAddrUnix::new(path)?)?;
         Ok(Self(socket))
     }
@@ -39,15 +37,15 @@ impl NotifySocket {
     /// The next message, if it comes from init, by a pid of the caller's namespace.
     /// Any process inside can write to the socket, but only init speaks for the
     /// system. One message at a time, so that a process that writes without end
-    /// does not keep the caller busy.
+    /// does not keep the caller busy. A message with descriptors does not count.
     pub fn receive(&self, is_init: impl Fn(i32) -> bool) -> io::Result<Option<Notification>> {
         let mut message = [0; LONGEST_MESSAGE];
-        let received = match seqpacket::receive(self.as_fd(), &mut message, RecvFlags::empty()) {
+        let received = match self.0.receive(&mut message) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
             answer => answer?,
         };
-        let from_init = received.sender.is_some_and(is_init);
-        Ok(from_init.then(|| parse(&message[..received.length])))
+        let of_init = received.filter(|received| is_init(received.sender));
+        Ok(of_init.map(|received| parse(&message[..received.length])))
     }
 }
 
@@ -71,6 +69,8 @@ fn parse(message: &[u8]) -> Notification {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::OwnedFd;
+
     use rustix::net::SendFlags;
 
     use super::*;
@@ -86,7 +86,7 @@ mod tests {
     fn connected() -> (tempfile::TempDir, NotifySocket, OwnedFd) {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("notify");
-        let socket = NotifySocket::bind(&path).expect("a socket");
+        let socket = NotifySocket::bind(&path, &Closers::default()).expect("a socket");
         let sender = socket_with(
             AddressFamily::UNIX,
             SocketType::DGRAM,
@@ -104,16 +104,12 @@ mod tests {
     }
 
     #[test]
-    fn only_messages_of_init_count_whatever_descriptors_come_along() {
+    fn only_messages_of_init_count() {
         let (_directory, socket, sender) = connected();
-        for descriptors in 1..4 {
-            let files = vec![sender.as_fd(); descriptors];
-            for init in [own_pid(), own_pid() + 1] {
-                seqpacket::send(sender.as_fd(), b"READY=1", &files, SendFlags::empty())
-                    .expect("it is sent");
-                let heard = socket.receive(|pid| pid == init).expect("readable");
-                assert_eq!(heard.is_some_and(|heard| heard.ready), init == own_pid());
-            }
+        for init in [own_pid(), own_pid() + 1] {
+            rustix::net::send(&sender, b"READY=1", SendFlags::empty()).expect("it is sent");
+            let heard = socket.receive(|pid| pid == init).expect("readable");
+            assert_eq!(heard.is_some_and(|heard| heard.ready), init == own_pid());
         }
     }
 

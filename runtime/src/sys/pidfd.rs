@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::io::{Errno, retry_on_intr};
-use rustix::process::{WaitId, WaitIdOptions, waitid};
+use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, waitid};
 
 use super::proc::Stat;
 
@@ -57,11 +57,17 @@ impl Process {
             }
             answer => answer?,
         };
-        let exit = status.and_then(|status| {
-            let code = status.exit_status().map(Exit::Code);
-            code.or(status.terminating_signal().map(Exit::Signal))
-        });
-        exit.ok_or_else(|| io::Error::other("ended neither by exit nor by signal"))
+        status
+            .and_then(exit)
+            .ok_or_else(|| io::Error::other("ended neither by exit nor by signal"))
+    }
+
+    /// How it ended, as [`Process::wait`] does; `None` if it has not ended.
+    pub fn try_wait(&self) -> io::Result<Option<Exit>> {
+        let child = WaitId::PidFd(self.as_fd());
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+        let status = retry_on_intr(|| waitid(child.clone(), options))?;
+        Ok(status.and_then(exit))
     }
 
     /// Whether it has begun to end, or has ended and is not reaped. Its namespaces
@@ -91,6 +97,11 @@ impl Process {
         };
         Ok(rustix::process::kill_process_group(group, signal)?)
     }
+}
+
+fn exit(status: WaitIdStatus) -> Option<Exit> {
+    let code = status.exit_status().map(Exit::Code);
+    code.or(status.terminating_signal().map(Exit::Signal))
 }
 
 impl AsFd for Process {

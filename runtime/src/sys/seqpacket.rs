@@ -1,7 +1,4 @@
 //! Messages on Unix sockets, with descriptors (`man 7 unix`, `SCM_RIGHTS`).
-//!
-//! The sockets keep messages apart: those of `SOCK_SEQPACKET` in both directions,
-//! those of `SOCK_DGRAM` in one.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -24,9 +21,6 @@ pub struct Received {
     pub length: usize,
     /// The descriptors, all closed on exec.
     pub descriptors: Vec<OwnedFd>,
-    /// The pid of the sender in the caller's pid namespace, where the socket asks
-    /// for it (`SO_PASSCRED`).
-    pub sender: Option<i32>,
 }
 
 /// Both ends of a connection.
@@ -61,7 +55,9 @@ pub fn send(
     Ok(())
 }
 
-/// Receives a message into `buffer`; what does not fit is lost.
+/// Receives a message of a trusted sender into `buffer`; what does not fit is lost.
+/// Messages of others are received by an
+/// [`UntrustedSocket`](super::untrusted_socket::UntrustedSocket).
 ///
 /// # Errors
 ///
@@ -72,8 +68,7 @@ pub fn receive(
     buffer: &mut [u8],
     flags: RecvFlags,
 ) -> io::Result<Received> {
-    let mut space = [MaybeUninit::uninit();
-        rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS), ScmCredentials(1))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let length = loop {
         let mut buffers = [IoSliceMut::new(buffer)];
@@ -89,19 +84,12 @@ pub fn receive(
     let mut received = Received {
         length,
         descriptors: Vec::new(),
-        sender: None,
     };
     // To the end: rustix takes the rest of an unfinished drain for descriptors and
     // closes them, at a wrong alignment.
     for message in ancillary.drain() {
-        match message {
-            RecvAncillaryMessage::ScmRights(descriptors) => {
-                received.descriptors.extend(descriptors);
-            }
-            RecvAncillaryMessage::ScmCredentials(sender) => {
-                received.sender = Some(sender.pid.as_raw_nonzero().get());
-            }
-            _ => {}
+        if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+            received.descriptors.extend(descriptors);
         }
     }
     Ok(received)
