@@ -68,6 +68,13 @@ let
             }
           );
         };
+        memoryMax = mkNullable types.str "2G" "The most memory of the container: bytes with K, M, G or T, or a percentage of the host's.";
+        cpuQuota = mkNullable types.str "150%" "The most processor time of the container, as a percentage of one processor's.";
+        tasksMax = mkNullable (types.either types.int types.str) 4096 "The most tasks of the container, or a percentage of the host's; the default is 16384.";
+        ioWeight = mkNullable types.int 50 "The container's share of the disks' time beside others, from 1 to 10000; the default is 100.";
+        limitNofile = mkNullable (types.either types.int types.str) "1024:4096" "The most open files of each process: the limit in force, and the highest that a process can set; the default is 1024:524288.";
+        consoleLogMax = mkNullable types.str "4M" "The size at which the log of the container's console starts over; the default is 1M.";
+        journalMaxUse = mkNullable types.str "500M" "The most disk space of the container's journal, in place of what its journald.conf says.";
       };
       config = {
         localAddress = mkIf (config.containerAddress != null) config.containerAddress;
@@ -120,8 +127,15 @@ let
           allowedDevices container
         );
         BIND_HOST = optionalString (container.bindHost != null) container.bindHost;
+        CONSOLE_LOG_MAX = toString container.consoleLogMax;
+        CPU_QUOTA = toString container.cpuQuota;
         EPHEMERAL = optionalString container.ephemeral "1";
         EXTRA_VETHS = toString (lib.mapAttrsToList extraVeth container.extraVeths);
+        IO_WEIGHT = toString container.ioWeight;
+        JOURNAL_MAX_USE = toString container.journalMaxUse;
+        LIMIT_NOFILE = toString container.limitNofile;
+        MEMORY_MAX = toString container.memoryMax;
+        TASKS_MAX = toString container.tasksMax;
         TIMEOUT_START_SEC = container.timeoutStartSec;
         UNTRUSTED = optionalString container.untrusted "1";
         TMPFS = toString (if container.tmpfs == null then [ ] else container.tmpfs);
@@ -148,6 +162,9 @@ let
       ExecStart = "${program} supervise %i";
       # Exit status of a wrong configuration, which a restart does not mend.
       RestartPreventExitStatus = "78";
+      # As for systemd-nspawn's containers. The generator adds the limits of the
+      # container's configuration.
+      TasksMax = lib.mkDefault 16384;
     };
   };
 

@@ -39,7 +39,7 @@ pub use error::{ConfigError, FlagError};
 pub use execution::{Console, Execution};
 pub use integration::{LinkJournal, TimeZone};
 pub use mounts::{CustomContent, CustomMount, Source};
-pub use properties::{Property, PropertyValue};
+pub use properties::{DEFAULT_TASKS_MAX, Property, PropertyValue};
 pub use resources::Resources;
 pub use root::{RootConfig, Volatile};
 pub use security::Security;

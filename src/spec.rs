@@ -89,9 +89,11 @@ pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Start>
         }
         None => Vec::new(),
     };
+    // 0 is the host's root, whose tasks are not the container's alone.
+    let owner = users.as_ref().map_or(Ok(0), users::namespace_owner)?;
     let spec = runtime::Spec {
         ids: users.as_ref().map(|users| users.ids),
-        owner: users.as_ref().map_or(Ok(0), users::namespace_owner)?,
+        owner,
         init: init(places, name, config)?,
         directories: root_directories()
             .into_iter()
@@ -100,6 +102,7 @@ pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Start>
         // Systemd fills an empty file from `$container_uuid`; without the file, it
         // would assume a first boot (`man 5 machine-id`).
         empty_files: vec!["/etc/machine-id".into()],
+        run_files: journal::limits(config.resources.journal_max_use),
         mounts: mounts.mounts,
         hostname: config
             .execution
@@ -109,7 +112,7 @@ pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Start>
         machine_id,
         boot_id: random_id()?,
         privileges: process::privileges(&config.security, &kind)?,
-        resources: process::resources(&config.resources, container)?,
+        resources: process::resources(&config.resources, container, owner != 0, &mut notices)?,
         credentials: credentials::resolve(&config.credentials)?,
         bound_users: bound_users::resolve(
             &config.bound_users,

@@ -295,7 +295,9 @@ impl Supervisor<'_> {
             .as_ref()
             .and_then(|log| log.try_clone().ok());
         let log = log.context("cannot write the console's log")?;
-        Console::new(config.execution.console, output, log, self.report.is_none())
+        let log_max = config.resources.console_log_max;
+        let echo = self.report.is_none();
+        Console::new(config.execution.console, output, log, log_max, echo)
     }
 
     /// The time that is left for the boot; `None` in a unit, whose TimeoutStartSec= has

@@ -27,6 +27,8 @@ mod inside;
 mod kernel;
 #[path = "escape/kinds.rs"]
 mod kinds;
+#[path = "escape/resources.rs"]
+mod resources;
 #[path = "escape/roles.rs"]
 mod roles;
 #[path = "escape/stage.rs"]

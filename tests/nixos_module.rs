@@ -81,7 +81,7 @@ fn the_command_understands_every_conf_file_of_the_module() {
         etc.display(),
         place.display()
     ));
-    for name in ["plain", "words", "bridged", "strange", "devices"] {
+    for name in ["plain", "words", "bridged", "strange", "devices", "limited"] {
         let shown = host.try_run(&["explain", name]);
         let errors = String::from_utf8_lossy(&shown.stderr).into_owned();
         assert!(shown.status.success(), "{name}: {errors}");

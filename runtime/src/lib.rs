@@ -36,5 +36,5 @@ pub use spec::mount_attributes::{Attributes, Layer, Origin, Owners, Propagation,
 pub use spec::{
     Bind, BoundUser, CgroupSetting, Content, Credential, Device, DeviceAccess, DeviceKind,
     Directory, Id128, Init, LocalTime, Mount, Network, Privileges, ResolvConf, Resources, Root,
-    RootTree, Secret, Selection, Spec, Streams,
+    RootTree, RunFile, Secret, Selection, Spec, Streams,
 };

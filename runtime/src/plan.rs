@@ -76,6 +76,7 @@ pub fn plan(spec: &Spec) -> Plan {
                 namespaces: own,
                 ids,
                 owner: spec.owner,
+                tasks: spec.resources.tasks,
             })]
         }
     };
@@ -195,6 +196,7 @@ mod tests {
             owner: 0,
             directories: Vec::new(),
             empty_files: Vec::new(),
+            run_files: Vec::new(),
             mounts: vec![Mount {
                 target: "/nix/store".into(),
                 content: Content::Bind(Bind {
@@ -226,6 +228,7 @@ mod tests {
             resources: Resources {
                 limits: Vec::new(),
                 oom_score_adjust: None,
+                tasks: None,
                 cpus: None,
                 cgroup: Vec::new(),
                 personality: None,

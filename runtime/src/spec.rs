@@ -42,6 +42,8 @@ pub struct Spec {
     pub directories: Vec<Directory>,
     /// Files that must exist below the root, made empty if they are missing.
     pub empty_files: Vec<PathBuf>,
+    /// Files of `/run`, which is empty at each start.
+    pub run_files: Vec<RunFile>,
     /// Mounts beside those of every Linux system, in this order.
     pub mounts: Vec<Mount>,
     /// The container's first process.
@@ -83,6 +85,15 @@ pub struct Directory {
     pub path: PathBuf,
     /// Permission bits, set even where the directory exists.
     pub mode: u32,
+}
+
+/// A file below `/run` that every user inside can read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunFile {
+    /// Absolute path inside.
+    pub path: PathBuf,
+    /// Its contents.
+    pub contents: String,
 }
 
 /// The change that a start makes to the container's `/etc/resolv.conf`.

@@ -1,5 +1,5 @@
-//! `--property`: settings of a systemd unit, translated to the files of its control
-//! group (`man 5 systemd.resource-control`; kernel documentation,
+//! Settings of the container's control group, by `--property` or a key, in the words
+//! of a systemd unit (`man 5 systemd.resource-control`; kernel documentation,
 //! admin-guide/cgroup-v2).
 
 use runtime::sys::cpus::Cpus;
@@ -18,7 +18,15 @@ pub struct Property {
     pub file: &'static str,
     /// The value for the file.
     pub value: PropertyValue,
+    /// The value as it was written.
+    pub text: String,
+    /// The key that has set it; `None`: `--property` has.
+    pub key: Option<&'static str>,
 }
+
+/// The most tasks of a container without `TASKS_MAX`: the limit of systemd's
+/// `systemd-nspawn@.service`.
+pub const DEFAULT_TASKS_MAX: u64 = 16384;
 
 /// The value of a setting.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,6 +64,17 @@ const PROPERTIES: &[(&str, &str, &str, Kind)] = &[
     ("TasksMax", "pids", "pids.max", Kind::Tasks),
 ];
 
+/// The value of a key for the property of this name.
+pub fn property_of_key(key: &'static str, name: &str, text: &str) -> Parsed<Property> {
+    match property(&format!("{name}={text}")) {
+        Ok(property) => Ok(Property {
+            key: Some(key),
+            ..property
+        }),
+        Err(expected) => Err(expected.strip_prefix("NAME=").unwrap_or(expected)),
+    }
+}
+
 /// The value of `--property=`: `NAME=VALUE`.
 pub fn property(text: &str) -> Parsed<Property> {
     let known = "NAME=VALUE with AllowedCPUs, AllowedMemoryNodes, CPUQuota, CPUWeight, IOWeight, \
@@ -71,6 +90,8 @@ pub fn property(text: &str) -> Parsed<Property> {
         controller,
         file,
         value: kind.parse(value)?,
+        text: value.to_owned(),
+        key: None,
     })
 }
 
@@ -153,6 +174,28 @@ mod tests {
         let value = |text| property(text).expect(text).value;
         assert_eq!(value("MemoryLow=7%"), PropertyValue::PercentOfMemory(7));
         assert_eq!(value("TasksMax=100%"), PropertyValue::PercentOfTasks(100));
+    }
+
+    #[test]
+    fn key_has_the_values_of_its_property() {
+        let memory = property_of_key("MEMORY_MAX", "MemoryMax", "2G").expect("valid");
+        assert_eq!((memory.name, memory.key), ("MemoryMax", Some("MEMORY_MAX")));
+        assert_eq!(
+            memory.value,
+            PropertyValue::Words((2_u64 << 30).to_string())
+        );
+        for (name, text, expected) in [
+            (
+                "MemoryMax",
+                "lots",
+                "BYTES, as 512M, a percentage or infinity",
+            ),
+            ("CPUQuota", "2", "PERCENT of one processor's time, as 150%"),
+            ("TasksMax", "1K", "NUMBER, a percentage or infinity"),
+            ("IOWeight", "0", "WEIGHT from 1 to 10000"),
+        ] {
+            assert_eq!(property_of_key("A", name, text), Err(expected), "{name}");
+        }
     }
 
     #[test]

@@ -6,7 +6,9 @@ use std::path::Path;
 use super::environment_file::{self, Assignment};
 use super::error::Problem;
 use super::users::PrivateUsers;
-use super::{ConfigError, ContainerConfig, devices, mounts, nspawn_flags, untrusted, values};
+use super::{
+    ConfigError, ContainerConfig, devices, mounts, nspawn_flags, resources, untrusted, values,
+};
 
 /// The key of a command line of systemd-nspawn(1).
 const FLAGS: &str = "EXTRA_NSPAWN_FLAGS";
@@ -77,12 +79,19 @@ impl ContainerConfig {
             "DESTROY_ON_STOP" => self.destroy_on_stop = values::switch(value)?,
             "TMPFS" => self.mounts.extend(mounts::tmpfs_list(value)?),
             "PRIVATE_USERS" => self.private_users = PrivateUsers::parse(value)?,
-            untrusted::KEY => self.untrusted = values::switch(value)?,
+            "UNTRUSTED" => self.untrusted = values::switch(value)?,
             "NAT" => self.nat = values::switch(value)?,
             "ADDITIONAL_CAPABILITIES" => {
                 self.security.capabilities = values::capabilities(value)?;
             }
             "ALLOWED_DEVICES" => self.security.devices = devices::allowed_devices(value)?,
+            "LIMIT_NOFILE" => self.resources.limits.push(resources::open_files(value)?),
+            "CONSOLE_LOG_MAX" => self.resources.console_log_max = Some(resources::size(value)?),
+            "JOURNAL_MAX_USE" => self.resources.journal_max_use = Some(resources::size(value)?),
+            "MEMORY_MAX" => self.resources.set("MEMORY_MAX", "MemoryMax", value)?,
+            "CPU_QUOTA" => self.resources.set("CPU_QUOTA", "CPUQuota", value)?,
+            "TASKS_MAX" => self.resources.set("TASKS_MAX", "TasksMax", value)?,
+            "IO_WEIGHT" => self.resources.set("IO_WEIGHT", "IOWeight", value)?,
             _ => self.unknown_keys.push(key.to_owned()),
         }
         Ok(())
@@ -171,6 +180,29 @@ mod tests {
         .expect("valid");
         assert_eq!(config.host_bridge, values::interface("br1").ok());
         assert_eq!(Ok(config.host_ports), values::ports("80,81"));
+    }
+
+    #[test]
+    fn keys_of_resources_come_before_flags() {
+        let config = parse(
+            "EXTRA_NSPAWN_FLAGS='--property=TasksMax=9 --rlimit=NOFILE=7'\nTASKS_MAX=8\n\
+             LIMIT_NOFILE=6\nCONSOLE_LOG_MAX=2M\nJOURNAL_MAX_USE=3M\n",
+        );
+        let resources = config.expect("valid").resources;
+        let tasks = resources.properties.iter().map(|property| property.key);
+        assert_eq!(tasks.collect::<Vec<_>>(), [Some("TASKS_MAX"), None]);
+        let files = resources.limits.iter().map(|limit| limit.soft);
+        assert_eq!(files.collect::<Vec<_>>(), [Some(6), Some(7)]);
+        let logs = (resources.console_log_max, resources.journal_max_use);
+        assert_eq!(logs, (Some(2 << 20), Some(3 << 20)));
+        assert_eq!(
+            parse("CPU_QUOTA=half\n").map_err(|error| error.to_string()),
+            Err(
+                "foo.conf:1: CPU_QUOTA is \"half\", but must be PERCENT of one processor's time, \
+                 as 150%"
+                    .to_owned()
+            )
+        );
     }
 
     #[test]

@@ -38,8 +38,19 @@ impl ContainerConfig {
             ),
             ("AUTO_START", number(self.auto_start)),
         ];
+        let resources = &self.resources;
+        let properties = resources.properties.iter();
+        let properties =
+            properties.filter_map(|property| Some((property.key?, Some(property.text.clone()))));
+        let others = [
+            ("LIMIT_NOFILE", resources.open_files_max()),
+            ("CONSOLE_LOG_MAX", text(resources.console_log_max)),
+            ("JOURNAL_MAX_USE", text(resources.journal_max_use)),
+        ];
         lines
             .into_iter()
+            .chain(properties)
+            .chain(others)
             .filter_map(|(key, value)| {
                 Some(format!("{key}={}\n", environment_file::quote(&value?)))
             })
@@ -96,7 +107,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::{RootConfig, values};
+    use crate::config::properties::property_of_key;
+    use crate::config::{Resources, RootConfig, quantities, values};
 
     #[test]
     fn written_file_is_read_back() {
@@ -118,6 +130,18 @@ mod tests {
                 ..RootConfig::default()
             },
             destroy_on_stop: true,
+            resources: Resources {
+                properties: [
+                    ("MEMORY_MAX", "MemoryMax", "2G"),
+                    ("CPU_QUOTA", "CPUQuota", "150%"),
+                ]
+                .map(|(key, name, text)| property_of_key(key, name, text).expect("valid"))
+                .into(),
+                limits: vec![quantities::limit("NOFILE=1024:4096").expect("valid")],
+                console_log_max: Some(1 << 21),
+                journal_max_use: Some(1 << 22),
+                ..Resources::default()
+            },
             ..ContainerConfig::default()
         };
         assert_eq!(

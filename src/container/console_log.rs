@@ -15,8 +15,8 @@ use super::paths::RunDir;
 use crate::config::Console as Kind;
 use crate::report::printable::plain;
 
-/// The size in bytes at which the log starts over.
-const LONGEST_LOG: u64 = 1 << 20;
+/// The size in bytes at which a log starts over, without `CONSOLE_LOG_MAX`.
+const DEFAULT_MAX: u64 = 1 << 20;
 
 /// The supervisor's end of `/dev/console`.
 pub struct Console {
@@ -25,6 +25,7 @@ pub struct Console {
     _input: OwnedFd,
     log: File,
     logged: u64,
+    log_max: u64,
     echo: bool,
     ignored: bool,
 }
@@ -42,9 +43,15 @@ impl Console {
         File::create(&path).with_context(|| format!("cannot make {}", path.display()))
     }
 
-    /// Reads a console's output from `output`. It is copied to standard output too if
-    /// `echo`.
-    pub fn new(kind: Kind, output: OwnedFd, log: File, echo: bool) -> Result<Self> {
+    /// Reads a console's output from `output`. At `log_max` bytes, the log starts over.
+    /// The output is copied to standard output too if `echo`.
+    pub fn new(
+        kind: Kind,
+        output: OwnedFd,
+        log: File,
+        log_max: Option<u64>,
+        echo: bool,
+    ) -> Result<Self> {
         let cannot = "cannot set up the console";
         rustix::io::ioctl_fionbio(&output, true).context(cannot)?;
         let input = match kind {
@@ -64,6 +71,7 @@ impl Console {
             _input: input.context(cannot)?,
             log,
             logged: 0,
+            log_max: log_max.unwrap_or(DEFAULT_MAX),
             echo,
             ignored: kind == Kind::Ignored,
         })
@@ -83,7 +91,7 @@ impl Console {
             return length;
         }
         let bytes = &buffer[..length];
-        if self.logged > LONGEST_LOG {
+        if self.logged + length as u64 > self.log_max {
             let _ = self.log.set_len(0);
             let _ = io::Seek::rewind(&mut self.log);
             self.logged = 0;

@@ -7,7 +7,7 @@
 //! to the same places. A line that is not asked for costs one comparison.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -39,8 +39,15 @@ enum FileSink {
     Waiting(Vec<u8>),
     /// The file is made for the next line.
     At(PathBuf),
-    Open(File),
+    Open {
+        file: File,
+        length: usize,
+    },
 }
+
+/// The length in bytes at which a supervisor's log starts over. At debug level, each
+/// status that a container's init reports is a line.
+const FILE_MAX: usize = 1 << 20;
 
 static LOGGER: Logger = Logger(Mutex::new(Sinks {
     called_at: Duration::ZERO,
@@ -123,11 +130,16 @@ impl FileSink {
         if let Self::At(path) = self
             && let Ok(file) = File::create(path)
         {
-            *self = Self::Open(file);
+            *self = Self::Open { file, length: 0 };
         }
         match self {
             Self::Waiting(waiting) => waiting.extend(lines),
-            Self::Open(file) => {
+            Self::Open { file, length } => {
+                *length += lines.len();
+                if *length > FILE_MAX {
+                    let _ = file.set_len(0).and_then(|()| file.rewind());
+                    *length = lines.len();
+                }
                 let _ = file.write_all(lines);
             }
             Self::At(_) => {}

@@ -12,7 +12,9 @@ use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
-use runtime::{Attributes, Bind, Content, Directory, Id128, Mount, Origin, Owners, Root, RootTree};
+use runtime::{
+    Attributes, Bind, Content, Directory, Id128, Mount, Origin, Owners, Root, RootTree, RunFile,
+};
 use rustix::fs::XattrFlags;
 use rustix::io::Errno;
 
@@ -248,6 +250,17 @@ fn make_directory(directory: &Path, root: &Root) -> Result<()> {
         remove_file(directory)?;
     }
     Ok(fs::rename(&making, directory)?)
+}
+
+/// The configuration of the container's journald with this limit in bytes. It outranks
+/// the container's own `journald.conf` (`man 5 journald.conf`, "CONFIGURATION DIRECTORIES
+/// AND PRECEDENCE").
+pub fn limits(max_use: Option<u64>) -> Vec<RunFile> {
+    let file = max_use.map(|bytes| RunFile {
+        path: "/run/systemd/journald.conf.d/nixos-container.conf".into(),
+        contents: format!("[Journal]\nSystemMaxUse={bytes}\nRuntimeMaxUse={bytes}\n"),
+    });
+    file.into_iter().collect()
 }
 
 /// Removes the host's symlinks to the journal of a container that is being destroyed.

@@ -46,8 +46,13 @@ fn system_calls(config: &config::Security, bounding: CapabilitySet) -> SystemCal
 }
 
 /// Init's resources. Its limits begin as those of the host's process 1, not of the
-/// caller.
-pub fn resources(config: &config::Resources, container: &Container) -> Result<Resources> {
+/// caller. The kernel counts the tasks of its users if `counts_tasks`.
+pub fn resources(
+    config: &config::Resources,
+    container: &Container,
+    counts_tasks: bool,
+    notices: &mut Vec<String>,
+) -> Result<Resources> {
     let mut limits = limits::of_a_first_process().context("cannot read /proc/1/limits")?;
     for limit in &mut limits {
         let mut configured = config.limits.iter().rev();
@@ -55,11 +60,14 @@ pub fn resources(config: &config::Resources, container: &Container) -> Result<Re
             *limit = *own;
         }
     }
+    let (cgroup, tasks) =
+        properties::resolve(&config.properties, container, counts_tasks, notices)?;
     Ok(Resources {
         limits,
         oom_score_adjust: config.oom_score_adjust,
         cpus: config.cpus.clone(),
-        cgroup: properties::resolve(&config.properties, container)?,
+        tasks,
+        cgroup,
         personality: config.personality,
     })
 }

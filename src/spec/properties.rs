@@ -2,39 +2,75 @@
 
 use anyhow::{Context, Result, bail};
 use runtime::CgroupSetting;
+use runtime::sys::cgroup::Owner;
 use runtime::sys::proc;
 
-use crate::config::{Property, PropertyValue};
+use crate::config::{DEFAULT_TASKS_MAX, Property, PropertyValue};
 use crate::container::Container;
 
-/// Resolves percentages, and checks that the host has the cgroup controllers.
-pub fn resolve(properties: &[Property], container: &Container) -> Result<Vec<CgroupSetting>> {
-    if properties.is_empty() {
-        return Ok(Vec::new());
-    }
-    let controllers = container
-        .cgroup()?
+/// The settings of the container's group, and the most tasks of its users together,
+/// which the kernel counts if `counts_tasks`.
+///
+/// Without its controller, a flag is an error, as it is a setting of systemd's unit; a
+/// key has no effect and gives a notice, so that one configuration serves unlike hosts.
+pub fn resolve(
+    properties: &[Property],
+    container: &Container,
+    counts_tasks: bool,
+    notices: &mut Vec<String>,
+) -> Result<(Vec<CgroupSetting>, Option<u64>)> {
+    let cgroup = container.cgroup()?;
+    let controllers = cgroup
         .available_controllers()
         .context("cannot read the host's cgroup controllers")?;
+    let is_available = |name: &str| controllers.iter().any(|available| available == name);
     let mut settings = Vec::new();
+    let mut tasks = Some(DEFAULT_TASKS_MAX);
     for property in properties {
         let Property {
             name, controller, ..
         } = property;
-        if !controllers.iter().any(|available| available == controller) {
-            bail!(
-                "--property={name} needs the controller '{controller}', which cgroup2 of this \
-                 host does not have; on a host with cgroup version 1, add \
-                 systemd.unified_cgroup_hierarchy=1 to the kernel's command line"
-            );
+        let value = value(&property.value)?;
+        if property.file == TASKS {
+            // "max" is not a number.
+            tasks = value.parse().ok();
         }
+        if is_available(controller) {
+            settings.push(CgroupSetting {
+                file: property.file.to_owned(),
+                value,
+            });
+            continue;
+        }
+        match property.key {
+            Some(_) if property.file == TASKS && counts_tasks => {}
+            Some(key) => notices.push(format!(
+                "{key} has no effect: the container's cgroup does not get the controller \
+                 '{controller}'; {REMEDY}"
+            )),
+            None => bail!(
+                "--property={name} needs the controller '{controller}', which the container's \
+                 cgroup does not get; {REMEDY}"
+            ),
+        }
+    }
+    // In a unit, it is TasksMax= of the unit.
+    let is_default = !properties.iter().any(|property| property.file == TASKS);
+    if is_default && is_available("pids") && cgroup.owner() == Owner::Container {
         settings.push(CgroupSetting {
-            file: property.file.to_owned(),
-            value: value(&property.value)?,
+            file: TASKS.to_owned(),
+            value: DEFAULT_TASKS_MAX.to_string(),
         });
     }
-    Ok(settings)
+    Ok((settings, tasks.filter(|_| counts_tasks)))
 }
+
+/// The file with the most tasks.
+const TASKS: &str = "pids.max";
+
+/// What an administrator can do about a missing controller.
+const REMEDY: &str = "on a host with cgroup version 1, add \
+                      systemd.unified_cgroup_hierarchy=1 to the kernel's command line";
 
 /// The contents of the cgroup file for a property.
 fn value(value: &PropertyValue) -> Result<String> {

@@ -118,6 +118,11 @@ fn drop_in(config: &ContainerConfig) -> Option<String> {
     if let Some(timeout) = config.timeout_start {
         set("Service", "TimeoutStartSec", timeout.as_secs().to_string());
     }
+    // The supervisor sets them as well; systemd sets its own values again when it
+    // reloads its units.
+    for property in &config.resources.properties {
+        set("Service", property.name, property.text.clone());
+    }
     // The container's own device filter cannot allow more than the unit's.
     for device in &config.security.devices {
         set("Service", "DeviceAllow", device_allow(device));
@@ -189,6 +194,25 @@ mod tests {
                 "[Service]\nDeviceAllow=\"/dev/fuse\" rwm\nDeviceAllow=\"char-input*\" r\n\
                  DeviceAllow=\"block-loop\" rw\n"
             )
+        );
+    }
+
+    #[test]
+    fn drop_in_has_the_limits_of_its_container() {
+        let conf = "MEMORY_MAX=2G\nTASKS_MAX=100\nCPU_QUOTA=150%\n\
+                    EXTRA_NSPAWN_FLAGS=--property=IOWeight=10\n";
+        let text = drop_in_of(conf).expect("limits");
+        let mut lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.remove(0), "[Service]");
+        lines.sort_unstable();
+        assert_eq!(
+            lines,
+            [
+                "CPUQuota=150%",
+                "IOWeight=10",
+                "MemoryMax=2G",
+                "TasksMax=100"
+            ]
         );
     }
 

@@ -152,6 +152,7 @@ fn spec(root: &Path, attack: &str, notify_socket: PathBuf, without: &[Part]) -> 
         owner: ids.map_or(0, IdMap::root),
         directories: Vec::new(),
         empty_files: Vec::new(),
+        run_files: Vec::new(),
         mounts: vec![
             bind(SHARED, SHARED_INSIDE, has(Part::ReadOnlyBinds)),
             bind(DROP, DROP_INSIDE, false),
@@ -182,6 +183,7 @@ fn spec(root: &Path, attack: &str, notify_socket: PathBuf, without: &[Part]) -> 
         resources: Resources {
             limits: Vec::new(),
             oom_score_adjust: None,
+            tasks: None,
             cpus: None,
             cgroup: Vec::new(),
             personality: None,

@@ -76,5 +76,16 @@ in
       ];
       extraFlags = [ "--drop-capability=CAP_SYS_CHROOT" ];
     };
+
+    limited = {
+      path = system;
+      memoryMax = "2G";
+      cpuQuota = "150%";
+      tasksMax = 4096;
+      ioWeight = 50;
+      limitNofile = "1024:4096";
+      consoleLogMax = "4M";
+      journalMaxUse = "500M";
+    };
   };
 }

@@ -8,7 +8,7 @@ use super::step::{FileStep, INACCESSIBLE_DIRECTORY, INACCESSIBLE_FILE, StartStep
 use super::steps::{bind, bind_if_present, directory, file, hide, mount, restrict, symlink, tmpfs};
 use super::{CONTAINER_MANAGER, RUN_HOST};
 use crate::spec::mount_attributes::{Attributes, Origin};
-use crate::spec::{Network, Spec, Streams};
+use crate::spec::{Network, RunFile, Spec, Streams};
 
 /// Device nodes that any process may use and that give no access to the host
 /// (Container Interface, "What You Shouldn't Do"; `man 1 systemd-nspawn`). They are
@@ -61,7 +61,16 @@ pub(super) fn run(spec: &Spec) -> Vec<Step> {
     steps.extend(credentials(spec));
     steps.extend(spec.bound_users.iter().flat_map(bound_users::bound));
     steps.push(restrict(RUN_HOST, Attributes::READ_ONLY));
+    steps.extend(spec.run_files.iter().flat_map(run_file));
     steps
+}
+
+fn run_file(RunFile { path, contents }: &RunFile) -> Vec<Step> {
+    let above = path.parent().map(|above| directory(above, 0o755));
+    above
+        .into_iter()
+        .chain([file(path.clone(), contents)])
+        .collect()
 }
 
 /// The directory of init's credentials (Container Interface, "Credentials").

@@ -22,6 +22,7 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
+use rustix::process::Resource;
 use rustix::thread::{ThreadNameSpaceType, UnshareFlags};
 
 use super::handshake::{self, ChildEnd, ParentEnd};
@@ -48,20 +49,30 @@ pub(crate) enum Cloned {
 }
 
 /// Clones init, with these further namespaces, as a child of the caller's parent. The
-/// user namespace belongs to `owner`.
+/// user namespace belongs to `owner`; its users have at most `tasks` together.
 ///
 /// # Safety
 ///
 /// The caller has one thread.
-pub(crate) unsafe fn clone_init(namespaces: i32, ids: IdMap, owner: u32) -> io::Result<Cloned> {
+pub(crate) unsafe fn clone_init(
+    namespaces: i32,
+    ids: IdMap,
+    owner: u32,
+    tasks: Option<u64>,
+) -> io::Result<Cloned> {
     let (ours, theirs) = handshake::pair()?;
-    user_namespace::act_as(owner)?;
+    let before = rustix::process::getrlimit(Resource::Nproc);
+    match tasks {
+        Some(tasks) => user_namespace::act_as_limited(owner, tasks, before)?,
+        None => user_namespace::act_as(owner)?,
+    }
     // SAFETY: the caller has one thread.
     let init = match unsafe { clone::clone(namespaces | libc::CLONE_PARENT, None) }? {
         Side::Child => return Ok(Cloned::Init(theirs)),
         Side::Parent(init) => init,
     };
     user_namespace::act_as(user_namespace::HOSTS_ROOT)?;
+    rustix::process::setrlimit(Resource::Nproc, before)?;
     user_namespace::write_id_maps(init.pid, &ids.line(), &ids.line())?;
     let user_namespace = proc::open_namespace(init.pid, "user")?;
     rustix::thread::move_into_thread_name_spaces(init.as_fd(), joined(namespaces))?;

@@ -72,6 +72,10 @@ pub struct Resources {
     /// How likely the kernel is to kill it when memory runs out, from -1000 to 1000
     /// (`man 5 proc_pid_oom_score_adj`); `None` leaves the caller's.
     pub oom_score_adjust: Option<i16>,
+    /// The most processes and threads of the users of its user namespace together, on
+    /// hosts with and without a pids controller; `None` is unlimited. It needs an owner
+    /// of the namespace other than the host's root (`kernel/ucount.c` of Linux).
+    pub tasks: Option<u64>,
     /// Processors to run on; `None` leaves the caller's.
     pub cpus: Option<Cpus>,
     /// Settings of its control group.

@@ -78,10 +78,19 @@ impl Cgroup {
         std::fs::write(supervisor.join("cgroup.procs"), "0")
     }
 
+    /// The owner.
+    pub fn owner(&self) -> Owner {
+        self.owner
+    }
+
     /// The controllers that the group has, or will have when it is made.
     pub fn available_controllers(&self) -> io::Result<Vec<String>> {
         let above = self.path.parent().unwrap_or(Path::new("/"));
-        let controllers = std::fs::read_to_string(above.join("cgroup.controllers"))?;
+        let file = match hands_down_more(above)? {
+            true => "cgroup.controllers",
+            false => "cgroup.subtree_control",
+        };
+        let controllers = std::fs::read_to_string(above.join(file))?;
         Ok(controllers.split_whitespace().map(str::to_owned).collect())
     }
 
@@ -190,8 +199,24 @@ pub(crate) fn delegate(group: BorrowedFd<'_>, root: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// Hands all controllers of a group down to the groups below.
+/// Whether a group can hand down more controllers than it does: the root of all
+/// groups, and groups without processes of their own (kernel documentation,
+/// admin-guide/cgroup-v2, "No Internal Process Constraint").
+fn hands_down_more(group: &Path) -> io::Result<bool> {
+    // The root of all groups has no type.
+    if !group.join("cgroup.type").try_exists()? {
+        return Ok(true);
+    }
+    Ok(std::fs::read_to_string(group.join("cgroup.procs"))?.is_empty())
+}
+
+/// Hands all controllers of a group down to the groups below. In a group with
+/// processes, controllers that the kernel would hand down would make the groups below
+/// invalid (same, "Threads").
 fn delegate_controllers(group: &Path) -> io::Result<()> {
+    if !hands_down_more(group)? {
+        return Ok(());
+    }
     let controllers = std::fs::read_to_string(group.join("cgroup.controllers"))?;
     let enable: Vec<_> = controllers
         .split_whitespace()

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{Gid, Uid};
+use rustix::process::{Resource, Rlimit};
 
 use super::clone::{self, Side};
 use super::{capabilities, proc};
@@ -51,6 +52,22 @@ pub(crate) const HOSTS_ROOT: u32 = 0;
 /// do already it has all capabilities.
 pub(crate) fn act_as(user: u32) -> io::Result<()> {
     rustix::thread::set_thread_res_uid(Uid::ROOT, Uid::from_raw(user), Uid::ROOT)?;
+    capabilities::make_permitted_effective()
+}
+
+/// The same with a limit on the tasks of all users together in a user namespace that the
+/// thread makes. The namespace takes over the thread's soft RLIMIT_NPROC unless its real
+/// user is the host's root (`kernel/user_namespace.c`, enforced_nproc_rlimit, since Linux
+/// 5.14). The hard limit stays as it was `before`: not every caller can raise it.
+pub(crate) fn act_as_limited(user: u32, tasks: u64, before: Rlimit) -> io::Result<()> {
+    let maximum = before.maximum;
+    let limit = Rlimit {
+        current: Some(maximum.map_or(tasks, |maximum| tasks.min(maximum))),
+        maximum,
+    };
+    rustix::process::setrlimit(Resource::Nproc, limit)?;
+    let user = Uid::from_raw(user);
+    rustix::thread::set_thread_res_uid(user, user, Uid::ROOT)?;
     capabilities::make_permitted_effective()
 }
 

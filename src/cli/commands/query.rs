@@ -1,7 +1,7 @@
 //! Commands that change nothing.
 
 use std::fs::File;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal, Seek, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -70,6 +70,11 @@ pub fn logs(container: &Container, arguments: &Logs) -> Result<()> {
     let changes = inotify::WatchFlags::MODIFY | inotify::WatchFlags::CLOSE_WRITE;
     inotify::add_watch(&watch, &path, changes).with_context(cannot_watch)?;
     loop {
+        // A log that has reached its longest size starts over.
+        let position = log.stream_position().with_context(cannot_print)?;
+        if log.metadata().with_context(cannot_print)?.len() < position {
+            log.rewind().with_context(cannot_print)?;
+        }
         io::copy(&mut log, &mut stdout).with_context(cannot_print)?;
         stdout.flush().with_context(cannot_print)?;
         if !arguments.follow || container.public_status()?.is_none() {

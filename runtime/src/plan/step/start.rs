@@ -19,8 +19,9 @@ pub enum StartStep {
     /// with these users and groups. It waits for [`StartStep::HandOver`]; files
     /// that are made until then belong to root inside.
     #[display(
-        "clone init into new namespaces: {}, with users and groups {ids}, owned by user {owner}",
-        joined(namespaces, ", ")
+        "clone init into new namespaces: {}, with users and groups {ids}, owned by user {owner}{}",
+        joined(namespaces, ", "),
+        tasks.map_or(String::new(), |tasks| format!(", with at most {tasks} tasks"))
     )]
     CloneInit {
         /// The namespaces, that of users among them.
@@ -29,6 +30,8 @@ pub enum StartStep {
         ids: IdMap,
         /// The host's user that owns the user namespace.
         owner: u32,
+        /// The most tasks of its users together; unlimited if none.
+        tasks: Option<u64>,
     },
     /// Leaves the rest to the second process, as root inside and with a copy of
     /// all mounts that it cannot loosen.

@@ -21,7 +21,8 @@ impl Child<'_> {
                 namespaces,
                 ids,
                 owner,
-            } => self.clone_init(namespaces, *ids, *owner),
+                tasks,
+            } => self.clone_init(namespaces, *ids, *owner, *tasks),
             StartStep::HandOver => self.hand_over(),
             StartStep::Console => {
                 let main = streams::make_console(self.container()?)?;
@@ -60,11 +61,17 @@ impl Child<'_> {
     }
 
     /// Goes on as the mounter in the child, and as init in the new process.
-    fn clone_init(&mut self, namespaces: &[Namespace], ids: IdMap, owner: u32) -> io::Result<()> {
+    fn clone_init(
+        &mut self,
+        namespaces: &[Namespace],
+        ids: IdMap,
+        owner: u32,
+        tasks: Option<u64>,
+    ) -> io::Result<()> {
         let flags = Namespace::clone_flags(namespaces);
         // SAFETY: the supervisor had one thread when it cloned this process,
         // which has started none.
-        match unsafe { user_namespace::clone_init(flags, ids, owner) }? {
+        match unsafe { user_namespace::clone_init(flags, ids, owner, tasks) }? {
             Cloned::Child(init) => {
                 self.supervisor.send_init(init.process())?;
                 self.role = Role::Mounter(init);

@@ -1,0 +1,16 @@
+{
+  containers.hog = {
+    autoStart = true;
+    privateUsers = "pick";
+    tasksMax = 300;
+    memoryMax = "200M";
+    cpuQuota = "20%";
+    ioWeight = 10;
+    config = { };
+  };
+  containers.neighbour = {
+    autoStart = true;
+    privateUsers = "pick";
+    config = { };
+  };
+}
