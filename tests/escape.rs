@@ -27,6 +27,8 @@ mod inside;
 mod kernel;
 #[path = "escape/kinds.rs"]
 mod kinds;
+#[path = "escape/planted.rs"]
+mod planted;
 #[path = "escape/resources.rs"]
 mod resources;
 #[path = "escape/roles.rs"]

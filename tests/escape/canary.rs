@@ -20,6 +20,8 @@ pub const OPEN_SECRET: &str = "/run/throwaway/canary/open-secret";
 pub const SHARED: &str = "/run/throwaway/canary/shared";
 /// See [`SHARED`].
 pub const SHARED_INSIDE: &str = "/shared";
+/// A second place of the same inside.
+pub const SHARED_TWICE: &str = "/shared-twice";
 /// The directory of the host that containers may write to as [`DROP_INSIDE`], and
 /// that users of the host can reach.
 pub const DROP: &str = "/run/throwaway/canary/drop";

@@ -2,11 +2,15 @@
 //! they come with the host's privileges, and are the host's until they have become
 //! programs inside.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::inotify;
 
 use crate::canary::OPEN_SECRET;
-use crate::common::Host;
-use crate::stage::Stage;
+use crate::common::talk::Talk;
+use crate::common::{Host, succeed};
+use crate::plant;
+use crate::stage::{ATTACKER, Stage};
 
 /// The descriptors that a program could have left open.
 const DESCRIPTORS: u32 = 28;
@@ -109,4 +113,171 @@ fn a_working_directory_does_not_lead_through_a_descriptor_of_the_host() {
         assert!(!said.contains(&stage.secret), "{number}: {said}");
     }
     assert!(Path::new(&host.file(OPEN_SECRET)).exists());
+}
+
+/// A program without libraries, which opens nothing.
+const QUIET: &str = "int main(void) { return 0; }";
+
+/// The files of these that are opened while something is done.
+fn opened(files: &[PathBuf], act: impl FnOnce()) -> Vec<PathBuf> {
+    let events = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK);
+    let events = events.expect("an inotify instance");
+    let watched: Vec<_> = files
+        .iter()
+        .map(|file| {
+            let number = inotify::add_watch(&events, file, inotify::WatchFlags::OPEN);
+            (number.expect("there"), file)
+        })
+        .collect();
+    act();
+    let mut opened = Vec::new();
+    let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
+    let mut reader = inotify::Reader::new(&events, &mut buffer);
+    while let Ok(event) = reader.next() {
+        let named = watched.iter().find(|(number, _)| *number == event.wd());
+        opened.extend(named.map(|(_, file)| (*file).clone()));
+    }
+    opened
+}
+
+/// The shell of root inside becomes a program that opens nothing by itself.
+fn make_shell_quiet(stage: &Stage, root: &str) {
+    plant(&stage.host, "foo", "/quiet", QUIET);
+    stage
+        .host
+        .shell(&format!("echo root:x:0:0::/:/quiet >{root}/etc/passwd"));
+}
+
+/// CVE-2019-14271: `docker cp` entered the container's root and then looked for a
+/// user, for which the C library loads code from there.
+#[test]
+fn programs_that_enter_load_nothing_from_the_container() {
+    let stage = Stage::new();
+    let host = &stage.host;
+    let root = start(&stage, "");
+    make_shell_quiet(&stage, &root);
+    let planted = [
+        "nsswitch.conf",
+        "ld.so.preload",
+        "ld.so.cache",
+        "locale.alias",
+    ];
+    let files: Vec<_> = planted
+        .iter()
+        .map(|name| {
+            let path = format!("{root}/etc/{name}");
+            host.shell(&format!("rm -f {path}; echo passwd: evil >{path}"));
+            host.file(&path)
+        })
+        .collect();
+    let by_ours = opened(&files, || {
+        for arguments in [
+            &["run", "foo", "--", "x"][..],
+            &["enter", "foo", "--user", "root"],
+            &["root-login", "foo"],
+            &["status", "foo"],
+            &["list", "--long"],
+        ] {
+            host.run(arguments);
+        }
+    });
+    assert_eq!(by_ours, Vec::<PathBuf>::new());
+
+    let by_a_naive_one = opened(&files, || {
+        host.shell(&format!(
+            "perl -e 'chroot shift; chdir \"/\"; getpwnam(\"nobody\")' {root}"
+        ));
+    });
+    assert!(by_a_naive_one.contains(&files[0]), "{by_a_naive_one:?}");
+}
+
+/// CVE-2025-52881: what a runtime writes to its own files of `/proc`, after it has
+/// entered, goes where the container's `/proc` leads.
+#[test]
+fn programs_that_enter_do_not_use_the_proc_of_the_container() {
+    let stage = Stage::new();
+    let host = &stage.host;
+    let root = start(&stage, "");
+    make_shell_quiet(&stage, &root);
+    plant(host, "foo", "/cover", COVER_PROC);
+    host.shell(&format!("echo root:x:0:0::/:/cover >{root}/etc/passwd"));
+    host.run(&["run", "foo", "--", "x"]);
+    make_shell_quiet(&stage, &root);
+    let init = host.shell("cat /sys/fs/cgroup/nixos-container-foo/payload/init.scope/cgroup.procs");
+    let init = init.trim();
+    let files = ["attr", "oom_score_adj", "uid_map", "setgroups", "fd"]
+        .map(|name| host.file(&format!("/proc/{init}/root/proc/self/{name}")));
+    let by_ours = opened(&files, || {
+        host.run(&["run", "foo", "--", "x"]);
+        host.run(&["enter", "foo", "--user", "root"]);
+    });
+    assert_eq!(by_ours, Vec::<PathBuf>::new());
+
+    let by_a_naive_one = opened(&files, || {
+        host.shell(&format!(
+            "nsenter --target {init} --mount --pid \
+                 /run/current-system/sw/bin/sh -c 'echo 0 >/proc/self/oom_score_adj'"
+        ));
+    });
+    assert_eq!(by_a_naive_one, [files[1].clone()]);
+}
+
+/// Mounts a directory over `/proc` that looks like one, as far as a runtime would
+/// write to it.
+const COVER_PROC: &str = r#"
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+int main(void) {
+    const char *names[] = { "attr", "oom_score_adj", "uid_map", "setgroups", "fd" };
+    char path[64];
+    if (mount("none", "/proc", "tmpfs", 0, "mode=755") || mkdir("/proc/self", 0755)) return 1;
+    for (int i = 0; i < 5; i++) {
+        snprintf(path, sizeof path, "/proc/self/%s", names[i]);
+        if (open(path, O_CREAT | O_WRONLY, 0666) < 0) return 1;
+    }
+    return 0;
+}"#;
+
+/// Processes inside see one that enters as soon as it has their pid namespace.
+#[test]
+fn a_program_that_enters_shows_processes_inside_nothing_of_the_host() {
+    let stage = Stage::new();
+    let host = &stage.host;
+    let root = start(&stage, "");
+    stage.arm(&root);
+    plant(host, "foo", "/quiet", QUIET);
+    host.shell(&format!("echo quiet:x:0:0::/:/quiet >>{root}/etc/passwd"));
+    let watch = || {
+        let words = [&["run", "foo", "--"], &ATTACKER[..], &["watch"]].concat();
+        Talk::begin(&host.nixos_container(&words))
+    };
+    let secret = format!("HOST_SECRET={}", stage.secret);
+
+    let mut watcher = watch();
+    watcher.hear("watching");
+    for _ in 0..20 {
+        let mut command = host.command("env");
+        command
+            .arg(&secret)
+            .arg(env!("CARGO_BIN_EXE_nixos-container"));
+        succeed(command.args(["enter", "foo", "--user", "quiet"]));
+    }
+    let (_, seen) = watcher.end();
+    assert_eq!(seen, ["end".to_owned()]);
+
+    let mut watcher = watch();
+    watcher.hear("watching");
+    let mut naive = host.command("bash");
+    let script = format!(
+        "init=$(cat /sys/fs/cgroup/nixos-container-foo/payload/init.scope/cgroup.procs)
+         exec env {secret} nsenter --target $init --user --mount --pid --setuid 0 --setgid 0 \
+             /run/current-system/sw/bin/sleep 60"
+    );
+    let mut naive = naive.args(["-euc", &script]).spawn().expect("it runs");
+    watcher.await_words(&stage.secret);
+    watcher.end();
+    naive.kill().expect("it runs");
+    naive.wait().expect("waitable");
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::attack::{Attack, Outcome, Without, attacks, named};
-use crate::canary::{DROP, DROP_INSIDE, SHARED, SHARED_INSIDE};
+use crate::canary::{DROP, DROP_INSIDE, SHARED, SHARED_INSIDE, SHARED_TWICE};
 use crate::common::{Host, succeed};
 use crate::stage::{ATTACKER, Stage, program};
 
@@ -61,7 +61,7 @@ fn start(stage: &Stage, name: &str, lines: &str) {
     host.append_conf(
         name,
         &format!(
-            "{lines}\nEXTRA_NSPAWN_FLAGS='--bind-ro={SHARED}:{SHARED_INSIDE} \
+            "{lines}\nEXTRA_NSPAWN_FLAGS='--bind-ro={SHARED}:{SHARED_INSIDE} --bind-ro={SHARED}:{SHARED_TWICE} \
              --bind={DROP}:{DROP_INSIDE}'"
         ),
     );

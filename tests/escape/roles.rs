@@ -5,7 +5,7 @@ use std::env;
 use std::path::Path;
 use std::process::exit;
 
-use crate::{attack, canary, weakened};
+use crate::{attack, canary, inside, weakened};
 
 /// Runs before `main`, which belongs to the harness of the tests and takes every
 /// word for the name of a test.
@@ -16,6 +16,7 @@ fn play() {
     let status = match words[..] {
         ["canary", token] => canary::keep(token),
         ["attack", ref names @ ..] => attack::attack(names),
+        ["watch"] => inside::watch(),
         ["weakened", root, ref names @ ..] => weakened::start(Path::new(root), names),
         _ => return,
     };

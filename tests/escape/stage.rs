@@ -39,6 +39,8 @@ impl Stage {
              chmod 755 /run/throwaway /run/throwaway/canary {SHARED}
              chmod 1777 {DROP}
              mount --bind {SHARED} {SHARED}
+             mount --make-shared {SHARED}
+             mkdir {SHARED}/mounted
              touch {SHARED}/file; chmod 666 {SHARED}/file
              echo {secret} >{OPEN_SECRET}
              (umask 077; echo {secret} >{SECRET})
@@ -73,7 +75,12 @@ impl Stage {
              strip -o {root}/escape/program {program}
              cp $(ldd {program} | grep -o '/[^ ]*') {root}/escape
              mv {root}/escape/ld-linux-* {root}/escape/interpreter
-             cp /run/throwaway/canary/description {root}/escape/canary",
+             cp /run/throwaway/canary/description {root}/escape/canary
+             # Links in the place of what a runtime makes or mounts over.
+             mkdir -p {root}/run/host/inaccessible {root}/dev
+             ln -s /proc/kallsyms {root}/run/host/inaccessible/reg
+             ln -s /escape/target {root}/dev/zero
+             touch {root}/escape/target",
             program = program()
         ));
     }

@@ -13,13 +13,13 @@ use runtime::sys::notify::NotifySocket;
 use runtime::sys::seccomp::SystemCallFilter;
 use runtime::sys::untrusted_socket::Closers;
 use runtime::{
-    Attributes, Bind, Content, HostStep, Id128, IdMap, Init, LocalTime, Mount, MountStep,
-    Namespace, Network, Origin, Owners, Plan, Privileges, ProcessStep, ResolvConf, Resources, Root,
-    RootTree, Spec, StartStep, Step, Streams,
+    Attributes, Bind, Content, FileStep, HostStep, Id128, IdMap, Init, LocalTime, Mount, MountStep,
+    Namespace, Network, Origin, Owners, Plan, Privileges, ProcessStep, Propagation, ResolvConf,
+    Resources, Root, RootTree, Spec, StartStep, Step, Streams,
 };
 
 use crate::attack::{Attack, attacks};
-use crate::canary::{DROP, DROP_INSIDE, SHARED, SHARED_INSIDE};
+use crate::canary::{DROP, DROP_INSIDE, SHARED, SHARED_INSIDE, SHARED_TWICE};
 use crate::stage::ATTACKER;
 
 /// A part of the runtime that stops attacks.
@@ -45,6 +45,10 @@ pub enum Part {
     Streams,
     /// Binds are read-only.
     ReadOnlyBinds,
+    /// Mounts of the container do not reach the host.
+    Slave,
+    /// `/run` and `/dev` are file systems in memory, without files of the container's.
+    Fresh,
     /// Device nodes of the host are bound read-only.
     ReadOnlyDevices,
 }
@@ -155,6 +159,7 @@ fn spec(root: &Path, attack: &str, notify_socket: PathBuf, without: &[Part]) -> 
         run_files: Vec::new(),
         mounts: vec![
             bind(SHARED, SHARED_INSIDE, has(Part::ReadOnlyBinds)),
+            bind(SHARED, SHARED_TWICE, true),
             bind(DROP, DROP_INSIDE, false),
         ],
         init: Init {
@@ -236,12 +241,25 @@ fn take_away(part: Part, plan: &mut Plan) {
 
 /// Whether a step is there for this part alone.
 fn belongs(step: &Step, part: Part) -> bool {
+    if let (Part::Fresh, Step::File(FileStep::File { path, .. })) = (part, step) {
+        return path.starts_with("/run/host/inaccessible");
+    }
     let Step::Mount(mount) = step else {
         let filters = matches!(step, Step::Process(ProcessStep::Seccomp { .. }));
         return filters && part == Part::SystemCallFilter;
     };
     match (part, mount) {
         (Part::Detached, MountStep::DetachHost) => true,
+        (Part::Slave, MountStep::SetPropagation { propagation }) => {
+            *propagation == Propagation::Slave
+        }
+        (Part::Fresh, MountStep::Mount { target, fstype, .. }) => {
+            fstype == "tmpfs"
+                && ["/run", "/run/host", "/dev"]
+                    .map(Path::new)
+                    .contains(&target.as_path())
+        }
+        (Part::Fresh, MountStep::Restrict { target, .. }) => target == Path::new("/run/host"),
         (Part::ProcCovers, MountStep::Bind { target, .. }) => target.starts_with("/proc"),
         (
             Part::ProcCovers | Part::SysCovers,

@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{PermissionsExt, chroot};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt, chroot};
 use std::path::{Path, PathBuf};
 
 use runtime::Namespace;
 
 use super::kernel::{call, first, mount, open_to_write, own_mounts, text};
 use crate::attack::{Attack, Proof, Without};
-use crate::canary::{DROP, DROP_INSIDE, NAME, OPEN_SECRET, SHARED, SHARED_INSIDE};
+use crate::canary::{DROP, DROP_INSIDE, NAME, OPEN_SECRET, SHARED, SHARED_INSIDE, SHARED_TWICE};
 use crate::weakened::Part;
 
 pub const ATTACKS: &[Attack] = &[
@@ -67,6 +67,40 @@ pub const ATTACKS: &[Attack] = &[
         proof: Proof::Answer,
         stopped_by: &[Part::Users],
         without_users: Without::Open("CAP_SYS_ADMIN makes mounts writable"),
+    },
+    Attack {
+        name: "mount on the host",
+        class: "mount propagation",
+        aim: "mount over the files of the host",
+        attempt: |_| {
+            let target = format!("{}/mounted", shared());
+            call!(SYS_mount, c"none", &text(&target), c"tmpfs", 0, 0)?;
+            let inside = Path::new(SHARED_TWICE).exists();
+            let second = if inside { SHARED_TWICE } else { SHARED };
+            // A mount that another bind of the directory shows, the host's shows, too.
+            fs::write(format!("{target}/x"), "")?;
+            let shown = fs::read_to_string(format!("{second}/mounted/x"));
+            let _ = call!(SYS_umount2, &text(&target), 0);
+            shown.map(|_| "it is seen elsewhere".to_owned())
+        },
+        proof: Proof::Answer,
+        stopped_by: &[Part::Slave, Part::Users],
+        without_users: Without::Prevented,
+    },
+    Attack {
+        name: "mount over a link",
+        class: "CVE-2025-52565",
+        aim: "have a device mounted where the container's link says",
+        attempt: |_| {
+            let target = fs::metadata("/escape/target")?;
+            if target.file_type().is_char_device() {
+                return Ok("it is a device".to_owned());
+            }
+            Err(io::Error::other("it is the file that it was"))
+        },
+        proof: Proof::Answer,
+        stopped_by: &[Part::Fresh],
+        without_users: Without::Prevented,
     },
     Attack {
         name: "setuid file in a shared directory",

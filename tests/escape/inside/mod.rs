@@ -2,6 +2,8 @@
 
 use crate::attack::Attack;
 
+pub use processes::watch;
+
 mod calls;
 mod devices;
 mod files;

@@ -1,15 +1,18 @@
 //! Processes of the host.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 use runtime::Namespace;
+use rustix::event::{PollFd, PollFlags};
 
 use super::kernel::{at, call, file, first};
 use crate::attack::{Attack, Proof, Without};
-use crate::canary::{Canary, SECRET};
+use crate::canary::{Canary, OPEN_SECRET, SECRET};
 use crate::weakened::Part;
 
 const PIDS: &[Part] = &[Part::Own(Namespace::Pid), Part::Users];
@@ -198,4 +201,41 @@ fn read_from_start(file: &File) -> io::Result<String> {
     let mut buffer = [0_u8; 256];
     let length = file.read_at(&mut buffer, 0)?;
     Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
+}
+
+/// Looks into every process that comes, until the standard input ends, and prints what
+/// it finds of the host.
+pub fn watch() -> i32 {
+    println!("watching");
+    let ends = || {
+        let stdin = std::io::stdin();
+        let mut ready = [PollFd::new(&stdin, PollFlags::IN)];
+        let now = rustix::event::Timespec::default();
+        rustix::event::poll(&mut ready, Some(&now)) != Ok(0)
+    };
+    let mut found = BTreeSet::new();
+    while !ends() {
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        for entry in entries {
+            found.extend(look_into(&entry.path()));
+        }
+        while let Some(one) = found.pop_first() {
+            println!("{one}");
+        }
+    }
+    println!("end");
+    0
+}
+
+/// What a process shows of the host.
+fn look_into(process: &Path) -> Option<String> {
+    let environment = fs::read(process.join("environ")).unwrap_or_default();
+    let environment = String::from_utf8_lossy(&environment);
+    if let Some((_, secret)) = environment.split_once("HOST_SECRET=") {
+        return Some(secret.to_owned());
+    }
+    let through = ["root", "cwd"].map(|link| process.join(link).join(&OPEN_SECRET[1..]));
+    through
+        .iter()
+        .find_map(|path| fs::read_to_string(path).ok())
 }

@@ -262,6 +262,15 @@ pub const ATTACKS: &[Attack] = &[
         without_users: Without::Prevented,
     },
     Attack {
+        name: "cover from the container",
+        class: "CVE-2025-31133",
+        aim: "have a part of /proc covered with a file of the container's choice",
+        attempt: |_| symbols("/proc/kallsyms"),
+        proof: Proof::Answer,
+        stopped_by: &[Part::Fresh],
+        without_users: Without::Prevented,
+    },
+    Attack {
         name: "kcore",
         class: "/proc/kcore",
         aim: "read the machine's memory",
