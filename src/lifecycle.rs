@@ -21,6 +21,10 @@ use crate::control::{Request, State};
 use crate::report::log::LogRequest;
 use crate::systemd::manager::Unit;
 
+/// Default time for a clean halt, in seconds: systemd's `DefaultTimeoutStopSec=`, which
+/// nixpkgs' unit has.
+pub const DEFAULT_TIMEOUT_STOP: u64 = 90;
+
 /// How often the lock is tried while the supervisor is about to release it.
 const LOCK_RETRY: Duration = Duration::from_millis(10);
 

@@ -19,7 +19,7 @@ use crate::container::lock::Lock;
 use crate::container::paths::RunDir;
 use crate::container::unit;
 use crate::control::{Connection, Event};
-use crate::lifecycle::{ephemeral, reclaim};
+use crate::lifecycle::{self, ephemeral, reclaim};
 use crate::report::exit_codes::REBOOTED;
 use crate::report::log::{self as log_file, LogRequest};
 use crate::spec::Start;
@@ -40,6 +40,9 @@ use start::StartedContainer;
 /// How long a boot may take without `TIMEOUT_START_SEC`: the default of nixpkgs'
 /// `timeoutStartSec`.
 const DEFAULT_TIMEOUT_START: Duration = Duration::from_secs(60);
+
+/// How long init may take to halt after a signal to the supervisor.
+const HALT_TIMEOUT: Duration = Duration::from_secs(lifecycle::DEFAULT_TIMEOUT_STOP);
 
 /// An error of the configuration: another start would fail in the same way.
 #[derive(Debug, thiserror::Error)]
@@ -244,6 +247,7 @@ impl Supervisor<'_> {
         self.send_notices(start.notices.clone());
         let StartedContainer {
             started,
+            cgroup,
             sockets,
             system_calls,
             rules,
@@ -256,6 +260,7 @@ impl Supervisor<'_> {
         let boot_timeout = self.boot_timeout(timeout_start);
         let sources = EventSources {
             init: &started.init,
+            cgroup,
             system_calls,
             console,
             sockets,
@@ -266,7 +271,10 @@ impl Supervisor<'_> {
             report: self.report,
         };
         let execution = &config.execution;
-        let mut event_loop = EventLoop::new(container.name(), execution, sources, boot_timeout);
+        // In a unit, its TimeoutStopSec= has this effect.
+        let halt_timeout = (!self.in_unit).then_some(HALT_TIMEOUT);
+        let name = container.name();
+        let mut event_loop = EventLoop::new(name, execution, sources, boot_timeout, halt_timeout);
         let exit = event_loop.run_until_exit()?;
         if event_loop.was_up() {
             self.boot_began = None;

@@ -18,7 +18,7 @@ use clap_complete::{ArgValueCandidates, CompletionCandidate};
 pub use build::{Build, PullConfig, SystemArguments, Update};
 pub use create::Create;
 pub use exec::{Enter, Exec};
-pub use lifecycle::{DEFAULT_TIMEOUT_STOP, Lifecycle};
+pub use lifecycle::Lifecycle;
 pub use query::{List, Logs, Query};
 
 use crate::container::name::ContainerName;

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
+use runtime::sys::cgroup::Cgroup;
 use runtime::sys::pidfd::{self, Exit, Process};
 use runtime::sys::proc::Status;
 use runtime::sys::untrusted_socket::Closers;
@@ -27,6 +28,9 @@ use crate::systemd::notify;
 /// How often the halt signal is tried again while init does not take it.
 const HALT_RETRY: Duration = Duration::from_millis(50);
 
+/// How often init is thawed while it halts.
+const THAW_RETRY: Duration = Duration::from_secs(1);
+
 /// How long no connection is accepted after one failed, for example because the host
 /// had no memory for it.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -46,6 +50,8 @@ pub enum Ended {
 pub struct EventSources<'a> {
     /// Process 1 of the container.
     pub init: &'a Process,
+    /// The container's cgroup.
+    pub cgroup: Cgroup,
     /// The filter of system calls that init was started with, as a file.
     pub system_calls: OwnedFd,
     /// The container's console, with its log.
@@ -76,8 +82,12 @@ pub struct EventLoop<'a> {
     deadline: Option<Instant>,
     /// Init was killed because the boot took too long.
     boot_timed_out: bool,
+    /// How long init may take to halt because of a signal.
+    halt_timeout: Option<Duration>,
     /// Init is to be halted, but does not take the signal yet.
     halt_pending: bool,
+    /// When init is thawed again; `None` unless it is being halted.
+    next_thaw: Option<Instant>,
     /// The present state is still to be sent to the command that waits.
     report_pending: bool,
     /// Until when no connection is accepted.
@@ -86,12 +96,14 @@ pub struct EventLoop<'a> {
 
 impl<'a> EventLoop<'a> {
     /// The loop of a container that has just been started. Init is killed if the
-    /// system has not booted after `boot_timeout`.
+    /// system has not booted after `boot_timeout`, or not halted `halt_timeout` after a
+    /// signal requested that.
     pub fn new(
         name: &'a ContainerName,
         execution: &'a Execution,
         sources: EventSources<'a>,
         boot_timeout: Option<Duration>,
+        halt_timeout: Option<Duration>,
     ) -> Self {
         let mut event_loop = Self {
             name,
@@ -101,7 +113,9 @@ impl<'a> EventLoop<'a> {
             status: None,
             deadline: None,
             boot_timed_out: false,
+            halt_timeout,
             halt_pending: false,
+            next_thaw: None,
             report_pending: false,
             closed_until: None,
         };
@@ -174,6 +188,9 @@ impl<'a> EventLoop<'a> {
                 self.boot_timed_out = self.state == State::Starting;
                 self.kill(libc::SIGKILL);
             }
+            if self.next_thaw.is_some_and(|moment| moment <= now) {
+                self.thaw();
+            }
             if self.halt_pending {
                 self.halt();
             }
@@ -228,7 +245,8 @@ impl<'a> EventLoop<'a> {
     }
 
     fn timeout(&self) -> Option<Timespec> {
-        let moments = self.deadline.into_iter().chain(self.closed_until);
+        let moments = [self.deadline, self.closed_until, self.next_thaw];
+        let moments = moments.into_iter().flatten();
         let durations = moments.map(|moment| moment.saturating_duration_since(Instant::now()));
         let until_retry = self.halt_pending.then_some(HALT_RETRY);
         let until_check = (!self.sources.closers.are_idle()).then_some(CLOSERS_CHECK);
@@ -319,7 +337,10 @@ impl<'a> EventLoop<'a> {
     fn read_signals(&mut self) -> Result<()> {
         if self.sources.signals.take()? {
             log::info!("a signal requests a halt");
-            self.stop(None);
+            // The deadline of a halt that is under way stays.
+            let left = self.deadline.filter(|_| self.state == State::Stopping);
+            let left = left.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            self.stop(left.or(self.halt_timeout));
         }
         Ok(())
     }
@@ -335,8 +356,18 @@ impl<'a> EventLoop<'a> {
     fn stop(&mut self, timeout: Option<Duration>) {
         self.state = State::Stopping;
         self.set_deadline(timeout);
+        self.thaw();
         self.halt();
         self.announce();
+    }
+
+    /// Lets a frozen init take signals, as systemd does before it stops a unit. Init
+    /// can be frozen again meanwhile: then the deadline ends it.
+    fn thaw(&mut self) {
+        if let Err(error) = self.sources.cgroup.thaw(self.sources.init.pid) {
+            log::debug!("cannot thaw init: {error}");
+        }
+        self.next_thaw = Instant::now().checked_add(THAW_RETRY);
     }
 
     /// Sends init the signal to halt, or later if init does not take it yet: the

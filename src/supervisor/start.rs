@@ -55,6 +55,8 @@ pub struct Sockets {
 pub struct StartedContainer<'a> {
     /// Init, and the other end of its console.
     pub started: Started,
+    /// Its cgroup.
+    pub cgroup: Cgroup,
     /// The supervisor's sockets.
     pub sockets: Sockets,
     /// The filter of system calls as a file, for commands that enter the container.
@@ -84,6 +86,7 @@ pub fn start<'a>(
     let (started, notices) = start_container(start, &cgroup)?;
     Ok(StartedContainer {
         started,
+        cgroup,
         sockets,
         system_calls,
         rules,

@@ -137,6 +137,20 @@ impl Cgroup {
         Ok(events.lines().any(|line| line == "frozen 1"))
     }
 
+    /// Thaws the groups of a process of the container, from its own to the payload's, so
+    /// that it takes signals. The container may have frozen them, and may again.
+    pub fn thaw(&self, pid: i32) -> io::Result<()> {
+        let payload = self.payload();
+        let own = Self::locate(&proc::cgroup(pid)?, self.owner)?.path;
+        for group in own
+            .ancestors()
+            .take_while(|group| group.starts_with(&payload))
+        {
+            std::fs::write(group.join("cgroup.freeze"), "0")?;
+        }
+        Ok(())
+    }
+
     /// The memory of the container's processes in bytes; `None` if it has no
     /// process. With a memory controller, the kernel's own account; otherwise the
     /// sum of the processes' shares (`Pss` of `man 5 proc_pid_smaps`).

@@ -5,10 +5,7 @@ use clap::{Args, Subcommand};
 use super::{Names, expecting};
 use crate::config::values;
 use crate::container::name::ContainerName;
-
-/// Default time for a clean halt, in seconds: systemd's
-/// `DefaultTimeoutStopSec=`, which nixpkgs' unit has.
-pub const DEFAULT_TIMEOUT_STOP: u64 = 90;
+use crate::lifecycle::DEFAULT_TIMEOUT_STOP;
 
 #[derive(Debug, Subcommand)]
 pub enum Lifecycle {

@@ -16,7 +16,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use super::sources;
-use crate::cli::args::{Create, DEFAULT_TIMEOUT_STOP};
+use crate::cli::args::Create;
 use crate::config::{ContainerConfig, RootConfig};
 use crate::container::files;
 use crate::container::lock::Lock;
@@ -259,7 +259,7 @@ impl Reservation {
     fn replace(&self) -> Result<()> {
         let container = &self.container;
         let _update_lock = container.lock_for_update()?;
-        let timeout = Duration::from_secs(DEFAULT_TIMEOUT_STOP);
+        let timeout = Duration::from_secs(lifecycle::DEFAULT_TIMEOUT_STOP);
         let _start_lock = lifecycle::stop(container, timeout)?;
         let registry_lock = registry::lock_registry(container.places())?;
         replacement::commit(container, &registry_lock)

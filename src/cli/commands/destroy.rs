@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::cli::args::DEFAULT_TIMEOUT_STOP;
 use crate::container::files;
 use crate::container::{self, Container};
 use crate::lifecycle::{self, destroy};
@@ -22,7 +21,10 @@ pub fn destroy(container: &Container, force: bool) -> Result<()> {
     let _start_lock = if force {
         lifecycle::kill(container)?
     } else {
-        lifecycle::stop(container, Duration::from_secs(DEFAULT_TIMEOUT_STOP))?
+        lifecycle::stop(
+            container,
+            Duration::from_secs(lifecycle::DEFAULT_TIMEOUT_STOP),
+        )?
     };
     // A creation under the same name waits until all is gone.
     let registry_lock = container::registry::lock_registry(places)?;

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::cli::args::DEFAULT_TIMEOUT_STOP;
 use crate::container::Container;
 use crate::control::Request;
 use crate::lifecycle::{self, ephemeral};
@@ -37,7 +36,10 @@ pub fn restart(container: &Container) -> Result<()> {
     // A container that is destroyed when it stops is not, this time.
     ephemeral::forget_start(container)?;
     container.require()?;
-    lifecycle::stop(container, Duration::from_secs(DEFAULT_TIMEOUT_STOP))?;
+    lifecycle::stop(
+        container,
+        Duration::from_secs(lifecycle::DEFAULT_TIMEOUT_STOP),
+    )?;
     start(container)
 }
 
