@@ -40,6 +40,11 @@ let
       options = {
         containerAddress = mkNullable types.str "10.231.136.2" "The container's IPv4 address, the same as {option}`localAddress`.";
         network = mkNullable types.str "br0" "The bridge for the host's end of the link, the same as {option}`hostBridge`.";
+        nixDaemon = mkOption {
+          type = types.bool;
+          default = true;
+          description = "Whether the container can reach the host's Nix daemon. Without it, Nix does not work inside.";
+        };
         bindHost = mkNullable types.str "192.0.2.1" "The host's address on which forwarded ports listen; the default is all addresses.";
         extraHostPaths = mkOption {
           type = types.listOf types.str;
@@ -130,6 +135,7 @@ let
         CONSOLE_LOG_MAX = toString container.consoleLogMax;
         CPU_QUOTA = toString container.cpuQuota;
         EPHEMERAL = optionalString container.ephemeral "1";
+        NIX_DAEMON = optionalString (!container.nixDaemon) "0";
         EXTRA_VETHS = toString (lib.mapAttrsToList extraVeth container.extraVeths);
         IO_WEIGHT = toString container.ioWeight;
         JOURNAL_MAX_USE = toString container.journalMaxUse;

@@ -104,6 +104,8 @@ pub struct ContainerConfig {
     pub copy_resolv_conf: bool,
     /// `--resolv-conf`, see [`ContainerConfig::resolv_conf_mode`].
     pub resolv_conf: Option<resolv_conf::Mode>,
+    /// `NIX_DAEMON=0`: it cannot reach the host's Nix daemon.
+    pub no_nix_daemon: bool,
     /// `EPHEMERAL`, `--volatile` and the like: its root file system.
     pub root: RootConfig,
     /// `DESTROY_ON_STOP`: it is destroyed when it stops.

@@ -84,7 +84,6 @@ fn nothing_of_the_host_is_mounted_but_what_is_bound() {
     ];
     let same = [
         "/nix/store",
-        "/nix/var/nix/db",
         "/nix/var/nix/daemon-socket",
         "/dev/full",
         "/dev/net/tun",

@@ -80,6 +80,7 @@ impl ContainerConfig {
             "TMPFS" => self.mounts.extend(mounts::tmpfs_list(value)?),
             "PRIVATE_USERS" => self.private_users = PrivateUsers::parse(value)?,
             "UNTRUSTED" => self.untrusted = values::switch(value)?,
+            "NIX_DAEMON" => self.no_nix_daemon = !values::switch(value)?,
             "NAT" => self.nat = values::switch(value)?,
             "ADDITIONAL_CAPABILITIES" => {
                 self.security.capabilities = values::capabilities(value)?;

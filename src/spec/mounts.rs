@@ -33,7 +33,7 @@ pub fn resolve(
     users: Option<&Users>,
 ) -> Result<Mounts> {
     let (places, name) = (container.places(), container.name());
-    let mut mounts = nix_mounts(places, name, config.untrusted);
+    let mut mounts = nix_mounts(places, name, config);
     let owned = match users {
         Some(users) => map_or_own(&mut mounts, users)?,
         None => Vec::new(),
@@ -270,10 +270,10 @@ fn refuse_setuid_files(bind: &Bind) -> Result<()> {
     )
 }
 
-/// The mounts in `/nix`: the container's profiles and GC roots, and the host's store,
-/// database and daemon, with which Nix works inside. An untrusted container sees the
-/// store paths of its system, and nothing of the others.
-fn nix_mounts(places: &Places, name: &ContainerName, untrusted: bool) -> Vec<Mount> {
+/// The mounts in `/nix`: the container's profiles and GC roots, and the host's store and
+/// daemon, with which Nix works inside. An untrusted container sees the store paths of
+/// its system, and nothing of the others.
+fn nix_mounts(places: &Places, name: &ContainerName, config: &ContainerConfig) -> Vec<Mount> {
     let bind = |source: PathBuf, target: &str, attributes| Mount {
         target: target.into(),
         content: Content::Bind(Bind {
@@ -286,9 +286,9 @@ fn nix_mounts(places: &Places, name: &ContainerName, untrusted: bool) -> Vec<Mou
     };
     let read_only = |path: &str| bind(path.into(), path, Attributes::READ_ONLY);
     let own = |source, target| bind(source, target, Attributes::NONE);
-    let mut binds = Vec::new();
-    if untrusted {
-        binds.push(Mount {
+    let mut mounts = vec![no_database()];
+    if config.untrusted {
+        mounts.push(Mount {
             target: STORE.into(),
             content: Content::Selection(Selection {
                 directory: STORE.into(),
@@ -297,17 +297,36 @@ fn nix_mounts(places: &Places, name: &ContainerName, untrusted: bool) -> Vec<Mou
             }),
         });
     } else {
-        binds.push(read_only(STORE));
-        // They do not exist if the host's Nix has no daemon, or has not run yet.
-        for path in ["/nix/var/nix/db", "/nix/var/nix/daemon-socket"] {
-            if Path::new(path).exists() {
-                binds.push(read_only(path));
-            }
-        }
+        mounts.push(read_only(STORE));
     }
-    binds.push(own(places.profiles(name), "/nix/var/nix/profiles"));
-    binds.push(own(places.gcroots(name), "/nix/var/nix/gcroots"));
-    binds
+    // It does not exist if the host's Nix has no daemon, or has not run yet.
+    let has_daemon = !config.untrusted && !config.no_nix_daemon;
+    if has_daemon && Path::new(DAEMON_SOCKET).exists() {
+        mounts.push(read_only(DAEMON_SOCKET));
+    }
+    mounts.push(own(places.profiles(name), "/nix/var/nix/profiles"));
+    mounts.push(own(places.gcroots(name), "/nix/var/nix/gcroots"));
+    mounts
+}
+
+/// The directory of the socket of the host's Nix daemon.
+const DAEMON_SOCKET: &str = "/nix/var/nix/daemon-socket";
+
+/// An empty directory in the place of Nix' database. Inside, Nix works through the
+/// daemon: it cannot open a database on a read-only file system. The host's database
+/// would give the container nothing but its files to lock, and a lock on one of them
+/// stops the host's Nix (`man 2 flock`; https://sqlite.org/lockingv3.html).
+///
+/// Read-only, or root inside could start a database of its own, in which no path of the
+/// host's store is known, and so all are garbage.
+fn no_database() -> Mount {
+    Mount {
+        target: "/nix/var/nix/db".into(),
+        content: Content::Tmpfs {
+            attributes: Attributes::READ_ONLY,
+            options: vec![("mode".to_owned(), "755".to_owned())],
+        },
+    }
 }
 
 #[cfg(test)]

@@ -31,8 +31,21 @@ pub fn differences(nspawn: u32) -> Vec<Difference> {
         proc(nspawn),
         sys(),
         root(),
+        nix(),
     ]
     .concat()
+}
+
+fn nix() -> Vec<Difference> {
+    vec![difference(
+        "Nix works by the daemon inside; the host's database would give the container nothing \
+         but locks that stop the host's Nix",
+        &[
+            "mount /nix/var/nix/db tmpfs ro,relatime shared",
+            "options /nix/var/nix/db rw,mode=755",
+        ],
+        &["mount /nix/var/nix/db bind ro,relatime shared"],
+    )]
 }
 
 fn identity() -> Vec<Difference> {

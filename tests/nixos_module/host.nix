@@ -75,6 +75,7 @@ in
         "/srv:size=10m"
       ];
       extraFlags = [ "--drop-capability=CAP_SYS_CHROOT" ];
+      nixDaemon = false;
     };
 
     limited = {
