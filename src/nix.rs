@@ -2,6 +2,10 @@
 
 pub mod build;
 pub mod configuration;
+mod merge;
 pub mod options;
 pub mod profile;
+mod roots;
+pub mod shared;
+mod store_path;
 pub mod system;

@@ -13,6 +13,7 @@ use crate::config::{Console, ContainerConfig};
 use crate::container::Container;
 use crate::container::name::ContainerName;
 use crate::container::paths::Places;
+use crate::nix::shared::OwnChanges;
 use crate::nix::system::require_init;
 use network::PrivateNetwork;
 use network::resolv_conf;
@@ -46,6 +47,8 @@ pub struct Start {
     pub journal: journal::Link,
     /// The store paths that the container sees; `None` if it sees the whole store.
     pub closure: Option<closure::Closure>,
+    /// Whether the container's changes of its profile count on the host.
+    pub own_changes: OwnChanges,
     /// Directories of the host that exist while the container runs.
     pub temporary: Vec<PathBuf>,
     /// The container's users; `None` if they are the host's.
@@ -130,6 +133,7 @@ pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Start>
     Ok(Start {
         spec,
         closure: closure::resolve(places, name, config)?,
+        own_changes: OwnChanges::of(config),
         temporary: mounts.temporary,
         journal,
         users,

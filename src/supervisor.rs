@@ -20,6 +20,7 @@ use crate::container::paths::RunDir;
 use crate::container::unit;
 use crate::control::{Connection, Event};
 use crate::lifecycle::{self, ephemeral, reclaim};
+use crate::nix::shared::{self, OwnChanges};
 use crate::report::exit_codes::REBOOTED;
 use crate::report::log::{self as log_file, LogRequest};
 use crate::spec::Start;
@@ -28,13 +29,15 @@ use crate::systemd::{machined, notify};
 mod clients;
 pub mod daemon;
 mod event_loop;
+mod nix_changes;
 mod notices;
 mod signals;
 mod start;
 
 use clients::Clients;
 use event_loop::{Ended, EventLoop, EventSources};
-use signals::HaltSignals;
+use nix_changes::NixChanges;
+use signals::{DirectorySignal, HaltSignals};
 use start::StartedContainer;
 
 /// How long a boot may take without `TIMEOUT_START_SEC`: the default of nixpkgs'
@@ -102,6 +105,7 @@ fn supervise_reporting(
         registered: false,
         report,
         signals: HaltSignals::catch()?,
+        directory_signal: DirectorySignal::catch()?,
         clients: Clients::default(),
         closers: Closers::default(),
         console_log: None,
@@ -173,6 +177,7 @@ struct Supervisor<'a> {
     registered: bool,
     report: Option<&'a Connection>,
     signals: HaltSignals,
+    directory_signal: DirectorySignal,
     clients: Clients,
     closers: Closers,
     /// The console's log; `None` before the start passes its checks, because a
@@ -213,6 +218,9 @@ impl Supervisor<'_> {
             && let Err(error) = machined::unregister(self.container)
         {
             self.send_notices(vec![format!("{error:#}")]);
+        }
+        if start.own_changes == OwnChanges::Count {
+            self.take_over_last_changes();
         }
         // With the configuration of the start: its file may have changed.
         let work_directories = reclaim::remove_work_directories(self.container, &config);
@@ -266,6 +274,7 @@ impl Supervisor<'_> {
             sockets,
             rules,
             signals: &self.signals,
+            nix_changes: NixChanges::new(container, start.own_changes, &self.directory_signal),
             clients: &mut self.clients,
             closers: &self.closers,
             report: self.report,
@@ -283,6 +292,19 @@ impl Supervisor<'_> {
             return Err(boot_timeout_error(container, timeout_start));
         }
         event_loop.classify_exit(exit)
+    }
+
+    /// Takes over what the container has changed at last. A start that failed early has
+    /// made no directories for it.
+    fn take_over_last_changes(&self) {
+        match shared::take_over(self.container, |_| {}) {
+            Ok(taken) => {
+                for problem in taken.into_iter().flat_map(|taken| taken.problems) {
+                    log::warn!("{problem:#}");
+                }
+            }
+            Err(error) => log::warn!("{error:#}"),
+        }
     }
 
     /// Registers the container of a unit with machined. It runs on if that fails.

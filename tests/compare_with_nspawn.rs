@@ -70,10 +70,14 @@ fn nothing_of_the_host_is_mounted_but_what_is_bound() {
     let shown: BTreeMap<&str, &str> = targets.into_iter().zip(shown.lines()).collect();
 
     let place = |variable| host.place(variable).join("foo").display().to_string();
+    let nix = |what| {
+        let state = host.place("STATE_DIR").join(".foo.nix");
+        state.join(what).display().to_string()
+    };
     let own = [
         ("/", place("STATE_DIR")),
-        ("/nix/var/nix/profiles", place("PROFILE_DIR")),
-        ("/nix/var/nix/gcroots", place("GCROOT_DIR")),
+        ("/nix/var/nix/profiles", nix("profiles")),
+        ("/nix/var/nix/gcroots", nix("gcroots")),
         ("/run/host/notify", place("RUN_DIR") + "/notify"),
         ("/run/host/os-release", "/etc/os-release".to_owned()),
         // One tree for all; each sees its own group as the root of it.

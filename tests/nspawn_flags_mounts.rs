@@ -88,7 +88,7 @@ Read-only file system
 "
     );
     let written = host.shell("cat /run/throwaway/data/inside; ls -A /run/throwaway/state");
-    assert_eq!(written, "inside\nfoo\n");
+    assert_eq!(written, "inside\n.foo.nix\nfoo\n");
     if let Some(nspawns) = shown_by_nspawn(&host, root, flags, &script) {
         assert_eq!(ours, nspawns);
     }
@@ -166,7 +166,7 @@ rm: can't remove 'three/a': Device or resource busy
     );
     assert_eq!(
         left,
-        ".: changes conf env gcroots high low profiles state tmp upper state: foo state/foo/t: \
+        ".: changes conf env gcroots high low profiles state tmp upper state: .foo.nix foo state/foo/t: \
          alone own ro three upper: b c new\nlow changed new own changed\n"
     );
     host.shell("rm /run/throwaway/upper/b /run/throwaway/upper/new");

@@ -543,5 +543,8 @@ fn an_update_reads_what_is_beside_the_configuration_and_nothing_outside() {
     host.run(&["run", "foo", "--", "sh", "-euc", grow]);
     let stderr = host.fail(1, &["update", "foo"]);
     assert!(stderr.contains("more than 64 MiB"), "{stderr}");
-    assert_eq!(host.shell("cd $NIXOS_CONTAINER_STATE_DIR; ls -A"), "foo\n");
+    assert_eq!(
+        host.shell("cd $NIXOS_CONTAINER_STATE_DIR; ls -A"),
+        ".foo.nix\nfoo\n"
+    );
 }

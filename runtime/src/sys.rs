@@ -5,6 +5,7 @@ pub mod cgroup;
 pub(crate) mod clone;
 pub mod cpus;
 pub(crate) mod directory;
+pub mod dnotify;
 pub(crate) mod exec;
 pub mod keyring;
 pub mod limits;

@@ -157,7 +157,12 @@ impl Places {
         self.state.join(format!(".{name}.users"))
     }
 
-    /// The container's profiles, at `/nix/var/nix/profiles` inside.
+    /// The profiles and garbage collector roots that the container itself has.
+    pub fn nix(&self, name: &ContainerName) -> NixDir {
+        NixDir(self.state.join(format!(".{name}.nix")))
+    }
+
+    /// The container's profiles, for the host's Nix. The container cannot write there.
     pub fn profiles(&self, name: &ContainerName) -> PathBuf {
         self.profiles.join(name.as_str())
     }
@@ -167,7 +172,7 @@ impl Places {
         self.profiles(name).join("system")
     }
 
-    /// The container's garbage collector roots, at `/nix/var/nix/gcroots` inside.
+    /// The container's garbage collector roots, for the host's Nix.
     pub fn gcroots(&self, name: &ContainerName) -> PathBuf {
         self.gcroots.join(name.as_str())
     }
@@ -211,9 +216,9 @@ fn name_of_hidden(file_name: &str, suffix: &str) -> Option<ContainerName> {
 pub struct Trees {
     /// Its root directory.
     pub root: PathBuf,
-    /// Its profiles, at `/nix/var/nix/profiles` inside.
+    /// Its profiles, for the host's Nix.
     pub profiles: PathBuf,
-    /// Its garbage collector roots, at `/nix/var/nix/gcroots` inside.
+    /// Its garbage collector roots, for the host's Nix.
     pub gcroots: PathBuf,
 }
 
@@ -221,6 +226,39 @@ impl Trees {
     /// All of them.
     pub fn all(&self) -> [&Path; 3] {
         [&self.root, &self.profiles, &self.gcroots]
+    }
+}
+
+/// The directory of what a container has in `/nix/var/nix`. No program of the host's
+/// Nix reads it.
+#[derive(Debug, Clone)]
+pub struct NixDir(PathBuf);
+
+impl NixDir {
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Its profiles, at `/nix/var/nix/profiles` inside.
+    pub fn profiles(&self) -> PathBuf {
+        self.0.join("profiles")
+    }
+
+    /// Its garbage collector roots, at `/nix/var/nix/gcroots` inside.
+    pub fn gcroots(&self) -> PathBuf {
+        self.0.join("gcroots")
+    }
+
+    /// The links of the system's profile that host and container had in common last.
+    /// The container cannot write there.
+    pub fn common(&self) -> PathBuf {
+        self.0.join("common")
+    }
+
+    /// The lock of the profile's copies.
+    pub fn lock(&self) -> PathBuf {
+        self.0.join("profile.lock")
     }
 }
 

@@ -26,6 +26,7 @@ pub fn undo_creation(container: &Container, keep_root: bool) -> Result<()> {
         }
         remove_tree(&trees.profiles)?;
         remove_tree(&trees.gcroots)?;
+        remove_tree(places.nix(name).path())?;
         users::remove_record(container)?;
     }
     remove_tree(&places.creating(name))?;
@@ -67,6 +68,7 @@ pub fn finish_destruction(container: &Container, _: &RegistryLock) -> Result<()>
     all_of([
         reclaim::remove_leftovers(container).map(|notices| reclaim::print_notices(&notices)),
         remove_trees(&places.trees(name)),
+        remove_tree(places.nix(name).path()),
         remove_tree(container.run().path()),
         users::remove_record(container),
         journal::remove_links(container),

@@ -48,6 +48,8 @@ fn finish(container: &Container, _: &RegistryLock) -> Result<()> {
             rename(staged, tree)?;
         }
     }
+    // The next start makes it, of the new profile.
+    remove_tree(places.nix(name).path())?;
     remove_file(&container.run().console_log())?;
     users::remove_record(container)?;
     rename(&places.replacement(name), &places.conf(name))

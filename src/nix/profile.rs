@@ -1,10 +1,10 @@
 //! A container's profile: the generations of its system.
 //!
 //! The profile has the format of Nix, `system` → `system-N-link` → a store path, so
-//! that `nix-env` in the container and the host's garbage collector understand it. But
-//! the container can write to its directory, and `nix-env` follows links there, for
-//! example as its lock file. So the host changes the profile by names in the open
-//! directory, and follows no link.
+//! that `nix-env` and the host's garbage collector understand it. There are copies of
+//! it on the host and in the container (`nix/shared.rs`). The container can write to
+//! its copy, so links are read and changed by names in the open directory, and none is
+//! followed.
 
 use std::ffi::OsStr;
 use std::io;
@@ -12,15 +12,25 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Dir, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
+use super::merge::Links;
+
+/// Links that are read of one profile, and entries that are read to find them. `nix-env`
+/// makes a link for each change of the system.
+const MAX_ENTRIES: usize = 4096;
+
 /// The name of the link to the current generation.
-const CURRENT: &str = "system";
+pub const CURRENT: &str = "system";
 
 /// The profile in a container's directory of profiles.
 #[derive(Debug)]
-pub struct Profile(OwnedFd);
+pub struct Profile {
+    directory: OwnedFd,
+    /// The owner of the directory, who also gets the links that are made in it.
+    owner: (Uid, Gid),
+}
 
 /// One system of the profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,20 +47,71 @@ impl Profile {
     /// Opens the profile in `directory`, whose path is trusted.
     pub fn open(directory: &Path) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Ok(Self(rustix::fs::open(directory, flags, Mode::empty())?))
+        let directory = rustix::fs::open(directory, flags, Mode::empty())?;
+        let status = rustix::fs::fstat(&directory)?;
+        Ok(Self {
+            directory,
+            owner: (Uid::from_raw(status.st_uid), Gid::from_raw(status.st_gid)),
+        })
+    }
+
+    /// Its directory.
+    pub fn into_directory(self) -> OwnedFd {
+        self.directory
+    }
+
+    /// All of its links.
+    pub fn links(&self) -> io::Result<Links> {
+        let generations = self.generations()?.into_iter();
+        Ok(Links {
+            generations: generations.map(|g| (g.number, g.system)).collect(),
+            current: self.current()?,
+        })
+    }
+
+    /// Changes the links from `old`, as they were read, to `new`. A link that is in
+    /// neither stays.
+    pub fn replace(&self, old: &Links, new: &Links) -> io::Result<()> {
+        if old == new {
+            return Ok(());
+        }
+        for (number, target) in &new.generations {
+            if old.generations.get(number) != Some(target) {
+                let name = link_name(*number);
+                self.unlink(&name)?;
+                self.link(target, &name)?;
+            }
+        }
+        match new.current {
+            Some(number) if old.current != new.current => self.switch(number)?,
+            _ => {}
+        }
+        for number in old.generations.keys() {
+            if !new.generations.contains_key(number) {
+                self.unlink(&link_name(*number))?;
+            }
+        }
+        Ok(rustix::fs::fsync(&self.directory)?)
+    }
+
+    fn unlink(&self, name: &str) -> io::Result<()> {
+        match rustix::fs::unlinkat(&self.directory, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
     }
 
     /// All generations, the oldest first.
     pub fn generations(&self) -> io::Result<Vec<Generation>> {
         let mut generations = Vec::new();
-        for entry in Dir::read_from(&self.0)? {
+        for entry in Dir::read_from(&self.directory)?.take(MAX_ENTRIES) {
             let entry = entry?;
             let name = entry.file_name();
             let Some(number) = number_of(OsStr::from_bytes(name.to_bytes())) else {
                 continue;
             };
-            let link = rustix::fs::readlinkat(&self.0, name, Vec::new());
-            let status = rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW);
+            let link = rustix::fs::readlinkat(&self.directory, name, Vec::new());
+            let status = rustix::fs::statat(&self.directory, name, AtFlags::SYMLINK_NOFOLLOW);
             // Only links are generations, and one may vanish meanwhile.
             if let (Ok(system), Ok(status)) = (link, status) {
                 generations.push(Generation {
@@ -67,7 +128,7 @@ impl Profile {
     /// The number of the current generation; `None` if there is none, or if the container
     /// has put something else in its place.
     pub fn current(&self) -> io::Result<Option<u64>> {
-        match rustix::fs::readlinkat(&self.0, CURRENT, Vec::new()) {
+        match rustix::fs::readlinkat(&self.directory, CURRENT, Vec::new()) {
             Ok(target) => Ok(number_of(OsStr::from_bytes(target.to_bytes()))),
             Err(Errno::NOENT | Errno::INVAL) => Ok(None),
             Err(errno) => Err(errno.into()),
@@ -94,22 +155,25 @@ impl Profile {
     /// Makes a generation the current one.
     pub fn switch(&self, number: u64) -> io::Result<()> {
         let temporary = format!(".{CURRENT}-{}", std::process::id());
-        match rustix::fs::unlinkat(&self.0, &temporary, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => {}
-            Err(errno) => return Err(errno.into()),
-        }
+        self.unlink(&temporary)?;
         self.link(Path::new(&link_name(number)), &temporary)?;
-        rustix::fs::renameat(&self.0, &temporary, &self.0, CURRENT)?;
-        Ok(rustix::fs::fsync(&self.0)?)
+        rustix::fs::renameat(&self.directory, &temporary, &self.directory, CURRENT)?;
+        Ok(rustix::fs::fsync(&self.directory)?)
     }
 
     /// Makes a link; `false` if the name exists.
     fn link(&self, target: &Path, name: &str) -> io::Result<bool> {
-        match rustix::fs::symlinkat(target, &self.0, name) {
-            Ok(()) => Ok(true),
-            Err(Errno::EXIST) => Ok(false),
-            Err(errno) => Err(errno.into()),
+        match rustix::fs::symlinkat(target, &self.directory, name) {
+            Ok(()) => {}
+            Err(Errno::EXIST) => return Ok(false),
+            Err(errno) => return Err(errno.into()),
         }
+        let (user, group) = self.owner;
+        if !user.is_root() || !group.is_root() {
+            let flags = AtFlags::SYMLINK_NOFOLLOW;
+            rustix::fs::chownat(&self.directory, name, Some(user), Some(group), flags)?;
+        }
+        Ok(true)
     }
 }
 
@@ -119,7 +183,7 @@ pub fn link_name(number: u64) -> String {
 }
 
 /// The number of the generation with this link name.
-fn number_of(name: &OsStr) -> Option<u64> {
+pub fn number_of(name: &OsStr) -> Option<u64> {
     let number = name.to_str()?;
     let number = number.strip_prefix(CURRENT)?.strip_prefix('-')?;
     let number = number.strip_suffix("-link")?.parse().ok()?;

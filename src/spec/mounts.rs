@@ -304,8 +304,9 @@ fn nix_mounts(places: &Places, name: &ContainerName, config: &ContainerConfig) -
     if has_daemon && Path::new(DAEMON_SOCKET).exists() {
         mounts.push(read_only(DAEMON_SOCKET));
     }
-    mounts.push(own(places.profiles(name), "/nix/var/nix/profiles"));
-    mounts.push(own(places.gcroots(name), "/nix/var/nix/gcroots"));
+    let nix = places.nix(name);
+    mounts.push(own(nix.profiles(), "/nix/var/nix/profiles"));
+    mounts.push(own(nix.gcroots(), "/nix/var/nix/gcroots"));
     mounts
 }
 

@@ -14,6 +14,7 @@ use runtime::sys::untrusted_socket::Closers;
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::clients::{self, Clients};
+use super::nix_changes::NixChanges;
 use super::notices;
 use super::signals::HaltSignals;
 use super::start::Sockets;
@@ -62,6 +63,8 @@ pub struct EventSources<'a> {
     pub rules: Option<WatchedRules<'a>>,
     /// The signals that request a halt.
     pub signals: &'a HaltSignals,
+    /// Changes of Nix' state that are made inside.
+    pub nix_changes: NixChanges<'a>,
     /// Accepted connections.
     pub clients: &'a mut Clients,
     /// The processes that close what was sent to the sockets.
@@ -166,6 +169,9 @@ impl<'a> EventLoop<'a> {
             for request in requests {
                 self.handle(request);
             }
+            if ready.nix_changes {
+                self.sources.nix_changes.note();
+            }
             if ready.report {
                 self.send_report();
             }
@@ -180,6 +186,7 @@ impl<'a> EventLoop<'a> {
                 log::info!("init has exited: {exit:?}");
                 return exit;
             }
+            self.sources.nix_changes.take_over();
             let now = Instant::now();
             self.closed_until = self.closed_until.filter(|moment| *moment > now);
             if self.deadline.is_some_and(|deadline| deadline <= now) {
@@ -209,6 +216,7 @@ impl<'a> EventLoop<'a> {
             input(sources.console.as_fd()),
             PollFd::from_borrowed_fd(sources.sockets.notify.as_fd(), untrusted),
             input(sources.signals.as_fd()),
+            input(sources.nix_changes.as_fd()),
         ];
         let rules = fds.len();
         fds.extend(sources.rules.iter().map(|rules| input(rules.as_fd())));
@@ -237,6 +245,7 @@ impl<'a> EventLoop<'a> {
             console: ready(1..2),
             notify: ready(2..3),
             signals: ready(3..4),
+            nix_changes: ready(4..5),
             rules: ready(rules..listeners),
             listeners: ready(listeners..report),
             report: ready(report..clients),
@@ -245,7 +254,12 @@ impl<'a> EventLoop<'a> {
     }
 
     fn timeout(&self) -> Option<Timespec> {
-        let moments = [self.deadline, self.closed_until, self.next_thaw];
+        let moments = [
+            self.deadline,
+            self.closed_until,
+            self.next_thaw,
+            self.sources.nix_changes.due(),
+        ];
         let moments = moments.into_iter().flatten();
         let durations = moments.map(|moment| moment.saturating_duration_since(Instant::now()));
         let until_retry = self.halt_pending.then_some(HALT_RETRY);
@@ -453,6 +467,7 @@ struct Ready {
     console: bool,
     notify: bool,
     signals: bool,
+    nix_changes: bool,
     rules: bool,
     listeners: bool,
     report: bool,

@@ -1,4 +1,4 @@
-//! The signals on which a supervisor halts its container, as a descriptor to poll.
+//! The signals that a supervisor waits for, as descriptors to poll.
 
 use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -11,19 +11,18 @@ use nix::sys::signal::{SigSet, Signal};
 /// detached supervisor has no terminal.
 const HALT: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
 
-/// A descriptor that is readable once a signal has come. The container's processes
-/// have no handler of it: their clone resets all handlers (`man 2 clone3`,
+/// Signals as a descriptor, which is readable once one has come. The container's
+/// processes have no handler of them: their clone resets all handlers (`man 2 clone3`,
 /// CLONE_CLEAR_SIGHAND).
-pub struct HaltSignals(UnixStream);
+struct Caught(UnixStream);
 
-impl HaltSignals {
-    /// Catches the signals, except those that this process ignores, as under nohup.
-    pub fn catch() -> Result<Self> {
+impl Caught {
+    fn catch(signals: impl IntoIterator<Item = Signal>) -> Result<Self> {
         const CANNOT: &str = "cannot catch signals";
         let (read, write) = UnixStream::pair().context(CANNOT)?;
         read.set_nonblocking(true).context(CANNOT)?;
         let mut caught = SigSet::empty();
-        for signal in HALT.into_iter().filter(|signal| !is_ignored(*signal)) {
+        for signal in signals {
             let write = write.try_clone().context(CANNOT)?;
             signal_hook::low_level::pipe::register(signal as i32, write).context(CANNOT)?;
             caught.add(signal);
@@ -33,7 +32,7 @@ impl HaltSignals {
     }
 
     /// Whether one has come since the last call.
-    pub fn take(&self) -> Result<bool> {
+    fn take(&self) -> Result<bool> {
         let mut bytes = [0; 64];
         match (&self.0).read(&mut bytes) {
             Ok(length) => Ok(length > 0),
@@ -43,9 +42,46 @@ impl HaltSignals {
     }
 }
 
+/// The signals that request a halt.
+pub struct HaltSignals(Caught);
+
+impl HaltSignals {
+    /// Catches the signals, except those that this process ignores, as under nohup.
+    pub fn catch() -> Result<Self> {
+        let signals = HALT.into_iter().filter(|signal| !is_ignored(*signal));
+        Caught::catch(signals).map(Self)
+    }
+
+    /// Whether one has come since the last call.
+    pub fn take(&self) -> Result<bool> {
+        self.0.take()
+    }
+}
+
 impl AsFd for HaltSignals {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.0.0.as_fd()
+    }
+}
+
+/// The signal that a watched directory has changed (`runtime::sys::dnotify`).
+pub struct DirectorySignal(Caught);
+
+impl DirectorySignal {
+    /// Catches the signal.
+    pub fn catch() -> Result<Self> {
+        Caught::catch([Signal::SIGIO]).map(Self)
+    }
+
+    /// Forgets that it has come.
+    pub fn clear(&self) {
+        let _ = self.0.take();
+    }
+}
+
+impl AsFd for DirectorySignal {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.0.as_fd()
     }
 }
 

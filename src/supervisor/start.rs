@@ -15,6 +15,7 @@ use crate::config::ContainerConfig;
 use crate::container::Container;
 use crate::control::Listener;
 use crate::lifecycle::network::WatchedRules;
+use crate::nix::shared;
 use crate::spec::network::PrivateNetwork;
 use crate::spec::{self, Start, users};
 use crate::systemd::machined::{self, Machine};
@@ -98,6 +99,7 @@ pub fn start<'a>(
 fn make_files(container: &Container, start: &Start, closers: &Closers) -> Result<Sockets> {
     log::debug!("make directories and sockets");
     container.create_directories(start.spec.root.directory.clone())?;
+    shared::prepare(container, start.own_changes)?;
     container.create_temporary(&start.temporary)?;
     start.journal.make(&start.spec.root)?;
     let run = container.run();

@@ -5,6 +5,7 @@
 
 pub mod conf;
 pub mod nested;
+pub mod own_nix;
 pub mod packets;
 pub mod peer;
 pub mod talk;

@@ -11,6 +11,7 @@ use crate::container::Container;
 use crate::container::running::Running;
 use crate::control::{Event, State};
 use crate::lifecycle;
+use crate::nix::shared;
 use crate::spec::{closure, system_inside};
 
 /// `reload NAME`
@@ -31,6 +32,8 @@ pub fn activate(container: &Container) -> Result<ExitCode> {
     if !await_up(container, running)? {
         return Ok(ExitCode::SUCCESS);
     }
+    // Another program of the host, as nixpkgs' tool, may have changed the profile.
+    shared::take_over_profile(container)?;
     let config = container.config()?;
     closure::add_current(container, &config)?;
     let system = system_inside(&config);

@@ -19,6 +19,7 @@ use crate::container::{self, Container};
 use crate::nix::build::{self, Flags};
 use crate::nix::configuration::{self, Configuration, Options, Replaced};
 use crate::nix::profile::{Generation, Profile};
+use crate::nix::shared;
 use crate::nix::system::require_init;
 use crate::nix::system::{self, Built, Source};
 
@@ -152,9 +153,13 @@ fn commit(
     if let Some((file, flake)) = &change.record {
         container.record_source(file.as_deref(), flake.as_ref())?;
     }
+    // Before, so that the new system is the newest generation, and after, to reach the
+    // container.
+    shared::take_over_profile(container)?;
     profile(container)?
         .set(built.system())
         .with_context(|| format!("cannot change the profile of {container}"))?;
+    shared::take_over_profile(container)?;
     system::protect(container, built)
 }
 
@@ -241,6 +246,7 @@ fn pulled_change(container: &Container, config: &ContainerConfig, flags: &Flags)
 pub fn rollback(container: &Container) -> Result<ExitCode> {
     let _update_lock = container.lock_for_update()?;
     config_with_profile(container)?;
+    shared::take_over_profile(container)?;
     let profile = profile(container)?;
     let (generations, current) = read_profile(container, &profile)?;
     let earlier = generations
@@ -254,6 +260,7 @@ pub fn rollback(container: &Container) -> Result<ExitCode> {
     profile
         .switch(earlier.number)
         .with_context(|| format!("cannot change the profile of {container}"))?;
+    shared::take_over_profile(container)?;
     say!("{container} is back at generation {}", earlier.number);
     activation::activate(container)
 }
@@ -261,6 +268,10 @@ pub fn rollback(container: &Container) -> Result<ExitCode> {
 /// `generations NAME`, in the format of `nix-env --list-generations`.
 pub fn generations(container: &Container) -> Result<()> {
     container.require()?;
+    // A user of the host sees those that have been taken over.
+    if rustix::process::geteuid().is_root() {
+        shared::take_over_profile(container)?;
+    }
     let profile = profile(container)?;
     let (generations, current) = read_profile(container, &profile)?;
     for generation in generations {
