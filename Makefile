@@ -25,7 +25,10 @@ PREFIX ?= /usr/local
 share := $(DESTDIR)$(PREFIX)/share
 units := $(DESTDIR)$(PREFIX)/lib/systemd
 
-.PHONY: help demo test vm-test bench build install clean
+# Of `make soak`: the number of operations, and the seed that they follow from.
+soak_options := $(if $(OPERATIONS),--operations $(OPERATIONS)) $(if $(SEED),--seed $(SEED))
+
+.PHONY: help demo test vm-test soak bench build install clean
 
 help:
 	@echo 'make demo    installs what is missing, builds the command and shows containers'
@@ -34,6 +37,8 @@ help:
 	@echo '             (what a build server runs, too)'
 	@echo 'make vm-test installs what is missing, runs the scenarios of vm-tests/ on a whole'
 	@echo '             machine that QEMU emulates; prints how long each took'
+	@echo 'make soak    installs what is missing, does 10000 random operations on 20 containers of'
+	@echo '             one throwaway host, kills among them (OPERATIONS=NUMBER, SEED=NUMBER)'
 	@echo 'make bench   installs what is missing, times the command beside crun, runc,'
 	@echo '             bubblewrap and systemd-nspawn; prints Markdown tables.'
 	@echo '             BENCH_BASELINE=FILE adds rows for another build of the command'
@@ -71,6 +76,12 @@ vm-test:
 	$(build_command)
 	image=$$(vm-tests/vm/make-disk) && \
 	    $(on_throwaway_host) vm-tests/run --bed vm --image "$$image"
+
+soak:
+	@echo 'Soak: installing what is missing, building, then tests/soak.rs'
+	tests/prerequisites test
+	tests/mini-nixpkgs/make-tree
+	cargo test --test soak -- $(soak_options)
 
 bench:
 	@echo 'Bench: installing what is missing, building, then benches/run on a throwaway host'

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
 use runtime::sys::proc;
@@ -18,6 +18,47 @@ use crate::report::printable::plain;
 /// The size in bytes at which a log starts over, without `CONSOLE_LOG_MAX`.
 const DEFAULT_MAX: u64 = 1 << 20;
 
+/// The most bytes that are copied to standard output in [`ECHO_SPAN`]. In a unit, it is
+/// the host's journal, where a flood would drive out what others have logged.
+const ECHO_MAX: usize = 1 << 20;
+
+/// The span of journald's own limit (`man 5 journald.conf`, RateLimitIntervalSec=).
+const ECHO_SPAN: Duration = Duration::from_secs(30);
+
+/// The copy of a console on standard output.
+struct Echo {
+    began: Instant,
+    bytes: usize,
+}
+
+impl Echo {
+    fn new() -> Self {
+        Self {
+            began: Instant::now(),
+            bytes: 0,
+        }
+    }
+
+    fn copy(&mut self, bytes: &[u8]) {
+        if self.began.elapsed() > ECHO_SPAN {
+            *self = Self::new();
+        }
+        let was_below = self.bytes <= ECHO_MAX;
+        self.bytes += bytes.len();
+        let bytes = match self.bytes <= ECHO_MAX {
+            true => bytes,
+            false if was_below => OMITTED.as_bytes(),
+            false => return,
+        };
+        let _ = io::stdout().write_all(bytes);
+        let _ = io::stdout().flush();
+    }
+}
+
+/// Stands for the output that is not copied.
+const OMITTED: &str = "\nnixos-container: the console exceeds 1 MiB in 30 seconds; \
+                       `nixos-container logs` has the rest\n";
+
 /// The supervisor's end of `/dev/console`.
 pub struct Console {
     output: OwnedFd,
@@ -26,7 +67,7 @@ pub struct Console {
     log: File,
     logged: u64,
     log_max: u64,
-    echo: bool,
+    echo: Option<Echo>,
     ignored: bool,
 }
 
@@ -72,7 +113,7 @@ impl Console {
             log,
             logged: 0,
             log_max: log_max.unwrap_or(DEFAULT_MAX),
-            echo,
+            echo: echo.then(Echo::new),
             ignored: kind == Kind::Ignored,
         })
     }
@@ -98,9 +139,8 @@ impl Console {
         }
         let _ = self.log.write_all(bytes);
         self.logged += length as u64;
-        if self.echo {
-            let _ = io::stdout().write_all(bytes);
-            let _ = io::stdout().flush();
+        if let Some(echo) = &mut self.echo {
+            echo.copy(bytes);
         }
         length
     }

@@ -85,6 +85,25 @@ fn flood_of_the_console_does_not_fill_the_hosts_memory() {
     host.run(&["terminate", "foo"]);
 }
 
+/// In a unit, standard output of the supervisor is the host's journal, where a flood
+/// would drive out what others have logged.
+#[test]
+fn flood_of_the_console_does_not_fill_the_hosts_journal() {
+    let host = Host::new();
+    let system = host.system_with_init(
+        "words=$(printf %1000s words); number=0
+         while [ $number -lt 8000 ]; do echo \"$words\"; number=$((number + 1)); done",
+    );
+    host.create_of("foo", &system);
+    let output = host.try_run(&["supervise", "foo"]);
+    assert!(output.status.success(), "{output:?}");
+    let length = output.stdout.len();
+    assert!(length < (1 << 20) + 4096, "{length} bytes");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let last = said.lines().last().expect("lines");
+    assert!(last.contains("exceeds 1 MiB"), "{last}");
+}
+
 /// Files in memory take no more than a share of it, in number and size. One of a
 /// size that does not fit is refused before any of it is allocated (`mm/shmem.c`,
 /// shmem_fallocate).
