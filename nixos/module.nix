@@ -46,6 +46,14 @@ let
           description = "Whether the container can reach the host's Nix daemon. Without it, Nix does not work inside.";
         };
         bindHost = mkNullable types.str "192.0.2.1" "The host's address on which forwarded ports listen; the default is all addresses.";
+        spoofCheck = mkOption {
+          type = types.bool;
+          default = true;
+          description = ''
+            Whether the host drops what the container sends under the address of
+            another machine. Disable it for containers that are routers.
+          '';
+        };
         extraHostPaths = mkOption {
           type = types.listOf types.str;
           default = [ ];
@@ -141,6 +149,7 @@ let
         JOURNAL_MAX_USE = toString container.journalMaxUse;
         LIMIT_NOFILE = toString container.limitNofile;
         MEMORY_MAX = toString container.memoryMax;
+        SPOOF_CHECK = optionalString (!container.spoofCheck) "0";
         TASKS_MAX = toString container.tasksMax;
         TIMEOUT_START_SEC = container.timeoutStartSec;
         UNTRUSTED = optionalString container.untrusted "1";

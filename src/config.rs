@@ -97,6 +97,9 @@ pub struct ContainerConfig {
     pub ownership: Ownership,
     /// `--bind-user`: users of the host that have an account inside.
     pub bound_users: Vec<String>,
+    /// `SPOOF_CHECK`: the host drops packets that pretend to be another's; on unless it
+    /// is switched off.
+    pub spoof_check: Option<bool>,
     /// `NAT`: the host forwards and masquerades the container's packets.
     pub nat: bool,
     /// `COPY_RESOLV_CONF`: the host's `/etc/resolv.conf` is copied in at each

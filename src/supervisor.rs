@@ -259,6 +259,7 @@ impl Supervisor<'_> {
             sockets,
             system_calls,
             rules,
+            addresses,
             notices,
         } = start::start(container, start, self.in_unit, &self.closers)?;
         self.send_notices(notices);
@@ -273,6 +274,7 @@ impl Supervisor<'_> {
             console,
             sockets,
             rules,
+            addresses,
             signals: &self.signals,
             nix_changes: NixChanges::new(container, start.own_changes, &self.directory_signal),
             clients: &mut self.clients,

@@ -29,6 +29,8 @@ mod inside;
 mod kernel;
 #[path = "escape/kinds.rs"]
 mod kinds;
+#[path = "escape/network.rs"]
+mod network;
 #[path = "escape/nix.rs"]
 mod nix;
 #[path = "escape/planted.rs"]

@@ -116,9 +116,13 @@ fn what_a_container_says_of_routers_is_not_heard() {
     host.start_with(
         "foo",
         "HOST_ADDRESS=10.233.7.1\nLOCAL_ADDRESS=10.233.7.2\n\
-         HOST_ADDRESS6=fd00:7::1\nLOCAL_ADDRESS6=fd00:7::2\nEXTRA_VETHS=lan,hostName=to-foo",
+         HOST_ADDRESS6=fd00:7::1\nLOCAL_ADDRESS6=fd00:7::2\nEXTRA_VETHS=lan,hostName=to-foo\n\
+         SPOOF_CHECK=0",
     );
-    host.start_with("bar", "EXTRA_NSPAWN_FLAGS=--network-zone=inner");
+    host.start_with(
+        "bar",
+        "EXTRA_NSPAWN_FLAGS=--network-zone=inner\nSPOOF_CHECK=0",
+    );
     for (name, link, heard_on) in [
         ("foo", "eth0", "ve-foo"),
         ("foo", "lan", "to-foo"),

@@ -5,11 +5,15 @@ use std::os::fd::BorrowedFd;
 
 use rtnetlink::Handle;
 
+use crate::link::ingress::Place;
+use crate::link::reservation::Ports;
 use crate::link::{
-    self, address, bridge, interface, macvlan, netlink, pin, record, route, settings, veth,
+    self, address, bridge, ingress, interface, macvlan, netlink, pin, record, reservation, route,
+    settings, veth,
 };
 use crate::lock::Lock;
-use crate::{Cause, Error, Side, Step, sysctl};
+use crate::spoof_check::{Policy, Taken, loopback, own, taken};
+use crate::{Cause, Error, MacAddress, Side, Sources, Step, sysctl};
 
 /// Performs `plan`, step by step, on the host and in the container's network
 /// namespace `container_netns` (such as `/proc/PID/ns/net`).
@@ -107,6 +111,33 @@ impl Sides<'_> {
                 let (netlink, parent) = self.host.link(parent).await?;
                 macvlan::create_ipvlan(netlink, parent, name, netns).await
             }
+            Step::CheckSources {
+                link,
+                peer,
+                mac_address,
+                sources,
+            } => self.check_sources(link, peer, *mac_address, sources).await,
+            Step::CloseLoopback { link } => {
+                let (netlink, index) = self.host.link(link).await?;
+                ingress::open(netlink, index).await?;
+                ingress::add(netlink, index, Place::Own, &loopback::program()).await
+            }
+            Step::RecordAddresses { link, addresses } => {
+                let (netlink, index) = self.host.link(link).await?;
+                reservation::record(netlink, index, addresses).await
+            }
+            Step::ReserveAddresses { link, bridge } => {
+                let (_, port) = self.host.link(link).await?;
+                let (netlink, bridge) = self.host.link(bridge).await?;
+                ingress::add(
+                    netlink,
+                    port,
+                    Place::Taken(0),
+                    &taken::program(&Taken::default()),
+                )
+                .await?;
+                reservation::reserve(netlink, bridge, Ports::AllBut(&[])).await
+            }
             Step::SetHairpin { link } => {
                 let (netlink, index) = self.host.link(link).await?;
                 bridge::set_hairpin(netlink, index).await
@@ -151,6 +182,29 @@ impl Sides<'_> {
             }
         }
         Ok(())
+    }
+
+    async fn check_sources(
+        &mut self,
+        link: &str,
+        peer: &str,
+        mac_address: Option<MacAddress>,
+        sources: &Sources,
+    ) -> Result<(), Cause> {
+        let mac_address = match mac_address {
+            Some(given) => given,
+            None => {
+                let peer = link::get(&self.container.netlink, peer).await?;
+                link::mac_address_of(&peer)?
+            }
+        };
+        let policy = Policy {
+            mac_address,
+            sources: sources.clone(),
+        };
+        let (netlink, index) = self.host.link(link).await?;
+        ingress::open(netlink, index).await?;
+        ingress::add(netlink, index, Place::Own, &own::program(&policy)).await
     }
 
     fn on(&mut self, side: Side) -> &mut Namespace {

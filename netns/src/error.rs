@@ -192,6 +192,16 @@ fn step_hint(step: &Step, errno: Errno) -> Option<String> {
         (Step::CreateBridge { .. }, Errno::OPNOTSUPP) => Some(unknown_kind("bridge")),
         (Step::CreateMacvlan { .. }, Errno::OPNOTSUPP) => Some(unknown_kind("macvlan")),
         (Step::CreateIpvlan { .. }, Errno::OPNOTSUPP) => Some(unknown_kind("ipvlan")),
+        // The kernel's answer for kinds of disciplines and classifiers that it lacks
+        // (net/sched/sch_api.c and cls_api.c).
+        (
+            Step::CheckSources { .. } | Step::CloseLoopback { .. } | Step::ReserveAddresses { .. },
+            Errno::NOENT,
+        ) => Some(
+            "the kernel cannot check the packets that links receive; try `modprobe -a \
+             sch_ingress cls_bpf`"
+                .to_owned(),
+        ),
         // An interface has one rx_handler (netdev_rx_handler_register in the
         // kernel's net/core/dev.c).
         (Step::CreateMacvlan { parent, .. } | Step::CreateIpvlan { parent, .. }, Errno::BUSY) => {
@@ -236,6 +246,11 @@ impl Cause {
     /// Whether the kernel answered this errno(3).
     pub(crate) fn is(&self, errno: Errno) -> bool {
         self.errno() == Some(errno)
+    }
+
+    /// Whether the kernel answered one of these.
+    pub(crate) fn is_any(&self, errnos: &[Errno]) -> bool {
+        errnos.iter().any(|errno| self.is(*errno))
     }
 
     /// Whether the kernel says that no route leads to a destination: there is

@@ -83,7 +83,8 @@
 //! - **Forwarding.** The host has to be a router. If it was not, forwarding is
 //!   enabled until the last container goes. In IPv6, a router ignores router
 //!   advertisements, so `accept_ra` is set from 1 to 2, but not on links to
-//!   containers, which must not become the host's routers.
+//!   containers and bridges of containers alone, which must not become the host's
+//!   routers.
 //! - **Existing connections** keep their translation. Those to earlier addresses
 //!   of the container are deleted, and so are UDP connections to the host itself
 //!   (`conntrack.rs`).

@@ -40,6 +40,7 @@
 //! and leave neither a thread nor a descriptor behind. Each runs a tokio runtime
 //! on the calling thread, and therefore panics inside another runtime.
 
+mod address_watch;
 mod apply;
 mod check;
 mod container_name;
@@ -53,9 +54,11 @@ mod plan;
 mod pool;
 mod reclaim;
 mod spec;
+mod spoof_check;
 mod step;
 mod sysctl;
 
+pub use crate::address_watch::AddressWatch;
 pub use crate::apply::apply;
 pub use crate::check::{Purpose, Unfit, check};
 pub use crate::container_name::{ContainerName, ContainerNameError};
@@ -68,6 +71,7 @@ pub use crate::name::{HostLink, InterfaceName, ZoneName};
 pub use crate::plan::plan;
 pub use crate::pool::{Pair, Pool};
 pub use crate::reclaim::{reclaim, release};
-pub use crate::spec::{Bridge, ExtraVeth, HostInterface, Spec, Veth};
+pub use crate::spec::{Bridge, ExtraVeth, HostInterface, Spec, SpoofCheck, Veth};
+pub use crate::spoof_check::{Senders, Sources};
 pub use crate::step::{Side, Step};
 pub use ipnet;

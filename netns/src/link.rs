@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod bridge;
+pub mod ingress;
 pub mod interface;
 pub mod mac;
 pub mod macvlan;
@@ -9,6 +10,7 @@ pub mod netlink;
 pub mod networks;
 pub mod pin;
 pub mod record;
+pub mod reservation;
 pub mod route;
 pub mod settings;
 pub mod uplink;
@@ -23,7 +25,7 @@ use rtnetlink::packet_core::DefaultNla;
 use rtnetlink::{Handle, LinkGetRequest, LinkUnspec};
 use rustix::io::Errno;
 
-use crate::Cause;
+use crate::{Cause, MacAddress};
 
 /// The group (`IFLA_GROUP`, "group" in ip-link(8)) of every link that this crate
 /// creates on the host, so that no other link is taken for one of them, whatever
@@ -162,6 +164,13 @@ pub fn kind_of(link: &LinkMessage) -> Option<&InfoKind> {
 /// The hardware address of a link.
 pub fn hardware_address_of(link: &LinkMessage) -> Option<&[u8]> {
     attribute!(link, LinkAttribute::Address).map(Vec::as_slice)
+}
+
+/// The hardware address of an Ethernet link.
+pub fn mac_address_of(link: &LinkMessage) -> Result<MacAddress, Cause> {
+    let octets = hardware_address_of(link).and_then(|octets| octets.try_into().ok());
+    let octets = octets.ok_or(Errno::NODEV)?;
+    MacAddress::new(octets).map_err(|error| std::io::Error::other(error).into())
 }
 
 /// The MTU of a link, in bytes.

@@ -130,7 +130,7 @@ fn add_altname(side: Side, link: &str, altname: &str) -> Step {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use crate::{ContainerName, Veth, ZoneName};
+    use crate::{ContainerName, SpoofCheck, Veth, ZoneName};
 
     use super::*;
 
@@ -138,8 +138,12 @@ mod tests {
         InterfaceName::new(name).unwrap()
     }
 
+    /// Without checks, which tests of their own add.
     pub(super) fn spec(container: &str) -> Spec {
-        Spec::new(ContainerName::new(container).unwrap(), "/run/c")
+        Spec {
+            spoof_check: SpoofCheck::Nothing,
+            ..Spec::new(ContainerName::new(container).unwrap(), "/run/c")
+        }
     }
 
     pub(super) fn words(spec: &Spec) -> Vec<String> {

@@ -1,5 +1,6 @@
 //! Removes what a container has left on the host, found by its name alone.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,8 @@ use rtnetlink::Handle;
 
 use crate::link::interface::Sockets;
 use crate::link::record::{self, Files};
-use crate::link::{self, bridge, netlink, pin};
+use crate::link::reservation::Ports;
+use crate::link::{self, bridge, netlink, pin, reservation};
 use crate::lock::Lock;
 use crate::{Cause, ContainerName, Error, HostLink, files, name};
 
@@ -35,15 +37,7 @@ use crate::{Cause, ContainerName, Error, HostLink, files, name};
 /// If the kernel does not let the thread back into its own namespace.
 pub fn release(container: &ContainerName, run_directory: &Path) -> Result<Vec<Error>, Error> {
     let unrestored = give_back(container, run_directory)?;
-    let lock = bridge::lock_file(run_directory);
-    let locked = Lock::wait_if_exists(&lock);
-    let locked = locked.map_err(|error| file_error("lock", &lock, error.into()))?;
-    if let Some(_locked) = locked {
-        netlink::block_on(async {
-            let netlink = netlink::connect()?;
-            leave_zones(&netlink, container).await
-        })?;
-    }
+    leave_bridges(container, run_directory, Links::Stay)?;
     Ok(unrestored)
 }
 
@@ -62,15 +56,43 @@ pub fn release(container: &ContainerName, run_directory: &Path) -> Result<Vec<Er
 ///
 /// As [`release`].
 pub fn reclaim(container: &ContainerName, run_directory: &Path) -> Result<Vec<Error>, Error> {
-    let unrestored = release(container, run_directory)?;
+    let unrestored = give_back(container, run_directory)?;
+    leave_bridges(container, run_directory, Links::AreRemoved)?;
+    Ok(unrestored)
+}
+
+/// What becomes of a container's links.
+#[derive(PartialEq, Eq)]
+enum Links {
+    /// The kernel removes them with the network namespace.
+    Stay,
+    AreRemoved,
+}
+
+/// Removes the container's ports from the bridges of zones, and those bridges that
+/// have no other port. In other bridges, the addresses of its ports become free.
+fn leave_bridges(
+    container: &ContainerName,
+    run_directory: &Path,
+    become_of: Links,
+) -> Result<(), Error> {
+    let lock = bridge::lock_file(run_directory);
+    let locked = Lock::wait_if_exists(&lock);
+    let locked = locked.map_err(|error| file_error("lock", &lock, error.into()))?;
     netlink::block_on(async {
         let netlink = netlink::connect()?;
-        for link in links(&netlink, container).await? {
-            remove(&netlink, &link).await?;
+        let own = links(&netlink, container).await?;
+        if locked.is_some() {
+            leave_zones(&netlink, &own).await?;
+        }
+        free_addresses(&netlink, &own).await?;
+        if become_of == Links::AreRemoved {
+            for link in &own {
+                remove(&netlink, link).await?;
+            }
         }
         Ok(())
-    })?;
-    Ok(unrestored)
+    })
 }
 
 /// Gives back the interfaces that are recorded, then removes the record.
@@ -107,8 +129,7 @@ fn give_back(container: &ContainerName, run_directory: &Path) -> Result<Vec<Erro
 
 /// Removes the container's ports from the bridges of zones, and the bridges that
 /// have no other port. The caller holds the lock.
-async fn leave_zones(netlink: &Handle, container: &ContainerName) -> Result<(), Error> {
-    let own = links(netlink, container).await?;
+async fn leave_zones(netlink: &Handle, own: &[LinkMessage]) -> Result<(), Error> {
     let zones = bridge::zones(netlink).await;
     for zone in zones.map_err(Error::list("bridges"))? {
         let ports = link::list_ports(netlink, zone.header.index).await;
@@ -127,6 +148,21 @@ async fn leave_zones(netlink: &Handle, container: &ContainerName) -> Result<(), 
         }
     }
     Ok(())
+}
+
+/// Frees, for the other containers in their bridges, the addresses of these ports.
+async fn free_addresses(netlink: &Handle, own: &[LinkMessage]) -> Result<(), Error> {
+    let leaving: Vec<u32> = own.iter().map(|link| link.header.index).collect();
+    for bridge in bridges_of(own) {
+        let freed = reservation::reserve(netlink, bridge, Ports::AllBut(&leaving)).await;
+        freed.map_err(Error::list("ports of bridges"))?;
+    }
+    Ok(())
+}
+
+/// The bridges that links are ports of.
+fn bridges_of(links: &[LinkMessage]) -> BTreeSet<u32> {
+    links.iter().filter_map(link::master_of).collect()
 }
 
 /// The container's links on the host.

@@ -20,6 +20,9 @@ pub struct Spec {
     /// address derive one from it, which is the same at each start and differs
     /// from other machines'. Without it, the kernel picks one at each start.
     pub machine_id: Option<[u8; 16]>,
+    /// What the host drops of the packets that the container sends through veth
+    /// pairs.
+    pub spoof_check: SpoofCheck,
     /// The veth pair that ends in `eth0`.
     pub veth: Option<Veth>,
     /// Further veth pairs.
@@ -42,6 +45,7 @@ impl Spec {
             container,
             run_directory: run_directory.into(),
             machine_id: None,
+            spoof_check: SpoofCheck::All,
             veth: None,
             extra_veths: Vec::new(),
             macvlans: Vec::new(),
@@ -49,6 +53,20 @@ impl Spec {
             interfaces: Vec::new(),
         }
     }
+}
+
+/// What the host drops of the packets that a container sends through veth pairs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpoofCheck {
+    /// Packets with a hardware address that is not the container's, or an address
+    /// that is not its own as far as that is known; what only routers and DHCP
+    /// servers send; frames other than ARP, IPv4 and IPv6.
+    All,
+    /// Packets from and to 127.0.0.0/8. For a container that is a router, and has
+    /// [ports](crate::firewall::Spec::forwards) that the host's loopback leads to.
+    Loopback,
+    /// Nothing.
+    Nothing,
 }
 
 /// A veth pair: `ve-NAME` on the host, or `vb-NAME` in a bridge, and `eth0` in

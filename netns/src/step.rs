@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use serde::Serialize;
 
 use crate::MacAddress;
+use crate::spoof_check::{Sources, joined};
 
 /// The network namespace that a step changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -100,6 +101,39 @@ pub enum Step {
         /// Name of the link.
         link: String,
     },
+    /// Drop packets from a link with a hardware address or an address that the
+    /// container must not send from, and what only routers, DHCP servers and
+    /// switches send.
+    CheckSources {
+        /// Name of the link on the host.
+        link: String,
+        /// Name of its other end, in the container.
+        peer: String,
+        /// The hardware address of the other end; without one, that which it has.
+        mac_address: Option<MacAddress>,
+        /// The addresses that the container may send from.
+        sources: Sources,
+    },
+    /// Drop packets from a link with an address of 127.0.0.0/8.
+    CloseLoopback {
+        /// Name of the link on the host.
+        link: String,
+    },
+    /// Record the addresses of a container in the alias of its port of a bridge.
+    RecordAddresses {
+        /// Name of the port.
+        link: String,
+        /// The addresses.
+        addresses: Vec<IpAddr>,
+    },
+    /// Drop packets with an address of a bridge, or a recorded address, that come
+    /// from another port of the bridge.
+    ReserveAddresses {
+        /// Name of the port that is new.
+        link: String,
+        /// Name of the bridge.
+        bridge: String,
+    },
     /// Let a bridge send frames back through the port that they came from.
     SetHairpin {
         /// Name of the port.
@@ -157,9 +191,13 @@ impl Step {
             | Self::CreateMacvlan { .. }
             | Self::CreateIpvlan { .. }
             | Self::AddAltname { .. }
+            | Self::RecordAddresses { .. }
             | Self::SetUp { .. } => "ip-link(8)",
             Self::RefuseAdvertisements { .. } => "sysctl(8)",
             Self::SetHairpin { .. } => "bridge(8)",
+            Self::CheckSources { .. }
+            | Self::CloseLoopback { .. }
+            | Self::ReserveAddresses { .. } => "tc-bpf(8)",
             Self::AddAddress { .. } => "ip-address(8)",
             Self::AddRoute { .. } => "ip-route(8)",
         }
@@ -230,6 +268,31 @@ impl fmt::Display for Step {
             Self::RefuseAdvertisements { link } => {
                 write!(f, "ignore router advertisements from {link}")
             }
+            Self::CheckSources {
+                link,
+                peer,
+                mac_address,
+                sources,
+            } => {
+                write!(f, "drop packets from {link} that are not from ")?;
+                match mac_address {
+                    Some(address) => write!(f, "{address}, ")?,
+                    None => write!(f, "{peer}'s hardware address, ")?,
+                }
+                sources.fmt(f)
+            }
+            Self::CloseLoopback { link } => write!(
+                f,
+                "drop packets from {link} that have an address of 127.0.0.0/8"
+            ),
+            Self::RecordAddresses { link, addresses } => {
+                write!(f, "set the alias of {link} to {}", joined(addresses))
+            }
+            Self::ReserveAddresses { bridge, .. } => write!(
+                f,
+                "drop packets from containers in {bridge} that have an address of {bridge} or of \
+                 another container there"
+            ),
             Self::SetHairpin { link } => write!(f, "set hairpin mode of port {link}"),
             Self::AddAltname {
                 side,

@@ -81,6 +81,7 @@ impl ContainerConfig {
             "PRIVATE_USERS" => self.private_users = PrivateUsers::parse(value)?,
             "UNTRUSTED" => self.untrusted = values::switch(value)?,
             "NIX_DAEMON" => self.no_nix_daemon = !values::switch(value)?,
+            "SPOOF_CHECK" => self.spoof_check = Some(values::switch(value)?),
             "NAT" => self.nat = values::switch(value)?,
             "ADDITIONAL_CAPABILITIES" => {
                 self.security.capabilities = values::capabilities(value)?;

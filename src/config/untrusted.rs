@@ -62,6 +62,7 @@ fn opposite(config: &ContainerConfig) -> Option<&'static str> {
         (!config.macvlans.is_empty(), "MACVLANS"),
         (!config.ipvlans.is_empty(), "--network-ipvlan"),
         (config.network_namespace.is_some(), "NETWORK_NAMESPACE_PATH"),
+        (config.spoof_check == Some(false), "SPOOF_CHECK=0"),
         (
             security.capabilities != CapabilitySet::NONE,
             "ADDITIONAL_CAPABILITIES and --capability",
@@ -112,6 +113,7 @@ mod tests {
                 "NETWORK_NAMESPACE_PATH=/run/netns/a",
                 "NETWORK_NAMESPACE_PATH",
             ),
+            ("SPOOF_CHECK=0", "SPOOF_CHECK=0"),
             (
                 "ADDITIONAL_CAPABILITIES=CAP_SYS_TIME",
                 "ADDITIONAL_CAPABILITIES and --capability",

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::rc::Rc;
 
 use anyhow::{Context, Result};
-use netns::HostLink;
 use netns::firewall::{self, Firewall, Watch};
+use netns::{AddressWatch, HostLink};
 
 use crate::container::Container;
 use crate::container::name::ContainerName;
@@ -80,6 +80,12 @@ impl PrivateNetwork {
 
     fn remove_rules(&self) -> Result<bool> {
         Ok(host_firewall()?.remove(&self.container, &self.run_directory)?)
+    }
+
+    /// Watches the addresses of bridges that the container is in, and must not take;
+    /// `None` if it is in none. The links exist.
+    pub fn watch_addresses(&self) -> Result<Option<AddressWatch>> {
+        Ok(AddressWatch::open(&netns::plan(&self.links))?)
     }
 
     /// Watches the rules that [`PrivateNetwork::install_rules`] installs; `None`

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use netns::firewall;
-use netns::{Bridge, HostLink};
+use netns::{Bridge, HostLink, SpoofCheck};
 use runtime::Id128;
 
 use crate::config::ContainerConfig;
@@ -114,6 +114,7 @@ pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Privat
     let bridge = bridge(config)?;
     let mut links = netns::Spec::new(name.clone(), run_directory);
     links.machine_id = machine_id();
+    links.spoof_check = spoof_check(config);
     if has_veth(config) {
         links.veth = Some(netns::Veth {
             host_address: config.host_address,
@@ -152,6 +153,16 @@ pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Privat
         hosts_lock: container.places().hosts_lock(),
         run_directory: run_directory.to_owned(),
     })
+}
+
+/// With forwarded ports, the host's link accepts packets to 127.0.0.0/8, which have to
+/// be answers.
+fn spoof_check(config: &ContainerConfig) -> SpoofCheck {
+    match config.spoof_check {
+        Some(false) if config.host_ports.is_empty() => SpoofCheck::Nothing,
+        Some(false) => SpoofCheck::Loopback,
+        _ => SpoofCheck::All,
+    }
 }
 
 /// The host's machine-id(5), which hosts that are containers may lack.

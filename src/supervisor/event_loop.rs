@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
+use netns::AddressWatch;
 use runtime::sys::cgroup::Cgroup;
 use runtime::sys::pidfd::{self, Exit, Process};
 use runtime::sys::proc::Status;
@@ -61,6 +62,8 @@ pub struct EventSources<'a> {
     pub sockets: Sockets,
     /// The container's rules in the host's firewall, while they are watched.
     pub rules: Option<WatchedRules<'a>>,
+    /// The addresses of bridges that the container is in, while they are watched.
+    pub addresses: Option<AddressWatch>,
     /// The signals that request a halt.
     pub signals: &'a HaltSignals,
     /// Changes of Nix' state that are made inside.
@@ -178,6 +181,9 @@ impl<'a> EventLoop<'a> {
             if ready.rules {
                 self.restore_rules();
             }
+            if ready.addresses {
+                self.renew_addresses();
+            }
             if ready.listeners {
                 self.accept();
             }
@@ -220,6 +226,8 @@ impl<'a> EventLoop<'a> {
         ];
         let rules = fds.len();
         fds.extend(sources.rules.iter().map(|rules| input(rules.as_fd())));
+        let addresses = fds.len();
+        fds.extend(sources.addresses.iter().map(|watch| input(watch.as_fd())));
         let listeners = fds.len();
         if self.closed_until.is_none() {
             fds.extend([
@@ -246,7 +254,8 @@ impl<'a> EventLoop<'a> {
             notify: ready(2..3),
             signals: ready(3..4),
             nix_changes: ready(4..5),
-            rules: ready(rules..listeners),
+            rules: ready(rules..addresses),
+            addresses: ready(addresses..listeners),
             listeners: ready(listeners..report),
             report: ready(report..clients),
             clients: sources.clients.ready(&fds[clients..]),
@@ -303,6 +312,23 @@ impl<'a> EventLoop<'a> {
         });
         notices::send(
             notices,
+            self.sources.report,
+            Some(self.sources.console.log()),
+        );
+    }
+
+    /// Keeps the container from the addresses that its bridges have now.
+    fn renew_addresses(&mut self) {
+        let Some(Err(error)) = self.sources.addresses.as_ref().map(AddressWatch::renew) else {
+            return;
+        };
+        self.sources.addresses = None;
+        let notice = format!(
+            "{}; from now on, the container can send from addresses that its bridge gets",
+            super::one_line(&error.into())
+        );
+        notices::send(
+            vec![notice],
             self.sources.report,
             Some(self.sources.console.log()),
         );
@@ -469,6 +495,7 @@ struct Ready {
     signals: bool,
     nix_changes: bool,
     rules: bool,
+    addresses: bool,
     listeners: bool,
     report: bool,
     clients: clients::Ready,

@@ -4,6 +4,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use anyhow::{Context, Result};
+use netns::AddressWatch;
 use runtime::Plan;
 use runtime::process::launch::{Started, Starting};
 use runtime::sys::cgroup::Cgroup;
@@ -64,6 +65,8 @@ pub struct StartedContainer<'a> {
     pub system_calls: OwnedFd,
     /// The container's rules in the host's firewall.
     pub rules: Option<WatchedRules<'a>>,
+    /// The addresses of bridges that the container is in.
+    pub addresses: Option<AddressWatch>,
     /// Sentences about the host for the administrator.
     pub notices: Vec<String>,
 }
@@ -84,13 +87,22 @@ pub fn start<'a>(
         Some(network) => network.watch_rules()?,
         None => None,
     };
-    let (started, notices) = start_container(start, &cgroup)?;
+    let (started, mut notices) = start_container(start, &cgroup)?;
+    let addresses = match &start.network {
+        Some(network) => network.watch_addresses().unwrap_or_else(|error| {
+            // It may have ended, and its links with it.
+            notices.push(format!("{error:#}"));
+            None
+        }),
+        None => None,
+    };
     Ok(StartedContainer {
         started,
         cgroup,
         sockets,
         system_calls,
         rules,
+        addresses,
         notices,
     })
 }

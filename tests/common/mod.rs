@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test program uses its part")]
 
 pub mod conf;
+pub mod frames;
 pub mod nested;
 pub mod own_nix;
 pub mod packets;

@@ -38,6 +38,7 @@ in
     bridged = {
       path = system;
       privateNetwork = true;
+      spoofCheck = false;
       network = "br0";
       localAddress = "192.0.2.7/24";
       extraVeths = {

@@ -146,7 +146,7 @@ fn set_sysctls(
     for step in plan {
         match step {
             Step::EnableForwarding { family } => {
-                shared.extend(host_settings::for_forwarding(*family))
+                shared.extend(host_settings::for_forwarding(*family)?)
             }
             Step::RouteLoopback { family, link } => {
                 let is_own = link == own_link.interface();

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Family};
+use crate::link::bridge;
 use crate::sysctl::{list, read};
 use crate::{files, sysctl};
 
@@ -127,18 +128,18 @@ fn record_path(directory: &Path) -> PathBuf {
 }
 
 /// The sysctls to be set so that the host forwards packets of a family.
-pub fn for_forwarding(family: Family) -> Vec<SysctlChange> {
+pub fn for_forwarding(family: Family) -> Result<Vec<SysctlChange>, Error> {
     match family {
-        Family::V4 => change(IPV4_FORWARDING, "1").into_iter().collect(),
+        Family::V4 => Ok(change(IPV4_FORWARDING, "1").into_iter().collect()),
         Family::V6 => {
             let Some(forwarding) = change(IPV6_FORWARDING, "1") else {
-                return Vec::new();
+                return Ok(Vec::new());
             };
             // A router ignores router advertisements and drops the routes that it
             // has from them, unless accept_ra is 2 (ip-sysctl). So that is first.
-            let mut changes = keep_advertisements();
+            let mut changes = keep_advertisements()?;
             changes.push(forwarding);
-            changes
+            Ok(changes)
         }
     }
 }
@@ -170,9 +171,14 @@ fn route_localnet(link: &str) -> String {
     format!("net/ipv4/conf/{link}/route_localnet")
 }
 
-fn keep_advertisements() -> Vec<SysctlChange> {
-    list("net/ipv6/conf")
+fn keep_advertisements() -> Result<Vec<SysctlChange>, Error> {
+    let of_containers = bridge::of_containers_alone().map_err(|error| Error::Netlink {
+        operation: "list bridges",
+        source: io::Error::other(error),
+    })?;
+    let changes = list("net/ipv6/conf")
         .iter()
+        .filter(|link| !of_containers.contains(link))
         .filter(|link| !OWN_LINKS.iter().any(|own| link.starts_with(own)))
         .filter(|link| !["all", "default", "lo"].contains(&link.as_str()))
         .filter(|link| {
@@ -180,7 +186,8 @@ fn keep_advertisements() -> Vec<SysctlChange> {
                 && read(&format!("net/ipv6/conf/{link}/accept_ra")).as_deref() == Some("1")
         })
         .filter_map(|link| change(&format!("net/ipv6/conf/{link}/accept_ra"), "2"))
-        .collect()
+        .collect();
+    Ok(changes)
 }
 
 /// The sysctls that the kernel changes when the forwarding of all links is set

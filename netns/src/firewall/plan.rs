@@ -124,7 +124,7 @@ mod tests {
                 "set net.ipv4.conf.ve-web.route_localnet to 1",
                 "set net.ipv4.ip_forward to 1 until the last container goes",
                 "add local route to ::1 through ve-web",
-                "set net.ipv6.conf.all.forwarding to 1, and accept_ra to 2 for links where it \
+                "set net.ipv6.conf.all.forwarding to 1, and accept_ra to 2 for uplinks where it \
                  is 1, until the last container goes",
             ]
         );

@@ -106,7 +106,7 @@ impl fmt::Display for Step {
                 f.write_str("set net.ipv4.ip_forward to 1 until the last container goes")
             }
             Self::EnableForwarding { family: Family::V6 } => f.write_str(
-                "set net.ipv6.conf.all.forwarding to 1, and accept_ra to 2 for links where it \
+                "set net.ipv6.conf.all.forwarding to 1, and accept_ra to 2 for uplinks where it \
                  is 1, until the last container goes",
             ),
             Self::RouteLoopback {

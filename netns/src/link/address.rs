@@ -33,6 +33,23 @@ pub async fn list_v4(netlink: &Handle) -> Result<Vec<IpNet>, Cause> {
     Ok(messages.iter().flat_map(networks).collect())
 }
 
+/// The addresses of a link.
+pub async fn list_of(netlink: &Handle, link: u32) -> Result<Vec<IpAddr>, Cause> {
+    let messages = netlink
+        .address()
+        .get()
+        .set_link_index_filter(link)
+        .execute();
+    let messages: Vec<AddressMessage> = messages.try_collect().await?;
+    let own = messages
+        .iter()
+        .filter(|message| message.header.index == link);
+    Ok(own
+        .flat_map(networks)
+        .map(|network| network.addr())
+        .collect())
+}
+
 /// The link's own address and, on a point-to-point link, that of its other end,
 /// to which the prefix length belongs (`IFA_LOCAL` and `IFA_ADDRESS` in
 /// rtnetlink(7)).

@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use super::netlink;
 use netlink_packet_route::link::{InfoKind, LinkMessage};
 use rtnetlink::{Handle, LinkBridge, LinkBridgePort};
 use rustix::io::Errno;
 
 use crate::name::ZONE_PREFIX;
-use crate::{Cause, link, sysctl};
+use crate::{Cause, Error, link, sysctl};
 
 /// Creates a bridge, up, that ignores router advertisements, unless there is a
 /// link of that name.
@@ -47,6 +48,24 @@ fn sees_bridges(tables: &str) -> bool {
 pub async fn set_hairpin(netlink: &Handle, port: u32) -> Result<(), Cause> {
     let message = LinkBridgePort::new(port).hairpin(true).build();
     Ok(netlink.link().set_port(message).execute().await?)
+}
+
+/// The names of the bridges that have no ports but those of containers: what is
+/// said there of routers, a container said.
+pub fn of_containers_alone() -> Result<Vec<String>, Error> {
+    netlink::block_on(async {
+        let netlink = netlink::connect()?;
+        let bridges = link::list_kind(&netlink, InfoKind::Bridge).await;
+        let mut names = Vec::new();
+        for bridge in bridges.map_err(Error::list("bridges"))? {
+            let ports = link::list_ports(&netlink, bridge.header.index).await;
+            let ports = ports.map_err(Error::list("ports of bridges"))?;
+            if ports.iter().all(link::is_ours) {
+                names.extend(link::name_of(&bridge).map(str::to_owned));
+            }
+        }
+        Ok(names)
+    })
 }
 
 /// The lock under which containers join and leave zones. Between finding that a

@@ -1,11 +1,12 @@
 //! The steps that make veth pairs.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
 use super::{add_altname, derived_address, set_up};
-use crate::{ExtraVeth, HostLink, Side, Spec, Step, Veth, name};
+use crate::spoof_check::{Senders, Sources};
+use crate::{ExtraVeth, HostLink, Side, Spec, SpoofCheck, Step, Veth, name};
 
 /// The container's end of its veth pair, as NixOS in the container expects it.
 const PEER: &str = "eth0";
@@ -64,6 +65,8 @@ fn veth_steps(spec: &Spec, host_link: &HostLink, peer: &str, veth: &Veth) -> Vec
         }),
         Some(_) => {}
     }
+    // The container's end is down until then.
+    steps.extend(check_steps(spec, host, peer, veth));
     // Before the addresses: a route needs a link that is up, and the host's end
     // has a carrier only if the container's end is up, too.
     steps.push(set_up(Side::Container, peer));
@@ -81,6 +84,65 @@ fn veth_steps(spec: &Spec, host_link: &HostLink, peer: &str, veth: &Veth) -> Vec
         veth.local_address6.map(IpNet::V6),
     ));
     steps
+}
+
+/// What is dropped of the packets that the container sends through a pair.
+fn check_steps(spec: &Spec, host: &str, peer: &str, veth: &Veth) -> Vec<Step> {
+    let link = host.to_owned();
+    match spec.spoof_check {
+        SpoofCheck::Nothing => return Vec::new(),
+        SpoofCheck::Loopback => return vec![Step::CloseLoopback { link }],
+        SpoofCheck::All => {}
+    }
+    let mut steps = vec![Step::CheckSources {
+        link: link.clone(),
+        peer: peer.to_owned(),
+        mac_address: veth.mac_address.or_else(|| derived_address(spec, peer)),
+        sources: sources(veth),
+    }];
+    if let Some(bridge) = &veth.bridge {
+        let addresses = [
+            veth.local_address.map(|local| IpAddr::V4(local.addr())),
+            veth.local_address6.map(|local| IpAddr::V6(local.addr())),
+        ];
+        let addresses: Vec<_> = addresses.into_iter().flatten().collect();
+        if !addresses.is_empty() {
+            let link = link.clone();
+            steps.push(Step::RecordAddresses { link, addresses });
+        }
+        steps.push(Step::ReserveAddresses {
+            link,
+            bridge: bridge.interface().to_string(),
+        });
+    }
+    steps
+}
+
+/// The addresses that a container may send from. Those that it was given are all
+/// that it has, except for IPv6 in a bridge: there, it can get more from a router.
+/// Without any, it gets them from the host or from its bridge's network.
+fn sources(veth: &Veth) -> Sources {
+    let own4: Vec<Ipv4Addr> = veth.local_address.iter().map(|own| own.addr()).collect();
+    let own6: Vec<Ipv6Addr> = veth.local_address6.iter().map(|own| own.addr()).collect();
+    let in_bridge = veth.bridge.is_some();
+    let gets_some = own4.is_empty() && own6.is_empty();
+    let ipv4 = if gets_some || in_bridge && own4.is_empty() {
+        Senders::AllBut {
+            others: veth.host_address.iter().map(|host| host.addr()).collect(),
+            own: own4,
+        }
+    } else {
+        Senders::Only(own4)
+    };
+    let ipv6 = if gets_some || in_bridge {
+        Senders::AllBut {
+            others: veth.host_address6.iter().map(|host| host.addr()).collect(),
+            own: own6,
+        }
+    } else {
+        Senders::Only(own6)
+    };
+    Sources { ipv4, ipv6 }
 }
 
 /// Addresses and routes of both ends, in one address family, as NixOS gives them
@@ -256,6 +318,74 @@ mod tests {
                 "set eth0 up inside the container",
                 "add address 10.0.0.2/24 to eth0 inside the container",
                 "add default route via 10.0.0.1 through eth0 inside the container",
+            ]
+        );
+    }
+
+    fn checked(spoof_check: SpoofCheck, veth: Veth) -> Vec<String> {
+        let spec = Spec {
+            spoof_check,
+            veth: Some(Veth {
+                mac_address: "02:00:00:00:00:05".parse().ok(),
+                ..veth
+            }),
+            ..spec("web")
+        };
+        let checks = |line: &String| !line.contains("inside the container");
+        words(&spec).into_iter().filter(checks).collect()
+    }
+
+    #[test]
+    fn a_container_sends_from_the_addresses_that_it_was_given() {
+        let both = Veth {
+            local_address6: Some("fd00::2/128".parse().unwrap()),
+            ..v4(None, Some("10.233.1.2/32")).unwrap()
+        };
+        let ipv4 = v4(None, Some("10.233.1.2/32")).unwrap();
+        for (veth, sources) in [
+            (both, "10.233.1.2, fd00::2"),
+            (ipv4, "10.233.1.2, no IPv6 address"),
+            (Veth::default(), "any IPv4 address, any IPv6 address"),
+        ] {
+            let check =
+                format!("drop packets from ve-web that are not from 02:00:00:00:00:05, {sources}");
+            let lines = checked(SpoofCheck::All, veth);
+            assert!(lines.contains(&check), "{lines:?}");
+        }
+        assert_eq!(
+            checked(SpoofCheck::Loopback, Veth::default())[1..],
+            ["drop packets from ve-web that have an address of 127.0.0.0/8"]
+        );
+    }
+
+    #[test]
+    fn in_a_bridge_addresses_are_reserved() {
+        let bridge = Some(Bridge::Existing(name("br0")));
+        let reserve = "drop packets from containers in br0 that have an address of br0 or of \
+                       another container there";
+        let given = Veth {
+            bridge: bridge.clone(),
+            ..v4(Some("10.0.0.1/24"), Some("10.0.0.2/24")).unwrap()
+        };
+        assert_eq!(
+            checked(SpoofCheck::All, given),
+            [
+                "drop packets from vb-web that are not from 02:00:00:00:00:05, 10.0.0.2, any \
+                 IPv6 address",
+                "set the alias of vb-web to 10.0.0.2",
+                reserve,
+            ]
+        );
+        let gets_one = Veth {
+            bridge,
+            ..v4(Some("10.0.0.1/24"), None).unwrap()
+        };
+        assert_eq!(
+            checked(SpoofCheck::All, gets_one),
+            [
+                "drop packets from vb-web that are not from 02:00:00:00:00:05, any IPv4 address \
+                 but 10.0.0.1, any IPv6 address",
+                reserve,
             ]
         );
     }
