@@ -33,6 +33,8 @@ mod kinds;
 mod network;
 #[path = "escape/nix.rs"]
 mod nix;
+#[path = "escape/peers.rs"]
+mod peers;
 #[path = "escape/planted.rs"]
 mod planted;
 #[path = "escape/resources.rs"]
@@ -41,6 +43,8 @@ mod resources;
 mod roles;
 #[path = "escape/stage.rs"]
 mod stage;
+#[path = "escape/table.rs"]
+mod table;
 #[path = "escape/weakened.rs"]
 mod weakened;
 

@@ -112,6 +112,9 @@ fn keep_until_end(token: &str) -> io::Result<()> {
     if let Ok(key) = add_key(token) {
         facts.push(("key", key.to_string()));
     }
+    if let Ok(null) = fs::metadata("/dev/null") {
+        facts.push(("null", format!("{}:{}", null.dev(), null.ino())));
+    }
     let disk = fs::metadata("/").map(|root| root.dev());
     if let Ok(device) = disk {
         facts.push(("disk", device.to_string()));

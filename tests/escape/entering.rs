@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::inotify;
 
 use crate::canary::OPEN_SECRET;
-use crate::common::talk::Talk;
+use crate::common::talk::{Talk, at_terminal};
 use crate::common::{Host, succeed};
 use crate::plant;
 use crate::stage::{ATTACKER, Stage};
@@ -250,7 +250,7 @@ fn a_program_that_enters_shows_processes_inside_nothing_of_the_host() {
     plant(host, "foo", "/quiet", QUIET);
     host.shell(&format!("echo quiet:x:0:0::/:/quiet >>{root}/etc/passwd"));
     let watch = || {
-        let words = [&["run", "foo", "--"], &ATTACKER[..], &["watch"]].concat();
+        let words = [&["run", "foo", "--"], &ATTACKER[..], &["watcher"]].concat();
         Talk::begin(&host.nixos_container(&words))
     };
     let secret = format!("HOST_SECRET={}", stage.secret);
@@ -280,4 +280,34 @@ fn a_program_that_enters_shows_processes_inside_nothing_of_the_host() {
     watcher.end();
     naive.kill().expect("it runs");
     naive.wait().expect("waitable");
+}
+
+/// TIOCSTI and output of a program inside reach the terminal that it has.
+#[test]
+fn a_terminal_inside_is_not_the_hosts() {
+    let stage = Stage::new();
+    let host = &stage.host;
+    start(&stage, "");
+    let show = |whose| format!("stat --dereference --format='{whose} %d:%i.' /proc/self/fd/0");
+    let script = format!(
+        "init=$(cat /sys/fs/cgroup/nixos-container-foo/payload/init.scope/cgroup.procs)
+         {}
+         {program} enter foo -- {}
+         {program} run foo -- {}
+         nsenter --target $init --mount --pid /run/current-system/sw/bin/sh -c \"{}\"",
+        show("of-the-host"),
+        show("entered"),
+        show("run"),
+        show("naive"),
+        program = env!("CARGO_BIN_EXE_nixos-container"),
+    );
+    let mut talk = Talk::begin(&at_terminal(host, &script));
+    let mut terminal = |whose: &str| {
+        let rest = talk.hear(&format!("{whose} "));
+        rest.split('.').next().unwrap_or_default().to_owned()
+    };
+    let hosts = terminal("of-the-host");
+    assert_ne!(terminal("entered"), hosts);
+    assert_ne!(terminal("run"), hosts);
+    assert_eq!(terminal("naive"), hosts);
 }

@@ -35,7 +35,12 @@ fn every_attack_succeeds_without_the_parts_that_stop_it_and_fails_with_them() {
     let possible = possible(&stage);
     let root = "/run/throwaway/weakened";
     stage.arm(root);
-    let output = succeed(stage.host.command(program()).args(["weakened", root]));
+    let output = succeed(
+        stage
+            .host
+            .command(program())
+            .args(["--as", "weakened", root]),
+    );
     let mut wrong = Vec::new();
     for attack in possible {
         for (runtime, expected) in [("whole", false), ("weakened", true)] {
@@ -72,7 +77,7 @@ fn start(stage: &Stage, name: &str, lines: &str) {
 /// The attacks that are not answered as the table has it.
 fn wrong(stage: &Stage, name: &str, is_open: impl Fn(&Attack) -> bool) -> Vec<Outcome> {
     let possible = possible(stage);
-    let words = [&["run", name, "--"], &ATTACKER[..], &["attack"]].concat();
+    let words = [&["run", name, "--"], &ATTACKER[..], &["attacker"]].concat();
     let output = stage.host.run(&words);
     let outcomes = Outcome::read(&output);
     assert_eq!(outcomes.len(), attacks().count(), "{output}");

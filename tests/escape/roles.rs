@@ -5,7 +5,7 @@ use std::env;
 use std::path::Path;
 use std::process::exit;
 
-use crate::{attack, canary, inside, weakened};
+use crate::{attack, canary, inside, table, weakened};
 
 /// Runs before `main`, which belongs to the harness of the tests and takes every
 /// word for the name of a test.
@@ -13,12 +13,20 @@ use crate::{attack, canary, inside, weakened};
 fn play() {
     let words: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let status = match words[..] {
+    // No name of a test begins so.
+    let Some((&"--as", words)) = words.split_first() else {
+        return;
+    };
+    let status = match words {
         ["canary", token] => canary::keep(token),
-        ["attack", ref names @ ..] => attack::attack(names),
-        ["watch"] => inside::watch(),
-        ["weakened", root, ref names @ ..] => weakened::start(Path::new(root), names),
-        _ => return,
+        ["attacker", names @ ..] => attack::attack(names),
+        ["watcher"] => inside::watch(),
+        ["weakened", root, names @ ..] => weakened::start(Path::new(root), names),
+        ["table"] => table::print(),
+        _ => {
+            eprintln!("there is no such part: {words:?}");
+            2
+        }
     };
     exit(status);
 }

@@ -10,11 +10,12 @@ use crate::common::{Host, succeed};
 
 /// The attacker, as containers run it: through an interpreter of programs that does
 /// not look for libraries in the container's own directories.
-pub const ATTACKER: [&str; 4] = [
+pub const ATTACKER: [&str; 5] = [
     "/escape/interpreter",
     "--library-path",
     "/escape",
     "/escape/program",
+    "--as",
 ];
 
 /// A host with a canary.
@@ -49,7 +50,7 @@ impl Stage {
              mkdir /sys/fs/cgroup/{NAME} 2>/dev/null || mkdir /sys/fs/cgroup/unified/{NAME}"
         ));
         let mut canary = host.command(program());
-        canary.args(["canary", &secret]);
+        canary.args(["--as", "canary", &secret]);
         let canary = canary.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let mut canary = canary.expect("it runs");
         let output = BufReader::new(canary.stdout.as_mut().expect("piped"));
@@ -78,7 +79,7 @@ impl Stage {
              cp /run/throwaway/canary/description {root}/escape/canary
              # Links in the place of what a runtime makes or mounts over.
              mkdir -p {root}/run/host/inaccessible {root}/dev
-             ln -s /proc/kallsyms {root}/run/host/inaccessible/reg
+             ln -s /proc/keys {root}/run/host/inaccessible/reg
              ln -s /escape/target {root}/dev/zero
              touch {root}/escape/target",
             program = program()
@@ -88,7 +89,9 @@ impl Stage {
     /// What the attacks came to on the host itself, which stops none of them: the
     /// kernel of this machine lacks the interfaces of those that fail.
     pub fn on_the_host_itself(&self) -> Vec<Outcome> {
-        Outcome::read(&succeed(self.host.command(program()).arg("attack")))
+        Outcome::read(&succeed(
+            self.host.command(program()).args(["--as", "attacker"]),
+        ))
     }
 }
 

@@ -166,7 +166,7 @@ fn spec(root: &Path, attack: &str, notify_socket: PathBuf, without: &[Part]) -> 
             program: interpreter.into(),
             arguments: words
                 .iter()
-                .chain(&["attack", attack])
+                .chain(&["attacker", attack])
                 .map(|word| (*word).to_owned())
                 .collect(),
             environment: Vec::new(),
@@ -241,8 +241,15 @@ fn take_away(part: Part, plan: &mut Plan) {
 
 /// Whether a step is there for this part alone.
 fn belongs(step: &Step, part: Part) -> bool {
-    if let (Part::Fresh, Step::File(FileStep::File { path, .. })) = (part, step) {
-        return path.starts_with("/run/host/inaccessible");
+    match (part, step) {
+        (Part::Fresh, Step::File(FileStep::File { path, .. })) => {
+            return path.starts_with("/run/host/inaccessible");
+        }
+        // They would be there already.
+        (Part::Fresh, Step::File(FileStep::Symlink { path, .. })) => {
+            return path.starts_with("/dev");
+        }
+        _ => {}
     }
     let Step::Mount(mount) = step else {
         let filters = matches!(step, Step::Process(ProcessStep::Seccomp { .. }));

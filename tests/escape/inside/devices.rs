@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 
 use super::kernel::{call, mount_point, open_to_write, own_mounts, text};
 use crate::attack::{Attack, Proof, Without};
@@ -82,10 +83,13 @@ pub const ATTACKS: &[Attack] = &[
         name: "owner of /dev/null",
         class: "chmod",
         aim: "change the permissions of a device node of the host's",
-        attempt: |_| {
+        attempt: |canary| {
+            let node = fs::metadata("/dev/null")?;
+            if canary.fact("null")? != format!("{}:{}", node.dev(), node.ino()) {
+                return Err(io::Error::other("it is the container's own"));
+            }
             // To those that it has.
-            let permissions = fs::metadata("/dev/null")?.permissions();
-            fs::set_permissions("/dev/null", permissions)?;
+            fs::set_permissions("/dev/null", node.permissions())?;
             Ok("set them".to_owned())
         },
         proof: Proof::Answer,

@@ -121,10 +121,13 @@ pub const ATTACKS: &[Attack] = &[
         aim: "the same through a sysfs that is not read-only",
         attempt: |_| {
             own_mounts()?;
-            write_setting(&format!(
-                "{}/kernel/rcu_expedited",
-                mount("sysfs", "sysfs")?
-            ))
+            // Where the kernel has only one, of the network namespace, that is made
+            // writable.
+            let path = mount("sysfs", "sysfs").or_else(|_| {
+                call!(SYS_mount, c"none", c"/sys", 0, libc::MS_REMOUNT, 0)?;
+                io::Result::Ok("/sys".to_owned())
+            })?;
+            write_setting(&format!("{path}/kernel/rcu_expedited"))
         },
         proof: Proof::Answer,
         stopped_by: &[Part::Users],
@@ -206,26 +209,26 @@ pub const ATTACKS: &[Attack] = &[
         name: "kallsyms",
         class: "/proc/kallsyms",
         aim: "read the kernel's symbols",
-        attempt: |_| symbols("/proc/kallsyms"),
+        attempt: |_| lines("/proc/kallsyms"),
         proof: Proof::Answer,
         stopped_by: &[Part::ProcCovers],
         without_users: Without::Prevented,
     },
     Attack {
-        name: "kallsyms uncovered",
+        name: "keys uncovered",
         class: "umount",
         aim: "take away what is mounted over a part of /proc",
         attempt: |_| {
             own_mounts()?;
-            let _ = call!(SYS_umount2, c"/proc/kallsyms", 0);
-            symbols("/proc/kallsyms")
+            let _ = call!(SYS_umount2, c"/proc/keys", 0);
+            lines("/proc/keys")
         },
         proof: Proof::Answer,
         stopped_by: &[Part::Users],
         without_users: Without::Open(COVERS),
     },
     Attack {
-        name: "kallsyms in a copy",
+        name: "keys in a copy",
         class: "open_tree",
         aim: "see below what is mounted, in a copy of the mount without those on it",
         attempt: |_| {
@@ -242,7 +245,7 @@ pub const ATTACKS: &[Attack] = &[
                 &text(&path),
                 FROM_DESCRIPTOR
             )?;
-            symbols(&format!("{path}/kallsyms"))
+            lines(&format!("{path}/keys"))
         },
         proof: Proof::Answer,
         stopped_by: &[Part::Users],
@@ -255,7 +258,7 @@ pub const ATTACKS: &[Attack] = &[
         attempt: |_| {
             call!(SYS_unshare, libc::CLONE_NEWUSER | libc::CLONE_NEWNS)?;
             let _ = call!(SYS_umount2, c"/proc/kallsyms", libc::MNT_DETACH);
-            symbols("/proc/kallsyms")
+            lines("/proc/kallsyms")
         },
         proof: Proof::Answer,
         stopped_by: &[Part::ProcCovers],
@@ -265,7 +268,7 @@ pub const ATTACKS: &[Attack] = &[
         name: "cover from the container",
         class: "CVE-2025-31133",
         aim: "have a part of /proc covered with a file of the container's choice",
-        attempt: |_| symbols("/proc/kallsyms"),
+        attempt: |_| lines("/proc/keys"),
         proof: Proof::Answer,
         stopped_by: &[Part::Fresh],
         without_users: Without::Prevented,
@@ -324,6 +327,9 @@ fn read_some(path: &str) -> io::Result<String> {
         .read(true)
         .custom_flags(libc::O_NONBLOCK)
         .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is a file of another kind"));
+    }
     match file.read(&mut [0; 512]) {
         Ok(0) => Err(io::Error::other("it is empty")),
         // All of the log has been read.
@@ -332,10 +338,10 @@ fn read_some(path: &str) -> io::Result<String> {
     }
 }
 
-fn symbols(path: &str) -> io::Result<String> {
+fn lines(path: &str) -> io::Result<String> {
     let text = fs::read_to_string(path)?;
     match text.lines().count() {
         0 => Err(io::Error::other("it is empty")),
-        count => Ok(format!("read {count} symbols")),
+        count => Ok(format!("read {count} lines")),
     }
 }
