@@ -9,8 +9,12 @@ use super::{ContainerConfig, LinkJournal, PrivateUsers};
 /// The key.
 pub(super) const KEY: &str = "UNTRUSTED";
 
+/// The share of the host's memory that it gets unless `MEMORY_MAX` says otherwise.
+const MEMORY_MAX: &str = "50%";
+
 /// System calls that a booted system does not need, and that reach far into the kernel.
-const PROHIBITED: [&str; 12] = [
+const PROHIBITED: [&str; 13] = [
+    "@aio",
     "@cpu-emulation",
     "@debug",
     "@obsolete",
@@ -39,6 +43,16 @@ pub(super) fn restrict(config: &mut ContainerConfig) -> Result<(), Problem> {
     }
     config.private_network = true;
     config.link_journal = LinkJournal::No;
+    let resources = &mut config.resources;
+    let mut properties = resources.properties.iter();
+    if !properties.any(|property| property.name == "MemoryMax") {
+        let set = resources.set("MEMORY_MAX", "MemoryMax", MEMORY_MAX);
+        set.map_err(|expected| Problem::Value {
+            key: "MEMORY_MAX".to_owned(),
+            value: MEMORY_MAX.to_owned(),
+            expected,
+        })?;
+    }
     let prohibited = PROHIBITED.into_iter().filter_map(seccomp::calls_named);
     config
         .security
@@ -92,6 +106,13 @@ mod tests {
         let config = parse("UNTRUSTED=1\nPRIVATE_NETWORK=0\nPRIVATE_USERS=no\n").expect("valid");
         assert_eq!(config.private_users, PrivateUsers::Pick);
         assert!(config.private_network && config.security.no_user_namespaces);
+        let memory = |config: &ContainerConfig| -> Vec<_> {
+            let properties = config.resources.properties.iter();
+            properties.map(|property| property.text.clone()).collect()
+        };
+        assert_eq!(memory(&config), ["50%"]);
+        let limited = parse("MEMORY_MAX=1G\nUNTRUSTED=1\n").expect("valid");
+        assert_eq!(memory(&limited), ["1G"]);
         assert!(config.security.prohibited_calls.contains("ptrace"));
         let config = parse("UNTRUSTED=1\nPRIVATE_USERS=524288\n").expect("valid");
         assert!(matches!(config.private_users, PrivateUsers::These(_)));

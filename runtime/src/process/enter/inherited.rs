@@ -1,4 +1,5 @@
-//! Properties that a process inherits from its parent: priority, processors, keys. A process that enters takes those of the container's init.
+//! Properties that a process inherits from its parent: priority, processors, keys. A
+//! process that enters takes those of the container's init.
 
 use std::io;
 
