@@ -28,7 +28,10 @@ units := $(DESTDIR)$(PREFIX)/lib/systemd
 # Of `make soak`: the number of operations, and the seed that they follow from.
 soak_options := $(if $(OPERATIONS),--operations $(OPERATIONS)) $(if $(SEED),--seed $(SEED))
 
-.PHONY: help demo test vm-test soak bench build install clean
+# How long `make fuzz` runs each target, in seconds.
+FUZZ_SECONDS ?= 60
+
+.PHONY: help demo test vm-test soak bench fuzz build install clean
 
 help:
 	@echo 'make demo    installs what is missing, builds the command and shows containers'
@@ -42,6 +45,7 @@ help:
 	@echo 'make bench   installs what is missing, times the command beside crun, runc,'
 	@echo '             bubblewrap and systemd-nspawn; prints Markdown tables.'
 	@echo '             BENCH_BASELINE=FILE adds rows for another build of the command'
+	@echo 'make fuzz    installs what is missing, runs each fuzz target for FUZZ_SECONDS ($(FUZZ_SECONDS))'
 	@echo 'make build   builds the command'
 	@echo '             ($(programs)/nixos-container)'
 	@echo 'make install'
@@ -90,6 +94,11 @@ bench:
 	cargo build --release --package benches
 	$(build_command)
 	$(on_throwaway_host) benches/run
+
+fuzz:
+	@echo 'Fuzz: installing what is missing, then each target of fuzz/ for $(FUZZ_SECONDS) s'
+	tests/prerequisites fuzz
+	tests/fuzz $(FUZZ_SECONDS)
 
 build:
 	@echo 'Build: the command, with optimisation'
