@@ -23,6 +23,7 @@ use std::process::ExitCode;
 
 use ::nix::sys::signal::{SigHandler, Signal};
 use clap_complete::CompleteEnv;
+use runtime::process::sealed::Sealed;
 
 use report::exit_codes;
 
@@ -35,6 +36,15 @@ fn main() -> ExitCode {
                 .and_then(|places| systemd::generator::generate(&places, &directory))
                 .map(|()| ExitCode::SUCCESS),
         );
+    }
+    if rustix::process::geteuid().is_root()
+        && cli::args::may_enter(std::env::args_os())
+        && let Err(error) = Sealed::ensure()
+    {
+        let error = anyhow::Error::from(error);
+        return finish(Err(
+            error.context("cannot execute a sealed copy of this program")
+        ));
     }
     // Exits if a shell asks for completions.
     CompleteEnv::with_factory(|| cli::args::with_completion(cli::commands::complete::containers))

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use runtime::rootfs::Root;
+use runtime::sys::cgroup_v1;
 use runtime::{Directory, Id128, Init, Network, ResolvConf, RootTree, Streams};
 use rustix::fs::{AtFlags, FileType};
 use rustix::io::Errno;
@@ -96,6 +97,7 @@ pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Start>
     let owner = users.as_ref().map_or(Ok(0), users::namespace_owner)?;
     let spec = runtime::Spec {
         ids: users.as_ref().map(|users| users.ids),
+        legacy_cgroups: cgroup_v1::of_this_process().context("cannot read /proc/self/cgroup")?,
         owner,
         init: init(places, name, config)?,
         directories: root_directories()

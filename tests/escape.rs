@@ -37,6 +37,8 @@ mod nix;
 mod peers;
 #[path = "escape/planted.rs"]
 mod planted;
+#[path = "escape/program.rs"]
+mod program;
 #[path = "escape/resources.rs"]
 mod resources;
 #[path = "escape/roles.rs"]

@@ -88,7 +88,7 @@ pub fn plan(spec: &Spec) -> Plan {
     let steps = [
         inherited(spec),
         begin,
-        enter_root(spec),
+        root(&spec.root),
         run(spec),
         proc(spec),
         sys(),
@@ -150,22 +150,25 @@ fn host_steps(spec: &Spec) -> Vec<HostStep> {
     steps
 }
 
-/// Steps of the child that init inherits: they come before its user namespace.
+/// Steps of the child that init inherits: they come before its user namespace. From the
+/// second on, no mount reaches the host.
 fn inherited(spec: &Spec) -> Vec<Step> {
-    let mut steps = vec![Step::Process(ProcessStep::DieWithSupervisor)];
+    let mut steps = vec![
+        Step::Process(ProcessStep::DieWithSupervisor),
+        Step::Mount(MountStep::SetPropagation {
+            propagation: Propagation::Slave,
+        }),
+    ];
+    if !spec.legacy_cgroups.is_empty() {
+        steps.push(Step::Process(ProcessStep::LeaveLegacyCgroups {
+            groups: spec.legacy_cgroups.clone(),
+        }));
+    }
     if let Network::Namespace(path) = &spec.network {
         steps.push(Step::Process(ProcessStep::JoinNetwork {
             path: path.clone(),
         }));
     }
-    steps
-}
-
-fn enter_root(spec: &Spec) -> Vec<Step> {
-    let mut steps = vec![Step::Mount(MountStep::SetPropagation {
-        propagation: Propagation::Slave,
-    })];
-    steps.extend(root(&spec.root));
     steps
 }
 
@@ -194,6 +197,7 @@ mod tests {
             },
             ids: None,
             owner: 0,
+            legacy_cgroups: Vec::new(),
             directories: Vec::new(),
             empty_files: Vec::new(),
             run_files: Vec::new(),

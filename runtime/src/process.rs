@@ -7,5 +7,6 @@ mod handshake;
 mod host;
 pub mod launch;
 pub mod pty;
+pub mod sealed;
 mod stub_init;
 mod user_namespace;

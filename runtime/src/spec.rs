@@ -7,6 +7,7 @@ use derive_more::Display;
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::sys::cgroup_v1::LegacyCgroup;
 use idmap::IdMap;
 
 pub mod accounts;
@@ -38,6 +39,8 @@ pub struct Spec {
     /// inside, and the kernel charges it for what the container takes
     /// (`man 7 user_namespaces`; `kernel/ucount.c` of Linux).
     pub owner: u32,
+    /// The supervisor's groups in hierarchies of cgroup version 1.
+    pub legacy_cgroups: Vec<LegacyCgroup>,
     /// Directories that must exist below the root before init runs.
     pub directories: Vec<Directory>,
     /// Files that must exist below the root, made empty if they are missing.

@@ -2,6 +2,7 @@
 
 pub mod capabilities;
 pub mod cgroup;
+pub mod cgroup_v1;
 pub(crate) mod clone;
 pub mod cpus;
 pub(crate) mod directory;

@@ -61,6 +61,25 @@ pub fn parse() -> Cli {
 
 /// Parses the arguments of one group. Setting up those of all commands takes
 /// longer than many a command; mostly one group is enough.
+/// Whether a command line can start a container, or a process in one: then this program
+/// has to be sealed. It tells so before the words are parsed, which takes longer.
+pub fn may_enter(words: impl Iterator<Item = OsString>) -> bool {
+    const ENTERING: [&str; 9] = [
+        "run",
+        "enter",
+        "root-login",
+        "serve-login",
+        "supervise",
+        "update",
+        "rollback",
+        "reload",
+        "activate",
+    ];
+    let mut words = words.skip(1);
+    let word = words.find(|word| !word.as_encoded_bytes().starts_with(b"-"));
+    word.is_some_and(|word| ENTERING.iter().any(|entering| word == *entering))
+}
+
 fn parse_group(words: &[OsString]) -> Option<Cli> {
     let word = words.get(1)?.to_str()?;
     match word {

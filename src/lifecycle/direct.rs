@@ -1,9 +1,11 @@
 //! Containers without a unit: on hosts without systemd, and in directories that the
 //! host's unit does not know.
 
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, anyhow};
+use runtime::process::sealed::SealedProgram;
 
 use crate::container::Container;
 use crate::container::console_log;
@@ -23,8 +25,9 @@ pub fn spawn_and_await(container: &Container) -> Result<()> {
 fn spawn_supervisor(container: &Container) -> Result<Connection> {
     log::debug!("spawn the supervisor");
     let (connection, report) = Connection::pair().context("cannot make a socket")?;
-    let program = std::env::current_exe().context("cannot read the path of this program")?;
-    Command::new(program)
+    let program = SealedProgram::make().context("cannot seal this program")?;
+    Command::new(program.path())
+        .arg0("nixos-container")
         .args(["supervise", "--detached", container.name().as_str()])
         .stdin(report)
         .stdout(Stdio::null())

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use netns::AddressWatch;
 use runtime::Plan;
 use runtime::process::launch::{Started, Starting};
+use runtime::process::sealed::Sealed;
 use runtime::sys::cgroup::Cgroup;
 use runtime::sys::notify::NotifySocket;
 use runtime::sys::untrusted_socket::Closers;
@@ -166,8 +167,9 @@ fn start_container(start: &Start, cgroup: &Cgroup) -> Result<(Started, Vec<Strin
         .create_payload()
         .with_context(|| format!("cannot make the cgroup {}", cgroup.path().display()))?;
     log::debug!("clone the child");
+    let sealed = Sealed::ensure().context("cannot seal this program")?;
     // SAFETY: the supervisor has one thread.
-    let starting = unsafe { runtime::process::launch::spawn(&plan, payload.as_fd()) }?;
+    let starting = unsafe { runtime::process::launch::spawn(&plan, payload.as_fd(), sealed) }?;
     match set_up_host_side(&starting, start, &plan, &payload) {
         Ok(notices) => {
             let started = starting.finish()?;

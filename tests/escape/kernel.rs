@@ -1,9 +1,15 @@
 //! The kernel's limits and interfaces, which all containers share with the host.
 
-use rustix::fs::inotify;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{AtFlags, inotify, unlinkat};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag,
+    fsconfig_set_string, fsmount, fsopen,
+};
 
 use super::plant;
-use crate::common::Host;
+use crate::common::{Host, wait};
 
 /// Takes inotify instances until there is none left, and keeps them in the
 /// background.
@@ -59,4 +65,58 @@ fn a_user_of_the_host_with_the_number_of_its_root_does_not_enter() {
     host.run(&["start", "foo"]);
     let entered = host.command("bash").args(["-euc", enter]).output();
     assert!(!entered.expect("it runs").status.success());
+}
+
+/// A hierarchy of cgroup version 1 with this name, which exists as long as the mount.
+fn hierarchy(name: &str) -> OwnedFd {
+    let context = fsopen("cgroup", FsOpenFlags::FSOPEN_CLOEXEC).expect("cgroup version 1");
+    fsconfig_set_flag(context.as_fd(), "none").expect("a parameter");
+    fsconfig_set_string(context.as_fd(), "name", name).expect("a parameter");
+    fsconfig_create(context.as_fd()).expect("the machine's own cgroup namespace");
+    let attributes = MountAttrFlags::empty();
+    fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes).expect("a mount")
+}
+
+/// The kernel executes a hierarchy's release agent as root of the machine
+/// (CVE-2022-0492).
+#[test]
+fn hierarchies_of_version_1_are_the_containers_own() {
+    let name = format!("escape-{}", std::process::id());
+    let hierarchy = hierarchy(&name);
+    let host = Host::new();
+    host.shell("cd /run/throwaway; printf '#!/bin/sh\\nid -u >$0.ran\\n' >agent; chmod +x agent");
+    let agent = host.file("/run/throwaway/agent");
+    let mount = format!("mkdir /root/v1; mount -t cgroup -o none,name={name} cgroup /root/v1");
+    let take_over = format!(
+        "cd /root/v1; echo {} >release_agent
+         mkdir x; echo 1 >x/notify_on_release; sh -c 'echo $$ >x/cgroup.procs'",
+        agent.display()
+    );
+    host.create_and_start("foo");
+    host.inside("foo", &mount);
+    let mut attack = host.nixos_container(&["run", "foo", "--", "bash", "-euc", &take_over]);
+    if attack.output().expect("it runs").status.success() {
+        let ran = host.file("/run/throwaway/agent.ran");
+        wait::until("the agent has run", || ran.exists());
+        panic!(
+            "the agent has run as {}",
+            std::fs::read_to_string(ran).unwrap_or_default()
+        );
+    }
+    // It sees the group for containers, with nothing of the host.
+    assert_eq!(
+        host.inside("foo", "cd /root/v1; ls -d */ release_agent || true"),
+        ""
+    );
+    host.create("bar");
+    host.append_conf("bar", "PRIVATE_USERS=pick");
+    host.run(&["start", "bar"]);
+    host.inside(
+        "bar",
+        &format!("! {{ {mount}; }} || [ ! -e /root/v1/release_agent ]"),
+    );
+    // It would keep the hierarchy.
+    drop(host);
+    let remove = || unlinkat(&hierarchy, "nixos-containers", AtFlags::REMOVEDIR);
+    wait::until("the group is empty", || remove().is_ok());
 }

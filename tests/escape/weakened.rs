@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use runtime::process::launch;
+use runtime::process::sealed::Sealed;
 use runtime::sys::capabilities::CapabilitySet;
 use runtime::sys::cgroup::{Cgroup, Owner};
 use runtime::sys::notify::NotifySocket;
@@ -57,12 +58,19 @@ pub enum Part {
 /// the runtime as it is, and in one of the runtime without the parts that stop it.
 /// Prints a line with `whole` or `weakened` before that of the attacker.
 pub fn start(root: &Path, names: &[&str]) -> i32 {
+    let sealed = match Sealed::ensure() {
+        Ok(sealed) => sealed,
+        Err(cause) => {
+            eprintln!("cannot seal the tests' program: {cause}");
+            return 1;
+        }
+    };
     let chosen = attacks().filter(|attack| names.is_empty() || names.contains(&attack.name));
     for (number, attack) in chosen.enumerate() {
         let runtimes = [("whole", &[][..]), ("weakened", attack.stopped_by)];
         for (runtime, parts) in runtimes {
             let group = format!("escape-{runtime}-{number}");
-            let output = run(root, attack, parts, Path::new(&group));
+            let output = run(root, attack, parts, Path::new(&group), sealed);
             let output = output.unwrap_or_else(|cause| format!("{}\terror\t{cause}", attack.name));
             println!("{runtime} {}", output.trim_end());
         }
@@ -71,7 +79,13 @@ pub fn start(root: &Path, names: &[&str]) -> i32 {
 }
 
 /// Runs one attack in a container of its own; what the attacker printed.
-fn run(root: &Path, attack: &Attack, without: &[Part], group: &Path) -> io::Result<String> {
+fn run(
+    root: &Path,
+    attack: &Attack,
+    without: &[Part],
+    group: &Path,
+    sealed: Sealed,
+) -> io::Result<String> {
     let notify = PathBuf::from("/run/throwaway/canary/notify");
     let _ = std::fs::remove_file(&notify);
     let _socket = NotifySocket::bind(&notify, &Closers::default())?;
@@ -85,7 +99,8 @@ fn run(root: &Path, attack: &Attack, without: &[Part], group: &Path) -> io::Resu
     let streams = without.contains(&Part::Streams);
     let inherited = if streams { Some(leak()?) } else { None };
     // SAFETY: this process has one thread.
-    let starting = unsafe { launch::spawn(&plan, payload.as_fd()) }.map_err(io::Error::other)?;
+    let starting =
+        unsafe { launch::spawn(&plan, payload.as_fd(), sealed) }.map_err(io::Error::other)?;
     starting
         .prepare(&plan, payload.as_fd())
         .map_err(io::Error::other)?;
@@ -153,6 +168,7 @@ fn spec(root: &Path, attack: &str, notify_socket: PathBuf, without: &[Part]) -> 
             empty_var: false,
         },
         ids,
+        legacy_cgroups: Vec::new(),
         owner: ids.map_or(0, IdMap::root),
         directories: Vec::new(),
         empty_files: Vec::new(),

@@ -23,6 +23,7 @@ use crate::spec::accounts::Account;
 use crate::spec::mount_attributes::Origin;
 
 mod file;
+mod legacy_cgroups;
 mod mount;
 mod process;
 mod start;

@@ -15,6 +15,7 @@ use rustix::thread::ThreadNameSpaceType;
 
 use super::handshake::{self, ChildEnd, LaunchError};
 use super::pty::Pty;
+use super::sealed::Sealed;
 use crate::rootfs::Root;
 use crate::spec::accounts::Account;
 use crate::sys::clone::{self, Side};
@@ -87,6 +88,7 @@ pub unsafe fn enter(
     cgroup: BorrowedFd<'_>,
     entry: &Entry,
     give_up: Option<BorrowedFd<'_>>,
+    _: Sealed,
 ) -> Result<Entered, LaunchError> {
     // A pid namespace holds for children only, so the parent enters it
     // (man 7 pid_namespaces, setns).

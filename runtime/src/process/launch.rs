@@ -22,6 +22,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use super::child;
 use super::handshake::{self, ParentEnd};
 use super::host;
+use super::sealed::Sealed;
 use crate::plan::Plan;
 use crate::plan::step::Namespace;
 use crate::sys::clone::{self, Side};
@@ -57,7 +58,11 @@ pub struct Started {
 /// # Safety
 ///
 /// The calling process has one thread.
-pub unsafe fn spawn(plan: &Plan, cgroup: BorrowedFd<'_>) -> Result<Starting, LaunchError> {
+pub unsafe fn spawn(
+    plan: &Plan,
+    cgroup: BorrowedFd<'_>,
+    _: Sealed,
+) -> Result<Starting, LaunchError> {
     let (ours, theirs) = handshake::pair()?;
     // SAFETY: the caller has one thread.
     match unsafe { clone::clone(Namespace::clone_flags(&plan.namespaces), Some(cgroup)) } {

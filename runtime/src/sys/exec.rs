@@ -39,6 +39,21 @@ pub(crate) fn exec_as(
     }
 }
 
+/// Executes a program with the environment of this one; returns only if that fails.
+pub(crate) fn exec_again(program: &Path, words: &[impl AsRef<OsStr>]) -> io::Error {
+    let words = words
+        .iter()
+        .map(|word| CString::new(word.as_ref().as_bytes()))
+        .collect::<Result<Vec<_>, _>>();
+    match (CString::new(program.as_os_str().as_bytes()), words) {
+        (Ok(program), Ok(words)) => match nix::unistd::execv(&program, &words) {
+            Ok(never) => match never {},
+            Err(errno) => errno.into(),
+        },
+        (Err(error), _) | (_, Err(error)) => error.into(),
+    }
+}
+
 /// The number of standard streams, and of the first descriptor behind them.
 const STREAMS: i32 = 3;
 

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, anyhow, bail};
 use runtime::process::enter::{Entered, Entry, Stream, enter};
+use runtime::process::sealed::Sealed;
 use runtime::rootfs::find_account;
 use runtime::spec::accounts::{Account, User};
 use runtime::sys::cgroup::Cgroup;
@@ -144,9 +145,12 @@ pub fn start(
         );
     }
     let leader = running.leader_fd.as_fd();
+    let sealed = Sealed::ensure().context("cannot seal this program")?;
     // SAFETY: this process has one thread, and all its children are for the
     // container.
-    unsafe { enter(leader, cgroup.as_fd(), &entry, give_up) }.with_context(|| match running.state {
+    unsafe { enter(leader, cgroup.as_fd(), &entry, give_up, sealed) }.with_context(|| match running
+        .state
+    {
         State::Starting => format!(
             "cannot enter {container} before it has booted (`nixos-container status {}` says when \
              it is up)",

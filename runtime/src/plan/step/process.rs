@@ -7,7 +7,9 @@ use derive_more::Display;
 use serde::Serialize;
 
 use crate::sys::capabilities::CapabilitySet;
+use crate::sys::cgroup_v1::LegacyCgroup;
 use crate::sys::cpus::Cpus;
+use crate::sys::joined;
 use crate::sys::personality::Personality;
 use crate::sys::seccomp::SystemCallFilter;
 
@@ -24,6 +26,14 @@ pub enum ProcessStep {
     JoinNetwork {
         /// The host path that holds it.
         path: PathBuf,
+    },
+    /// Moves into a group below the supervisor's in hierarchies of cgroup version 1, which
+    /// root inside can mount: it sees no group above that. This comes before the cgroup
+    /// namespace.
+    #[display("move into groups of cgroup version 1 below {}", joined(groups, ", "))]
+    LeaveLegacyCgroups {
+        /// The supervisor's.
+        groups: Vec<LegacyCgroup>,
     },
     /// Makes the cgroup that the child was born in the root of a cgroup namespace.
     /// `clone3` would make the supervisor's the root.
@@ -84,6 +94,7 @@ impl ProcessStep {
         match self {
             Self::DieWithSupervisor => "prctl(2), PR_SET_PDEATHSIG",
             Self::JoinNetwork { .. } => "setns(2)",
+            Self::LeaveLegacyCgroups { .. } => "cgroups(7), Cgroups version 1",
             Self::UnshareCgroup => "cgroup_namespaces(7)",
             Self::Hostname { .. } => "sethostname(2)",
             Self::SessionKeyring => "keyctl(2), KEYCTL_JOIN_SESSION_KEYRING",

@@ -7,6 +7,7 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags};
 
+use super::legacy_cgroups;
 use crate::plan::step::ProcessStep;
 use crate::sys::{clone, exec, keyring};
 
@@ -14,6 +15,7 @@ pub(super) fn perform_process_step(step: &ProcessStep) -> io::Result<()> {
     match step {
         ProcessStep::DieWithSupervisor => clone::die_with_parent()?,
         ProcessStep::JoinNetwork { path } => join_network(path)?,
+        ProcessStep::LeaveLegacyCgroups { groups } => legacy_cgroups::leave(groups)?,
         ProcessStep::UnshareCgroup => unshare_cgroup()?,
         ProcessStep::Hostname { name } => rustix::system::sethostname(name.as_bytes())?,
         ProcessStep::SessionKeyring => keyring::join_session_keyring()?,
