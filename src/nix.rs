@@ -5,6 +5,7 @@ pub mod configuration;
 mod merge;
 pub mod options;
 pub mod profile;
+mod results;
 mod roots;
 pub mod shared;
 mod store_path;

@@ -299,7 +299,7 @@ impl Supervisor<'_> {
     /// Takes over what the container has changed at last. A start that failed early has
     /// made no directories for it.
     fn take_over_last_changes(&self) {
-        match shared::take_over(self.container, |_| {}) {
+        match shared::take_over(self.container, None, |_| {}) {
             Ok(taken) => {
                 for problem in taken.into_iter().flat_map(|taken| taken.problems) {
                     log::warn!("{problem:#}");

@@ -193,6 +193,40 @@ fn links_inside_keep_what_they_lead_to() {
     host.inside("foo", "cat /nix/var/nix/profiles/per-user/root/channels");
 }
 
+/// The daemon makes a link to the result on the host, where that leads nowhere.
+#[test]
+fn results_of_builds_inside_are_kept() {
+    let host = Host::with_own_nix_and_foo("PRIVATE_USERS=pick");
+    let build = |name: &str| {
+        let script = format!(
+            "mkdir -p /root/{name}; echo {name} >/root/{name}/file
+             path=$(nix-store --add /root/{name}/file)
+             nix-store --realise $path --add-root /root/{name}/result --indirect"
+        );
+        host.inside("foo", &script);
+        let script = format!("readlink /root/{name}/result");
+        host.inside("foo", &script).trim().to_owned()
+    };
+    let (one, two) = (build("one"), build("two"));
+    let roots = || host.shell(&format!("ls {GCROOTS} | wc -l"));
+    wait::until("the host keeps both", || roots() == "2\n");
+    // The collector removes the daemon's link the first time.
+    for _ in 0..2 {
+        host.collect_garbage();
+        assert!(host.has(&one) && host.has(&two));
+    }
+    host.inside(
+        "foo",
+        "rm /root/one/result; ln -s /etc/passwd /root/one/result",
+    );
+    host.run(&["restart", "foo"]);
+    host.collect_garbage();
+    assert!(!host.has(&one) && host.has(&two));
+    host.run(&["stop", "foo"]);
+    host.collect_garbage();
+    assert!(host.has(&two));
+}
+
 /// A supervisor that is killed takes nothing over.
 #[test]
 fn the_next_start_takes_over_what_a_killed_supervisor_has_not() {

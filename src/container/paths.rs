@@ -256,6 +256,11 @@ impl NixDir {
         self.0.join("common")
     }
 
+    /// The paths of the results of builds inside.
+    pub fn results(&self) -> PathBuf {
+        self.0.join("results")
+    }
+
     /// The lock of the profile's copies.
     pub fn lock(&self) -> PathBuf {
         self.0.join("profile.lock")

@@ -14,6 +14,7 @@
 //!
 //! The profile can be changed at both places; [`merge`] gives both the same links.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
@@ -25,6 +26,7 @@ use anyhow::{Context, Result};
 
 use super::merge::merge;
 use super::profile::{self, Profile};
+use super::results::{LookedUp, Results};
 use super::roots;
 use super::store_path::StorePath;
 use crate::config::ContainerConfig;
@@ -95,12 +97,17 @@ fn lock_and_merge(container: &Container, nix: &NixDir, own: OwnChanges) -> Resul
     merge_profiles(container, nix, own)
 }
 
+/// The part of a taking over that is not repeated in the next one.
+#[derive(Debug, Default)]
+pub struct Seen(LookedUp);
+
 /// Takes over all changes that were made on the host or inside, of a container whose own
-/// changes count. `prepare` gets each
+/// changes count; results of builds inside only with `seen`. `prepare` gets each
 /// directory before it is read. `None` if another process is doing the same, or the
 /// container has no directories of its own yet.
 pub fn take_over(
     container: &Container,
+    seen: Option<&mut Seen>,
     mut prepare: impl FnMut(BorrowedFd<'_>),
 ) -> Result<Option<TakenOver>> {
     let (places, name) = (container.places(), container.name());
@@ -116,10 +123,19 @@ pub fn take_over(
     let host = Profile::open(&places.profiles(name)).with_context(|| cannot_read(container))?;
     let host = host.into_directory();
     prepare(host.as_fd());
-    let found = roots::find(&nix.profiles(), &nix.gcroots(), prepare)
+    let mut found = roots::find(&nix.profiles(), &nix.gcroots(), &mut prepare)
         .with_context(|| cannot_read(container))?;
     taken.directories = found.directories;
     taken.directories.push(host);
+    match results(&nix, &places.root(name), seen, prepare) {
+        Ok((paths, of_daemon)) => {
+            found.paths.extend(paths);
+            taken.directories.extend(of_daemon);
+        }
+        Err(error) => taken
+            .problems
+            .push(error.context(format!("cannot find results of builds in {container}"))),
+    }
     if found.is_cut_off {
         taken.problems.push(anyhow::anyhow!(
             "{container} has more links in /nix/var/nix/profiles and /nix/var/nix/gcroots than \
@@ -134,6 +150,28 @@ pub fn take_over(
         .with_context(|| format!("cannot change the links in {}", gcroots.display()));
     taken.problems.extend(replaced.err());
     Ok(Some(taken))
+}
+
+/// The store paths that results of builds inside lead to, and the directory of the
+/// daemon's links, if it was read.
+fn results(
+    nix: &NixDir,
+    root: &Path,
+    seen: Option<&mut Seen>,
+    prepare: impl FnMut(BorrowedFd<'_>),
+) -> Result<(BTreeSet<StorePath>, Option<OwnedFd>)> {
+    let record = nix.results();
+    let mut results = Results::read(&record)?;
+    let before = results.clone();
+    let of_daemon = match seen {
+        Some(Seen(looked_up)) => Some(results.add_of_daemon(looked_up, prepare)?),
+        None => None,
+    };
+    let paths = results.look_up(root);
+    if results != before {
+        results.write(&record)?;
+    }
+    Ok((paths, of_daemon))
 }
 
 fn merge_profiles(container: &Container, nix: &NixDir, own: OwnChanges) -> Result<()> {

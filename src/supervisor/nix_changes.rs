@@ -7,14 +7,14 @@ use runtime::sys::dnotify;
 
 use super::signals::DirectorySignal;
 use crate::container::Container;
-use crate::nix::shared::{self, OwnChanges};
+use crate::nix::shared::{self, OwnChanges, Seen};
 
 /// The part of the time in which changes are taken over, at most: a container may make
 /// changes all the time, and the host pays.
 const SHARE: u32 = 10;
 
 /// The shortest time from one taking over to the next.
-const PAUSE: Duration = Duration::from_millis(10);
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Takes over the changes that are made inside while the container runs.
 pub struct NixChanges<'a> {
@@ -22,6 +22,7 @@ pub struct NixChanges<'a> {
     signal: &'a DirectorySignal,
     /// The directories whose next change sends the signal, while they are open.
     watched: Vec<OwnedFd>,
+    seen: Seen,
     /// When changes are taken over; `None` if there are none.
     due: Option<Instant>,
     /// Not before this.
@@ -40,6 +41,7 @@ impl<'a> NixChanges<'a> {
             container,
             signal,
             watched: Vec::new(),
+            seen: Seen::default(),
             due: (own_changes == OwnChanges::Count).then_some(now),
             earliest: now,
         }
@@ -71,7 +73,7 @@ impl<'a> NixChanges<'a> {
                 .take()
                 .or(dnotify::signal_next_change(directory).err());
         };
-        match shared::take_over(self.container, watch) {
+        match shared::take_over(self.container, Some(&mut self.seen), watch) {
             Ok(Some(taken)) => {
                 self.watched = taken.directories;
                 for problem in taken.problems {
