@@ -1,5 +1,8 @@
 //! Output to the user of a command. The standard library's macros panic where
 //! they cannot write, as to a full disk or to a reader that has gone.
+//!
+//! Text that is said may quote a container's: a path, a name, the words of a program.
+//! So all of it is made [printable], here and nowhere else.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -24,10 +27,12 @@ pub mod printable;
 pub mod progress;
 
 pub fn print_aside(text: fmt::Arguments<'_>) {
+    let text = printable::lines(&text.to_string());
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 pub fn print_result(text: fmt::Arguments<'_>) -> Result<()> {
+    let text = printable::lines(&text.to_string());
     writeln!(io::stdout().lock(), "{text}").context("cannot print")
 }
 

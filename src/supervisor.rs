@@ -23,6 +23,7 @@ use crate::lifecycle::{self, ephemeral, reclaim};
 use crate::nix::shared::{self, OwnChanges};
 use crate::report::exit_codes::REBOOTED;
 use crate::report::log::{self as log_file, LogRequest};
+use crate::report::printable::plain;
 use crate::spec::Start;
 use crate::systemd::{machined, notify};
 
@@ -85,10 +86,11 @@ pub fn supervise(container: &Container, report: Option<OwnedFd>) -> Result<u8> {
     ended
 }
 
-/// The error and its hint, in one line.
+/// The error and its hint, in one line, which the service manager shows as it is.
 fn one_line(error: &anyhow::Error) -> String {
     let hint = crate::report::hint(error).map(|hint| format!("; {hint}"));
-    format!("{error:#}{}", hint.unwrap_or_default())
+    let text = format!("{error:#}{}", hint.unwrap_or_default());
+    plain(&text.replace('\n', " "))
 }
 
 /// Supervises under the container's lock. If the container fails, `console_tail`

@@ -43,6 +43,8 @@ mod program;
 mod resources;
 #[path = "escape/roles.rs"]
 mod roles;
+#[path = "escape/sequences.rs"]
+mod sequences;
 #[path = "escape/stage.rs"]
 mod stage;
 #[path = "escape/table.rs"]

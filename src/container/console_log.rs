@@ -13,7 +13,7 @@ use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer};
 
 use super::paths::RunDir;
 use crate::config::Console as Kind;
-use crate::report::printable::plain;
+use crate::report::printable::{self, plain};
 
 /// The size in bytes at which a log starts over, without `CONSOLE_LOG_MAX`.
 const DEFAULT_MAX: u64 = 1 << 20;
@@ -27,6 +27,7 @@ const ECHO_SPAN: Duration = Duration::from_secs(30);
 
 /// The copy of a console on standard output.
 struct Echo {
+    out: Box<dyn Write>,
     began: Instant,
     bytes: usize,
 }
@@ -34,6 +35,7 @@ struct Echo {
 impl Echo {
     fn new() -> Self {
         Self {
+            out: printable::stdout(),
             began: Instant::now(),
             bytes: 0,
         }
@@ -41,7 +43,8 @@ impl Echo {
 
     fn copy(&mut self, bytes: &[u8]) {
         if self.began.elapsed() > ECHO_SPAN {
-            *self = Self::new();
+            self.began = Instant::now();
+            self.bytes = 0;
         }
         let was_below = self.bytes <= ECHO_MAX;
         self.bytes += bytes.len();
@@ -50,8 +53,8 @@ impl Echo {
             false if was_below => OMITTED.as_bytes(),
             false => return,
         };
-        let _ = io::stdout().write_all(bytes);
-        let _ = io::stdout().flush();
+        let _ = self.out.write_all(bytes);
+        let _ = self.out.flush();
     }
 }
 

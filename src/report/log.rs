@@ -16,6 +16,8 @@ use anyhow::{Result, bail};
 use log::{LevelFilter, Log, Metadata, Record};
 use rustix::time::{ClockId, clock_gettime};
 
+use super::printable::plain;
+
 /// The level, as `debug`: `off`, `error`, `warn`, `info`, `debug` or `trace`.
 pub const VARIABLE: &str = "NIXOS_CONTAINER_LOG";
 
@@ -199,7 +201,8 @@ impl Log for Logger {
             true => "child",
             false => sinks.process,
         };
-        let line = format!("{elapsed:10.3} ms  {process:10}  {}", record.args());
+        let text = plain(&record.args().to_string());
+        let line = format!("{elapsed:10.3} ms  {process:10}  {text}");
         if sinks.stderr {
             say!("{line}");
         }

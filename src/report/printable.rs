@@ -4,16 +4,33 @@
 //! clipboard, or make it answer, and the user's shell would take the answer for
 //! typed input (`man 4 console_codes`).
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use anstyle_parse::{Params, Parser, Perform};
 
 /// The text without escape sequences and control characters.
 pub fn plain(text: &str) -> String {
+    let mut passed = lines(text);
+    passed.retain(|character| !character.is_control());
+    passed
+}
+
+/// The text without escape sequences and control characters, except for ends of lines
+/// and tabs.
+pub fn lines(text: &str) -> String {
     let mut passed = Passed::default();
     pass(text, &mut Parser::default(), &mut passed);
-    passed.text.retain(|character| !character.is_control());
     passed.text
+}
+
+/// Standard output for text of a container. A terminal gets no escape sequences other than
+/// colours; another reader gets the text as it is, as from `cat`.
+pub fn stdout() -> Box<dyn Write> {
+    let stdout = io::stdout();
+    if stdout.is_terminal() {
+        return Box::new(Printable::new(stdout));
+    }
+    Box::new(stdout)
 }
 
 /// A writer that passes on text, ends of lines, tabs and colours, and nothing else.
@@ -187,6 +204,14 @@ mod tests {
         ] {
             assert_eq!(plain(text), shown, "{text:?}");
         }
+    }
+
+    #[test]
+    fn lines_keep_their_ends_and_tabs() {
+        assert_eq!(
+            lines("a\tb\r\n\x1b[31mc\x1b[2J\x1b]0;title\nd\x07"),
+            "a\tb\nc\nd"
+        );
     }
 
     proptest! {

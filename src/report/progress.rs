@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use indicatif::ProgressBar;
 
+use super::printable::plain;
+
 /// A line about the work that is done; removed when dropped. Without a terminal
 /// as standard error, nothing is shown.
 pub struct Progress {
@@ -15,6 +17,7 @@ pub struct Progress {
 impl Progress {
     /// Shows the work as `what`.
     pub fn new(what: String) -> Self {
+        let what = plain(&what);
         let bar = if std::io::stderr().is_terminal() {
             ProgressBar::new_spinner()
         } else {
@@ -30,7 +33,9 @@ impl Progress {
     /// Adds how far the work has come.
     pub fn say(&self, status: Option<&str>) {
         match status {
-            Some(status) => self.bar.set_message(format!("{}: {status}", self.what)),
+            Some(status) => self
+                .bar
+                .set_message(format!("{}: {}", self.what, plain(status))),
             None => self.bar.set_message(self.what.clone()),
         }
     }

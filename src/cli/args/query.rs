@@ -19,7 +19,10 @@ pub const LOGS: &str = "Examples:
   nixos-container logs --supervisor foo
 
 The supervisor logs the container's events. If the container was started with --debug, or its unit
-has NIXOS_CONTAINER_LOG=debug in its environment, the supervisor logs each step with its time.";
+has NIXOS_CONTAINER_LOG=debug in its environment, the supervisor logs each step with its time.
+
+A terminal gets the console without escape sequences other than colours. A pipe or a file gets all
+that the container has written.";
 
 pub const EXPLAIN: &str = "Examples:
   nixos-container explain foo

@@ -1,7 +1,7 @@
 //! Commands that change nothing.
 
 use std::fs::File;
-use std::io::{self, IsTerminal, Seek, Write};
+use std::io::{self, Seek, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -12,7 +12,7 @@ use rustix::fs::inotify;
 use crate::cli::args::Logs;
 use crate::container::Container;
 use crate::report::exit_codes;
-use crate::report::printable::Printable;
+use crate::report::printable::{self, Printable};
 use crate::spec;
 use crate::spec::network;
 
@@ -64,7 +64,7 @@ pub fn logs(container: &Container, arguments: &Logs) -> Result<()> {
     };
     let cannot_print = || format!("cannot print {}", path.display());
     let cannot_watch = || format!("cannot watch {}", path.display());
-    let mut stdout = log_output();
+    let mut stdout = printable::stdout();
     // Watched from before the first read, so that no line is missed.
     let watch = inotify::init(inotify::CreateFlags::CLOEXEC).with_context(cannot_watch)?;
     let changes = inotify::WatchFlags::MODIFY | inotify::WatchFlags::CLOSE_WRITE;
@@ -87,16 +87,6 @@ pub fn logs(container: &Container, arguments: &Logs) -> Result<()> {
             .next()
             .with_context(cannot_watch)?;
     }
-}
-
-/// Standard output for a log. A terminal gets no escape sequences of the
-/// container, other than colours.
-fn log_output() -> Box<dyn Write> {
-    let stdout = io::stdout().lock();
-    if stdout.is_terminal() {
-        return Box::new(Printable::new(stdout));
-    }
-    Box::new(stdout)
 }
 
 /// `explain NAME [--json]`
@@ -126,6 +116,7 @@ pub fn explain(container: &Container, json: bool) -> Result<()> {
         return Ok(());
     }
     let network = (start.spec.network != Network::Host).then_some(&network[..]);
+    let mut stdout = Printable::new(stdout);
     print_explanation(container, &start.chown_trees, &plan, network, &mut stdout)
         .context("cannot print")
 }
