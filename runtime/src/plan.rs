@@ -85,7 +85,7 @@ pub fn plan(spec: &Spec) -> Plan {
         .read_only
         .then(|| restrict("/", Attributes::READ_ONLY));
     let optional = |step: Option<Step>| step.into_iter().collect::<Vec<_>>();
-    let steps = [
+    let mut steps = [
         inherited(spec),
         begin,
         root(&spec.root),
@@ -121,10 +121,32 @@ pub fn plan(spec: &Spec) -> Plan {
         start_init(spec),
     ]
     .concat();
+    if let Some(memory) = spec.resources.memory {
+        share_memory(&mut steps, memory);
+    }
     Plan {
         namespaces,
         host_steps: host_steps(spec),
         steps,
+    }
+}
+
+/// Makes the sizes of file systems in memory shares of the container's memory instead of
+/// the machine's. If a full one left nothing to the processes, the kernel would kill
+/// them all: that frees no file.
+fn share_memory(steps: &mut [Step], memory: u64) {
+    for step in steps {
+        let (Step::Mount(MountStep::Mount { options, .. })
+        | Step::Mount(MountStep::EmptyRoot { options, .. })
+        | Step::Mount(MountStep::OverlayRoot { options, .. })) = step
+        else {
+            continue;
+        };
+        for (_, size) in options.iter_mut().filter(|(key, _)| key == "size") {
+            let percent = size.strip_suffix('%').and_then(|text| text.parse().ok());
+            let bytes = percent.map(|percent: u64| memory / 100 * percent);
+            *size = bytes.map_or_else(|| size.clone(), |bytes| bytes.to_string());
+        }
     }
 }
 
@@ -233,6 +255,7 @@ mod tests {
                 limits: Vec::new(),
                 oom_score_adjust: None,
                 tasks: None,
+                memory: None,
                 cpus: None,
                 cgroup: Vec::new(),
                 personality: None,
@@ -353,6 +376,36 @@ mod tests {
         assert!(uncovered(IdMap::new(524_288, 65536)));
         assert!(!uncovered(Some(IdMap::IDENTITY)));
         assert!(!uncovered(None));
+    }
+
+    #[test]
+    fn file_systems_in_memory_share_the_limited_memory() {
+        let mut spec = spec(Network::Private);
+        spec.root.tree = RootTree::Empty;
+        spec.resources.memory = Some(1000);
+        let steps = plan(&spec).steps;
+        let size_of = |place: &str| {
+            let options = steps.iter().find_map(|step| match step {
+                Step::Mount(MountStep::Mount {
+                    target, options, ..
+                }) if target == Path::new(place) => Some(options),
+                Step::Mount(MountStep::EmptyRoot { options, .. }) if place == "/" => Some(options),
+                _ => None,
+            });
+            let mut options = options.expect("it is mounted").iter();
+            options
+                .find(|(key, _)| key == "size")
+                .map(|(_, size)| size.as_str())
+        };
+        for (place, size) in [
+            ("/", "250"),
+            ("/run", "200"),
+            ("/tmp", "100"),
+            ("/dev/shm", "100"),
+            ("/dev", "4m"),
+        ] {
+            assert_eq!(size_of(place), Some(size), "{place}");
+        }
     }
 
     #[test]

@@ -62,11 +62,13 @@ pub fn resources(
     }
     let (cgroup, tasks) =
         properties::resolve(&config.properties, container, counts_tasks, notices)?;
+    let memory = properties::memory(&cgroup);
     Ok(Resources {
         limits,
         oom_score_adjust: config.oom_score_adjust,
         cpus: config.cpus.clone(),
         tasks,
+        memory,
         cgroup,
         personality: config.personality,
     })

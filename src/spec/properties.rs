@@ -72,15 +72,28 @@ const TASKS: &str = "pids.max";
 const REMEDY: &str = "on a host with cgroup version 1, add \
                       systemd.unified_cgroup_hierarchy=1 to the kernel's command line";
 
+/// The memory in bytes that settings limit the container to, if that is less than the
+/// machine's.
+pub fn memory(settings: &[CgroupSetting]) -> Option<u64> {
+    let mut limits = settings.iter().rev();
+    let limit = limits.find(|setting| setting.file == "memory.max")?;
+    // "max" is not a number.
+    let bytes = limit.value.parse().ok()?;
+    (bytes < machine_memory()).then_some(bytes)
+}
+
+/// The machine's memory in bytes.
+fn machine_memory() -> u64 {
+    let machine = rustix::system::sysinfo();
+    machine.totalram * u64::from(machine.mem_unit)
+}
+
 /// The contents of the cgroup file for a property.
 fn value(value: &PropertyValue) -> Result<String> {
     let share = |whole: u64, percent: u8| whole / 100 * u64::from(percent);
     Ok(match value {
         PropertyValue::Words(words) => words.clone(),
-        PropertyValue::PercentOfMemory(percent) => {
-            let machine = rustix::system::sysinfo();
-            share(machine.totalram * u64::from(machine.mem_unit), *percent).to_string()
-        }
+        PropertyValue::PercentOfMemory(percent) => share(machine_memory(), *percent).to_string(),
         PropertyValue::PercentOfTasks(percent) => share(max_tasks()?, *percent).to_string(),
     })
 }

@@ -205,6 +205,7 @@ fn spec(root: &Path, attack: &str, notify_socket: PathBuf, without: &[Part]) -> 
             limits: Vec::new(),
             oom_score_adjust: None,
             tasks: None,
+            memory: None,
             cpus: None,
             cgroup: Vec::new(),
             personality: None,

@@ -4,7 +4,7 @@
     privateUsers = "pick";
     tasksMax = 300;
     memoryMax = "200M";
-    cpuQuota = "20%";
+    cpuQuota = "100%";
     ioWeight = 10;
     config = { };
   };

@@ -76,6 +76,8 @@ pub struct Resources {
     /// hosts with and without a pids controller; `None` is unlimited. It needs an owner
     /// of the namespace other than the host's root (`kernel/ucount.c` of Linux).
     pub tasks: Option<u64>,
+    /// The memory in bytes that its control group is limited to; `None` is unlimited.
+    pub memory: Option<u64>,
     /// Processors to run on; `None` leaves the caller's.
     pub cpus: Option<Cpus>,
     /// Settings of its control group.
