@@ -172,6 +172,17 @@ pub fn udp(from: u16, to: u16, payload: &[u8]) -> Vec<u8> {
     [&header, payload].concat()
 }
 
+/// Sets the checksum of a message of ICMPv6 (RFC 4443, 2.3).
+pub fn icmpv6(from: &str, to: &str, mut message: Vec<u8>) -> Vec<u8> {
+    let address = |text: &str| text.parse::<Ipv6Addr>().expect("an address").octets();
+    let length = (message.len() as u32).to_be_bytes();
+    let header = [&address(from)[..], &address(to), &length, &[0, 0, 0, 58]].concat();
+    message[2..4].fill(0);
+    let sum = checksum(&[header, message.clone()].concat());
+    message[2..4].copy_from_slice(&sum.to_be_bytes());
+    ipv6(from, to, 58, &message)
+}
+
 /// The checksum of IPv4 (RFC 1071).
 fn checksum(bytes: &[u8]) -> u16 {
     let words = bytes.chunks(2).map(|word| {

@@ -4,8 +4,9 @@
 use std::net::{Ipv6Addr, UdpSocket};
 
 use crate::common::frames::{
-    Arp, EVERY_MAC, Mac, Wire, arp, ethernet, ipv4, ipv6, mac_of, token, udp,
+    Arp, EVERY_MAC, Mac, Wire, arp, ethernet, icmpv6, ipv4, ipv6, mac_of, token, udp,
 };
+use crate::common::packets::Protocol;
 use crate::common::world::{OUTSIDE, OUTSIDE6};
 use crate::common::{Host, Network, wait};
 
@@ -325,6 +326,47 @@ fn what_a_container_has_to_say_crosses_its_bridge() {
         ),
     ];
     assert_eq!(world.crossing(&frames), frames.map(|(name, _)| name));
+}
+
+/// The kernel's own stack on both sides: an address of a router's prefix, its route,
+/// and neighbour discovery.
+#[test]
+fn a_container_gets_its_address_from_a_router_of_the_bridge() {
+    let world = OnBridge::new("", "10.0.0.50");
+    world
+        .host
+        .shell("ip -n lan address add fd05::9/64 dev eth0 nodad");
+    let of_lan = mac_of(&world.host, LAN, "eth0");
+    // A prefix for addresses, for an hour (RFC 4861, 4.6.2).
+    let hour = 3600_u32.to_be_bytes();
+    let prefix: Ipv6Addr = "fd05::".parse().expect("an address");
+    let option = [
+        &[3, 4, 64, 0xc0],
+        &hour[..],
+        &hour,
+        &[0; 4],
+        &prefix.octets(),
+    ]
+    .concat();
+    let from = link_local(of_lan);
+    let packet = icmpv6(&from, "ff02::1", router(&option));
+    let advertisement = ethernet([0x33, 0x33, 0, 0, 0, 1], of_lan, IPV6, &packet);
+    wait::until("it has an address", || {
+        world.lan.send(&advertisement);
+        let addresses = world
+            .host
+            .inside("foo", "ip -6 -o address show dev eth0 -tentative");
+        addresses.contains("fd05:")
+    });
+    let seen = world
+        .host
+        .exchange(Protocol::Tcp, FOO, "[fd05::9]:7", (LAN, 7));
+    assert!(seen.to_string().starts_with("fd05:"), "{seen}");
+    let route = world.host.inside("foo", "ip -6 route show default");
+    assert!(
+        route.contains(&format!("via {from} dev eth0 proto ra")),
+        "{route}"
+    );
 }
 
 /// An address that the bridge gets later, as systemd-networkd gives it to zones.
