@@ -44,6 +44,7 @@ pub use resources::Resources;
 pub use root::{RootConfig, Volatile};
 pub use security::Security;
 pub use users::{Ownership, PrivateUsers};
+pub use write::RecordedSource;
 
 use flake::FlakeRef;
 
@@ -56,6 +57,9 @@ pub struct ContainerConfig {
     pub config_file: Option<PathBuf>,
     /// `FLAKE`: the flake that its system is built from.
     pub flake: Option<FlakeRef>,
+    /// `TRUSTED_CONFIGURATION`: the hash of the configuration in the container that the
+    /// host's root gave, or vouched for.
+    pub trusted_configuration: Option<String>,
     /// `AUTO_START`: it starts with the host.
     pub auto_start: bool,
     /// `PRIVATE_NETWORK`: it has its own network namespace.

@@ -6,11 +6,11 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use runtime::Origin;
 use runtime::rootfs::Root;
 use runtime::sys::cgroup::{Cgroup, Owner};
 
-use crate::config::ContainerConfig;
-use crate::config::flake::FlakeRef;
+use crate::config::{ContainerConfig, CustomContent, RecordedSource, Source};
 
 pub mod console_log;
 pub mod files;
@@ -137,17 +137,42 @@ impl Container {
         Lock::wait(&self.run().update_lock()).with_context(|| format!("cannot lock {self}"))
     }
 
-    /// Writes the source of its system to its configuration file, and keeps the rest of
-    /// the file.
-    pub fn record_source(&self, file: Option<&Path>, flake: Option<&FlakeRef>) -> Result<()> {
+    /// Writes the source of its system, if there is another, and the hash of its
+    /// trusted configuration to its configuration file, and keeps the rest of the file.
+    pub fn record_source(
+        &self,
+        source: Option<&RecordedSource>,
+        trusted: Option<&str>,
+    ) -> Result<()> {
         let conf = self.places.conf(&self.name);
         let cannot = || format!("cannot write {}", conf.display());
         let old = fs::read_to_string(&conf).with_context(cannot)?;
-        let text = ContainerConfig::with_source(&conf, &old, file, flake)?;
+        let text = ContainerConfig::with_source(&conf, &old, source, trusted)?;
         if text == old {
             return Ok(());
         }
         netns::files::replace(&conf, text.as_bytes()).with_context(cannot)
+    }
+
+    /// Whether a container can change the file at this path of the host: one below the
+    /// containers' root directories, or in a directory that this container may write
+    /// to.
+    pub fn can_write(&self, config: &ContainerConfig, path: &Path) -> bool {
+        let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let path = real(path);
+        let shared = config
+            .mounts
+            .iter()
+            .filter_map(|mount| match &mount.content {
+                CustomContent::Bind {
+                    source: Source::At(Origin::Host, source),
+                    attributes,
+                    ..
+                } if !attributes.read_only => Some(real(source)),
+                _ => None,
+            });
+        let roots = [self.places.state_dir(), &self.places.root(&self.name)].map(real);
+        shared.chain(roots).any(|place| path.starts_with(place))
     }
 
     /// Creates the directory that it has while it runs. The parent directory is closed

@@ -7,6 +7,8 @@ pub mod options;
 pub mod profile;
 mod results;
 mod roots;
+mod sandbox;
 pub mod shared;
 mod store_path;
 pub mod system;
+pub mod trust;

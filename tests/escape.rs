@@ -21,6 +21,8 @@ mod canary;
 mod descriptors;
 #[path = "escape/entering.rs"]
 mod entering;
+#[path = "escape/evaluation.rs"]
+mod evaluation;
 #[path = "escape/frozen.rs"]
 mod frozen;
 #[path = "escape/inside/mod.rs"]

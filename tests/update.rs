@@ -548,3 +548,170 @@ fn an_update_reads_what_is_beside_the_configuration_and_nothing_outside() {
         ".foo.nix\nfoo\n"
     );
 }
+
+/// An `update` of a configuration that the container has changed, or could have changed.
+fn fails_for(host: &Host, path: &str, arguments: &[&str]) {
+    let stderr = host.fail(1, &[&["update", "foo"], arguments].concat());
+    let said = format!(
+        "error: cannot build the system of container 'foo': the container could have changed its \
+         configuration, which was therefore evaluated where it sees no {path}; if it may read \
+         the host's files and run programs as root, use `nixos-container update foo --trusted`"
+    );
+    assert!(stderr.contains(&said), "{stderr}");
+}
+
+/// Adds a definition to the configuration, as an administrator or root inside does.
+fn define(host: &Host, definition: &str) {
+    let root = host.place("STATE_DIR").join("foo");
+    host.shell(&format!(
+        "sed -i 's|^}}$|{definition}\\n}}|' '{}{CONFIGURATION}'",
+        root.display()
+    ));
+}
+
+#[test]
+fn a_configuration_is_trusted_while_it_is_what_the_hosts_root_gave() {
+    let host = Host::new();
+    host.shell(&format!(
+        "mkdir /run/throwaway/parts; cd /run/throwaway/parts
+         echo '{{ imports = [ ./part.nix ]; }}' >web.nix; echo '{{ {} }}' >part.nix",
+        telling("one")
+    ));
+    let file = "/run/throwaway/parts/web.nix";
+    host.create_with("foo", &["--config-file", file]);
+    let told = || host.shell("cat $NIXOS_CONTAINER_PROFILE_DIR/foo/system/etc/told");
+    // Files of the host that it names are the host's, and may change.
+    host.shell("sed -i s/one/two/ /run/throwaway/parts/part.nix");
+    host.run(&["update", "foo"]);
+    assert_eq!(told(), "two");
+    // Anything else in the directory would be evaluated with it.
+    let root = host.place("STATE_DIR").join("foo");
+    let beside = format!("{}/etc/nixos/beside.nix", root.display());
+    host.shell(&format!("echo '{{ }}' >{beside}"));
+    fails_for(&host, file, &[]);
+    host.shell(&format!("rm {beside}"));
+    host.run(&["update", "foo"]);
+    // So would the same with another meaning.
+    define(&host, r#"environment.etc.more.text = "more";"#);
+    fails_for(&host, file, &[]);
+    host.run(&["update", "foo", "--trusted"]);
+    assert_eq!(
+        host.shell("cat $NIXOS_CONTAINER_PROFILE_DIR/foo/system/etc/more"),
+        "more"
+    );
+    host.run(&["update", "foo"]);
+    // Given again, it is trusted again, whatever else is there.
+    define(&host, r#"environment.etc.less.text = "less";"#);
+    host.shell(&format!("echo '{{ }}' >{beside}"));
+    host.run(&["update", "foo", "--config-file", file]);
+    host.run(&["update", "foo"]);
+    // Options may refer to what is beside them.
+    let import = format!("imports = [ ./beside.nix {file} ];");
+    host.shell(&format!("echo '{{ config, ... }}: {{ }}' >{beside}"));
+    fails_for(&host, file, &["--config", &import]);
+    host.run(&["update", "foo", "--config", &import, "--trusted"]);
+    host.run(&["update", "foo"]);
+}
+
+#[test]
+fn what_a_container_can_change_is_not_the_hosts() {
+    let host = Host::new();
+    host.create_with("foo", &["--config", &telling("one")]);
+    let root = host.place("STATE_DIR").join("foo").display().to_string();
+    host.shell(&format!(
+        "mkdir /run/throwaway/shared; echo '{{ {} }}' | tee /run/throwaway/shared/x.nix >{root}/x.nix
+         ln -s {root} /run/throwaway/link",
+        telling("two")
+    ));
+    host.append_conf(
+        "foo",
+        "EXTRA_NSPAWN_FLAGS=--bind=/run/throwaway/shared:/shared",
+    );
+    for file in [
+        format!("{root}/x.nix"),
+        "/run/throwaway/link/x.nix".to_owned(),
+        "/run/throwaway/shared/x.nix".to_owned(),
+    ] {
+        let stderr = host.fail(1, &["update", "foo", "--config-file", &file]);
+        assert_eq!(
+            stderr,
+            format!(
+                "error: containers can change {file}; copy it to a directory of the host, or \
+                 take it as it is with `nixos-container update foo --trusted`\n"
+            )
+        );
+    }
+    let file = format!("{root}/x.nix");
+    host.run(&["update", "foo", "--config-file", &file, "--trusted"]);
+    // Once is not for ever: the file can be another one by now.
+    fails_for(&host, &file, &[]);
+    host.fail(1, &["pull-config", "foo"]);
+}
+
+#[test]
+fn a_flake_in_the_container_is_evaluated_in_the_sandbox() {
+    let host = Host::new();
+    host.create_with("foo", &["--config", &telling("one")]);
+    let place = format!("{}/foo/etc/flake", host.place("STATE_DIR").display());
+    flake(&host, &place, "container", &telling("two"));
+    let nixpkgs = format!("path:{}", mini_nixpkgs().display());
+    host.shell(&format!(
+        "nix-store --add {0} >/run/throwaway/nixpkgs
+         sed -i \"s|{nixpkgs}|path:$(cat /run/throwaway/nixpkgs)|\" {place}/flake.nix",
+        mini_nixpkgs().display()
+    ));
+    host.run(&["update", "foo", "--flake", &place]);
+    assert_eq!(
+        host.shell("cat $NIXOS_CONTAINER_PROFILE_DIR/foo/system/etc/told"),
+        "two"
+    );
+    let secret = "environment.etc.told.text = builtins.readFile /run/throwaway/env;";
+    host.shell(&format!(
+        "sed -i 's|{}|{secret}|' {place}/flake.nix",
+        telling("two")
+    ));
+    let stderr = host.fail(1, &["update", "foo", "--impure"]);
+    assert!(stderr.contains("sees no /run/throwaway/env"), "{stderr}");
+    let left = "ls -A $NIXOS_CONTAINER_STATE_DIR | grep updating || true";
+    assert_eq!(host.shell(left), "");
+}
+
+#[test]
+fn a_configuration_that_is_no_file_does_not_become_the_hosts_own() {
+    let host = Host::new();
+    host.create_with("foo", &["--config", &telling("one")]);
+    host.shell(&format!(
+        "echo '{{ boot.isContainer = true; {} }}' >/run/throwaway/hosts.nix",
+        telling("of the host")
+    ));
+    let root = host.place("STATE_DIR").join("foo").display().to_string();
+    for plant in [
+        "mkfifo configuration.nix",
+        "mkdir configuration.nix",
+        "ln -s /dev/null configuration.nix; mkdir -p ../../dev; mkfifo ../../dev/null",
+        "ln -s fifo configuration.nix; mkfifo fifo",
+    ] {
+        host.shell(&format!(
+            "rm -rf {root}/dev; cd {root}/etc/nixos; rm -rf *; {plant}"
+        ));
+        let mut update = host.command("env");
+        // As on NixOS.
+        update.arg(format!(
+            "NIX_PATH=nixpkgs={}:nixos-config=/run/throwaway/hosts.nix",
+            mini_nixpkgs().display()
+        ));
+        update.args([env!("CARGO_BIN_EXE_nixos-container"), "update", "foo"]);
+        let output = update.output().expect("it runs");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(
+            stderr,
+            format!(
+                "error: {root}{CONFIGURATION} is not a regular file; replace it by one, or give \
+                 another configuration with --config, --config-file or --flake\n"
+            ),
+            "{plant}"
+        );
+        let told = host.shell("cat $NIXOS_CONTAINER_PROFILE_DIR/foo/system/etc/told");
+        assert_eq!(told, "one", "{plant}");
+    }
+}

@@ -30,11 +30,11 @@ pub mod sys;
 
 pub use plan::host_step::HostStep;
 pub use plan::step::{FileStep, MountStep, Namespace, ProcessStep, StartStep, Step};
-pub use plan::{CONTAINER_MANAGER, Plan, USER_RECORDS, home_of_bound_user, plan};
+pub use plan::{CONTAINER_MANAGER, Plan, USER_RECORDS, home_of_bound_user, plan, plan_program};
 pub use spec::idmap::{DEFAULT_COUNT, IdMap};
 pub use spec::mount_attributes::{Attributes, Layer, Origin, Owners, Propagation, Upper};
 pub use spec::{
     Bind, BoundUser, CgroupSetting, Content, Credential, Device, DeviceAccess, DeviceKind,
-    Directory, Id128, Init, LocalTime, Mount, Network, Privileges, ResolvConf, Resources, Root,
-    RootTree, RunFile, Secret, Selection, Spec, Streams,
+    Directory, Id128, Init, LocalTime, Mount, Network, Privileges, Program, ResolvConf, Resources,
+    Root, RootTree, RunFile, Secret, Selection, Spec, Streams,
 };

@@ -15,12 +15,14 @@ mod bound_users;
 pub mod host_step;
 mod mounts;
 mod process;
+mod program;
 mod root;
 mod root_files;
 pub mod step;
 mod steps;
 
 pub use bound_users::{USER_RECORDS, home_of_bound_user};
+pub use program::plan_program;
 
 use api_file_systems::{SHARED_DIRECTORY, dev, proc, run, sys};
 use mounts::mounted;

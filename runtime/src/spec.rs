@@ -18,6 +18,7 @@ pub mod idmap;
 pub mod mount_attributes;
 mod mounts;
 mod process;
+mod program;
 mod root;
 
 pub use bound_user::BoundUser;
@@ -26,6 +27,7 @@ pub(crate) use devices::DEFAULT_DEVICES;
 pub use devices::{Device, DeviceAccess, DeviceKind};
 pub use mounts::{Bind, Content, Mount, Selection};
 pub use process::{CgroupSetting, Init, Privileges, Resources, Streams};
+pub use program::Program;
 pub use root::{Root, RootTree};
 
 /// Everything that the runtime needs to start one container.

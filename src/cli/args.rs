@@ -61,16 +61,18 @@ pub fn parse() -> Cli {
 
 /// Parses the arguments of one group. Setting up those of all commands takes
 /// longer than many a command; mostly one group is enough.
-/// Whether a command line can start a container, or a process in one: then this program
-/// has to be sealed. It tells so before the words are parsed, which takes longer.
+/// Whether a command line can start a container, a process in one, or the evaluation of
+/// a container's configuration: then this program has to be sealed. It tells so before the words are parsed, which takes longer.
 pub fn may_enter(words: impl Iterator<Item = OsString>) -> bool {
-    const ENTERING: [&str; 9] = [
+    const ENTERING: [&str; 11] = [
         "run",
         "enter",
         "root-login",
         "serve-login",
         "supervise",
+        "create",
         "update",
+        "pull-config",
         "rollback",
         "reload",
         "activate",

@@ -1,6 +1,7 @@
 //! A reference to a system in a flake.
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
 /// A flake that a container's system is built from: `REFERENCE[#NAME]`.
@@ -49,6 +50,20 @@ impl FlakeRef {
     /// The reference, as Nix writes it (`man 1 nix3-flake`).
     pub fn reference(&self) -> &str {
         &self.reference
+    }
+
+    /// The path on the host that the reference names, if it names one.
+    pub fn path(&self) -> Option<&Path> {
+        let (reference, _) = self
+            .reference
+            .split_once('?')
+            .unwrap_or((&self.reference, ""));
+        let path = ["path:", "git+file:", "hg+file:", "tarball+file:", "file:"]
+            .into_iter()
+            .find_map(|scheme| reference.strip_prefix(scheme))
+            .unwrap_or(reference);
+        let path = path.strip_prefix("//").unwrap_or(path);
+        path.starts_with('/').then(|| Path::new(path))
     }
 
     /// The installable of the system's toplevel, for `nix build`.
@@ -108,6 +123,19 @@ mod tests {
         assert_eq!(flake("/f#web").to_string(), "/f#web");
         for bad in ["/f#a\"b", "--impure", "/f\n"] {
             assert!(bad.parse::<FlakeRef>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn path_is_that_of_a_flake_on_the_host() {
+        for (text, path) in [
+            ("/f?dir=x#web", Some("/f")),
+            ("path:/f", Some("/f")),
+            ("git+file:///f?ref=main", Some("/f")),
+            ("github:me/mine", None),
+            ("nixpkgs/main", None),
+        ] {
+            assert_eq!(flake(text).path(), path.map(Path::new), "{text}");
         }
     }
 

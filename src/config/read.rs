@@ -59,6 +59,7 @@ impl ContainerConfig {
             "SYSTEM_PATH" => self.system_path = Some(values::path(value)?),
             "CONFIG_FILE" => self.config_file = Some(values::path(value)?),
             "FLAKE" => self.flake = Some(value.parse()?),
+            "TRUSTED_CONFIGURATION" => self.trusted_configuration = Some(value.to_owned()),
             "AUTO_START" => self.auto_start = values::switch(value)?,
             "COPY_RESOLV_CONF" => self.copy_resolv_conf = values::switch(value)?,
             "TIMEOUT_START_SEC" => self.timeout_start = Some(values::time_span(value)?),

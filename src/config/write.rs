@@ -8,6 +8,18 @@ use netns::ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use super::flake::FlakeRef;
 use super::{ConfigError, ContainerConfig, environment_file};
 
+/// The key of the hash of the configuration that is trusted.
+const TRUSTED: &str = "TRUSTED_CONFIGURATION";
+
+/// The source of a container's system, as its configuration file remembers it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RecordedSource {
+    /// The configuration file on the host.
+    pub file: Option<PathBuf>,
+    /// The flake.
+    pub flake: Option<FlakeRef>,
+}
+
 impl ContainerConfig {
     /// The contents of the configuration file. Settings that only flags have are left out.
     pub fn to_text(&self) -> String {
@@ -20,6 +32,7 @@ impl ContainerConfig {
             ("SYSTEM_PATH", path(&self.system_path)),
             ("CONFIG_FILE", path(&self.config_file)),
             ("FLAKE", text(self.flake.as_ref())),
+            (TRUSTED, self.trusted_configuration.clone()),
             ("PRIVATE_NETWORK", number(self.private_network)),
             ("HOST_ADDRESS", address4(self.host_address)),
             ("LOCAL_ADDRESS", address4(self.local_address)),
@@ -57,8 +70,9 @@ impl ContainerConfig {
             .collect()
     }
 
-    /// The contents of a configuration file, with another source of the system. All
-    /// other lines stay as they are.
+    /// The contents of a configuration file, with another source of the system, if
+    /// there is one, and this hash of the configuration that is trusted. All other
+    /// lines stay as they are.
     ///
     /// # Errors
     ///
@@ -66,14 +80,21 @@ impl ContainerConfig {
     pub fn with_source(
         path: &Path,
         text: &str,
-        file: Option<&Path>,
-        flake: Option<&FlakeRef>,
+        source: Option<&RecordedSource>,
+        trusted: Option<&str>,
     ) -> Result<String, ConfigError> {
         let syntax = |error| ConfigError::syntax(path, error);
-        let file = file.map(|file| file.display().to_string());
-        let flake = flake.map(FlakeRef::to_string);
-        let text = environment_file::set(text, "CONFIG_FILE", file.as_deref()).map_err(syntax)?;
-        environment_file::set(&text, "FLAKE", flake.as_deref()).map_err(syntax)
+        let set = |text: &str, key: &str, value: Option<&str>| {
+            environment_file::set(text, key, value).map_err(syntax)
+        };
+        let text = set(text, TRUSTED, trusted)?;
+        let Some(RecordedSource { file, flake }) = source else {
+            return Ok(text);
+        };
+        let file = file.as_ref().map(|file| file.display().to_string());
+        let flake = flake.as_ref().map(FlakeRef::to_string);
+        let text = set(&text, "CONFIG_FILE", file.as_deref())?;
+        set(&text, "FLAKE", flake.as_deref())
     }
 }
 
@@ -115,6 +136,7 @@ mod tests {
         let config = ContainerConfig {
             system_path: Some("/nix/store/a b".into()),
             flake: "/my flake?dir=x#web".parse().ok(),
+            trusted_configuration: Some("sha256:0a".to_owned()),
             private_network: true,
             host_address: values::address4("10.0.0.1").ok(),
             local_address: values::address4("10.0.0.2/24").ok(),

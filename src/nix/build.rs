@@ -25,6 +25,8 @@ pub struct Flags {
     for_all: Vec<OsString>,
     /// Arguments for `nix build` only.
     for_flakes: Vec<OsString>,
+    /// Options of nix.conf, as arguments.
+    options: Vec<String>,
 }
 
 impl Flags {
@@ -66,10 +68,21 @@ impl Flags {
         ] {
             switch(&mut for_flakes, flag, set);
         }
+        let mut options = Vec::new();
+        for pair in arguments.option.chunks(2) {
+            options.push("--option".to_owned());
+            options.extend_from_slice(pair);
+        }
         Self {
             for_all,
             for_flakes,
+            options,
         }
+    }
+
+    /// The arguments for a `nix-daemon`.
+    pub fn for_daemon(&self) -> Vec<String> {
+        self.options.clone()
     }
 
     /// The arguments for `nix build` of a flake.
@@ -148,18 +161,49 @@ pub fn add_root(link: &Path, path: &Path) -> Result<()> {
 /// The names in the store of a path and of all that it needs (`man 1 nix-store`,
 /// `--query --requisites`).
 pub fn requisites(path: &Path) -> Result<Vec<OsString>> {
-    let output = command("nix-store")
-        .args(["--query", "--requisites"])
-        .arg(path)
-        .stderr(Stdio::inherit())
-        .output()
-        .map_err(|error| cannot_run("nix-store", error))?;
-    if !output.status.success() {
-        bail!("see Nix's output above");
-    }
-    let lines = output.stdout.split(|byte| *byte == b'\n');
+    let mut query = command("nix-store");
+    query.args(["--query", "--requisites"]).arg(path);
+    let output = output("nix-store", &mut query)?;
+    let lines = output.split(|byte| *byte == b'\n');
     let names = lines.filter_map(|line| Path::new(OsStr::from_bytes(line)).file_name());
     Ok(names.map(OsStr::to_owned).collect())
+}
+
+/// The search path that Nix has by default, as JSON.
+pub fn search_path() -> Result<Vec<u8>> {
+    output(
+        "nix-instantiate",
+        command("nix-instantiate").args([
+            "--eval",
+            "--strict",
+            "--json",
+            "--expr",
+            "builtins.nixPath",
+        ]),
+    )
+}
+
+/// The hash of a tree: of its names, the contents of its files, the targets of its
+/// links, and whether files are executable (`man 1 nix-hash`).
+pub fn hash(tree: &Path) -> Result<String> {
+    let arguments = ["--type", "sha256", "--base32"];
+    let hash = output("nix-hash", command("nix-hash").args(arguments).arg(tree))?;
+    Ok(format!(
+        "sha256:{}",
+        String::from_utf8_lossy(&hash).trim_end()
+    ))
+}
+
+/// The output of a program, which must succeed.
+fn output(program: &str, command: &mut Command) -> Result<Vec<u8>> {
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| cannot_run(program, error))?;
+    if !output.status.success() {
+        bail!("{program} failed; see its output above");
+    }
+    Ok(output.stdout)
 }
 
 /// Whether Nix finds `<nixpkgs>`, in channels or in `$NIX_PATH`.
@@ -219,12 +263,17 @@ fn end_with(parent: Pid) -> std::io::Result<()> {
 
 fn cannot_run(program: &str, error: std::io::Error) -> anyhow::Error {
     if error.kind() == std::io::ErrorKind::NotFound {
-        return anyhow::anyhow!(
-            "Nix is not installed: `{program}` is not in $PATH; install it with \
-             `apt install nix-bin` or your distribution's package manager"
-        );
+        return not_installed(program);
     }
     anyhow::Error::new(error).context(format!("cannot run {program}"))
+}
+
+/// The error for a program of Nix that is missing.
+pub fn not_installed(program: &str) -> anyhow::Error {
+    anyhow::anyhow!(
+        "Nix is not installed: `{program}` is not in $PATH; install it with \
+         `apt install nix-bin` or your distribution's package manager"
+    )
 }
 
 /// Reads a log to its end, and shows its latest line meanwhile.

@@ -3,6 +3,8 @@
 mod directory;
 mod snapshot;
 
+pub use snapshot::Snapshot;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -22,6 +24,13 @@ pub enum Options {
     Import(PathBuf),
     /// The contents of a file of the host, for a container that cannot see it.
     Copy(String),
+}
+
+impl Options {
+    /// Whether they can refer to files beside the configuration by relative paths.
+    pub fn refers_beside(&self) -> bool {
+        matches!(self, Self::Text(_) | Self::Copy(_))
+    }
 }
 
 /// The configuration's path in the container, the same as for `nixos-rebuild`.

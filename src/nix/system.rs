@@ -8,10 +8,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use super::build::{self, Flags};
+use super::configuration::Snapshot;
 use super::profile::{Profile, link_name};
+use super::sandbox::{self, Outcome, Task};
 use crate::config::flake::FlakeRef;
 use crate::container::Container;
 use crate::container::files::remove_file;
+use crate::report::printable::plain;
 
 /// The source of a container's system.
 #[derive(Debug, Clone)]
@@ -54,14 +57,25 @@ impl Drop for Built {
     }
 }
 
-/// Builds a system for a container. Does not change the container.
-pub fn build(container: &Container, source: &Source, flags: &Flags) -> Result<Built> {
-    build_from(container, source, flags)
+/// Builds a system for a container, in a sandbox if the source is a copy of what the
+/// container could have written. Does not change the container.
+pub fn build(
+    container: &Container,
+    source: &Source,
+    flags: &Flags,
+    sandboxed: Option<&Snapshot>,
+) -> Result<Built> {
+    build_from(container, source, flags, sandboxed)
         .with_context(|| format!("cannot build the system of {container}"))
 }
 
-fn build_from(container: &Container, source: &Source, flags: &Flags) -> Result<Built> {
-    let (program, words) = match source {
+fn build_from(
+    container: &Container,
+    source: &Source,
+    flags: &Flags,
+    sandboxed: Option<&Snapshot>,
+) -> Result<Built> {
+    let (program, mut words, operand) = match source {
         Source::System(system) => {
             let system = fs::canonicalize(system)
                 .with_context(|| format!("cannot find the system {}", system.display()))?;
@@ -73,29 +87,71 @@ fn build_from(container: &Container, source: &Source, flags: &Flags) -> Result<B
             include.push(file);
             let mut words = Vec::from(["-I".into(), include, "-A".into(), "system".into()]);
             words.extend(flags.for_configurations()?);
-            words.push(match nixos {
-                Some(path) => path.into(),
-                None => "<nixpkgs/nixos>".into(),
-            });
-            ("nix-build", words)
+            let nixos = nixos.clone().unwrap_or_else(|| "<nixpkgs/nixos>".into());
+            ("nix-build", words, nixos.into_os_string())
         }
         Source::Flake(flake) => {
             let mut words = Vec::from(["build".into()]);
             words.extend(build::WITH_FLAKES.map(OsString::from));
             words.extend(flags.for_flakes());
-            words.push(flake.toplevel().into());
-            ("nix", words)
+            ("nix", words, flake.toplevel().into())
         }
     };
     let link = container.places().building(container.name());
     let what = format!("building {}", container.name());
-    if !build::build(program, &words, &link, what)? {
-        let needs_nixpkgs = matches!(source, Source::Configuration { nixos: None, .. });
-        return Err(build_error(needs_nixpkgs));
-    }
-    let built = built_at(link)?;
+    let needs_nixpkgs = matches!(source, Source::Configuration { nixos: None, .. });
+    let built = if let Some(snapshot) = sandboxed {
+        let place = match source {
+            Source::Flake(flake) => flake.path(),
+            _ => None,
+        };
+        let task = Task {
+            program,
+            arguments: words,
+            operand,
+            directory: snapshot.directory(),
+            configuration: (snapshot.copy(), place.unwrap_or(snapshot.copy())),
+            what,
+        };
+        match sandbox::build(&task, flags)? {
+            Outcome::Built(system) => {
+                build::add_root(&link, &system)?;
+                built_at(link)?
+            }
+            Outcome::Failed(outside) => {
+                let error = build_error(needs_nixpkgs && outside.is_empty());
+                return Err(error.context(sandboxed_error(container, &outside)));
+            }
+        }
+    } else {
+        words.push(operand);
+        if !build::build(program, &words, &link, what)? {
+            return Err(build_error(needs_nixpkgs));
+        }
+        built_at(link)?
+    };
     require_init(&built.system)?;
     Ok(built)
+}
+
+/// The error of a build in the sandbox; `outside` are paths that the sandbox does not
+/// show, but that Nix' output names.
+fn sandboxed_error(container: &Container, outside: &[PathBuf]) -> String {
+    let outside: Vec<_> = outside
+        .iter()
+        .map(|path| plain(&path.display().to_string()))
+        .collect();
+    let outside = if outside.is_empty() {
+        "no other files of the host".to_owned()
+    } else {
+        format!("no {}", outside.join(", "))
+    };
+    format!(
+        "the container could have changed its configuration, which was therefore evaluated \
+         where it sees {outside}; if it may read the host's files and run programs as root, use \
+         `nixos-container update {} --trusted`",
+        container.name()
+    )
 }
 
 /// The directory in which Nix' garbage collector finds profiles.

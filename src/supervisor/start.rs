@@ -169,7 +169,8 @@ fn start_container(start: &Start, cgroup: &Cgroup) -> Result<(Started, Vec<Strin
     log::debug!("clone the child");
     let sealed = Sealed::ensure().context("cannot seal this program")?;
     // SAFETY: the supervisor has one thread.
-    let starting = unsafe { runtime::process::launch::spawn(&plan, payload.as_fd(), sealed) }?;
+    let starting =
+        unsafe { runtime::process::launch::spawn(&plan, Some(payload.as_fd()), sealed) }?;
     match set_up_host_side(&starting, start, &plan, &payload) {
         Ok(notices) => {
             let started = starting.finish()?;

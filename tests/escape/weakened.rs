@@ -100,7 +100,7 @@ fn run(
     let inherited = if streams { Some(leak()?) } else { None };
     // SAFETY: this process has one thread.
     let starting =
-        unsafe { launch::spawn(&plan, payload.as_fd(), sealed) }.map_err(io::Error::other)?;
+        unsafe { launch::spawn(&plan, Some(payload.as_fd()), sealed) }.map_err(io::Error::other)?;
     starting
         .prepare(&plan, payload.as_fd())
         .map_err(io::Error::other)?;

@@ -167,8 +167,9 @@ pub(super) fn sys() -> Vec<Step> {
     steps
 }
 
-/// `/dev`, with a few harmless devices, and terminals and shared memory of its own.
-pub(super) fn dev(spec: &Spec) -> Vec<Step> {
+/// `/dev`, with a few harmless devices, and terminals, which belong to this group of the
+/// host, and shared memory of its own.
+pub(super) fn devices(tty_gid: Option<u32>) -> Vec<Step> {
     let dev = Path::new("/dev");
     let parameters = "mode=755,size=4m,nr_inodes=64k";
     let mut steps = vec![tmpfs("/dev", Attributes::NO_SUID, parameters)];
@@ -186,11 +187,6 @@ pub(super) fn dev(spec: &Spec) -> Vec<Step> {
     ] {
         steps.push(symlink(dev.join(name), target));
     }
-    // It is mounted from outside of the user namespace and takes the host's ids.
-    let tty_gid = match spec.ids {
-        None => Some(spec.tty_gid),
-        Some(ids) => ids.to_host(spec.tty_gid),
-    };
     let gid = tty_gid.map_or(String::new(), |gid| format!(",gid={gid}"));
     let attributes = Attributes {
         no_exec: true,
@@ -200,8 +196,18 @@ pub(super) fn dev(spec: &Spec) -> Vec<Step> {
     steps.extend([
         mount("devpts", "/dev/pts", attributes, &parameters),
         tmpfs("/dev/shm", Attributes::DATA, SHARED_DIRECTORY),
-        mount("mqueue", "/dev/mqueue", Attributes::KERNEL, ""),
     ]);
+    steps
+}
+
+/// [`devices`], a console and message queues.
+pub(super) fn dev(spec: &Spec) -> Vec<Step> {
+    // It is mounted from outside of the user namespace and takes the host's ids.
+    let mut steps = devices(match spec.ids {
+        None => Some(spec.tty_gid),
+        Some(ids) => ids.to_host(spec.tty_gid),
+    });
+    steps.push(mount("mqueue", "/dev/mqueue", Attributes::KERNEL, ""));
     if spec.init.streams == Streams::Terminal {
         steps.push(Step::Start(StartStep::Console));
     }

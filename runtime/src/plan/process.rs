@@ -3,8 +3,8 @@
 use super::api_file_systems::CREDENTIALS;
 use super::step::{ProcessStep, StartStep, Step};
 use super::{CONTAINER_MANAGER, RUN_HOST};
-use crate::spec::Spec;
 use crate::spec::accounts::Account;
+use crate::spec::{Init, Privileges, Spec};
 
 /// The bounds of init and of all processes that it starts. The supervisor has
 /// performed its steps by then: it may not set limits for a child that has become
@@ -23,9 +23,15 @@ pub(super) fn confine(spec: &Spec) -> Vec<Step> {
     let machine = resources.personality;
     steps.extend(machine.map(|machine| ProcessStep::Personality { machine }.into()));
     steps.push(StartStep::AwaitSupervisor.into());
+    steps.extend(restrict(privileges, &spec.init));
+    steps
+}
+
+/// The steps that take privileges away.
+pub(super) fn restrict(privileges: &Privileges, init: &Init) -> Vec<Step> {
     let keep = privileges.bounding;
-    steps.push(ProcessStep::BoundingSet { keep }.into());
-    let user = spec.init.user.clone();
+    let mut steps = vec![ProcessStep::BoundingSet { keep }.into()];
+    let user = init.user.clone();
     steps.extend(user.map(|user| StartStep::User { user }.into()));
     if !privileges.ambient.is_empty() {
         let capabilities = privileges.ambient;

@@ -21,6 +21,7 @@ use crate::plan::step::{StartStep, Step};
 use crate::rootfs::Root;
 use crate::spec::accounts::Account;
 use crate::spec::mount_attributes::Origin;
+use crate::sys::exec;
 
 mod file;
 mod legacy_cgroups;
@@ -42,6 +43,8 @@ struct Child<'a> {
     /// The container's root directory, where something covers it.
     root_directory: Option<Root>,
     role: Role,
+    /// The number of descriptors that its program gets.
+    descriptors: i32,
 }
 
 /// The steps that a process performs.
@@ -79,6 +82,7 @@ impl<'a> Child<'a> {
             container: None,
             root_directory: None,
             role: Role::Alone,
+            descriptors: exec::STREAMS,
         })
     }
 

@@ -142,7 +142,7 @@ fn prepare(leader: BorrowedFd<'_>, entry: &Entry, parent: &ChildEnd) -> io::Resu
     // terminal, and a waiting caller passes signals on to one process group.
     rustix::process::setsid()?;
     take_streams(entry, parent)?;
-    exec::close_all_but(parent.as_fd());
+    exec::close_all_but(exec::STREAMS, parent.as_fd());
     entry.confinement.confine_thread()?;
     exec::reset_signals()?;
     let account = &entry.account;
@@ -159,6 +159,7 @@ fn exec(entry: &Entry, parent: &ChildEnd) -> io::Error {
         &entry.account.shell,
         &login_arguments(entry),
         &environment(entry),
+        exec::STREAMS,
         parent.as_fd(),
     )
 }

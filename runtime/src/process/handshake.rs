@@ -36,9 +36,14 @@ pub enum LaunchError {
     Connection(#[from] io::Error),
 }
 
+/// The lowest number of the child's end: a program may get those below (see
+/// [`StartStep::PassSocket`](crate::plan::step::StartStep::PassSocket)).
+const BEHIND_PASSED: i32 = 10;
+
 /// Both ends of a new connection.
 pub(super) fn pair() -> io::Result<(ParentEnd, ChildEnd)> {
     let (parent, child) = seqpacket::pair()?;
+    let child = rustix::io::fcntl_dupfd_cloexec(&child, BEHIND_PASSED)?;
     Ok((ParentEnd(parent), ChildEnd(child)))
 }
 

@@ -49,7 +49,8 @@ pub struct Started {
     pub console: OwnedFd,
 }
 
-/// Clones the child, born into `cgroup`, that performs the plan.
+/// Clones the child that performs the plan; it is born into `cgroup`, or into the
+/// caller's if there is none.
 ///
 /// # Errors
 ///
@@ -60,12 +61,12 @@ pub struct Started {
 /// The calling process has one thread.
 pub unsafe fn spawn(
     plan: &Plan,
-    cgroup: BorrowedFd<'_>,
+    cgroup: Option<BorrowedFd<'_>>,
     _: Sealed,
 ) -> Result<Starting, LaunchError> {
     let (ours, theirs) = handshake::pair()?;
     // SAFETY: the caller has one thread.
-    match unsafe { clone::clone(Namespace::clone_flags(&plan.namespaces), Some(cgroup)) } {
+    match unsafe { clone::clone(Namespace::clone_flags(&plan.namespaces), cgroup) } {
         Err(cause) => Err(LaunchError::Clone(cause)),
         Ok(Side::Parent(child)) => {
             // The child's end closes when the child has executed init.

@@ -134,7 +134,9 @@ impl Attributes {
         read_only: true,
         ..Self::NONE
     };
-    pub(crate) const NO_SUID: Self = Self {
+    /// Without setuid programs.
+    /// No set-user-ID bits, and nothing else.
+    pub const NO_SUID: Self = Self {
         no_suid: true,
         ..Self::NONE
     };

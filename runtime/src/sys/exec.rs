@@ -9,13 +9,14 @@ use std::path::Path;
 
 use nix::sys::signal::{SigHandler, SigSet, Signal};
 
-/// Executes a program under the name `words[0]`, with the standard streams; returns
-/// only if that fails. All other descriptors are closed before, but for `connection`,
-/// a socket, which goes with the execution.
+/// Executes a program under the name `words[0]`, with the descriptors below
+/// `descriptors`; returns only if that fails. All others are closed before, but for
+/// `connection`, a socket, which goes with the execution.
 pub(crate) fn exec_as(
     program: &Path,
     words: &[impl AsRef<OsStr>],
     environment: &[(String, String)],
+    descriptors: i32,
     connection: BorrowedFd<'_>,
 ) -> io::Error {
     let assignments = environment
@@ -32,7 +33,7 @@ pub(crate) fn exec_as(
         (Ok(program), Ok(words), Ok(environment)) => (program, words, environment),
         (Err(error), _, _) | (_, Err(error), _) | (_, _, Err(error)) => return error.into(),
     };
-    close_all_but(connection);
+    close_all_but(descriptors, connection);
     match nix::unistd::execve(&program, &words, &environment) {
         Ok(never) => match never {},
         Err(errno) => errno.into(),
@@ -55,16 +56,16 @@ pub(crate) fn exec_again(program: &Path, words: &[impl AsRef<OsStr>]) -> io::Err
 }
 
 /// The number of standard streams, and of the first descriptor behind them.
-const STREAMS: i32 = 3;
+pub(crate) const STREAMS: i32 = 3;
 
-/// Closes all descriptors but the standard streams and `connection`, a socket.
+/// Closes all descriptors but those below `first` and `connection`, a socket.
 ///
 /// A path inside can lead through `/proc/self/fd`: through an open directory of the
 /// host's, it would lead out. So this comes before the first path of the container's
 /// that is not resolved in its root.
-pub(crate) fn close_all_but(connection: BorrowedFd<'_>) {
+pub(crate) fn close_all_but(first: i32, connection: BorrowedFd<'_>) {
     let kept = connection.as_raw_fd();
-    for (first, last) in [(STREAMS, kept - 1), (kept + 1, i32::MAX)] {
+    for (first, last) in [(first, kept - 1), (kept + 1, i32::MAX)] {
         if first <= last {
             // SAFETY: the process executes a program next, or reports an error by the
             // connection and ends: the owners of the others are not used again.

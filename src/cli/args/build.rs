@@ -16,11 +16,12 @@ pub const UPDATE: &str = "Examples:
 
 Without --config, --config-file or --flake, the system is built from the container's
 /etc/nixos/configuration.nix, or from the flake of the last build. With --config or --config-file,
-that file is overwritten; with --flake, the flake is remembered. The host's Nix evaluates the
-configuration, with root's rights: a user who can change the file can make Nix read any file of the
-host. Nix sees a copy of /etc/nixos, so relative paths refer to files there. Nothing is changed
-before the build has succeeded. If a unit of the container fails during the activation, the exit
-code is 4.";
+that file is overwritten; with --flake, the flake is remembered. The host's Nix evaluates a copy of
+/etc/nixos, so relative paths refer to files there. If these are not what root of the host gave, Nix
+runs in a sandbox: it sees no files of the host but programs, the store and NIX_PATH. With
+--trusted, it has root's rights, and can read any file and run any program of the host at the word
+of the configuration. Nothing is changed before the build has succeeded. If a unit of the container
+fails during the activation, the exit code is 4.";
 
 pub const PULL_CONFIG: &str = "Example: nixos-container pull-config foo --switch
 
@@ -81,6 +82,10 @@ pub struct Update {
     pub name: ContainerName,
     #[command(flatten)]
     pub system: SystemArguments,
+    /// Evaluate the configuration as root of the host, even if the container could have changed
+    /// it. Later updates do so, too, while it stays the same
+    #[arg(long)]
+    pub trusted: bool,
     #[command(flatten)]
     pub nix: NixArguments,
 }

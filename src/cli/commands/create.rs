@@ -17,7 +17,7 @@ use anyhow::{Context, Result, bail};
 
 use super::sources;
 use crate::cli::args::Create;
-use crate::config::{ContainerConfig, RootConfig};
+use crate::config::{ContainerConfig, RecordedSource, RootConfig};
 use crate::container::files;
 use crate::container::lock::Lock;
 use crate::container::name::ContainerName;
@@ -27,18 +27,19 @@ use crate::container::{self, Container, create_dir};
 use crate::lifecycle::replacement;
 use crate::lifecycle::{self, destroy};
 use crate::nix::build::Flags;
-use crate::nix::configuration::{self, Configuration};
+use crate::nix::configuration::{self, Configuration, Options};
 use crate::nix::profile::Profile;
 use crate::nix::system::{self, Built, Source};
+use crate::nix::trust::{Given, Judge};
 
 /// `create NAME`
 pub fn create(places: &Places, arguments: &Create, show_trace: bool) -> Result<()> {
     let system_source = system_source(arguments)?;
     let flags = Flags::new(&arguments.nix, show_trace);
-    let reservation = reserve(places, arguments, &system_source)?;
+    let mut reservation = reserve(places, arguments, &system_source)?;
     let container = reservation.container.clone();
     let built =
-        build(&reservation, system_source, &flags).inspect_err(|_| reservation.give_up())?;
+        build(&mut reservation, system_source, &flags).inspect_err(|_| reservation.give_up())?;
     reservation.confirm()?;
     system::protect(&container, &built)?;
     let printed = if arguments.ensure_unique_name {
@@ -77,7 +78,7 @@ fn absolute(path: &Path) -> Result<PathBuf> {
 /// A name and addresses, reserved for a container.
 struct Reservation {
     container: Container,
-    _lock: Lock,
+    lock: Lock,
     /// The root directory existed before, and is kept if the creation fails.
     keep_root: bool,
     /// The container replaces one of the same name.
@@ -121,7 +122,7 @@ fn reserve(
     }
     Ok(Reservation {
         container,
-        _lock: lock,
+        lock,
         keep_root,
         replaces,
     })
@@ -170,9 +171,9 @@ fn configure(
 ) -> Result<ContainerConfig> {
     let others = addresses::in_use(places, container.name())?;
     let (host, local) = addresses::choose(arguments, old, others)?;
-    let (config_file, flake) = match system_source {
+    let recorded = match system_source {
         SystemSource::Chosen(chosen) => chosen.record(),
-        SystemSource::Built(_) => (None, None),
+        SystemSource::Built(_) => RecordedSource::default(),
     };
     Ok(ContainerConfig {
         private_network: true,
@@ -186,42 +187,68 @@ fn configure(
         // host.
         nat: arguments.bridge.is_none(),
         auto_start: arguments.auto_start,
-        config_file,
+        config_file: recorded.file,
         root: RootConfig {
             ephemeral: arguments.ephemeral,
             ..RootConfig::default()
         },
         destroy_on_stop: arguments.ephemeral,
         untrusted: arguments.untrusted,
-        flake,
+        flake: recorded.flake,
         ..ContainerConfig::default()
     })
 }
 
 /// Makes the root directory, builds the system and makes its profile.
-fn build(reservation: &Reservation, system_source: SystemSource, flags: &Flags) -> Result<Built> {
-    let container = &reservation.container;
+fn build(
+    reservation: &mut Reservation,
+    system_source: SystemSource,
+    flags: &Flags,
+) -> Result<Built> {
+    let container = reservation.container.clone();
     let trees = reservation.trees();
     container::create_trees(&trees)?;
+    let configuration = Configuration::in_root(&trees.root)?;
+    let directory = container.places().creating(container.name());
+    let config = ContainerConfig::default();
+    let judge = Judge {
+        container: &container,
+        config: &config,
+        vouched: false,
+    };
+    let (mut sandboxed, mut record) = (None, None);
     let snapshot;
     let source = match system_source {
         SystemSource::Built(system) => Source::System(system),
-        SystemSource::Chosen(sources::Chosen::Flake(flake)) => Source::Flake(flake),
+        SystemSource::Chosen(sources::Chosen::Flake(flake)) => {
+            if let Some(path) = flake.path() {
+                judge.require_hosts(path)?;
+            }
+            Source::Flake(flake)
+        }
         SystemSource::Chosen(sources::Chosen::Configuration { options, nixos }) => {
-            let configuration = Configuration::in_root(&trees.root)?;
-            configuration.write(&configuration::text(container.name(), &options)?)?;
-            let directory = container.places().creating(container.name());
-            snapshot = configuration.snapshot(directory)?;
-            let snapshot = snapshot
-                .as_ref()
-                .context("the configuration was removed while it was copied")?;
+            if let Options::Import(file) = &options {
+                judge.require_hosts(file)?;
+            }
+            let text = configuration::text(container.name(), &options)?;
+            configuration.write(&text)?;
+            let given = Given {
+                text: &text,
+                refers_beside: options.refers_beside(),
+            };
+            let judged = judge.given(given, &configuration, directory)?;
+            (snapshot, record) = (judged.snapshot, judged.record);
+            sandboxed = (!judged.trusted).then_some(&snapshot);
             Source::Configuration {
                 file: snapshot.file().to_owned(),
                 nixos,
             }
         }
     };
-    let built = system::build(container, &source, flags)?;
+    let built = system::build(&container, &source, flags, sandboxed)?;
+    if let Some(hash) = record {
+        reservation.trust(&hash)?;
+    }
     Profile::open(&trees.profiles)
         .and_then(|profile| profile.set(built.system()))
         .with_context(|| format!("cannot change the profile in {}", trees.profiles.display()))?;
@@ -229,6 +256,16 @@ fn build(reservation: &Reservation, system_source: SystemSource, flags: &Flags) 
 }
 
 impl Reservation {
+    /// Adds the hash of the configuration to the file that becomes the container's.
+    fn trust(&mut self, hash: &str) -> Result<()> {
+        let path = self.container.places().reservation(self.container.name());
+        let line = ContainerConfig::with_source(&path, "", None, Some(hash))?;
+        let file = self.lock.file();
+        file.write_all(line.as_bytes())
+            .and_then(|()| file.sync_all())
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+
     /// The directories of the new container.
     fn trees(&self) -> Trees {
         let (places, name) = (self.container.places(), self.container.name());

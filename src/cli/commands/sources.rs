@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 
 use crate::cli::args::SystemArguments;
+use crate::config::RecordedSource;
 use crate::config::flake::FlakeRef;
 use crate::nix::configuration::Options;
 
@@ -22,17 +23,18 @@ pub enum Chosen {
 }
 
 impl Chosen {
-    /// The file and the flake that the container's configuration file remembers
-    /// for later commands.
-    pub fn record(&self) -> (Option<PathBuf>, Option<FlakeRef>) {
-        match self {
+    /// The source that the container's configuration file remembers for later
+    /// commands.
+    pub fn record(&self) -> RecordedSource {
+        let (file, flake) = match self {
             Self::Configuration {
                 options: Options::Import(file),
                 ..
             } => (Some(file.clone()), None),
             Self::Configuration { .. } => (None, None),
             Self::Flake(flake) => (None, Some(flake.clone())),
-        }
+        };
+        RecordedSource { file, flake }
     }
 }
 

@@ -13,8 +13,8 @@ use super::activation;
 use super::sources::{self, Chosen};
 use crate::cli::args::{PullConfig, Update};
 use crate::cli::date;
-use crate::config::ContainerConfig;
 use crate::config::flake::FlakeRef;
+use crate::config::{ContainerConfig, RecordedSource};
 use crate::container::{self, Container};
 use crate::nix::build::{self, Flags};
 use crate::nix::configuration::{self, Configuration, Options, Replaced};
@@ -22,6 +22,7 @@ use crate::nix::profile::{Generation, Profile};
 use crate::nix::shared;
 use crate::nix::system::require_init;
 use crate::nix::system::{self, Built, Source};
+use crate::nix::trust::{Given, Judge};
 
 /// `update NAME`
 pub fn update(container: &Container, arguments: &Update, show_trace: bool) -> Result<ExitCode> {
@@ -30,7 +31,12 @@ pub fn update(container: &Container, arguments: &Update, show_trace: bool) -> Re
     let chosen = sources::chosen(&arguments.system)?;
     let _update_lock = container.lock_for_update()?;
     let config = config_with_profile(container)?;
-    change(container, chosen_change(container, config, chosen)?, &flags)?;
+    let judge = Judge {
+        container,
+        config: &config,
+        vouched: arguments.trusted,
+    };
+    change(judge, chosen_change(judge, chosen)?, &flags)?;
     activation::activate(container)
 }
 
@@ -42,8 +48,23 @@ struct Change {
     /// The NixOS expression to build the configuration with; `<nixpkgs/nixos>` if none.
     nixos: Option<PathBuf>,
     configuration: Replacement,
-    /// The file and the flake that its configuration file is to remember.
-    record: Option<(Option<PathBuf>, Option<FlakeRef>)>,
+    /// Whether the configuration can refer to files beside it in the container.
+    refers_beside: bool,
+    /// The source that its configuration file is to remember, if it is another one.
+    record: Option<RecordedSource>,
+}
+
+impl Change {
+    /// The configuration that it gives to the container.
+    fn given(&self) -> Option<Given<'_>> {
+        match &self.configuration {
+            Replacement::Overwrite(text) | Replacement::Keep(text) => Some(Given {
+                text,
+                refers_beside: self.refers_beside,
+            }),
+            Replacement::None | Replacement::KeepTree(_) => None,
+        }
+    }
 }
 
 /// The change of the container's `configuration.nix`.
@@ -60,7 +81,7 @@ enum Replacement {
 }
 
 /// The change that an `update` makes with this choice.
-fn chosen_change(container: &Container, config: ContainerConfig, chosen: Chosen) -> Result<Change> {
+fn chosen_change(judge: Judge<'_>, chosen: Chosen) -> Result<Change> {
     let mut change = Change::default();
     let record = chosen.record();
     match chosen {
@@ -68,12 +89,17 @@ fn chosen_change(container: &Container, config: ContainerConfig, chosen: Chosen)
             options: Options::None,
             nixos,
         } => {
-            change.flake = config.flake.filter(|_| nixos.is_none());
+            let flake = judge.config.flake.clone();
+            change.flake = flake.filter(|_| nixos.is_none());
             change.nixos = nixos;
             return Ok(change);
         }
         Chosen::Configuration { options, nixos } => {
-            let text = configuration::text(container.name(), &options)?;
+            if let Options::Import(file) = &options {
+                judge.require_hosts(file)?;
+            }
+            change.refers_beside = options.refers_beside();
+            let text = configuration::text(judge.container.name(), &options)?;
             change.configuration = Replacement::Overwrite(text);
             change.nixos = nixos;
         }
@@ -98,43 +124,48 @@ fn config_with_profile(container: &Container) -> Result<ContainerConfig> {
 }
 
 /// Builds the new system, then changes the container.
-fn change(container: &Container, change: Change, flags: &Flags) -> Result<()> {
+fn change(judge: Judge<'_>, change: Change, flags: &Flags) -> Result<()> {
+    let container = judge.container;
     let root = container.places().root(container.name());
     container.create_directories(root.clone())?;
     let configuration = Configuration::in_root(&root)?;
-    let built = build(container, &change, &configuration, flags)?;
-    commit(container, &change, &configuration, &built)
+    let (built, trusted) = build(judge, &change, &configuration, flags)?;
+    commit(container, &change, &configuration, &built, trusted)
 }
 
+/// Builds the system. Returns it with the hash of the configuration in the container that
+/// is trusted from now on.
 fn build(
-    container: &Container,
+    judge: Judge<'_>,
     change: &Change,
     configuration: &Configuration,
     flags: &Flags,
-) -> Result<Built> {
-    let snapshot;
-    let source = if let Some(flake) = &change.flake {
-        Source::Flake(flake.clone())
-    } else {
-        let directory = container.places().updating(container.name());
-        snapshot = match &change.configuration {
-            Replacement::Overwrite(text) | Replacement::Keep(text) => {
-                configuration.snapshot_with(text, directory)?
-            }
-            _ => configuration.snapshot(directory)?.with_context(|| {
-                format!(
-                    "{container} has no {} to build its system from; give one with --config, \
+) -> Result<(Built, Option<String>)> {
+    let container = judge.container;
+    let directory = container.places().updating(container.name());
+    if let Some(flake) = &change.flake {
+        let sandboxed = judge.flake(flake, configuration, directory)?;
+        let source = Source::Flake(flake.clone());
+        let built = system::build(container, &source, flags, sandboxed.as_ref())?;
+        return Ok((built, None));
+    }
+    let judged = match change.given() {
+        Some(given) => judge.given(given, configuration, directory)?,
+        None => judge.present(configuration, directory)?.with_context(|| {
+            format!(
+                "{container} has no {} to build its system from; give one with --config, \
                      --config-file or --flake",
-                    configuration::PLACE
-                )
-            })?,
-        };
-        Source::Configuration {
-            file: snapshot.file().to_owned(),
-            nixos: change.nixos.clone(),
-        }
+                configuration::PLACE
+            )
+        })?,
     };
-    system::build(container, &source, flags)
+    let source = Source::Configuration {
+        file: judged.snapshot.file().to_owned(),
+        nixos: change.nixos.clone(),
+    };
+    let sandboxed = (!judged.trusted).then_some(&judged.snapshot);
+    let built = system::build(container, &source, flags, sandboxed)?;
+    Ok((built, judged.record))
 }
 
 fn commit(
@@ -142,6 +173,7 @@ fn commit(
     change: &Change,
     configuration: &Configuration,
     built: &Built,
+    trusted: Option<String>,
 ) -> Result<()> {
     let (places, name) = (container.places(), container.name());
     // The container cannot be removed or replaced while this lock is held.
@@ -150,9 +182,7 @@ fn commit(
         bail!("{container} was removed while its system was being built");
     }
     replace(configuration, &change.configuration)?;
-    if let Some((file, flake)) = &change.record {
-        container.record_source(file.as_deref(), flake.as_ref())?;
-    }
+    container.record_source(change.record.as_ref(), trusted.as_deref())?;
     // Before, so that the new system is the newest generation, and after, to reach the
     // container.
     shared::take_over_profile(container)?;
@@ -209,12 +239,16 @@ pub fn pull_config(
         );
     } else {
         let flags = Flags::new(&arguments.nix, show_trace);
-        let pulled = pulled_change(container, &config, &flags)?;
+        let judge = Judge {
+            container,
+            config: &config,
+            vouched: false,
+        };
+        let pulled = pulled_change(judge, &flags)?;
         if arguments.switch {
-            change(container, pulled, &flags)?;
+            change(judge, pulled, &flags)?;
         } else {
-            let root = container.places().root(container.name());
-            replace(&Configuration::in_root(&root)?, &pulled.configuration)?;
+            pull(judge, &pulled)?;
         }
     }
     if arguments.switch {
@@ -223,14 +257,33 @@ pub fn pull_config(
     Ok(ExitCode::SUCCESS)
 }
 
+/// Changes the configuration without building from it.
+fn pull(judge: Judge<'_>, pulled: &Change) -> Result<()> {
+    let (places, name) = (judge.container.places(), judge.container.name());
+    let configuration = Configuration::in_root(&places.root(name))?;
+    let judged = match pulled.given() {
+        Some(given) => Some(judge.given(given, &configuration, places.updating(name))?),
+        None => None,
+    };
+    replace(&configuration, &pulled.configuration)?;
+    let trusted = judged.as_ref().and_then(|judged| judged.record.as_deref());
+    judge.container.record_source(None, trusted)
+}
+
 /// The change to the file or flake on the host that a container was made from.
-fn pulled_change(container: &Container, config: &ContainerConfig, flags: &Flags) -> Result<Change> {
+fn pulled_change(judge: Judge<'_>, flags: &Flags) -> Result<Change> {
+    let (container, config) = (judge.container, judge.config);
     let name = container.name();
     let mut change = Change::default();
     if let Some(flake) = &config.flake {
+        if let Some(path) = flake.path() {
+            judge.require_hosts(path)?;
+        }
         change.configuration = Replacement::KeepTree(build::fetch(flake, flags)?.path);
         change.flake = Some(flake.clone());
     } else if let Some(file) = &config.config_file {
+        judge.require_hosts(file)?;
+        change.refers_beside = true;
         let text = configuration::text(name, &configuration::read_copy(file)?)?;
         change.configuration = Replacement::Keep(text);
     } else {

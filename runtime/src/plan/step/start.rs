@@ -70,6 +70,13 @@ pub enum StartStep {
     /// Leaves a stub as process 1 and continues as process 2.
     #[display("leave a stub as process 1, continue as process 2")]
     StubInit,
+    /// Hands a listening socket on to the first program, which finds it behind the
+    /// standard streams.
+    #[display("pass on descriptor {descriptor}, a listening socket")]
+    PassSocket {
+        /// Its number in the supervisor.
+        descriptor: i32,
+    },
     /// Executes the container's first program.
     #[display("execute {}{}", program.display(), arguments.iter().map(|word| format!(" {word}")).collect::<String>())]
     Exec {
@@ -94,6 +101,7 @@ impl StartStep {
             Self::AwaitSupervisor => "read(2)",
             Self::User { .. } => "setuid(2), setgroups(2)",
             Self::StubInit => "clone(2), wait(2)",
+            Self::PassSocket { .. } => "sd_listen_fds(3)",
             Self::Exec { .. } => "execve(2)",
         }
     }

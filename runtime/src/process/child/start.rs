@@ -43,6 +43,11 @@ impl Child<'_> {
                 Ok(())
             }
             StartStep::StubInit => stub_init::leave_behind(),
+            StartStep::PassSocket { descriptor } => {
+                streams::pass_socket(*descriptor, exec::STREAMS)?;
+                self.descriptors = exec::STREAMS + 1;
+                Ok(())
+            }
             StartStep::Exec {
                 program,
                 arguments,
@@ -54,6 +59,7 @@ impl Child<'_> {
                     program,
                     &words,
                     &self.with_account(environment),
+                    self.descriptors,
                     self.supervisor.as_fd(),
                 ))
             }

@@ -47,3 +47,19 @@ fn use_as_streams(input: &OwnedFd, output: &OwnedFd) -> io::Result<()> {
     rustix::stdio::dup2_stdout(output)?;
     Ok(rustix::stdio::dup2_stderr(output)?)
 }
+
+/// Gives a descriptor that the process has from its supervisor another number, under
+/// which the program gets it.
+pub(super) fn pass_socket(descriptor: i32, number: i32) -> io::Result<()> {
+    let answer = if descriptor == number {
+        // SAFETY: changes a flag of a descriptor.
+        unsafe { libc::fcntl(number, libc::F_SETFD, 0) }
+    } else {
+        // SAFETY: `handshake.rs` keeps the connection to the supervisor behind this
+        // number, and this is the last step before the program is executed: no other
+        // owner uses its descriptor after it.
+        unsafe { libc::dup2(descriptor, number) }
+    };
+    nix::errno::Errno::result(answer)?;
+    Ok(())
+}
