@@ -59,6 +59,9 @@ impl OwnChanges {
     }
 }
 
+/// Directories below each other that are copied, so that no path is too long.
+const MAX_DEPTH: usize = 8;
+
 /// What was taken over of a running container.
 #[derive(Debug, Default)]
 pub struct TakenOver {
@@ -242,7 +245,7 @@ fn copy_links(from: &Path, to: &Path, left: &mut usize) -> Result<()> {
             }
             *left -= 1;
             let kind = entry.file_type().with_context(cannot)?;
-            if kind.is_dir() {
+            if kind.is_dir() && below.components().count() < MAX_DEPTH {
                 pending.push(below.join(entry.file_name()));
             } else if kind.is_symlink() {
                 let target = fs::read_link(entry.path()).with_context(cannot)?;
