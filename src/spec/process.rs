@@ -41,6 +41,7 @@ fn system_calls(config: &config::Security, bounding: CapabilitySet) -> SystemCal
         .retain(|call| !config.permitted_calls.contains(call));
     filter.prohibited.clone_from(&config.prohibited_calls);
     filter.suppress_sync = config.suppress_sync;
+    filter.vsock = config.permitted_calls.contains("socket");
     filter.no_user_namespaces = config.no_user_namespaces;
     filter
 }

@@ -147,7 +147,7 @@ fn dev(nspawn: u32) -> Vec<Difference> {
         ),
         difference(
             "NixOS' group tty and its permissions; Debian built systemd-nspawn with its own",
-            &["options /dev/pts rw,gid=3,mode=620,ptmxmode=666"],
+            &["options /dev/pts rw,gid=3,mode=620,ptmxmode=666,max=1024"],
             &[&format!(
                 "options /dev/pts rw,gid=5,mode={terminal_mode},ptmxmode=666"
             )],

@@ -120,3 +120,41 @@ fn hierarchies_of_version_1_are_the_containers_own() {
     let remove = || unlinkat(&hierarchy, "nixos-containers", AtFlags::REMOVEDIR);
     wait::until("the group is empty", || remove().is_ok());
 }
+
+/// Opens terminals until there is none left, and keeps them in the background.
+const TERMINAL_HOG: &str = r#"
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+int main(void) {
+    int taken = 0;
+    struct rlimit limit;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    while (posix_openpt(O_RDWR | O_NOCTTY) >= 0) taken++;
+    printf("%d\n", taken);
+    fflush(stdout);
+    if (fork() > 0) return 0;
+    for (int stream = 0; stream < 3; stream++) close(stream);
+    pause();
+}"#;
+
+#[test]
+fn terminals_are_left_for_other_containers() {
+    let host = Host::new();
+    for name in ["foo", "bar"] {
+        host.create_and_start(name);
+        plant(&host, name, "/root/hog", TERMINAL_HOG);
+    }
+    let taken: u32 = host
+        .inside("foo", "/root/hog")
+        .trim()
+        .parse()
+        .expect("a number");
+    assert!((100..1024).contains(&taken), "{taken}");
+    host.inside("bar", "script --quiet --command true /dev/null");
+}

@@ -19,6 +19,11 @@ const DEVICES: [&str; 7] = [
     "null", "zero", "full", "random", "urandom", "tty", "net/tun",
 ];
 
+/// The most pseudoterminals in `/dev/pts`, as lxc has it. The kernel has 4096 for all,
+/// of which 1024 are for the host alone (`kernel.pty.max` and `kernel.pty.reserve`,
+/// `man 4 pts`).
+const TERMINALS: u32 = 1024;
+
 /// A directory that all users can write to, in memory.
 pub(super) const SHARED_DIRECTORY: &str = "mode=1777,size=10%,nr_inodes=400k";
 
@@ -192,7 +197,7 @@ pub(super) fn devices(tty_gid: Option<u32>) -> Vec<Step> {
         no_exec: true,
         ..Attributes::NO_SUID
     };
-    let parameters = format!("mode=620,ptmxmode=666{gid}");
+    let parameters = format!("mode=620,ptmxmode=666,max={TERMINALS}{gid}");
     steps.extend([
         mount("devpts", "/dev/pts", attributes, &parameters),
         tmpfs("/dev/shm", Attributes::DATA, SHARED_DIRECTORY),

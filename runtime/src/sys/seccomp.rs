@@ -55,6 +55,7 @@ const KEYRINGS: &str = "keyrings have no namespace (man 7 keyrings)";
 const KERNEL: &str = "replaces or extends the running kernel";
 const HOST_WIDE: &str = "acts on the whole host";
 const EXPLOITED: &str = "seldom needed, often a way into the kernel";
+const UNSEEN: &str = "makes calls that no filter sees, and is often a way into the kernel";
 const HANDLES: &str = "a guessed handle opens any file of the file system below a bind mount";
 
 /// The calls that fail with `ENOSYS`, as on a kernel built without them: programs
@@ -76,6 +77,9 @@ pub const DENIED: &[Denied] = &[
     denied("syslog", "reads and clears the host's kernel log").unless(CapabilitySet::SYSLOG),
     denied("perf_event_open", EXPLOITED).unless(CapabilitySet::PERFMON),
     denied("userfaultfd", EXPLOITED),
+    denied("io_uring_setup", UNSEEN),
+    denied("io_uring_enter", UNSEEN),
+    denied("io_uring_register", UNSEEN),
     denied("open_by_handle_at", HANDLES),
 ];
 
@@ -90,6 +94,9 @@ pub struct SystemCallFilter {
     pub suppress_sync: bool,
     /// Whether no further user namespaces can be made.
     pub no_user_namespaces: bool,
+    /// Whether sockets to virtual machines and their host (AF_VSOCK) can be made. They
+    /// have no namespace: a container would be the host to them.
+    pub vsock: bool,
 }
 
 impl SystemCallFilter {
@@ -105,6 +112,7 @@ impl SystemCallFilter {
             prohibited: BTreeSet::new(),
             suppress_sync: false,
             no_user_namespaces: false,
+            vsock: false,
         }
     }
 
@@ -124,6 +132,9 @@ impl SystemCallFilter {
             audit_socket(),
         ];
         rules.extend(terminal_input());
+        if !self.vsock {
+            rules.push(vsock());
+        }
         if self.suppress_sync {
             rules.extend(no_sync());
         }
@@ -143,6 +154,9 @@ impl fmt::Display for SystemCallFilter {
         )?;
         if !self.prohibited.is_empty() {
             write!(f, "; EPERM for {}", joined(&self.prohibited, " "))?;
+        }
+        if !self.vsock {
+            write!(f, "; no AF_VSOCK")?;
         }
         if self.suppress_sync {
             write!(f, "; fsync and the like ignored")?;
@@ -169,6 +183,16 @@ fn audit_socket() -> Rule {
     Rule {
         calls: BTreeSet::from(["socket"]),
         conditions: vec![is(0, libc::AF_NETLINK), is(2, libc::NETLINK_AUDIT)],
+        errno: libc::EAFNOSUPPORT,
+    }
+}
+
+/// As on a kernel without the module, which systemd's generators are prepared for. A
+/// filter cannot see the family in `socketcall` of 32-bit programs of x86.
+fn vsock() -> Rule {
+    Rule {
+        calls: BTreeSet::from(["socket"]),
+        conditions: vec![is(0, libc::AF_VSOCK.cast_unsigned())],
         errno: libc::EAFNOSUPPORT,
     }
 }

@@ -61,6 +61,33 @@ pub const ATTACKS: &[Attack] = &[
         without_users: Without::Prevented,
     },
     Attack {
+        name: "io_uring",
+        class: "io_uring",
+        aim: "make calls that no filter sees, by an interface that exploits have come from",
+        attempt: |_| {
+            // `struct io_uring_params` of `linux/io_uring.h`.
+            let mut parameters = [0_u32; 30];
+            file(call!(SYS_io_uring_setup, 1, at(&mut parameters))?)?;
+            Ok("got one".to_owned())
+        },
+        proof: Proof::Answer,
+        stopped_by: &[Part::SystemCallFilter],
+        without_users: Without::Prevented,
+    },
+    Attack {
+        name: "AF_VSOCK",
+        class: "AF_VSOCK",
+        aim: "talk to virtual machines and to the hypervisor as the host",
+        attempt: |_| {
+            let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC;
+            file(call!(SYS_socket, libc::AF_VSOCK, kind, 0)?)?;
+            Ok("got one".to_owned())
+        },
+        proof: Proof::Answer,
+        stopped_by: &[Part::SystemCallFilter],
+        without_users: Without::Prevented,
+    },
+    Attack {
         name: "perf_event_open",
         class: "perf_event_open",
         aim: "reach a large part of the kernel that exploits have come from",
