@@ -56,6 +56,21 @@ impl<W: Write> Printable<W> {
     }
 }
 
+impl Printable<Vec<u8>> {
+    /// Takes the text that has passed.
+    pub fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.out)
+    }
+
+    /// Takes the container's colours back, and the text that has passed.
+    pub fn end(&mut self) -> Vec<u8> {
+        if std::mem::take(&mut self.coloured) {
+            self.out.extend(RESET);
+        }
+        self.take()
+    }
+}
+
 impl<W: Write> Write for Printable<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.held.extend_from_slice(bytes);
@@ -87,10 +102,13 @@ impl<W: Write> Write for Printable<W> {
 impl<W: Write> Drop for Printable<W> {
     fn drop(&mut self) {
         if self.coloured {
-            let _ = self.out.write_all(b"\x1b[0m");
+            let _ = self.out.write_all(RESET);
         }
     }
 }
+
+/// Takes all colours back (ECMA-48, SGR).
+const RESET: &[u8] = b"\x1b[0m";
 
 fn pass(text: &str, parser: &mut Parser, passed: &mut Passed<'_>) {
     for byte in text.bytes() {

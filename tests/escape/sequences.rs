@@ -67,3 +67,25 @@ fn the_console_of_a_supervisor_cannot_steer_its_terminal() {
     assert!(said.contains("words"), "{said:?}");
     assert_printable(&said);
 }
+
+#[test]
+fn an_activation_cannot_steer_the_terminal_of_a_reload() {
+    let host = Host::new();
+    host.create("foo");
+    host.run(&["start", "foo"]);
+    // It says something before the program that activates is executed.
+    host.inside(
+        "foo",
+        &format!(
+            "printf '#!/bin/sh\\nprintf \"words{}\"; exec /bin/sh \"$@\"\\n' >/says
+             chmod +x /says
+             sed -i 's|^\\(root:.*\\):[^:]*$|\\1:/says|' /etc/passwd",
+            SEQUENCES.replace('\\', "\\\\\\\\")
+        ),
+    );
+    let reload = format!("{} reload foo", env!("CARGO_BIN_EXE_nixos-container"));
+    let (_, lines) = Talk::begin(&at_terminal(&host, &reload)).end();
+    let said = lines.join("\n");
+    assert!(said.contains("words"), "{said:?}");
+    assert_printable(&said);
+}

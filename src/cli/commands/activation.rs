@@ -37,7 +37,7 @@ pub fn activate(container: &Container) -> Result<ExitCode> {
     let config = container.config()?;
     closure::add_current(container, &config)?;
     let system = system_inside(&config);
-    let status = exec::run_as_root(container, switch(&system))?;
+    let status = exec::run_for_text(container, switch(&system))?;
     if status != ExitCode::SUCCESS {
         let name = container.name();
         crate::report::print_error(&anyhow!(

@@ -28,7 +28,17 @@ const PATH: &str = "/run/wrappers/bin:/run/current-system/sw/bin:/usr/bin:/bin";
 pub fn run_as_root(container: &Container, command: Vec<OsString>) -> Result<ExitCode> {
     let running = container.require_running()?;
     let root = account(&running, &User::root())?.unwrap_or_else(Account::bare_root);
-    run(container, &running, root, command, Vec::new())
+    let streams = Streams::of_caller()?;
+    run(container, &running, root, command, Vec::new(), streams)
+}
+
+/// Runs a command as root, not at the caller's wish: of its output, a terminal gets the
+/// text.
+pub fn run_for_text(container: &Container, command: Vec<OsString>) -> Result<ExitCode> {
+    let running = container.require_running()?;
+    let root = account(&running, &User::root())?.unwrap_or_else(Account::bare_root);
+    let streams = Streams::for_text()?;
+    run(container, &running, root, command, Vec::new(), streams)
 }
 
 /// `enter NAME [-- COMMAND…]`
@@ -49,7 +59,9 @@ pub fn enter_as_user(container: &Container, enter: args::Enter) -> Result<ExitCo
             ),
         });
     };
-    run(container, &running, account, enter.command, enter.set_env)
+    let streams = Streams::of_caller()?;
+    let (command, environment) = (enter.command, enter.set_env);
+    run(container, &running, account, command, environment, streams)
 }
 
 /// The calling user: with `sudo` or `doas`, the user who called that.
@@ -73,8 +85,8 @@ fn run(
     account: Account,
     command: Vec<OsString>,
     set_environment: Vec<(String, String)>,
+    mut streams: Streams,
 ) -> Result<ExitCode> {
-    let mut streams = Streams::of_caller()?;
     let is_shell = command.is_empty();
     let mut signals = Signals::catch()?;
     let inside = streams.take_inside();

@@ -8,6 +8,8 @@ use runtime::sys::proc;
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{Mode, OFlags};
 
+use crate::report::printable::Printable;
+
 /// Copies from one file to another. Bytes that the second file has no room for
 /// wait here, and the first file is not read meanwhile.
 #[derive(Debug)]
@@ -15,6 +17,7 @@ pub struct Channel {
     from: Option<File>,
     to: Option<File>,
     waiting: Vec<u8>,
+    filter: Option<Printable<Vec<u8>>>,
 }
 
 /// The result of an attempt to read or write.
@@ -35,7 +38,14 @@ impl Channel {
             from: Some(from),
             to: Some(to),
             waiting: Vec::new(),
+            filter: None,
         }
+    }
+
+    /// The channel, for text of which no escape sequences pass other than colours.
+    pub fn printable(mut self) -> Self {
+        self.filter = Some(Printable::new(Vec::new()));
+        self
     }
 
     /// The event that lets the channel go on; `None` if it is closed.
@@ -65,6 +75,11 @@ impl Channel {
         }
         match self.read() {
             Moved::Some => {
+                if let Some(filter) = &mut self.filter
+                    && filter.write_all(&self.waiting).is_ok()
+                {
+                    self.waiting = filter.take();
+                }
                 self.write();
                 Moved::Some
             }
@@ -110,9 +125,19 @@ impl Channel {
 
     /// Closes both files: the reader finds the end of its input.
     pub fn close(&mut self) {
+        if let (Some(filter), Some(to)) = (&mut self.filter, &mut self.to) {
+            // A terminal without room keeps the colours.
+            let _ = to.write(&filter.end());
+        }
         self.from = None;
         self.to = None;
         self.waiting.clear();
+    }
+}
+
+impl Drop for Channel {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 

@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use anyhow::{Context, Result, bail};
 use runtime::process::enter::Stream;
-use rustix::fs::{FileType, OFlags};
+use rustix::fs::{FileType, Mode, OFlags};
 
 use super::channel::{Channel, unblock, unblocked};
 
@@ -68,6 +68,34 @@ impl Streams {
                 Substitute::Pipe => streams.pipe(index, caller).context("cannot make a pipe")?,
             };
         }
+        Ok(streams)
+    }
+
+    /// The streams of a program that has no input, and of whose output a terminal shows the
+    /// text, without escape sequences.
+    pub fn for_text() -> Result<Self> {
+        let nothing =
+            rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+        let mut streams = Self {
+            inside: all_inherited(),
+            input: None,
+            outputs: Vec::new(),
+        };
+        streams.inside[0] = Stream::Given(nothing.context("cannot open /dev/null")?);
+        let (stdout, stderr) = (std::io::stdout(), std::io::stderr());
+        let callers = [("output", stdout.as_fd()), ("error", stderr.as_fd())];
+        for (index, (name, caller)) in (1..).zip(callers) {
+            refuse_directory(name, caller)?;
+            if caller.is_terminal() {
+                streams.inside[index] =
+                    streams.pipe(index, caller).context("cannot make a pipe")?;
+            }
+        }
+        streams.outputs = streams
+            .outputs
+            .into_iter()
+            .map(Channel::printable)
+            .collect();
         Ok(streams)
     }
 
