@@ -232,16 +232,28 @@ fn a_builder_changes_nothing_on_the_host() {
 fn nothing_of_an_evaluation_outlives_its_command() {
     let host = Host::new();
     prepare(&host);
-    let processes = "ps -eo uid=,comm= | grep -E 'nix-(build|daemon)' || true";
+    let processes = "ps -eo uid=,args= | grep -E 'nix-(build|daemon)|sleep 987654' | grep -v grep \
+                     || true";
     host.inside(
         "foo",
-        "echo '{ ... }: let f = x: f (x + 1); in { boot.isContainer = f 0; }' \
-         >/etc/nixos/configuration.nix",
+        &format!(
+            "cat >/etc/nixos/configuration.nix <<'END'\n\
+             {{ ... }}: {{ boot.isContainer = builtins.readFile (derivation {{
+                 name = \"waits-{}\"; system = builtins.currentSystem; builder = \"/bin/sh\";
+                 PATH = \"/usr/bin:/bin\"; args = [ \"-c\" \"sleep 987654\" ]; }}) == \"\"; }}\nEND",
+            secret()
+        ),
     );
     let mut update = host.nixos_container(&["update", "foo"]);
     let mut update = update.stderr(Stdio::null()).spawn().expect("it runs");
-    until("an evaluation by nobody", || {
-        host.shell(processes).contains("65534 nix-build")
+    until("a build for an evaluation by nobody", || {
+        let processes = host.shell(processes);
+        let lines: Vec<_> = processes.lines().map(str::trim_start).collect();
+        let runs = |uid: &str, program: &str| {
+            let found = |line: &&str| line.starts_with(uid) && line.contains(program);
+            lines.iter().any(found)
+        };
+        runs("65534 ", "nix-build") && runs("30", "sleep 987654")
     });
     update.kill().expect("killed");
     update.wait().expect("waited for");
