@@ -85,6 +85,13 @@ pub fn print() -> i32 {
         .iter()
         .map(|peer| format!(" {} |", peer.name))
         .collect();
+    for peer in &peers {
+        let got = peer
+            .outcomes
+            .iter()
+            .filter(|outcome| outcome.answer.is_ok());
+        got.for_each(|outcome| eprintln!("{}: {outcome:?}", peer.name));
+    }
     println!("{HEAD}{names}");
     println!("|---|---|---|---|---|---|{}", "---|".repeat(peers.len()));
     for attack in attacks() {

@@ -5,7 +5,8 @@
 
 use std::fs;
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
 
 use super::kernel::{call, first, mount, open_to_write, own_mounts, text};
 use crate::attack::{Attack, Proof, Without};
@@ -78,6 +79,21 @@ pub const ATTACKS: &[Attack] = &[
         proof: Proof::Answer,
         stopped_by: &[Part::ProcCovers, Part::Users],
         without_users: Without::Prevented,
+    },
+    Attack {
+        name: "every setting",
+        class: "/proc and /sys",
+        aim: "find any file there that can be written to and is not of a namespace",
+        attempt: |_| {
+            let _ = own_mounts();
+            let fresh = ["proc", "sysfs"].map(|kind| mount(kind, kind));
+            let known = ["/proc", "/sys", "/run/host/proc", "/run/host/sys"].map(str::to_owned);
+            let roots = known.into_iter().chain(fresh.into_iter().flatten());
+            first(roots, |root| find_writable(Path::new(&root)))
+        },
+        proof: Proof::Answer,
+        stopped_by: &[Part::ProcCovers, Part::SysCovers, Part::Users],
+        without_users: Without::Open(MOUNTS),
     },
     Attack {
         name: "user.max",
@@ -344,4 +360,62 @@ fn lines(path: &str) -> io::Result<String> {
         0 => Err(io::Error::other("it is empty")),
         count => Ok(format!("read {count} lines")),
     }
+}
+
+/// What belongs to the container's own namespaces, below a proc or a sysfs: a path
+/// that begins so, behind the mount point.
+const NAMESPACED: &[&str] = &[
+    // IPC, PID, UTS and user namespaces
+    "sys/fs/mqueue",
+    "sys/kernel/auto_msgmni",
+    "sys/kernel/domainname",
+    "sys/kernel/hostname",
+    "sys/kernel/msg",
+    "sys/kernel/ns_last_pid",
+    "sys/kernel/pid_max",
+    "sys/kernel/sem",
+    "sys/kernel/shm",
+    "sys/net",
+    "sys/user",
+    // Its network namespace and its control groups
+    "devices/virtual/net",
+    "fs/cgroup",
+    // Every process may be asked for pressure.
+    "pressure",
+];
+
+/// The first file below that opens for writing. Processes are not settings.
+fn find_writable(root: &Path) -> io::Result<String> {
+    let mut pending = vec![root.to_owned()];
+    while let Some(directory) = pending.pop() {
+        for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let below = path.strip_prefix(root).unwrap_or(&path);
+            let is_process = below
+                .to_string_lossy()
+                .starts_with(|c: char| c.is_ascii_digit());
+            let text = below.to_string_lossy();
+            let own = NAMESPACED.iter().any(|known| text.starts_with(known));
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() && !own && !is_process => pending.push(path),
+                Ok(kind) if kind.is_file() && !own && is_setting(&path) => {
+                    return Ok(format!("opened {} for writing", path.display()));
+                }
+                _ => {}
+            }
+        }
+    }
+    Err(io::Error::other("there is none"))
+}
+
+/// Whether a file can be written to, and is one of the kernel's: not one that covers
+/// it.
+fn is_setting(path: &Path) -> bool {
+    let kinds = [libc::PROC_SUPER_MAGIC, libc::SYSFS_MAGIC];
+    let of_kernel = |file: fs::File| {
+        let kind = rustix::fs::fstatfs(&file).map(|system| system.f_type);
+        let writable = file.metadata().is_ok_and(|file| file.mode() & 0o222 != 0);
+        writable && kind.is_ok_and(|kind| kinds.contains(&kind))
+    };
+    open_to_write(path).is_ok_and(of_kernel)
 }
