@@ -59,10 +59,9 @@ pub fn parse() -> Cli {
     })
 }
 
-/// Parses the arguments of one group. Setting up those of all commands takes
-/// longer than many a command; mostly one group is enough.
 /// Whether a command line can start a container, a process in one, or the evaluation of
-/// a container's configuration: then this program has to be sealed. It tells so before the words are parsed, which takes longer.
+/// a container's configuration: then this program has to be sealed. It tells so before
+/// the words are parsed, which takes longer.
 pub fn may_enter(words: impl Iterator<Item = OsString>) -> bool {
     const ENTERING: [&str; 11] = [
         "run",
@@ -82,6 +81,8 @@ pub fn may_enter(words: impl Iterator<Item = OsString>) -> bool {
     word.is_some_and(|word| ENTERING.iter().any(|entering| word == *entering))
 }
 
+/// Parses the arguments of one group. Setting up those of all commands takes
+/// longer than many a command; mostly one group is enough.
 fn parse_group(words: &[OsString]) -> Option<Cli> {
     let word = words.get(1)?.to_str()?;
     match word {

@@ -22,8 +22,16 @@ pub struct Judged {
     pub snapshot: Snapshot,
     /// Whether it is the host's root's.
     pub trusted: bool,
-    /// The hash of the configuration in the container, if that is trusted from now on.
-    pub record: Option<String>,
+}
+
+impl Judged {
+    /// The hash of the configuration, if it is trusted from now on.
+    pub fn record(&self) -> Result<Option<String>> {
+        if !self.trusted {
+            return Ok(None);
+        }
+        self.snapshot.hash()
+    }
 }
 
 /// A configuration that the host's root gives.
@@ -57,13 +65,9 @@ impl Judge<'_> {
         let Some(snapshot) = configuration.snapshot(directory)? else {
             return Ok(None);
         };
-        let hash = snapshot.hash()?;
-        let trusted = self.vouched || self.is_recorded(hash.as_ref()) && self.trusts_file();
-        Ok(Some(Judged {
-            snapshot,
-            trusted,
-            record: hash.filter(|_| trusted),
-        }))
+        let trusted =
+            self.vouched || self.trusts_file() && self.is_recorded(snapshot.hash()?.as_ref());
+        Ok(Some(Judged { snapshot, trusted }))
     }
 
     /// Judges a configuration that is given, with the files beside it in the container.
@@ -79,12 +83,7 @@ impl Judge<'_> {
             || self.is_recorded(snapshot.hash()?.as_ref());
         let trusted = self.vouched || files_are_trusted;
         snapshot.set_text(given.text)?;
-        let record = if trusted { snapshot.hash()? } else { None };
-        Ok(Judged {
-            snapshot,
-            trusted,
-            record,
-        })
+        Ok(Judged { snapshot, trusted })
     }
 
     /// Judges a flake: a copy to evaluate in the sandbox, if it is the container's.

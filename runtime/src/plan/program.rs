@@ -123,3 +123,78 @@ fn start(program: &Program) -> Vec<Step> {
     steps.push(exec.into());
     steps
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::tests::position;
+    use crate::spec::accounts::User;
+    use crate::spec::{Init, Privileges, Streams};
+    use crate::sys::capabilities::CapabilitySet;
+    use crate::sys::seccomp::SystemCallFilter;
+
+    fn program() -> Program {
+        Program {
+            mount_point: "/run/foo/root".into(),
+            mounts: Vec::new(),
+            files: vec![("/etc/passwd".into(), "me:x:1:1::/:/bin/sh".to_owned())],
+            links: vec![("/bin".into(), "usr/bin".into())],
+            init: Init {
+                program: "/bin/true".into(),
+                arguments: Vec::new(),
+                environment: Vec::new(),
+                working_directory: "/".into(),
+                user: Some(User::Number(1)),
+                streams: Streams::Pipe,
+                below_stub: true,
+            },
+            privileges: Privileges {
+                bounding: CapabilitySet::NONE,
+                ambient: CapabilitySet::NONE,
+                no_new_privileges: true,
+                system_calls: SystemCallFilter::for_bounding_set(CapabilitySet::NONE),
+            },
+            socket: Some(7),
+        }
+    }
+
+    #[test]
+    fn a_program_is_confined_when_the_hosts_tree_is_gone() {
+        let steps = plan_program(&program()).steps;
+        let at = |step: Step| position(&steps, |other| *other == step);
+        let order = [
+            at(steps::restrict("/", Attributes::READ_ONLY)),
+            at(MountStep::PivotRoot.into()),
+            at(MountStep::DetachHost.into()),
+            at(ProcessStep::BoundingSet {
+                keep: CapabilitySet::NONE,
+            }
+            .into()),
+            at(StartStep::User {
+                user: User::Number(1),
+            }
+            .into()),
+            at(ProcessStep::NoNewPrivileges.into()),
+            at(StartStep::StubInit.into()),
+            at(StartStep::PassSocket { descriptor: 7 }.into()),
+            steps.len() - 1,
+        ];
+        assert!(order.is_sorted(), "{order:?}");
+    }
+
+    #[test]
+    fn a_socket_is_for_the_process_that_executes_the_program() {
+        let variables = |program: &Program| match plan_program(program).steps.pop() {
+            Some(Step::Start(StartStep::Exec { environment, .. })) => environment,
+            last => panic!("{last:?}"),
+        };
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let mut program = program();
+        let expected = [pair("LISTEN_PID", "2"), pair("LISTEN_FDS", "1")];
+        assert_eq!(variables(&program), expected);
+        program.init.below_stub = false;
+        assert_eq!(variables(&program)[0], pair("LISTEN_PID", "1"));
+        program.socket = None;
+        assert_eq!(variables(&program), []);
+    }
+}

@@ -216,8 +216,9 @@ fn build(
         config: &config,
         vouched: false,
     };
-    let (mut sandboxed, mut record) = (None, None);
-    let snapshot;
+    let judged;
+    let mut sandboxed = None;
+    let mut recordable = None;
     let source = match system_source {
         SystemSource::Built(system) => Source::System(system),
         SystemSource::Chosen(sources::Chosen::Flake(flake)) => {
@@ -236,17 +237,19 @@ fn build(
                 text: &text,
                 refers_beside: options.refers_beside(),
             };
-            let judged = judge.given(given, &configuration, directory)?;
-            (snapshot, record) = (judged.snapshot, judged.record);
-            sandboxed = (!judged.trusted).then_some(&snapshot);
+            judged = judge.given(given, &configuration, directory)?;
+            sandboxed = (!judged.trusted).then_some(&judged.snapshot);
+            recordable = Some(&judged);
             Source::Configuration {
-                file: snapshot.file().to_owned(),
+                file: judged.snapshot.file().to_owned(),
                 nixos,
             }
         }
     };
     let built = system::build(&container, &source, flags, sandboxed)?;
-    if let Some(hash) = record {
+    if let Some(judged) = recordable
+        && let Some(hash) = judged.record()?
+    {
         reservation.trust(&hash)?;
     }
     Profile::open(&trees.profiles)

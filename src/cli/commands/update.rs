@@ -165,7 +165,7 @@ fn build(
     };
     let sandboxed = (!judged.trusted).then_some(&judged.snapshot);
     let built = system::build(container, &source, flags, sandboxed)?;
-    Ok((built, judged.record))
+    Ok((built, judged.record()?))
 }
 
 fn commit(
@@ -261,13 +261,14 @@ pub fn pull_config(
 fn pull(judge: Judge<'_>, pulled: &Change) -> Result<()> {
     let (places, name) = (judge.container.places(), judge.container.name());
     let configuration = Configuration::in_root(&places.root(name))?;
-    let judged = match pulled.given() {
-        Some(given) => Some(judge.given(given, &configuration, places.updating(name))?),
+    let trusted = match pulled.given() {
+        Some(given) => judge
+            .given(given, &configuration, places.updating(name))?
+            .record()?,
         None => None,
     };
     replace(&configuration, &pulled.configuration)?;
-    let trusted = judged.as_ref().and_then(|judged| judged.record.as_deref());
-    judge.container.record_source(None, trusted)
+    judge.container.record_source(None, trusted.as_deref())
 }
 
 /// The change to the file or flake on the host that a container was made from.
