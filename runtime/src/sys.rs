@@ -9,6 +9,7 @@ pub(crate) mod directory;
 pub mod dnotify;
 pub(crate) mod exec;
 pub mod keyring;
+pub(crate) mod landlock;
 pub mod limits;
 pub mod notify;
 pub mod personality;

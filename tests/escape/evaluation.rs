@@ -227,6 +227,38 @@ fn a_builder_changes_nothing_on_the_host() {
     assert_eq!(state(), before);
 }
 
+/// Abstract sockets belong to a network namespace, and the sandbox has the host's
+/// (CVE-2020-15257 by class). Landlock can keep from them since Linux 6.12.
+#[test]
+fn a_builder_reaches_no_abstract_socket_of_the_host() {
+    let host = Host::new();
+    prepare(&host);
+    let name = secret();
+    host.shell(&format!(
+        "perl -MSocket -e 'socket(S, PF_UNIX, SOCK_STREAM, 0); bind(S, sockaddr_un(qq(\\0{name}))) or die;
+         listen(S, 9); open(F, q(>), q({HOSTS}/listens)); close(F);
+         accept(C, S); open(F, q(>), q({HOSTS}/connected))' </dev/null >/dev/null 2>&1 &
+         until [ -e {HOSTS}/listens ]; do sleep 0.01; done"
+    ));
+    let connect = format!(
+        "socket(S, PF_UNIX, SOCK_STREAM, 0); \
+         print connect(S, sockaddr_un(qq(\\0{name}))) ? q(reached) : q(refused)"
+    );
+    let definition = format!(
+        "environment.etc.built.source = derivation {{ name = \"connects-{name}\"; \
+         system = builtins.currentSystem; builder = \"/usr/bin/perl\"; \
+         args = [ \"-MSocket\" \"-e\" ''open(STDOUT, q(>), $ENV{{out}}); {connect}'' ]; }};"
+    );
+    let output = update_with(&host, &definition);
+    assert!(output.status.success(), "{output:?}");
+    let built = host.shell("cat $NIXOS_CONTAINER_PROFILE_DIR/foo/system/etc/built");
+    assert_eq!(built, "refused");
+    assert_eq!(
+        host.shell(&format!("ls {HOSTS}/connected 2>/dev/null || true")),
+        ""
+    );
+}
+
 /// A command that is killed takes all with it that runs at the word of the container.
 #[test]
 fn nothing_of_an_evaluation_outlives_its_command() {

@@ -45,6 +45,7 @@ pub fn plan_program(program: &Program) -> Plan {
         files(program),
         end.to_vec(),
         restrict(&program.privileges, &program.init),
+        vec![ProcessStep::ScopeAbstractSockets.into()],
         start(program),
     ];
     Plan {

@@ -66,6 +66,10 @@ pub enum ProcessStep {
     /// Lets programs gain no privileges, setuid ones included.
     #[display("gain no privileges by executing programs")]
     NoNewPrivileges,
+    /// Keeps programs from the abstract sockets of other processes in the network
+    /// namespace, on kernels that can do so.
+    #[display("reach no abstract socket of other processes")]
+    ScopeAbstractSockets,
     /// Drops capabilities for good.
     #[display("drop all capabilities but {keep}")]
     BoundingSet {
@@ -100,6 +104,7 @@ impl ProcessStep {
             Self::SessionKeyring => "keyctl(2), KEYCTL_JOIN_SESSION_KEYRING",
             Self::Affinity { .. } => "sched_setaffinity(2)",
             Self::Personality { .. } => "personality(2)",
+            Self::ScopeAbstractSockets => "landlock(7)",
             Self::NoNewPrivileges => "prctl(2), PR_SET_NO_NEW_PRIVS",
             Self::BoundingSet { .. } | Self::AmbientSet { .. } => "capabilities(7)",
             Self::Seccomp { .. } => "seccomp(2)",

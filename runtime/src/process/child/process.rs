@@ -9,7 +9,7 @@ use rustix::thread::{LinkNameSpaceType, UnshareFlags};
 
 use super::legacy_cgroups;
 use crate::plan::step::ProcessStep;
-use crate::sys::{clone, exec, keyring};
+use crate::sys::{clone, exec, keyring, landlock};
 
 pub(super) fn perform_process_step(step: &ProcessStep) -> io::Result<()> {
     match step {
@@ -21,6 +21,7 @@ pub(super) fn perform_process_step(step: &ProcessStep) -> io::Result<()> {
         ProcessStep::SessionKeyring => keyring::join_session_keyring()?,
         ProcessStep::Affinity { cpus } => cpus.keep_thread()?,
         ProcessStep::Personality { machine } => machine.assume()?,
+        ProcessStep::ScopeAbstractSockets => landlock::keep_from_abstract_sockets()?,
         ProcessStep::NoNewPrivileges => rustix::thread::set_no_new_privs(true)?,
         ProcessStep::BoundingSet { keep } => keep.bound_thread()?,
         ProcessStep::AmbientSet { capabilities } => capabilities.make_ambient()?,
