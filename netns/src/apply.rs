@@ -136,7 +136,7 @@ impl Sides<'_> {
                     &taken::program(&Taken::default()),
                 )
                 .await?;
-                reservation::reserve(netlink, bridge, Ports::AllBut(&[])).await
+                reservation::reserve(netlink, bridge, Ports::All).await
             }
             Step::SetHairpin { link } => {
                 let (netlink, index) = self.host.link(link).await?;

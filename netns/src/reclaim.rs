@@ -1,6 +1,5 @@
 //! Removes what a container has left on the host, found by its name alone.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -10,8 +9,7 @@ use rtnetlink::Handle;
 
 use crate::link::interface::Sockets;
 use crate::link::record::{self, Files};
-use crate::link::reservation::Ports;
-use crate::link::{self, bridge, netlink, pin, reservation};
+use crate::link::{self, bridge, netlink, pin};
 use crate::lock::Lock;
 use crate::{Cause, ContainerName, Error, HostLink, files, name};
 
@@ -70,7 +68,7 @@ enum Links {
 }
 
 /// Removes the container's ports from the bridges of zones, and those bridges that
-/// have no other port. In other bridges, the addresses of its ports become free.
+/// have no other port.
 fn leave_bridges(
     container: &ContainerName,
     run_directory: &Path,
@@ -85,7 +83,6 @@ fn leave_bridges(
         if locked.is_some() {
             leave_zones(&netlink, &own).await?;
         }
-        free_addresses(&netlink, &own).await?;
         if become_of == Links::AreRemoved {
             for link in &own {
                 remove(&netlink, link).await?;
@@ -148,21 +145,6 @@ async fn leave_zones(netlink: &Handle, own: &[LinkMessage]) -> Result<(), Error>
         }
     }
     Ok(())
-}
-
-/// Frees, for the other containers in their bridges, the addresses of these ports.
-async fn free_addresses(netlink: &Handle, own: &[LinkMessage]) -> Result<(), Error> {
-    let leaving: Vec<u32> = own.iter().map(|link| link.header.index).collect();
-    for bridge in bridges_of(own) {
-        let freed = reservation::reserve(netlink, bridge, Ports::AllBut(&leaving)).await;
-        freed.map_err(Error::list("ports of bridges"))?;
-    }
-    Ok(())
-}
-
-/// The bridges that links are ports of.
-fn bridges_of(links: &[LinkMessage]) -> BTreeSet<u32> {
-    links.iter().filter_map(link::master_of).collect()
 }
 
 /// The container's links on the host.

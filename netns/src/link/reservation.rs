@@ -1,9 +1,9 @@
 //! Addresses in a bridge that belong to the bridge itself or to one of the
 //! containers in it, kept from the other containers.
 //!
-//! A container's addresses are in the alias of its port (`ip link show`). So
-//! whoever joins or leaves, the ports say what is taken, and each gets its program
-//! anew.
+//! A container's addresses are in the alias of its port (`ip link show`). The container
+//! that joins gives each port its program anew; when a port is gone, the supervisors of
+//! the others do ([`crate::AddressWatch`]).
 
 use std::net::IpAddr;
 
@@ -35,8 +35,8 @@ fn recorded(link: &LinkMessage) -> Vec<IpAddr> {
 /// The ports that get programs.
 #[derive(Clone, Copy)]
 pub enum Ports<'a> {
-    /// All but these, the addresses of which are free again.
-    AllBut(&'a [u32]),
+    /// All.
+    All,
     /// These.
     Only(&'a [u32]),
 }
@@ -46,10 +46,10 @@ pub enum Ports<'a> {
 /// Others may do the same with what they have seen. The last of them all sees, after
 /// its programs are there, that they are right.
 pub async fn reserve(netlink: &Handle, bridge: u32, ports: Ports<'_>) -> Result<(), Cause> {
-    let mut seen = Seen::in_bridge(netlink, bridge, ports).await?;
+    let mut seen = Seen::in_bridge(netlink, bridge).await?;
     loop {
         seen.install(netlink, ports).await?;
-        let now = Seen::in_bridge(netlink, bridge, ports).await?;
+        let now = Seen::in_bridge(netlink, bridge).await?;
         if now == seen {
             return Ok(());
         }
@@ -67,13 +67,9 @@ struct Seen {
 }
 
 impl Seen {
-    async fn in_bridge(netlink: &Handle, bridge: u32, ports: Ports<'_>) -> Result<Self, Cause> {
+    async fn in_bridge(netlink: &Handle, bridge: u32) -> Result<Self, Cause> {
         let mut found = link::list_ports(netlink, bridge).await?;
-        found.retain(|port| {
-            let leaves =
-                matches!(ports, Ports::AllBut(leaving) if leaving.contains(&port.header.index));
-            link::is_ours(port) && !leaves
-        });
+        found.retain(link::is_ours);
         let ports: Vec<_> = found
             .iter()
             .map(|port| (port.header.index, recorded(port)))
