@@ -103,11 +103,14 @@ fn hierarchies_of_version_1_are_the_containers_own() {
             std::fs::read_to_string(ran).unwrap_or_default()
         );
     }
-    // It sees the group for containers, with nothing of the host.
-    assert_eq!(
-        host.inside("foo", "cd /root/v1; ls -d */ release_agent || true"),
-        ""
-    );
+    // It sees the group for containers, with nothing of the host. A host in another
+    // container, as those of other tests, has its group there.
+    let seen = host.inside("foo", "cd /root/v1; ls -d */ release_agent || true");
+    let seen: Vec<_> = seen
+        .lines()
+        .filter(|name| *name != "nixos-containers/")
+        .collect();
+    assert!(seen.is_empty(), "{seen:?}");
     host.create("bar");
     host.append_conf("bar", "PRIVATE_USERS=pick");
     host.run(&["start", "bar"]);

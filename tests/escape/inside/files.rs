@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use runtime::Namespace;
 
-use super::kernel::{call, first, mount, open_to_write, own_mounts, text};
+use super::kernel::{call, first, mount, mount_point, open_to_write, own_mounts, text};
 use crate::attack::{Attack, Proof, Without};
 use crate::canary::{DROP, DROP_INSIDE, NAME, OPEN_SECRET, SHARED, SHARED_INSIDE, SHARED_TWICE};
 use crate::weakened::Part;
@@ -18,8 +18,7 @@ pub const ATTACKS: &[Attack] = &[
         class: "chroot",
         aim: "climb out of the root directory",
         attempt: |_| {
-            let own = format!("/tmp/chroot-{}", std::process::id());
-            fs::create_dir_all(&own)?;
+            let own = mount_point(&format!("chroot-{}", std::process::id()))?;
             // The working directory stays outside of the new root.
             chroot(&own)?;
             let up = "../".repeat(20);

@@ -103,9 +103,9 @@ pub fn first<T>(
 
 /// A directory to mount on, in a file system in memory or the root.
 pub fn mount_point(name: &str) -> io::Result<String> {
-    let path = format!("/tmp/{name}");
+    let path = std::env::temp_dir().join(name);
     fs::create_dir_all(&path)?;
-    Ok(path)
+    Ok(path.to_string_lossy().into_owned())
 }
 
 /// Mounts a file system on a directory of its own; the path of that.
