@@ -578,6 +578,7 @@ fn a_configuration_is_trusted_while_it_is_what_the_hosts_root_gave() {
         telling("one")
     ));
     let file = "/run/throwaway/parts/web.nix";
+    let part = "/run/throwaway/parts/part.nix";
     host.create_with("foo", &["--config-file", file]);
     let told = || host.shell("cat $NIXOS_CONTAINER_PROFILE_DIR/foo/system/etc/told");
     // Files of the host that it names are the host's, and may change.
@@ -588,12 +589,12 @@ fn a_configuration_is_trusted_while_it_is_what_the_hosts_root_gave() {
     let root = host.place("STATE_DIR").join("foo");
     let beside = format!("{}/etc/nixos/beside.nix", root.display());
     host.shell(&format!("echo '{{ }}' >{beside}"));
-    fails_for(&host, file, &[]);
+    fails_for(&host, part, &[]);
     host.shell(&format!("rm {beside}"));
     host.run(&["update", "foo"]);
     // So would the same with another meaning.
     define(&host, r#"environment.etc.more.text = "more";"#);
-    fails_for(&host, file, &[]);
+    fails_for(&host, part, &[]);
     host.run(&["update", "foo", "--trusted"]);
     assert_eq!(
         host.shell("cat $NIXOS_CONTAINER_PROFILE_DIR/foo/system/etc/more"),
@@ -608,7 +609,7 @@ fn a_configuration_is_trusted_while_it_is_what_the_hosts_root_gave() {
     // Options may refer to what is beside them.
     let import = format!("imports = [ ./beside.nix {file} ];");
     host.shell(&format!("echo '{{ config, ... }}: {{ }}' >{beside}"));
-    fails_for(&host, file, &["--config", &import]);
+    fails_for(&host, part, &["--config", &import]);
     host.run(&["update", "foo", "--config", &import, "--trusted"]);
     host.run(&["update", "foo"]);
 }

@@ -52,6 +52,9 @@ pub struct Task<'a> {
     pub directory: &'a Path,
     /// The copy in that directory, and the path that the program finds it at.
     pub configuration: (&'a Path, &'a Path),
+    /// A file of the host that the host's root has named, and the configuration may
+    /// import.
+    pub given: Option<PathBuf>,
     /// The work, for the line that shows its progress.
     pub what: String,
 }
@@ -86,6 +89,9 @@ pub fn build(task: &Task<'_>, flags: &Flags) -> Result<Outcome> {
     let mut view = View::new(task.program)?;
     let operand = view.show_nixos(Path::new(&task.operand))?;
     view.show_store();
+    if let Some(given) = &task.given {
+        view.show_if_present(given, given);
+    }
     view.write_at(copy, place);
     view.write_at(&result, &result);
     view.write_at(&temporary, Path::new("/tmp"));

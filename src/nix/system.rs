@@ -111,6 +111,7 @@ fn build_from(
             operand,
             directory: snapshot.directory(),
             configuration: (snapshot.copy(), place.unwrap_or(snapshot.copy())),
+            given: given(container)?,
             what,
         };
         match sandbox::build(&task, flags)? {
@@ -132,6 +133,14 @@ fn build_from(
     };
     require_init(&built.system)?;
     Ok(built)
+}
+
+/// The file of the host that its root has named as the configuration, unless the
+/// container can put another one in its place.
+fn given(container: &Container) -> Result<Option<PathBuf>> {
+    let config = container.config()?;
+    let is_hosts = |file: &&PathBuf| !container.can_write(&config, file);
+    Ok(config.config_file.as_ref().filter(is_hosts).cloned())
 }
 
 /// The error of a build in the sandbox; `outside` are paths that the sandbox does not

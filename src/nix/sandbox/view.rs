@@ -199,7 +199,8 @@ impl View {
         self.bind(source, target, Attributes::NO_SUID);
     }
 
-    fn show_if_present(&mut self, source: &Path, target: &Path) {
+    /// Shows a file or tree of the host at a path, unless it is missing.
+    pub(super) fn show_if_present(&mut self, source: &Path, target: &Path) {
         if let Ok(real) = fs::canonicalize(source) {
             self.bind(&real, target, Attributes::READ_ONLY);
         }
