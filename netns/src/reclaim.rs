@@ -35,7 +35,15 @@ use crate::{Cause, ContainerName, Error, HostLink, files, name};
 /// If the kernel does not let the thread back into its own namespace.
 pub fn release(container: &ContainerName, run_directory: &Path) -> Result<Vec<Error>, Error> {
     let unrestored = give_back(container, run_directory)?;
-    leave_bridges(container, run_directory, Links::Stay)?;
+    let lock = bridge::lock_file(run_directory);
+    let locked = Lock::wait_if_exists(&lock);
+    let locked = locked.map_err(|error| file_error("lock", &lock, error.into()))?;
+    if let Some(_locked) = locked {
+        netlink::block_on(async {
+            let netlink = netlink::connect()?;
+            leave_zones(&netlink, container).await
+        })?;
+    }
     Ok(unrestored)
 }
 
@@ -54,42 +62,15 @@ pub fn release(container: &ContainerName, run_directory: &Path) -> Result<Vec<Er
 ///
 /// As [`release`].
 pub fn reclaim(container: &ContainerName, run_directory: &Path) -> Result<Vec<Error>, Error> {
-    let unrestored = give_back(container, run_directory)?;
-    leave_bridges(container, run_directory, Links::AreRemoved)?;
-    Ok(unrestored)
-}
-
-/// What becomes of a container's links.
-#[derive(PartialEq, Eq)]
-enum Links {
-    /// The kernel removes them with the network namespace.
-    Stay,
-    AreRemoved,
-}
-
-/// Removes the container's ports from the bridges of zones, and those bridges that
-/// have no other port.
-fn leave_bridges(
-    container: &ContainerName,
-    run_directory: &Path,
-    become_of: Links,
-) -> Result<(), Error> {
-    let lock = bridge::lock_file(run_directory);
-    let locked = Lock::wait_if_exists(&lock);
-    let locked = locked.map_err(|error| file_error("lock", &lock, error.into()))?;
+    let unrestored = release(container, run_directory)?;
     netlink::block_on(async {
         let netlink = netlink::connect()?;
-        let own = links(&netlink, container).await?;
-        if locked.is_some() {
-            leave_zones(&netlink, &own).await?;
-        }
-        if become_of == Links::AreRemoved {
-            for link in &own {
-                remove(&netlink, link).await?;
-            }
+        for link in links(&netlink, container).await? {
+            remove(&netlink, &link).await?;
         }
         Ok(())
-    })
+    })?;
+    Ok(unrestored)
 }
 
 /// Gives back the interfaces that are recorded, then removes the record.
@@ -126,7 +107,8 @@ fn give_back(container: &ContainerName, run_directory: &Path) -> Result<Vec<Erro
 
 /// Removes the container's ports from the bridges of zones, and the bridges that
 /// have no other port. The caller holds the lock.
-async fn leave_zones(netlink: &Handle, own: &[LinkMessage]) -> Result<(), Error> {
+async fn leave_zones(netlink: &Handle, container: &ContainerName) -> Result<(), Error> {
+    let own = links(netlink, container).await?;
     let zones = bridge::zones(netlink).await;
     for zone in zones.map_err(Error::list("bridges"))? {
         let ports = link::list_ports(netlink, zone.header.index).await;

@@ -11,32 +11,42 @@ use rustix::mount::{
 use super::plant;
 use crate::common::{Host, wait};
 
-/// Takes inotify instances until there is none left, and keeps them in the
-/// background.
-const INOTIFY_HOG: &str = r#"
+/// A program that takes something until there is none left, prints how many it took, and
+/// keeps them in the background. `take` is the condition of its loop, in C.
+fn hog(headers: &str, take: &str) -> String {
+    format!(
+        r#"#define _GNU_SOURCE
+{headers}
 #include <stdio.h>
-#include <sys/inotify.h>
+#include <sys/resource.h>
 #include <unistd.h>
-int main(void) {
+int main(void) {{
     int taken = 0;
-    while (inotify_init1(0) >= 0) taken++;
+    struct rlimit limit;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    while ({take}) taken++;
     printf("%d\n", taken);
     fflush(stdout);
     if (fork() > 0) return 0;
     for (int stream = 0; stream < 3; stream++) close(stream);
     pause();
-}"#;
+}}"#
+    )
+}
 
 /// The user namespace would belong to the host's root, and the kernel charges its
 /// owner, too (`kernel/ucount.c`, inc_ucount).
 #[test]
 fn inotify_instances_are_the_containers_own() {
     let host = Host::new();
+    let hog = hog("#include <sys/inotify.h>", "inotify_init1(0) >= 0");
     for name in ["foo", "bar"] {
         host.create(name);
         host.append_conf(name, "PRIVATE_USERS=pick");
         host.run(&["start", name]);
-        plant(&host, name, "/root/hog", INOTIFY_HOG);
+        plant(&host, name, "/root/hog", &hog);
     }
     let take_all = |name| -> u32 {
         let taken = host.inside(name, "/root/hog");
@@ -123,34 +133,16 @@ fn hierarchies_of_version_1_are_the_containers_own() {
     let _ = unlinkat(&hierarchy, "nixos-containers", AtFlags::REMOVEDIR);
 }
 
-/// Opens terminals until there is none left, and keeps them in the background.
-const TERMINAL_HOG: &str = r#"
-#define _GNU_SOURCE
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/resource.h>
-#include <unistd.h>
-int main(void) {
-    int taken = 0;
-    struct rlimit limit;
-    getrlimit(RLIMIT_NOFILE, &limit);
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
-    while (posix_openpt(O_RDWR | O_NOCTTY) >= 0) taken++;
-    printf("%d\n", taken);
-    fflush(stdout);
-    if (fork() > 0) return 0;
-    for (int stream = 0; stream < 3; stream++) close(stream);
-    pause();
-}"#;
-
 #[test]
 fn terminals_are_left_for_other_containers() {
     let host = Host::new();
+    let hog = hog(
+        "#include <fcntl.h>\n#include <stdlib.h>",
+        "posix_openpt(O_RDWR | O_NOCTTY) >= 0",
+    );
     for name in ["foo", "bar"] {
         host.create_and_start(name);
-        plant(&host, name, "/root/hog", TERMINAL_HOG);
+        plant(&host, name, "/root/hog", &hog);
     }
     let taken: u32 = host
         .inside("foo", "/root/hog")

@@ -322,12 +322,21 @@ fn drop_if_router() -> Block {
         .collect()
 }
 
+/// Drops a packet that has fewer bytes than these at the index. Its length from the
+/// index on is negative if the index is behind its end.
+fn require_at_index(bytes: u32) -> Block {
+    [
+        length_from_index(),
+        drop_if(If::AtLeast(1 << 31)),
+        drop_if(If::Below(bytes)),
+    ]
+    .concat()
+}
+
 /// Moves the index behind the extension header there if it is of this kind.
 fn skip_extension(kind: u32) -> Block {
     let skip = [
-        length_from_index(),
-        drop_if(If::AtLeast(1 << 31)),
-        drop_if(If::Below(8)),
+        require_at_index(8),
         byte_from_index(0),
         store(HEADER),
         byte_from_index(1),
@@ -341,9 +350,7 @@ fn skip_extension(kind: u32) -> Block {
 /// ends with a fragment that is not the first.
 fn skip_fragment() -> Block {
     let skip = [
-        length_from_index(),
-        drop_if(If::AtLeast(1 << 31)),
-        drop_if(If::Below(8)),
+        require_at_index(8),
         byte_from_index(0),
         store(HEADER),
         half_from_index(2),
@@ -360,18 +367,14 @@ fn skip_fragment() -> Block {
 /// before fragments, which are not heard (RFC 6980).
 fn behind_extensions() -> Block {
     let icmpv6 = [
-        length_from_index(),
-        drop_if(If::AtLeast(1 << 31)),
-        drop_if(If::Below(1)),
+        require_at_index(1),
         byte_from_index(0),
         drop_if_router(),
         drop_if_neighbour_discovery(),
     ]
     .concat();
     let udp = [
-        length_from_index(),
-        drop_if(If::AtLeast(1 << 31)),
-        drop_if(If::Below(8)),
+        require_at_index(8),
         half_from_index(0),
         drop_if(If::Is(DHCPV6_SERVER)),
     ]
