@@ -11,6 +11,7 @@ use runtime::rootfs::Root;
 use runtime::sys::cgroup::{Cgroup, Owner};
 
 use crate::config::{ContainerConfig, CustomContent, RecordedSource, Source};
+use crate::report::exit_codes::{self, CodedError};
 
 pub mod console_log;
 pub mod files;
@@ -71,14 +72,15 @@ impl Container {
 
     /// Fails if the container does not exist.
     pub fn require(&self) -> Result<()> {
-        if !self.exists() {
-            bail!(
-                "{self} does not exist; `nixos-container list` shows those that do, \
-                 `nixos-container create {}` makes it",
-                self.name
-            );
+        if self.exists() {
+            return Ok(());
         }
-        Ok(())
+        let message = format!(
+            "{self} does not exist; `nixos-container list` shows those that do, \
+             `nixos-container create {}` makes it",
+            self.name
+        );
+        Err(CodedError::new(exit_codes::NO_SUCH_CONTAINER, message).into())
     }
 
     /// Fails if the container is declared in the host's configuration, and has to be

@@ -38,7 +38,7 @@ fn main() -> ExitCode {
         );
     }
     if rustix::process::geteuid().is_root()
-        && cli::args::may_enter(std::env::args_os())
+        && cli::args::may_enter(&cli::args::words())
         && let Err(error) = Sealed::ensure()
     {
         let error = anyhow::Error::from(error);
@@ -78,7 +78,7 @@ fn finish(result: anyhow::Result<ExitCode>) -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             report::print_error(&error);
-            ExitCode::from(exit_codes::FAILURE)
+            ExitCode::from(exit_codes::of(&error))
         }
     }
 }

@@ -235,7 +235,7 @@ fn a_container_that_does_not_run_is_one_clear_error() {
             "error: container 'foo' is not running; start it with `nixos-container start foo`\n"
         );
     }
-    let stderr = host.fail(1, &["run", "bar", "--", "true"]);
+    let stderr = host.fail(2, &["run", "bar", "--", "true"]);
     assert!(
         stderr.contains("container 'bar' does not exist"),
         "{stderr}"

@@ -79,7 +79,7 @@ fn status_is_gone_down_starting_up_or_stopping() {
         ));
     };
     let is = |word: &str| (word.to_owned(), Some(0));
-    assert_eq!(status_and_code(&host, "foo"), ("gone".to_owned(), Some(1)));
+    assert_eq!(status_and_code(&host, "foo"), ("gone".to_owned(), Some(2)));
     host.run(&["create", "foo", "--system-path", &gated]);
     assert_eq!(status_and_code(&host, "foo"), is("down"));
 
@@ -97,7 +97,7 @@ fn status_is_gone_down_starting_up_or_stopping() {
     assert!(stop.wait().expect("waitable").success());
     assert_eq!(status_and_code(&host, "foo"), is("down"));
     host.run(&["destroy", "foo"]);
-    assert_eq!(status_and_code(&host, "foo"), ("gone".to_owned(), Some(1)));
+    assert_eq!(status_and_code(&host, "foo"), ("gone".to_owned(), Some(2)));
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn show_ip_prints_the_address_alone() {
         stderr.contains("container 'foo' has no address"),
         "{stderr}"
     );
-    let stderr = host.fail(1, &["show-ip", "bar"]);
+    let stderr = host.fail(2, &["show-ip", "bar"]);
     assert!(
         stderr.contains("container 'bar' does not exist"),
         "{stderr}"
@@ -130,7 +130,7 @@ fn show_ip_prints_the_address_alone() {
 #[test]
 fn logs_are_what_the_container_wrote_to_its_console() {
     let host = Host::new();
-    let stderr = host.fail(1, &["logs", "foo"]);
+    let stderr = host.fail(2, &["logs", "foo"]);
     assert!(
         stderr.contains("container 'foo' does not exist"),
         "{stderr}"
@@ -231,7 +231,7 @@ fn explain_names_a_manual_page_for_every_step() {
     assert!(says("execute /nix/var/nix/profiles/system/init"), "{text}");
     assert!(says("add address 10.233.1.2/32 to eth0"), "{text}");
     assert!(text.contains("container 'foo'"), "{text}");
-    let stderr = host.fail(1, &["explain", "bar"]);
+    let stderr = host.fail(2, &["explain", "bar"]);
     assert!(
         stderr.contains("container 'bar' does not exist"),
         "{stderr}"
@@ -383,7 +383,7 @@ fn help_tells_every_command_and_its_options() {
         ("terminate", &["--signal"]),
         ("restart", &[]),
         ("status", &[]),
-        ("run", &["-- <COMMAND>..."]),
+        ("run", &["<COMMAND>..."]),
         ("root-login", &[]),
         ("show-ip", &[]),
         ("logs", &["--follow", "-f"]),

@@ -49,7 +49,10 @@ fn a_name_that_could_lead_elsewhere_is_refused() {
             "..",
             "a container's name consists of letters, digits, - and _, not '.'",
         ),
-        ("_a", "a container's name begins with a letter or a digit"),
+        (
+            "_",
+            "a container's name begins with a letter or a digit, after any _",
+        ),
         ("", "a container's name has at least one character"),
     ] {
         for command in ["create", "destroy", "status"] {
@@ -73,8 +76,8 @@ fn a_wrong_command_line_is_told_apart_from_a_failure() {
             "the argument '--config <OPTIONS>' cannot be used with '--config-file <PATH>'",
         ),
         (
-            &["create", "foo", "--config", "", "--system-path", system],
-            "the argument '--config <OPTIONS>' cannot be used with '--system-path <PATH>'",
+            &["create", "foo", "--flake", ".", "--system-path", system],
+            "the argument '--flake <FLAKE[#NAME]>' cannot be used with '--system-path <PATH>'",
         ),
         (
             &["create", "foo", "--host-address", "10.1.1.1"],
@@ -138,13 +141,13 @@ fn a_container_that_does_not_exist_cannot_be_used() {
         &["logs", "foo"],
         &["explain", "foo"],
     ] {
-        assert_eq!(refuse(&host, 1, arguments), missing, "{arguments:?}");
+        assert_eq!(refuse(&host, 2, arguments), missing, "{arguments:?}");
     }
     host.await_inventory(&before);
     let status = host.try_run(&["status", "foo"]);
     assert_eq!(
         (status.status.code(), &status.stdout[..]),
-        (Some(1), &b"gone\n"[..])
+        (Some(2), &b"gone\n"[..])
     );
     let destroyed = host.try_run(&["destroy", "foo"]);
     assert!(
@@ -334,7 +337,7 @@ fn an_error_in_a_configuration_file_names_file_line_and_key() {
             let stderr = refuse(&host, 1, &[command, "foo"]);
             assert_eq!(
                 stderr,
-                format!("error: {doing}{conf}:5: {why}\n"),
+                format!("error: {doing}{conf}:7: {why}\n"),
                 "{command}"
             );
         }

@@ -131,7 +131,7 @@ fn an_update_that_cannot_be_built_changes_nothing() {
         assert_eq!(state(&host, "foo"), before, "{arguments:?}");
     }
     assert_eq!(told(&host, "foo"), "one");
-    let stderr = host.fail(1, &["update", "bar"]);
+    let stderr = host.fail(2, &["update", "bar"]);
     assert!(stderr.contains("container 'bar' does not exist"));
 }
 

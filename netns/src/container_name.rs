@@ -8,7 +8,7 @@ use std::str::FromStr;
 const LONGEST: usize = 64;
 
 /// A container's name: 1 to 64 bytes of `[A-Za-z0-9_-]` that begin with a
-/// letter or a digit, so that it is safe in a path, in the names of links and
+/// letter or a digit, after any `_`, so that it is safe in a path, in the names of links and
 /// units, and as a host name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContainerName(String);
@@ -25,8 +25,8 @@ pub enum ContainerNameError {
     /// The text has this character.
     #[error("a container's name consists of letters, digits, - and _, not {0:?}")]
     Character(char),
-    /// The text begins with `-` or `_`.
-    #[error("a container's name begins with a letter or a digit")]
+    /// The text begins with `-`, or has no letter or digit after `_`.
+    #[error("a container's name begins with a letter or a digit, after any _")]
     Beginning,
 }
 
@@ -47,7 +47,8 @@ impl ContainerName {
         if let Some(wrong) = name.chars().find(|c| !is_valid(*c)) {
             return Err(ContainerNameError::Character(wrong));
         }
-        if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+        let after = name.trim_start_matches('_');
+        if !after.starts_with(|c: char| c.is_ascii_alphanumeric()) {
             return Err(ContainerNameError::Beginning);
         }
         Ok(Self(name.to_owned()))
@@ -81,7 +82,7 @@ mod tests {
 
     #[test]
     fn safe_names_are_accepted() {
-        for name in ["a", "0", "foo", "Foo-bar_9", &"x".repeat(64)] {
+        for name in ["a", "0", "foo", "Foo-bar_9", "_x", "__0", &"x".repeat(64)] {
             assert_eq!(ContainerName::new(name).unwrap().as_str(), name);
         }
     }
@@ -96,7 +97,8 @@ mod tests {
             "/etc",
             "a b",
             "-rf",
-            "_x",
+            "_",
+            "_-x",
             "a.conf",
             "a~b",
             "ä",

@@ -121,10 +121,15 @@ mod tests {
     fn file_of_nixpkgs_tool_is_understood() {
         let config = parse(
             "PRIVATE_NETWORK=1\nHOST_ADDRESS=10.233.1.1\nLOCAL_ADDRESS=10.233.1.2\n\
-             HOST_BRIDGE=\nHOST_PORT=\nAUTO_START=0\n",
+             HOST_BRIDGE=\nHOST_PORT=\nAUTO_START=0\nFLAKE=github:me/mine?dir=x\n",
         )
         .expect("valid");
         assert!(config.private_network && !config.auto_start);
+        // Without the name of a system, it is nixpkgs' default.
+        let toplevel = config.flake.map(|flake| flake.toplevel());
+        assert!(
+            toplevel.is_some_and(|text| text.contains("?dir=x#nixosConfigurations.\"container\"."))
+        );
         assert_eq!(config.local_address, values::address4("10.233.1.2").ok());
     }
 

@@ -25,6 +25,7 @@ impl ContainerConfig {
     pub fn to_text(&self) -> String {
         let number = |set: bool| Some(u8::from(set).to_string());
         let switch = |set: bool| set.then(|| "1".to_owned());
+        let empty = || Some(String::new());
         let path = |path: &Option<PathBuf>| text(path.as_ref().map(|path| path.display()));
         let address4 = |address: Option<Ipv4Net>| address.map(|a| display_address(a.into()));
         let address6 = |address: Option<Ipv6Net>| address.map(|a| display_address(a.into()));
@@ -38,8 +39,12 @@ impl ContainerConfig {
             ("LOCAL_ADDRESS", address4(self.local_address)),
             ("HOST_ADDRESS6", address6(self.host_address6)),
             ("LOCAL_ADDRESS6", address6(self.local_address6)),
-            ("HOST_BRIDGE", text(self.host_bridge.as_ref())),
-            ("HOST_PORT", ports(&self.host_ports)),
+            // Scripts change these two lines, which nixpkgs' tool always writes.
+            (
+                "HOST_BRIDGE",
+                text(self.host_bridge.as_ref()).or_else(empty),
+            ),
+            ("HOST_PORT", Some(ports(&self.host_ports))),
             ("NAT", number(self.nat)),
             ("UNTRUSTED", switch(self.untrusted)),
             ("COPY_RESOLV_CONF", switch(self.copy_resolv_conf)),
@@ -102,7 +107,7 @@ fn text(value: Option<impl ToString>) -> Option<String> {
     value.map(|value| value.to_string())
 }
 
-fn ports(forwards: &[Forward]) -> Option<String> {
+fn ports(forwards: &[Forward]) -> String {
     let words = forwards.iter().map(|forward| {
         let Forward {
             protocol,
@@ -111,7 +116,7 @@ fn ports(forwards: &[Forward]) -> Option<String> {
         } = forward;
         format!("{protocol}:{host_port}:{container_port}")
     });
-    (!forwards.is_empty()).then(|| words.collect::<Vec<_>>().join(","))
+    words.collect::<Vec<_>>().join(",")
 }
 
 /// An address, with its prefix length unless that covers the address only.

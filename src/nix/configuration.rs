@@ -52,7 +52,7 @@ pub fn text(name: &ContainerName, options: &Options) -> Result<String> {
         "{{ config, lib, pkgs, ... }}:\n\n\
          with lib;\n\n\
          {{ boot.isContainer = true;\n  \
-           networking.hostName = mkDefault \"{host_name}\";\n  \
+           networking.hostName = lib.mkDefault \"{host_name}\";\n  \
            networking.useDHCP = false;\n  \
            {options}\n\
          }}\n"
@@ -72,9 +72,10 @@ fn nix_string(path: &Path) -> Result<String> {
 }
 
 /// The part of a container's name that is a valid host name: at most 63 characters, of
-/// which the last is a letter or a digit (`networking.hostName` of nixpkgs).
+/// which the first and last are letters or digits (`networking.hostName` of nixpkgs).
 fn host_name(name: &ContainerName) -> &str {
     let name = name.as_str();
+    let name = name.trim_start_matches('_');
     name[..name.len().min(63)].trim_end_matches(['-', '_'])
 }
 
@@ -178,7 +179,7 @@ mod tests {
     #[test]
     fn text_has_the_host_name_and_the_options() {
         let text = text(&Options::Text("services.openssh.enable = true;".into()));
-        assert!(text.contains("networking.hostName = mkDefault \"foo\";"));
+        assert!(text.contains("networking.hostName = lib.mkDefault \"foo\";"));
         assert!(text.contains("  services.openssh.enable = true;\n}"));
     }
 
@@ -187,6 +188,7 @@ mod tests {
         for (name, host) in [
             ("a_b-c".to_owned(), "a_b-c".to_owned()),
             ("a-_-".to_owned(), "a".to_owned()),
+            ("_a".to_owned(), "a".to_owned()),
             ("x".repeat(64), "x".repeat(63)),
         ] {
             assert_eq!(host_name(&name.parse().expect("valid")), host);

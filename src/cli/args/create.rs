@@ -24,12 +24,8 @@ pub struct Create {
     pub name: ContainerName,
     #[command(flatten)]
     pub system: SystemArguments,
-    /// Use a system that is built already, instead of a configuration
-    #[arg(
-        long,
-        value_name = "PATH",
-        conflicts_with_all = ["config", "config_file", "flake", "nixos_path"]
-    )]
+    /// Use a system that is built already. A configuration is not used then
+    #[arg(long, value_name = "PATH", conflicts_with = "flake")]
     pub system_path: Option<PathBuf>,
     /// Empty the root directory at every start, and destroy the container when it stops
     #[arg(long)]
@@ -62,6 +58,15 @@ pub struct Create {
     /// Forward a port of the host to the container: [PROTOCOL:]HOST[:CONTAINER][,…]
     #[arg(long, value_name = "PORT", value_parser = expecting(values::port), value_delimiter = ',')]
     pub port: Vec<Forward>,
+    /// Give the container the host's network, without addresses of its own
+    #[arg(
+        long,
+        conflicts_with_all = [
+            "host_address", "local_address", "host_address6", "local_address6", "bridge", "port",
+            "untrusted",
+        ]
+    )]
+    pub use_host_network: bool,
     /// Make the safest container that boots: users and a network of its own, no store paths but
     /// those of its system, no Nix daemon, fewer system calls
     #[arg(long)]

@@ -36,8 +36,8 @@ After a logout, the prompt appears again. To leave, press ^] three times within 
 pub struct Run {
     /// The container
     pub name: ContainerName,
-    /// The command and its arguments
-    #[arg(required = true, last = true, value_name = "COMMAND")]
+    /// The command and its arguments, with or without -- before them
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
 }
 
@@ -54,8 +54,8 @@ pub struct Enter {
     /// Set an environment variable; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = assignment)]
     pub set_env: Vec<(String, String)>,
-    /// The command and its arguments [default: a login shell]
-    #[arg(last = true, value_name = "COMMAND")]
+    /// The command and its arguments, with or without -- before them [default: a login shell]
+    #[arg(trailing_var_arg = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
 }
 

@@ -64,6 +64,8 @@ mod tests {
     fn every_exit_code_has_a_meaning() {
         for code in [
             exit_codes::FAILURE,
+            exit_codes::NO_SUCH_CONTAINER,
+            exit_codes::EXISTS,
             exit_codes::MISCONFIGURED,
             exit_codes::REBOOTED,
         ] {

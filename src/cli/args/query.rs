@@ -41,7 +41,7 @@ pub enum Query {
     /// Print the state of a container: up, down, starting, stopping or gone
     #[command(after_help = "Example: [ $(nixos-container status foo) = up ]
 
-If the container does not exist, the exit code is 1.")]
+If the container does not exist, the exit code is 2.")]
     Status(Name),
     /// Print the IP address of a container
     #[command(after_help = "Example: curl http://$(nixos-container show-ip foo)/")]

@@ -11,27 +11,11 @@ pub fn with_best_tip(mut error: Error) -> Error {
         let likeliest = ContextValue::String(likeliest);
         error.insert(ContextKind::SuggestedSubcommand, likeliest);
     }
+    // clap's tip to put a wrong option behind `--` would make it an argument.
     if error.kind() == ErrorKind::UnknownArgument {
-        // clap's tip to put the argument behind `--` is right only for the words of
-        // a command.
         error.remove(ContextKind::Suggested);
-        if let Some(tip) = dashes_before_a_command(&error) {
-            let tip = ContextValue::StyledStrs(vec![tip.into()]);
-            error.insert(ContextKind::Suggested, tip);
-        }
     }
     error
-}
-
-/// A tip for `run foo uname`, which other programs accept.
-fn dashes_before_a_command(error: &Error) -> Option<String> {
-    let usage = error.get(ContextKind::Usage)?.to_string();
-    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg) else {
-        return None;
-    };
-    let command_expected = usage.contains("-- <COMMAND>");
-    (command_expected && !word.starts_with('-'))
-        .then(|| format!("put -- before the command: -- {word} …"))
 }
 
 #[cfg(test)]
@@ -66,11 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn dashes_are_advised_only_where_a_command_is_expected() {
-        for line in ["run foo uname -a", "enter foo uname"] {
-            let tip = "put -- before the command: -- uname …";
-            assert_eq!(tips(line), [tip], "{line}");
-        }
+    fn a_wrong_option_is_not_advised_as_an_argument() {
         for line in ["start foo --forse", "run --forse foo", "list foo"] {
             assert_eq!(tips(line), [""; 0], "{line}");
         }

@@ -31,6 +31,7 @@ use crate::nix::configuration::{self, Configuration, Options};
 use crate::nix::profile::Profile;
 use crate::nix::system::{self, Built, Source};
 use crate::nix::trust::{Given, Judge};
+use crate::report::exit_codes::{self, CodedError};
 
 /// `create NAME`
 pub fn create(places: &Places, arguments: &Create, show_trace: bool) -> Result<()> {
@@ -66,9 +67,24 @@ fn system_source(arguments: &Create) -> Result<SystemSource> {
     if let Some(system) = &arguments.system_path {
         let system = absolute(system)?;
         system::check(&system)?;
+        note_unused(arguments);
         return Ok(SystemSource::Built(system));
     }
     sources::chosen(&arguments.system).map(SystemSource::Chosen)
+}
+
+/// Names the arguments that a system which is built already leaves without effect.
+/// nixpkgs' tool accepts them, too.
+fn note_unused(arguments: &Create) {
+    let system = &arguments.system;
+    let given = [
+        (system.config.is_some(), "--config"),
+        (system.config_file.is_some(), "--config-file"),
+        (system.nixos_path.is_some(), "--nixos-path"),
+    ];
+    for (_, option) in given.into_iter().filter(|(is_given, _)| *is_given) {
+        say!("note: {option} is not used: the system is that of --system-path");
+    }
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {
@@ -145,7 +161,10 @@ fn choose_name(places: &Places, arguments: &Create) -> Result<ContainerName> {
         return Ok(name.clone());
     }
     if !arguments.ensure_unique_name {
-        bail!("container '{name}' exists already; choose another name, or replace it with --force");
+        let message = format!(
+            "container '{name}' exists already; choose another name, or replace it with --force"
+        );
+        return Err(CodedError::new(exit_codes::EXISTS, message).into());
     }
     for number in 0.. {
         let numbered = format!("{name}-{number}")
@@ -169,23 +188,27 @@ fn configure(
     container: &Container,
     old: Option<&ContainerConfig>,
 ) -> Result<ContainerConfig> {
-    let others = addresses::in_use(places, container.name())?;
-    let (host, local) = addresses::choose(arguments, old, others)?;
+    let addresses = if arguments.use_host_network {
+        None
+    } else {
+        let others = addresses::in_use(places, container.name())?;
+        Some(addresses::choose(arguments, old, others)?)
+    };
     let recorded = match system_source {
         SystemSource::Chosen(chosen) => chosen.record(),
         SystemSource::Built(_) => RecordedSource::default(),
     };
     Ok(ContainerConfig {
-        private_network: true,
-        host_address: Some(host),
-        local_address: Some(local),
+        private_network: !arguments.use_host_network,
+        host_address: addresses.map(|(host, _)| host),
+        local_address: addresses.map(|(_, local)| local),
         host_address6: arguments.host_address6,
         local_address6: arguments.local_address6,
         host_bridge: arguments.bridge.clone(),
         host_ports: arguments.port.clone(),
         // As the manual page says, a private network reaches others through the
         // host.
-        nat: arguments.bridge.is_none(),
+        nat: !arguments.use_host_network && arguments.bridge.is_none(),
         auto_start: arguments.auto_start,
         config_file: recorded.file,
         root: RootConfig {

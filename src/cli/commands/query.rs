@@ -20,7 +20,7 @@ use crate::spec::network;
 pub fn status(container: &Container) -> Result<ExitCode> {
     if !container.exists() {
         answer!("gone")?;
-        return Ok(ExitCode::from(exit_codes::FAILURE));
+        return Ok(ExitCode::from(exit_codes::NO_SUCH_CONTAINER));
     }
     answer!(
         "{}",
