@@ -15,6 +15,7 @@ use crate::report::exit_codes::{self, CodedError};
 
 pub mod console_log;
 pub mod files;
+pub mod left_over;
 pub mod lock;
 pub mod mountinfo;
 pub mod name;
@@ -81,6 +82,13 @@ impl Container {
             self.name
         );
         Err(CodedError::new(exit_codes::NO_SUCH_CONTAINER, message).into())
+    }
+
+    /// Whether the container is declared in the host's configuration: its file is
+    /// read-only, as in the Nix store.
+    pub fn is_declared(&self) -> bool {
+        let conf = self.places.conf(&self.name);
+        self.exists() && rustix::fs::access(&conf, rustix::fs::Access::WRITE_OK).is_err()
     }
 
     /// Fails if the container is declared in the host's configuration, and has to be

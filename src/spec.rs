@@ -1,6 +1,7 @@
 //! Resolves a container's configuration into the specifications of the runtime and
 //! the network: absolute paths, numbers, no defaults left.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -66,9 +67,13 @@ pub struct Start {
 /// nothing.
 pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Start> {
     let (places, name) = (container.places(), container.name());
-    let mut notices: Vec<_> = unknown_keys(&places.conf(name), config)
-        .into_iter()
-        .collect();
+    let mut notices: Vec<_> = [
+        unknown_keys(&places.conf(name), config),
+        files_of_another(container, config),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     let mut root = config.root.to_root(match config.root.ephemeral {
         true => places.run(name).root(),
         false => places.root(name),
@@ -150,6 +155,23 @@ fn unknown_keys(conf: &Path, config: &ContainerConfig) -> Option<String> {
     let keys = config.unknown_keys.join(", ");
     let conf = conf.display();
     (!keys.is_empty()).then(|| format!("{conf} has unknown keys: {keys}"))
+}
+
+/// A notice about a declared container in the root directory of one that was created:
+/// only that one has a profile beside `SYSTEM_PATH`.
+fn files_of_another(container: &Container, config: &ContainerConfig) -> Option<String> {
+    let (places, name) = (container.places(), container.name());
+    let has_profile = fs::symlink_metadata(places.system_profile(name)).is_ok();
+    let takes_over = has_profile && config.system_path.is_some() && !config.root.ephemeral;
+    (takes_over && container.is_declared()).then(|| {
+        format!(
+            "{container} is declared in the host's configuration, but its root directory {} was \
+             that of a container that was created with this name; move the directory away if it \
+             is another one's, or remove {} if it is meant to be the same",
+            places.root(name).display(),
+            places.profiles(name).display()
+        )
+    })
 }
 
 /// Path of the container's system inside.

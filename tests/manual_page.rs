@@ -333,7 +333,8 @@ fn ephemeral_containers_are_destroyed(host: &NestedHost, _words: &str) {
 
 fn force_overwrites(host: &NestedHost, _words: &str) {
     let create = create_like_web("auto");
-    host.fail(&create);
+    // The code for a container that exists.
+    host.fail(&format!("{create} || [ $? != 25 ] || exit 1"));
     host.shell("nixos-container run auto -- touch /root/old");
     host.shell(&format!("{create} --force --auto-start"));
     host.shell("nixos-container run auto -- test ! -e /root/old");

@@ -152,6 +152,11 @@ impl Places {
         &self.state
     }
 
+    /// The directories in which containers have files on the disk.
+    pub fn directories_of_files(&self) -> [&Path; 3] {
+        [&self.state, &self.profiles, &self.gcroots]
+    }
+
     /// The record of the user ids that were picked for the container.
     pub fn users(&self, name: &ContainerName) -> PathBuf {
         self.state.join(format!(".{name}.users"))

@@ -1,9 +1,10 @@
 //! Removal of a container's files: root directory, profiles, GC roots, records.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
+use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::reclaim;
 use crate::container::Container;
@@ -14,14 +15,47 @@ use crate::container::registry::RegistryLock;
 use crate::spec::journal;
 use crate::spec::users;
 
+/// What was there before a creation, and stays if that fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// Nothing.
+    Nothing,
+    /// An empty root directory, which may be a mount point.
+    Root,
+    /// Files of a container that is gone.
+    Files,
+}
+
+impl Kept {
+    /// The first line of the reservation.
+    pub fn mark(self) -> &'static str {
+        match self {
+            Self::Nothing => "",
+            Self::Root => "# the root directory was there before\n",
+            Self::Files => "# files of a container that is gone were there before\n",
+        }
+    }
+
+    /// What a reservation says.
+    fn marked(reservation: &str) -> Self {
+        // If it is empty, the creation was killed before it made anything.
+        if reservation.is_empty() {
+            return Self::Files;
+        }
+        let marks = [Self::Root, Self::Files].into_iter();
+        let mut marks = marks.filter(|kept| reservation.starts_with(kept.mark()));
+        marks.next().unwrap_or(Self::Nothing)
+    }
+}
+
 /// Undoes a creation that failed or was killed, its reservation last. An existing
 /// container of that name, which was to be replaced, stays.
-pub fn undo_creation(container: &Container, keep_root: bool) -> Result<()> {
+pub fn undo_creation(container: &Container, kept: Kept) -> Result<()> {
     let (places, name) = (container.places(), container.name());
     remove_trees(&places.staged_trees(name))?;
-    if !container.exists() {
+    if !container.exists() && kept != Kept::Files {
         let trees = places.trees(name);
-        if !keep_root {
+        if kept == Kept::Nothing {
             remove_tree(&trees.root)?;
         }
         remove_tree(&trees.profiles)?;
@@ -34,9 +68,6 @@ pub fn undo_creation(container: &Container, keep_root: bool) -> Result<()> {
     remove_file(&places.reservation(name))
 }
 
-/// First line of a reservation whose root directory existed before.
-pub const KEEP_ROOT: &str = "# the root directory was there before\n";
-
 /// Undoes a creation that was killed, if there was one.
 pub fn clear_away_killed_creation(container: &Container, _: &RegistryLock) -> Result<()> {
     let reservation = container.places().reservation(container.name());
@@ -45,14 +76,36 @@ pub fn clear_away_killed_creation(container: &Container, _: &RegistryLock) -> Re
         return Ok(());
     }
     match fs::read_to_string(&reservation) {
-        Ok(text) => {
-            // With an empty one, the creation was killed before it made anything.
-            let keep_root = text.is_empty() || text.starts_with(KEEP_ROOT);
-            undo_creation(container, keep_root)
-        }
+        Ok(text) => undo_creation(container, Kept::marked(&text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error).with_context(cannot),
     }
+}
+
+/// Removes the files of a container that is gone. Returns the first directory of them;
+/// `None` if there are none.
+///
+/// # Errors
+///
+/// The container is running without its configuration.
+pub fn destroy_orphaned(
+    container: &Container,
+    registry_lock: &RegistryLock,
+) -> Result<Option<PathBuf>> {
+    let Some(directory) = container.left_files()? else {
+        return Ok(None);
+    };
+    if container.has_supervisor()? {
+        bail!(
+            "{container} is running, but its configuration is gone; end it first, with \
+             `nixos-container terminate {}`",
+            container.name()
+        );
+    }
+    let tombstone = container.places().tombstone(container.name());
+    File::create(&tombstone).with_context(|| format!("cannot make {}", tombstone.display()))?;
+    finish_destruction(container, registry_lock)?;
+    Ok(Some(directory))
 }
 
 /// Removes the files of a container that has a tombstone instead of a configuration.

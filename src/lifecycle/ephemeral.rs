@@ -15,7 +15,6 @@ use std::fs::{self, File};
 use std::io;
 
 use anyhow::{Context, Result};
-use rustix::fs::Access;
 
 use super::destroy;
 use crate::config::ContainerConfig;
@@ -28,8 +27,7 @@ use crate::container::{self, Container};
 /// caller holds its lock.
 pub fn remember_start(container: &Container, config: &ContainerConfig) -> Result<()> {
     let (places, name) = (container.places(), container.name());
-    let declared = rustix::fs::access(places.conf(name), Access::WRITE_OK).is_err();
-    if !config.destroy_on_stop || declared {
+    if !config.destroy_on_stop || container.is_declared() {
         return Ok(());
     }
     let mark = places.started(name);

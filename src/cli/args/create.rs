@@ -37,6 +37,10 @@ pub struct Create {
     /// system is built. The new container keeps its addresses, unless others are given
     #[arg(long)]
     pub force: bool,
+    /// Take over the files that a container of this name has left: its configuration is gone, its
+    /// root directory is not
+    #[arg(long)]
+    pub reuse_root: bool,
     /// Start the container now, and whenever the host boots
     #[arg(long)]
     pub auto_start: bool,

@@ -24,7 +24,8 @@ pub enum Lifecycle {
     /// Stop containers and remove them with all their files
     #[command(after_help = "Example: nixos-container destroy foo
 
-Data of the host that is mounted below the container's root directory is kept.")]
+Data of the host that is mounted below the container's root directory is kept. If only the
+configuration of a container is gone, the files that it has left are removed.")]
     Destroy(Destroy),
     /// Run a container in the foreground; `start` starts this
     #[command(hide = true, after_help = "Example: nixos-container supervise foo")]

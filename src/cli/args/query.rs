@@ -8,6 +8,7 @@ use crate::container::name::ContainerName;
 pub const LIST: &str = "Examples:
   nixos-container list
   nixos-container list --long --running
+  nixos-container list --orphaned | xargs nixos-container destroy
   nixos-container list --json | jq -r '.[] | select(.state == \"down\") | .name'
 
 --json prints an array of objects with these keys: name; state, as printed by `status`; address
@@ -73,6 +74,10 @@ pub struct List {
     /// List only running containers
     #[arg(long)]
     pub running: bool,
+    /// List the names of containers that are gone and have left files, as one that the host's
+    /// configuration no longer declares
+    #[arg(long, conflicts_with_all = ["long", "json", "running"])]
+    pub orphaned: bool,
 }
 
 #[derive(Debug, Args)]

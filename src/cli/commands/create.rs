@@ -24,8 +24,8 @@ use crate::container::name::ContainerName;
 use crate::container::paths::{Places, Trees};
 use crate::container::registry;
 use crate::container::{self, Container, create_dir};
-use crate::lifecycle::replacement;
-use crate::lifecycle::{self, destroy};
+use crate::lifecycle::destroy::{self, Kept};
+use crate::lifecycle::{self, replacement};
 use crate::nix::build::Flags;
 use crate::nix::configuration::{self, Configuration, Options};
 use crate::nix::profile::Profile;
@@ -95,8 +95,8 @@ fn absolute(path: &Path) -> Result<PathBuf> {
 struct Reservation {
     container: Container,
     lock: Lock,
-    /// The root directory existed before, and is kept if the creation fails.
-    keep_root: bool,
+    /// What stays if the creation fails.
+    kept: Kept,
     /// The container replaces one of the same name.
     replaces: bool,
 }
@@ -118,13 +118,16 @@ fn reserve(
     let old = replaced(&container)?;
     let config = configure(places, arguments, system_source, &container, old.as_ref())?;
     let replaces = old.is_some();
-    let keep_root = !replaces && places.root(container.name()).exists();
+    let kept = if replaces {
+        Kept::Nothing
+    } else {
+        kept(&container, arguments.reuse_root)?
+    };
     let path = places.reservation(container.name());
     let mut lock = Lock::try_lock(&path)
         .with_context(|| format!("cannot make {}", path.display()))?
         .with_context(|| format!("{container} is being created already"))?;
-    let mark = if keep_root { destroy::KEEP_ROOT } else { "" };
-    let text = format!("{mark}{}", config.to_text());
+    let text = format!("{}{}", kept.mark(), config.to_text());
     lock.file()
         .write_all(text.as_bytes())
         .and_then(|()| lock.file().sync_all())
@@ -139,7 +142,7 @@ fn reserve(
     Ok(Reservation {
         container,
         lock,
-        keep_root,
+        kept,
         replaces,
     })
 }
@@ -157,7 +160,8 @@ fn replaced(container: &Container) -> Result<Option<ContainerConfig>> {
 
 fn choose_name(places: &Places, arguments: &Create) -> Result<ContainerName> {
     let name = &arguments.name;
-    if arguments.force || !is_taken(places, name) {
+    let is_taken = |name: &ContainerName| is_taken(places, name, arguments);
+    if !is_taken(name)? {
         return Ok(name.clone());
     }
     if !arguments.ensure_unique_name {
@@ -170,15 +174,45 @@ fn choose_name(places: &Places, arguments: &Create) -> Result<ContainerName> {
         let numbered = format!("{name}-{number}")
             .parse()
             .map_err(anyhow::Error::msg)?;
-        if !is_taken(places, &numbered) {
+        if !is_taken(&numbered)? {
             return Ok(numbered);
         }
     }
     bail!("no name is free")
 }
 
-fn is_taken(places: &Places, name: &ContainerName) -> bool {
-    places.conf(name).exists() || places.reservation(name).exists()
+/// Whether a name cannot be had. Files of a container that is gone are an error of their
+/// own, unless another name can be chosen.
+fn is_taken(places: &Places, name: &ContainerName, arguments: &Create) -> Result<bool> {
+    if arguments.force {
+        return Ok(false);
+    }
+    let exists = places.conf(name).exists() || places.reservation(name).exists();
+    let container = Container::new(places, name.clone());
+    let avoids_files = arguments.ensure_unique_name && !arguments.reuse_root;
+    Ok(exists || (avoids_files && container.left_files()?.is_some()))
+}
+
+/// What is there of a container that does not exist.
+///
+/// # Errors
+///
+/// There are files, and they are not to be taken over.
+fn kept(container: &Container, reuse: bool) -> Result<Kept> {
+    match container.left_files()? {
+        Some(_) if reuse => Ok(Kept::Files),
+        Some(directory) => {
+            let message = format!(
+                "{container} does not exist, but has left its files in {}; --reuse-root takes \
+                 them over, `nixos-container destroy {}` removes them",
+                directory.display(),
+                container.name()
+            );
+            Err(CodedError::new(exit_codes::EXISTS, message).into())
+        }
+        None if container.places().root(container.name()).exists() => Ok(Kept::Root),
+        None => Ok(Kept::Nothing),
+    }
 }
 
 fn configure(
@@ -330,7 +364,7 @@ impl Reservation {
 
     /// Removes everything that was made but the lock.
     fn give_up(&self) {
-        if let Err(error) = destroy::undo_creation(&self.container, self.keep_root) {
+        if let Err(error) = destroy::undo_creation(&self.container, self.kept) {
             crate::report::print_error(&error);
         }
     }

@@ -39,10 +39,17 @@ pub fn destroy(container: &Container, force: bool) -> Result<()> {
     }
 }
 
-/// Removes the files that a killed creation or destruction left of a container
-/// that does not exist.
+/// Removes the files of a container that does not exist: those that a killed creation
+/// or destruction left, and those of a container that is gone.
 fn clear_away(container: &Container) -> Result<()> {
     let registry_lock = container::registry::lock_registry(container.places())?;
     destroy::clear_away_killed_creation(container, &registry_lock)?;
-    destroy::finish_destruction(container, &registry_lock)
+    destroy::finish_destruction(container, &registry_lock)?;
+    if let Some(directory) = destroy::destroy_orphaned(container, &registry_lock)? {
+        say!(
+            "note: removed {} and the other files that {container} had left",
+            directory.display()
+        );
+    }
+    Ok(())
 }

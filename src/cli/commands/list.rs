@@ -13,12 +13,15 @@ use crate::cli::args::List;
 use crate::cli::date;
 use crate::config::ContainerConfig;
 use crate::container::paths::Places;
-use crate::container::{self, Container};
+use crate::container::{Container, left_over, registry};
 use crate::report::Failures;
 
-/// `list [--long | --json] [--running]`
+/// `list [--long | --json] [--running]`, `list --orphaned`
 pub fn list(places: &Places, arguments: &List) -> Result<()> {
-    let containers = container::registry::all(places)?;
+    let containers = match arguments.orphaned {
+        true => left_over::orphaned(places)?,
+        false => registry::all(places)?,
+    };
     let mut stdout = io::stdout().lock();
     if !(arguments.long || arguments.json || arguments.running) {
         let names = containers.iter().map(|container| container.name().as_str());
