@@ -135,12 +135,15 @@ fn notify_ends() -> (NotifySocket, UnixDatagram) {
 pub fn nspawn_flags(input: &[u8]) {
     fn parse(text: &str) -> Result<ContainerConfig, FlagError> {
         let mut config = ContainerConfig::default();
-        nspawn_flags::apply(&mut config, nspawn_flags::words(text)).map(|()| config)
+        let words = nspawn_flags::words(text)?;
+        nspawn_flags::apply(&mut config, words.iter().map(String::as_str)).map(|()| config)
     }
     let text = text(input);
-    // The number of blanks between words does not matter.
-    let spread = text.replace([' ', '\t', '\n'], "\n  ");
-    assert_eq!(parse(&spread), parse(text));
+    // The way in which words are separated and quoted does not matter.
+    if let Ok(words) = nspawn_flags::words(text) {
+        let joined = nspawn_flags::join(words.iter().map(String::as_str));
+        assert_eq!(parse(&joined), parse(text));
+    }
 }
 
 /// What a container writes to its console.

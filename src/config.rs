@@ -28,6 +28,7 @@ pub mod resolv_conf;
 mod resources;
 mod root;
 mod security;
+pub mod settings;
 mod untrusted;
 mod users;
 pub mod values;

@@ -8,6 +8,7 @@ mod lifecycle;
 mod order;
 pub mod overview;
 mod query;
+mod settings;
 mod tips;
 
 use std::ffi::OsString;

@@ -88,6 +88,9 @@ pub enum FlagError {
     #[error("{0} is not a flag of systemd-nspawn(1) that containers support")]
     Unknown(String),
     /// A word stands where a flag is expected.
-    #[error("{0:?} is not a flag; blanks separate words, and quotes do not hold them together")]
+    #[error("{0:?} is not a flag; blanks separate words that do not stand in quotes")]
     Word(String),
+    /// A word begins with a quote that does not end with it.
+    #[error("{0:?} has a quote that does not end with its word")]
+    Quote(String),
 }

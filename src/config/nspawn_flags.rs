@@ -5,12 +5,61 @@ mod table;
 use super::{ContainerConfig, FlagError};
 use table::{Effect, Setter};
 
+const BLANKS: [char; 3] = [' ', '\t', '\n'];
+
 /// The words of `EXTRA_NSPAWN_FLAGS`. nixpkgs' unit writes the variable without
-/// quotes into a shell's command line: blanks separate words, and quotes do not hold
-/// them together.
-pub fn words(text: &str) -> impl Iterator<Item = &str> {
-    let words = text.split([' ', '\t', '\n']);
-    words.filter(|word| !word.is_empty())
+/// quotes into a shell's command line, where blanks separate words. Beyond that, a word
+/// may stand in single or double quotes. Elsewhere a quote is an ordinary character, as
+/// for that shell.
+///
+/// # Errors
+///
+/// A quote that does not end with its word.
+pub fn words(text: &str) -> Result<Vec<String>, FlagError> {
+    let mut words = Vec::new();
+    let mut rest = text.trim_start_matches(BLANKS);
+    while let Some(first) = rest.chars().next() {
+        let (word, behind) = match first {
+            '"' | '\'' => quoted(rest, first).ok_or_else(|| FlagError::Quote(rest.to_owned()))?,
+            _ => {
+                let (word, behind) = rest.split_at(rest.find(BLANKS).unwrap_or(rest.len()));
+                (word.to_owned(), behind)
+            }
+        };
+        words.push(word);
+        rest = behind.trim_start_matches(BLANKS);
+    }
+    Ok(words)
+}
+
+/// The word in quotes at the beginning of a text, and the text behind it. In double
+/// quotes, a backslash makes a double quote or a backslash an ordinary character.
+fn quoted(text: &str, quote: char) -> Option<(String, &str)> {
+    let mut word = String::new();
+    let mut rest = text[1..].chars();
+    loop {
+        match rest.next()? {
+            c if c == quote => break,
+            '\\' if quote == '"' && rest.as_str().starts_with(['"', '\\']) => {
+                word.extend(rest.next());
+            }
+            c => word.push(c),
+        }
+    }
+    let behind = rest.as_str();
+    (behind.is_empty() || behind.starts_with(BLANKS)).then_some((word, behind))
+}
+
+/// Writes words so that [`words`] reads them back.
+pub fn join<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    let quoted = words.into_iter().map(|word| {
+        let is_plain = !word.is_empty() && !word.contains(BLANKS) && !word.starts_with(['"', '\'']);
+        match is_plain {
+            true => word.to_owned(),
+            false => format!("\"{}\"", word.replace('\\', r"\\").replace('"', "\\\"")),
+        }
+    });
+    quoted.collect::<Vec<_>>().join(" ")
 }
 
 /// Applies the flags of a command line to a configuration, as systemd-nspawn reads
@@ -114,7 +163,7 @@ mod tests {
 
     fn parse(text: &str) -> Result<ContainerConfig, FlagError> {
         let mut config = ContainerConfig::default();
-        apply(&mut config, words(text)).map(|()| config)
+        apply(&mut config, words(text)?.iter().map(String::as_str)).map(|()| config)
     }
 
     fn interface(name: &str) -> InterfaceName {
@@ -130,6 +179,34 @@ mod tests {
         assert_eq!(parse("--network-bridge=br0"), Ok(expected.clone()));
         assert_eq!(parse(" --network-bridge\t br0\n"), Ok(expected));
         assert_eq!(parse(" \n"), Ok(ContainerConfig::default()));
+    }
+
+    #[test]
+    fn a_word_in_quotes_holds_blanks() {
+        for (text, expected) in [
+            (r#"'--bind=/a b' -n"#, vec!["--bind=/a b", "-n"]),
+            (
+                r#""--setenv=A=\"b\" \\ \c" -n"#,
+                vec![r#"--setenv=A="b" \ \c"#, "-n"],
+            ),
+            (r#"-E 'A=it"s'"#, vec!["-E", "A=it\"s"]),
+            ("''", vec![""]),
+            // As in the command line of nixpkgs' unit.
+            (
+                r#"--setenv=A="b" --bind=/a\:b"#,
+                vec![r#"--setenv=A="b""#, r"--bind=/a\:b"],
+            ),
+        ] {
+            let expected = expected.into_iter().map(str::to_owned).collect();
+            assert_eq!(words(text), Ok(expected), "{text}");
+        }
+        for text in ["'-n", "-n \"", "'-n'x", r#""-n\""#] {
+            let error = words(text).expect_err(text).to_string();
+            assert!(
+                error.ends_with("has a quote that does not end with its word"),
+                "{error}"
+            );
+        }
     }
 
     #[test]
@@ -301,12 +378,17 @@ mod tests {
             let error = parse(text).expect_err(text);
             assert_eq!(error.to_string(), message, "{text}");
         }
-        for text in ["--", "-", "--private-network foo", "\"-n\""] {
+        for text in ["--", "-", "--private-network foo", "'n'"] {
             assert!(matches!(parse(text), Err(FlagError::Word(_))), "{text}");
         }
     }
 
     proptest! {
+        #[test]
+        fn joined_words_are_read_back(all in proptest::collection::vec("[^\0]*", 0..4)) {
+            prop_assert_eq!(words(&join(all.iter().map(String::as_str))), Ok(all));
+        }
+
         #[test]
         fn no_text_panics(text in "(-{0,3}[a-zä]{0,3}[= ]?|--network-|--port|-p|.)*") {
             let _ = parse(&text);

@@ -7,11 +7,12 @@ use super::environment_file::{self, Assignment};
 use super::error::Problem;
 use super::users::PrivateUsers;
 use super::{
-    ConfigError, ContainerConfig, devices, mounts, nspawn_flags, resources, untrusted, values,
+    ConfigError, ContainerConfig, FlagError, devices, mounts, nspawn_flags, resources, untrusted,
+    values,
 };
 
 /// The key of a command line of systemd-nspawn(1).
-const FLAGS: &str = "EXTRA_NSPAWN_FLAGS";
+pub(super) const FLAGS: &str = "EXTRA_NSPAWN_FLAGS";
 
 impl ContainerConfig {
     /// Parses the contents of a configuration file; `path` is for messages.
@@ -43,7 +44,7 @@ impl ContainerConfig {
 
     fn apply(&mut self, key: &str, value: &str) -> Result<(), Problem> {
         match key {
-            FLAGS => nspawn_flags::apply(self, nspawn_flags::words(value)).map_err(Problem::Flag),
+            FLAGS => self.add_flags(value).map_err(Problem::Flag),
             // nixpkgs' unit reads an empty value as "not set".
             _ if value.is_empty() => Ok(()),
             _ => self.set(key, value).map_err(|expected| Problem::Value {
@@ -54,7 +55,14 @@ impl ContainerConfig {
         }
     }
 
-    fn set(&mut self, key: &str, value: &str) -> Result<(), &'static str> {
+    /// Applies the value of `EXTRA_NSPAWN_FLAGS`.
+    pub(super) fn add_flags(&mut self, value: &str) -> Result<(), FlagError> {
+        let words = nspawn_flags::words(value)?;
+        nspawn_flags::apply(self, words.iter().map(String::as_str))
+    }
+
+    /// Sets a key to a value. The error is a description of a valid value.
+    pub(super) fn set(&mut self, key: &str, value: &str) -> Result<(), &'static str> {
         match key {
             "SYSTEM_PATH" => self.system_path = Some(values::path(value)?),
             "CONFIG_FILE" => self.config_file = Some(values::path(value)?),

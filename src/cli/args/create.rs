@@ -7,6 +7,7 @@ use netns::InterfaceName;
 use netns::firewall::Forward;
 use netns::ipnet::{Ipv4Net, Ipv6Net};
 
+use super::settings::Settings;
 use super::{SystemArguments, expecting};
 use crate::config::values;
 use crate::container::name::ContainerName;
@@ -75,6 +76,8 @@ pub struct Create {
     /// those of its system, no Nix daemon, fewer system calls
     #[arg(long)]
     pub untrusted: bool,
+    #[command(flatten)]
+    pub settings: Settings,
     #[command(flatten)]
     pub nix: NixArguments,
 }

@@ -94,6 +94,7 @@ fn absolute(path: &Path) -> Result<PathBuf> {
 /// A name and addresses, reserved for a container.
 struct Reservation {
     container: Container,
+    config: ContainerConfig,
     lock: Lock,
     /// What stays if the creation fails.
     kept: Kept,
@@ -117,6 +118,7 @@ fn reserve(
     destroy::finish_destruction(&container, &registry_lock)?;
     let old = replaced(&container)?;
     let config = configure(places, arguments, system_source, &container, old.as_ref())?;
+    let (text, config) = with_settings(&container, &config, arguments)?;
     let replaces = old.is_some();
     let kept = if replaces {
         Kept::Nothing
@@ -127,7 +129,7 @@ fn reserve(
     let mut lock = Lock::try_lock(&path)
         .with_context(|| format!("cannot make {}", path.display()))?
         .with_context(|| format!("{container} is being created already"))?;
-    let text = format!("{}{}", kept.mark(), config.to_text());
+    let text = format!("{}{text}", kept.mark());
     lock.file()
         .write_all(text.as_bytes())
         .and_then(|()| lock.file().sync_all())
@@ -141,10 +143,27 @@ fn reserve(
     }
     Ok(Reservation {
         container,
+        config,
         lock,
         kept,
         replaces,
     })
+}
+
+/// The contents of the configuration file with the settings that options make, and its
+/// meaning. Fails if they exclude each other.
+fn with_settings(
+    container: &Container,
+    config: &ContainerConfig,
+    arguments: &Create,
+) -> Result<(String, ContainerConfig)> {
+    let conf = container.places().conf(container.name());
+    let cannot = || format!("cannot create {container}");
+    let text = config.to_text();
+    let text = ContainerConfig::with_settings(&conf, &text, &arguments.settings.0);
+    let text = text.with_context(cannot)?;
+    let config = ContainerConfig::parse(&conf, &text).with_context(cannot)?;
+    Ok((text, config))
 }
 
 /// The configuration of the container that is replaced; `None` if there is none.
@@ -267,7 +286,7 @@ fn build(
     container::create_trees(&trees)?;
     let configuration = Configuration::in_root(&trees.root)?;
     let directory = container.places().creating(container.name());
-    let config = ContainerConfig::default();
+    let config = reservation.config.clone();
     let judge = Judge {
         container: &container,
         config: &config,

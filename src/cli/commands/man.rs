@@ -107,10 +107,13 @@ fn list<'a>(roff: &mut Roff, title: &str, entries: impl Iterator<Item = (&'a str
     }
 }
 
-/// The command with a usage that has the arguments behind `--`, which
+/// The command with a usage that says where there may be several words, which
 /// `clap_mangen` leaves out.
 fn with_whole_usage(mut command: clap::Command) -> clap::Command {
-    if !command.get_positionals().any(clap::Arg::is_last_set) {
+    if !command
+        .get_positionals()
+        .any(clap::Arg::is_trailing_var_arg_set)
+    {
         return command;
     }
     let usage = command.render_usage().to_string();
