@@ -29,6 +29,7 @@ use crate::systemd::{machined, notify};
 
 mod clients;
 pub mod daemon;
+mod ending;
 mod event_loop;
 mod nix_changes;
 mod notices;
@@ -140,6 +141,12 @@ fn supervise_reporting(
     // Before the connections close: that tells the commands that the container is
     // gone and can be started.
     drop(lock);
+    if let Err(error) = &ended {
+        supervisor.clients.announce_to_root(&Event::Failed {
+            why: one_line(error),
+            console: console_tail.clone(),
+        });
+    }
     // If both failed, the first error is the cause.
     let ended = ended?;
     finished?;

@@ -13,6 +13,7 @@ pub(crate) mod landlock;
 pub mod limits;
 pub mod notify;
 pub mod personality;
+pub mod pid_namespace;
 pub mod pidfd;
 pub mod proc;
 pub mod seccomp;

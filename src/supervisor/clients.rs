@@ -186,6 +186,14 @@ impl Clients {
             client.connection.send_event(event, descriptors).is_ok()
         });
     }
+
+    /// Sends an event that only root may read, to root's clients.
+    pub fn announce_to_root(&mut self, event: &Event) {
+        let roots = self.connected.iter().filter(|client| client.user.is_none());
+        for client in roots {
+            let _ = client.connection.send_event(event, &[]);
+        }
+    }
 }
 
 /// Uid of root.

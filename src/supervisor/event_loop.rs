@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use netns::AddressWatch;
-use runtime::sys::cgroup::Cgroup;
+use runtime::sys::cgroup::{Cgroup, Population};
 use runtime::sys::pidfd::{self, Exit, Process};
 use runtime::sys::proc::Status;
 use runtime::sys::untrusted_socket::Closers;
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::clients::{self, Clients};
+use super::ending::{Checked, Ending};
 use super::nix_changes::NixChanges;
 use super::notices;
 use super::signals::HaltSignals;
@@ -94,6 +95,10 @@ pub struct EventLoop<'a> {
     halt_pending: bool,
     /// When init is thawed again; `None` unless it is being halted.
     next_thaw: Option<Instant>,
+    /// Whether processes of the container are left; `None` when they are gone, or that
+    /// cannot be watched.
+    population: Option<Population>,
+    ending: Ending,
     /// The present state is still to be sent to the command that waits.
     report_pending: bool,
     /// Until when no connection is accepted.
@@ -111,6 +116,7 @@ impl<'a> EventLoop<'a> {
         boot_timeout: Option<Duration>,
         halt_timeout: Option<Duration>,
     ) -> Self {
+        let population = sources.cgroup.population().ok();
         let mut event_loop = Self {
             name,
             execution,
@@ -122,6 +128,8 @@ impl<'a> EventLoop<'a> {
             halt_timeout,
             halt_pending: false,
             next_thaw: None,
+            population,
+            ending: Ending::default(),
             report_pending: false,
             closed_until: None,
         };
@@ -129,6 +137,7 @@ impl<'a> EventLoop<'a> {
             event_loop.state = State::Starting;
             event_loop.set_deadline(boot_timeout);
         }
+        event_loop.read_population();
         event_loop
     }
 
@@ -187,10 +196,16 @@ impl<'a> EventLoop<'a> {
             if ready.listeners {
                 self.accept();
             }
+            if ready.population {
+                self.read_population();
+            }
             if ready.init {
                 let exit = self.sources.init.wait().context("cannot wait for init");
                 log::info!("init has exited: {exit:?}");
                 return exit;
+            }
+            if let Some(exit) = self.check_ending() {
+                return Ok(exit);
             }
             self.sources.nix_changes.take_over();
             let now = Instant::now();
@@ -228,6 +243,9 @@ impl<'a> EventLoop<'a> {
         fds.extend(sources.rules.iter().map(|rules| input(rules.as_fd())));
         let addresses = fds.len();
         fds.extend(sources.addresses.iter().map(|watch| input(watch.as_fd())));
+        let population = fds.len();
+        let change = |group| PollFd::from_borrowed_fd(group, Population::CHANGE);
+        fds.extend(self.population.iter().map(|group| change(group.as_fd())));
         let listeners = fds.len();
         if self.closed_until.is_none() {
             fds.extend([
@@ -255,7 +273,8 @@ impl<'a> EventLoop<'a> {
             signals: ready(3..4),
             nix_changes: ready(4..5),
             rules: ready(rules..addresses),
-            addresses: ready(addresses..listeners),
+            addresses: ready(addresses..population),
+            population: ready(population..listeners),
             listeners: ready(listeners..report),
             report: ready(report..clients),
             clients: sources.clients.ready(&fds[clients..]),
@@ -267,6 +286,7 @@ impl<'a> EventLoop<'a> {
             self.deadline,
             self.closed_until,
             self.next_thaw,
+            self.ending.due(),
             self.sources.nix_changes.due(),
         ];
         let moments = moments.into_iter().flatten();
@@ -422,9 +442,40 @@ impl<'a> EventLoop<'a> {
         }
     }
 
-    fn kill(&self, signal: i32) {
+    fn kill(&mut self, signal: i32) {
+        if signal == libc::SIGKILL || self.state == State::Stopping {
+            self.ending.expect();
+        }
         // Init may be a zombie by now; the loop reads its exit next.
         let _ = self.sources.init.signal(signal);
+    }
+
+    /// Watches the processes of the container until they are gone. Init is the last:
+    /// it leaves its group as soon as it has begun to end.
+    fn read_population(&mut self) {
+        match self.population.as_mut().map(Population::is_empty) {
+            Some(Ok(false)) | None => {}
+            Some(Ok(true) | Err(_)) => {
+                self.population = None;
+                self.ending.begin();
+            }
+        }
+    }
+
+    /// Helps init to end. If nothing helps, its exit is taken for that of a killed
+    /// process: its namespaces are gone but that of PIDs.
+    fn check_ending(&mut self) -> Option<Exit> {
+        let (notices, held) = match self.ending.check(self.sources.init) {
+            Checked::Wait(notices) => (notices, None),
+            Checked::Held(notice) => (vec![notice], Some(Exit::Signal(libc::SIGKILL))),
+        };
+        notices::send_to_all(
+            notices,
+            self.sources.report,
+            self.sources.clients,
+            Some(self.sources.console.log()),
+        );
+        held
     }
 
     /// Sets when init will be killed; never for `None` or a time that overflows.
@@ -496,6 +547,7 @@ struct Ready {
     nix_changes: bool,
     rules: bool,
     addresses: bool,
+    population: bool,
     listeners: bool,
     report: bool,
     clients: clients::Ready,

@@ -31,7 +31,23 @@ trait Machines {
     ) -> zbus::Result<zbus::zvariant::OwnedObjectPath>;
 
     fn unregister_machine(&self, name: &str) -> zbus::Result<()>;
+
+    #[zbus(object = "RegisteredMachine")]
+    fn get_machine(&self, name: &str);
 }
+
+#[zbus::proxy(
+    interface = "org.freedesktop.machine1.Machine",
+    default_service = "org.freedesktop.machine1",
+    gen_blocking = false
+)]
+trait RegisteredMachine {
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn service(&self) -> zbus::Result<String>;
+}
+
+/// The name of this program in a registration.
+const SERVICE: &str = "nixos-container";
 
 /// The socket of the host's D-Bus, which starts machined on demand.
 const SYSTEM_BUS: &str = "/run/dbus/system_bus_socket";
@@ -59,18 +75,30 @@ pub fn register(container: &Container, machine: &Machine<'_>) -> Result<()> {
     let root = machine.root.to_string_lossy();
     let leader = u32::try_from(machine.leader).context("the pid of init is negative")?;
     call(async |machines| {
-        machines
-            .register_machine_with_network(
-                name,
-                &machine.id.bytes(),
-                "nixos-container",
-                "container",
-                leader,
-                &root,
-                &machine.links,
-            )
-            .await
-            .map(drop)
+        let register = async || {
+            machines
+                .register_machine_with_network(
+                    name,
+                    &machine.id.bytes(),
+                    SERVICE,
+                    "container",
+                    leader,
+                    &root,
+                    &machine.links,
+                )
+                .await
+                .map(drop)
+        };
+        match register().await {
+            Err(zbus::Error::MethodError(error, ..)) if error == EXISTS => {
+                // Its supervisor was killed: there is no other of this name.
+                if machines.get_machine(name).await?.service().await? == SERVICE {
+                    machines.unregister_machine(name).await?;
+                }
+                register().await
+            }
+            answer => answer,
+        }
     })
     .with_context(|| format!("cannot register {container} with machined"))
 }
@@ -100,6 +128,9 @@ fn call(method: impl AsyncFnOnce(MachinesProxy<'_>) -> zbus::Result<()>) -> Resu
         Err(_) => anyhow::bail!("machined has not answered for {} s", TIMEOUT.as_secs()),
     }
 }
+
+/// The error for a name that is registered already.
+const EXISTS: &str = "org.freedesktop.machine1.MachineExists";
 
 /// Whether an error says that there is no machined, or no such machine.
 fn is_absence(error: &zbus::names::ErrorName<'_>) -> bool {

@@ -17,6 +17,7 @@ use super::generator;
 use crate::container::Container;
 use crate::container::console_log;
 use crate::container::paths::Places;
+use crate::container::running::Running;
 use crate::container::unit;
 use crate::control::Request;
 use crate::report::progress::Progress;
@@ -220,24 +221,26 @@ impl Unit {
     /// `timeout` are killed.
     pub fn stop(&self, container: &Container, timeout: Duration) -> Result<()> {
         let _progress = Progress::new(format!("stopping {}", container.name()));
+        // Without an answer, systemd's signals end it.
+        let running = container.running().unwrap_or(None);
         let stopping = async {
-            let job = self.enqueue(JobType::Stop).await?;
-            self.wait_or_kill(job, timeout).await
+            let mut job = self.enqueue(JobType::Stop).await?;
+            if let Ok(end) = tokio::time::timeout(timeout, job.wait()).await {
+                return end;
+            }
+            kill_init(running.as_ref());
+            self.wait_or_kill(job, KILL_TIMEOUT).await
         };
         self.finish(container, "stop", stopping, None)
     }
 
     /// Kills the container and waits until it is gone.
     pub fn kill(&self, container: &Container) -> Result<()> {
-        let running = container.running()?;
+        let running = container.running().unwrap_or(None);
         let killing = async {
             // Systemd does not restart a unit that is stopping.
             let job = self.enqueue(JobType::Stop).await?;
-            if let Some(running) = &running {
-                // Only init is killed: the supervisor cleans up.
-                let request = Request::Signal(libc::SIGKILL);
-                let _ = running.connection.send_request(&request);
-            }
+            kill_init(running.as_ref());
             self.wait_or_kill(job, KILL_TIMEOUT).await
         };
         self.finish(container, "kill", killing, None)
@@ -321,6 +324,14 @@ impl Unit {
             end.reason(),
             self.name
         )
+    }
+}
+
+/// Kills only init: the supervisor cleans up.
+fn kill_init(running: Option<&Running>) {
+    if let Some(running) = running {
+        let request = Request::Signal(libc::SIGKILL);
+        let _ = running.connection.send_request(&request);
     }
 }
 

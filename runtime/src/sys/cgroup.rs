@@ -3,12 +3,13 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::{Errno, retry_on_intr};
 
@@ -163,6 +164,11 @@ impl Cgroup {
         }
     }
 
+    /// Watches for the moment when no process of the container is left.
+    pub fn population(&self) -> io::Result<Population> {
+        Population::of(&self.payload())
+    }
+
     /// Removes the group and all groups below it, and kills the processes in them.
     /// A group that does not exist counts as removed.
     pub fn remove(&self) -> io::Result<()> {
@@ -180,18 +186,50 @@ impl Cgroup {
     }
 }
 
-/// Waits until the last process of the group is gone. `cgroup.events` signals a
-/// change of `populated` as an exceptional condition.
-fn await_empty(group: &Path) -> io::Result<()> {
-    loop {
-        let events = File::open(group.join("cgroup.events"))?;
-        let text = io::read_to_string(&events)?;
-        if !text.lines().any(|line| line == "populated 1") {
-            return Ok(());
-        }
-        let mut change = [PollFd::new(&events, PollFlags::PRI)];
-        retry_on_intr(|| poll(&mut change, None))?;
+/// Whether a group and the groups below it have processes. `cgroup.events` signals a
+/// change as an exceptional condition, until it is read.
+#[derive(Debug)]
+pub struct Population(File);
+
+impl Population {
+    fn of(group: &Path) -> io::Result<Self> {
+        File::open(group.join("cgroup.events")).map(Self)
     }
+
+    /// Whether there is no process.
+    pub fn is_empty(&mut self) -> io::Result<bool> {
+        self.0.rewind()?;
+        let text = io::read_to_string(&self.0)?;
+        Ok(!text.lines().any(|line| line == "populated 1"))
+    }
+
+    /// What [`Population::is_empty`] has to be called for.
+    pub const CHANGE: PollFlags = PollFlags::PRI;
+}
+
+impl AsFd for Population {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// How long the processes of a group may take to go after they were killed. A program
+/// with much memory takes seconds.
+const KILL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Waits until the last process of the group is gone.
+fn await_empty(group: &Path) -> io::Result<()> {
+    let mut population = Population::of(group)?;
+    let end = Instant::now() + KILL_TIMEOUT;
+    while !population.is_empty()? {
+        let left = end.saturating_duration_since(Instant::now());
+        let mut change = [PollFd::new(&population, Population::CHANGE)];
+        let left = Timespec::try_from(left).map_err(io::Error::other)?;
+        if retry_on_intr(|| poll(&mut change, Some(&left)))? == 0 {
+            return Err(io::Error::other("processes in it do not end"));
+        }
+    }
+    Ok(())
 }
 
 /// Names the files of a group that belong to the owner of the group (kernel

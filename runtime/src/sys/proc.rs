@@ -24,15 +24,25 @@ impl Status {
     /// Reads the status of a process.
     pub fn of(pid: i32) -> io::Result<Self> {
         let path = path(pid, "status");
-        let text = std::fs::read_to_string(&path)?;
+        let text = read_text(&path)?;
         Ok(Self { path, text })
     }
 
-    /// The effective user id.
+    /// The name of its program (`man 5 proc_pid_comm`).
     ///
     /// # Errors
     ///
     /// As for all fields: the kernel's status has none, or one of another form.
+    pub fn name(&self) -> io::Result<String> {
+        self.field("Name", |name| Some(name.to_owned()))
+    }
+
+    /// The pid of its parent; 0 if that is outside of the caller's pid namespace.
+    pub fn parent(&self) -> io::Result<i32> {
+        self.field("PPid", |pid| pid.parse().ok())
+    }
+
+    /// The effective user id.
     pub fn user(&self) -> io::Result<u32> {
         self.effective("Uid")
     }
@@ -91,6 +101,7 @@ impl Status {
 /// `/proc/PID/stat` (`man 5 proc_pid_stat`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stat {
+    state: char,
     flags: u32,
     start_ticks: u64,
 }
@@ -111,6 +122,7 @@ impl Stat {
         let fields: Vec<_> = behind_name.split_whitespace().collect();
         let field = |number: usize| fields.get(number - 3);
         Some(Self {
+            state: field(3)?.parse().ok()?,
             flags: field(9)?.parse().ok()?,
             start_ticks: field(22)?.parse().ok()?,
         })
@@ -119,6 +131,11 @@ impl Stat {
     /// Whether the process has begun to end, or has ended and is not reaped.
     pub(crate) fn is_ending(self) -> bool {
         self.flags & PF_EXITING != 0
+    }
+
+    /// Whether a signal or a tracer has stopped the process.
+    pub fn is_stopped(self) -> bool {
+        matches!(self.state, 'T' | 't')
     }
 
     /// The time from the boot of the machine to the start of the process.
@@ -228,7 +245,12 @@ fn path(pid: i32, file: &str) -> String {
 }
 
 fn read<T>(path: &str, parse: impl FnOnce(&str) -> Option<T>) -> io::Result<T> {
-    parse(&std::fs::read_to_string(path)?).ok_or_else(|| unexpected(path))
+    parse(&read_text(path)?).ok_or_else(|| unexpected(path))
+}
+
+/// The text of a file; a process can have any bytes in its name.
+fn read_text(path: &str) -> io::Result<String> {
+    Ok(String::from_utf8_lossy(&std::fs::read(path)?).into_owned())
 }
 
 fn unexpected(what: &str) -> io::Error {
@@ -295,7 +317,7 @@ mod tests {
         for name in ["sh", "a) S 1 2 3 4 5 6", "(", ""] {
             let stat = stat(name).expect(name);
             assert_eq!((stat.flags, stat.start_ticks), (4_194_316, 12345), "{name}");
-            assert!(stat.is_ending());
+            assert!(stat.is_ending() && !stat.is_stopped());
         }
         assert_eq!(Stat::parse("7 (sh) Z 1"), None);
         let own = Stat::of(std::process::id().cast_signed()).expect("alive");
