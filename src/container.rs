@@ -11,6 +11,7 @@ use runtime::rootfs::Root;
 use runtime::sys::cgroup::{Cgroup, Owner};
 
 use crate::config::{ContainerConfig, CustomContent, RecordedSource, Source};
+use crate::control::Connection;
 use crate::report::exit_codes::{self, CodedError};
 
 pub mod console_log;
@@ -65,16 +66,45 @@ impl Container {
         self.places.run(&self.name)
     }
 
-    /// Whether the container exists.
+    /// Whether the container exists: it has a configuration file.
     pub fn exists(&self) -> bool {
         // A dangling link counts, so that `destroy` removes it.
         fs::symlink_metadata(self.places.conf(&self.name)).is_ok()
     }
 
-    /// Fails if the container does not exist.
+    /// Fails if the container neither exists nor runs.
     pub fn require(&self) -> Result<()> {
+        match self.is_supervised() {
+            true => Ok(()),
+            false => self.require_configured(),
+        }
+    }
+
+    /// Whether it has a supervisor, which it also has when its configuration file was
+    /// removed or renamed since its start.
+    pub fn is_supervised(&self) -> bool {
+        match rustix::process::geteuid().is_root() {
+            true => Lock::is_held(&self.run().lock()).unwrap_or(false),
+            // Only root can reach the lock.
+            false => {
+                let public = self.places.public(&self.name);
+                Connection::open(&public).is_ok_and(|connection| connection.is_some())
+            }
+        }
+    }
+
+    /// Fails if the container has no configuration file.
+    pub fn require_configured(&self) -> Result<()> {
         if self.exists() {
             return Ok(());
+        }
+        if self.is_supervised() {
+            bail!(
+                "{self} runs, but has no configuration: {} was removed or renamed since its \
+                 start; put it back, or end the container with `nixos-container stop {}`",
+                self.places.conf(&self.name).display(),
+                self.name
+            );
         }
         let message = format!(
             "{self} does not exist; `nixos-container list` shows those that do, \
@@ -112,7 +142,7 @@ impl Container {
     ///
     /// The container does not exist, or its file cannot be read or has an error.
     pub fn config(&self) -> Result<ContainerConfig> {
-        self.require()?;
+        self.require_configured()?;
         let path = self.places.conf(&self.name);
         let text =
             fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -142,7 +172,7 @@ impl Container {
 
     /// Waits for the lock that is held during a change of its system.
     pub fn lock_for_update(&self) -> Result<Lock> {
-        self.require()?;
+        self.require_configured()?;
         self.create_run_dir()?;
         Lock::wait(&self.run().update_lock()).with_context(|| format!("cannot lock {self}"))
     }

@@ -145,6 +145,14 @@ impl Connection {
         Ok(rustix::event::poll(&mut fds, timeout.as_ref())? > 0)
     }
 
+    /// Whether the other end is closed.
+    pub fn is_closed(&self) -> io::Result<bool> {
+        let mut fds = [PollFd::new(&self.0, PollFlags::empty())];
+        let now = Timespec::default();
+        rustix::event::poll(&mut fds, Some(&now))?;
+        Ok(fds[0].revents().contains(PollFlags::HUP))
+    }
+
     /// Duplicates the descriptor of this end.
     pub fn try_clone(&self) -> io::Result<Self> {
         Ok(Self(self.0.try_clone()?))

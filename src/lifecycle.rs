@@ -16,6 +16,7 @@ use anyhow::{Context, Result};
 use crate::container::Container;
 use crate::container::files;
 use crate::container::lock::Lock;
+use crate::container::running::{Running, Unresponsive};
 use crate::container::unit;
 use crate::control::{Request, State};
 use crate::report::log::LogRequest;
@@ -28,31 +29,57 @@ pub const DEFAULT_TIMEOUT_STOP: u64 = 90;
 /// How often the lock is tried while the supervisor is about to release it.
 const LOCK_RETRY: Duration = Duration::from_millis(10);
 
-/// Starts a container, and returns when it has booted; `false` if it is already up,
-/// which is not an error, as with `systemctl start`.
-pub fn start(container: &Container) -> Result<bool> {
+/// The start of a container that has booted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begun {
+    /// This command started it.
+    Here,
+    /// Another command was starting it, and this one has waited for that.
+    Elsewhere,
+    /// It was up already, which is not an error, as with `systemctl start`.
+    Before,
+}
+
+/// Starts a container, and returns when it has booted.
+pub fn start(container: &Container) -> Result<Begun> {
     container.require()?;
-    let running = container.running()?;
-    if running
-        .as_ref()
-        .is_some_and(|running| running.state == State::Up)
-    {
-        return Ok(false);
+    loop {
+        let running = container.running()?;
+        if running
+            .as_ref()
+            .is_some_and(|running| running.state == State::Up)
+        {
+            return Ok(Begun::Before);
+        }
+        container.require_configured()?;
+        let unit = Unit::find(container)?;
+        match running.filter(|_| unit.is_none()) {
+            Some(Running {
+                state: State::Starting,
+                connection,
+                ..
+            }) => {
+                direct::await_boot(container, &connection)?;
+                return Ok(Begun::Elsewhere);
+            }
+            Some(_) => return Err(direct::stopping_error(container)),
+            None => {}
+        }
+        let request = write_log_request(container)?;
+        let started = match unit {
+            Some(unit) => unit.start(container).map(|()| true),
+            None => direct::spawn_and_await(container),
+        };
+        // A supervisor that was turned away has not read it.
+        if let Some(request) = request {
+            files::remove_file(&request)?;
+        }
+        if started? {
+            return Ok(Begun::Here);
+        }
+        // The other supervisor has its lock before its socket.
+        std::thread::sleep(LOCK_RETRY);
     }
-    let unit = Unit::find(container)?;
-    if unit.is_none() && running.is_some() {
-        return Err(direct::busy_error(container));
-    }
-    let request = write_log_request(container)?;
-    let started = match unit {
-        Some(unit) => unit.start(container),
-        None => direct::spawn_and_await(container),
-    };
-    // A supervisor that was turned away has not read it.
-    if let Some(request) = request {
-        files::remove_file(&request)?;
-    }
-    started.map(|()| true)
 }
 
 /// Leaves this command's request, if it logs, for the supervisor that is about to
@@ -73,14 +100,30 @@ fn write_log_request(container: &Container) -> Result<Option<PathBuf>> {
 /// held.
 pub fn stop(container: &Container, timeout: Duration) -> Result<Lock> {
     let seconds = timeout.as_secs();
-    let stop = || direct::request_end(container, &Request::Stop { timeout: seconds });
+    let stop = || match container.running()? {
+        Some(running) => {
+            direct::request_end(container, &running, &Request::Stop { timeout: seconds })
+        }
+        None => Ok(false),
+    };
     end(container, |unit| unit.stop(container, timeout), stop)
 }
 
 /// Kills a container, and waits until it is gone with its resources. The container
 /// cannot start while the returned lock is held.
 pub fn kill(container: &Container) -> Result<Lock> {
-    let kill = || direct::request_end(container, &Request::Signal(libc::SIGKILL));
+    let kill = || match container.running() {
+        Ok(Some(running)) => {
+            direct::request_end(container, &running, &Request::Signal(libc::SIGKILL))
+        }
+        Ok(None) => Ok(false),
+        Err(error) => {
+            let supervisor = error.downcast::<Unresponsive>()?;
+            let pid = supervisor.pid;
+            let killed = supervisor.kill().map(|()| false);
+            killed.with_context(|| format!("cannot kill process {pid}, the supervisor"))
+        }
+    };
     end(container, |unit| unit.kill(container), kill)
 }
 
@@ -123,9 +166,11 @@ fn end(
 
 /// The unit that runs the container's supervisor, or might restart it.
 fn managing_unit(container: &Container) -> Result<Option<Unit>> {
-    if let Some(running) = container.running()?
-        && unit::cgroup_of(container.name(), running.leader).is_none()
-    {
+    let process = match container.running() {
+        Ok(running) => running.map(|running| running.leader),
+        Err(error) => Some(error.downcast::<Unresponsive>()?.pid),
+    };
+    if process.is_some_and(|pid| unit::cgroup_of(container.name(), pid).is_none()) {
         return Ok(None);
     }
     Unit::find(container)

@@ -276,9 +276,9 @@ fn a_stop_during_a_start_wins() {
             let stderr = String::from_utf8_lossy(&start.stderr);
             if !start.status.success() {
                 let stopped = "error: container 'foo' was stopped while it started\n";
-                // It came while the stop had the lock.
-                let busy = "error: container 'foo' is already starting or stopping";
-                let why = stderr.ends_with(stopped) || stderr.contains(busy);
+                // It came while the container halted.
+                let stopping = "error: container 'foo' is stopping; try again";
+                let why = stderr.ends_with(stopped) || stderr.contains(stopping);
                 assert!(why, "{stderr}");
                 assert_eq!(host.status("foo"), "down");
             }
@@ -290,7 +290,7 @@ fn a_stop_during_a_start_wins() {
 }
 
 #[test]
-fn of_two_starts_at_once_one_starts_it_and_the_other_says_so() {
+fn of_two_starts_at_once_one_starts_it_and_the_other_waits_for_it() {
     let foo = Foo::new();
     let host = &foo.host;
     for _ in 0..5 {
@@ -307,18 +307,36 @@ fn of_two_starts_at_once_one_starts_it_and_the_other_says_so() {
         let [winner, loser] = ends;
         assert_eq!(winner, (Some(0), String::new()));
         let losers = [
-            (Some(0), "note: container 'foo' is already running\n"),
-            (
-                Some(1),
-                "error: container 'foo' is already starting or stopping; try again when \
-                 `nixos-container status foo` prints up or down\n",
-            ),
+            "note: another command has started container 'foo'\n",
+            "note: container 'foo' is already running\n",
         ];
-        assert!(losers.contains(&(loser.0, &*loser.1)), "{loser:?}");
+        assert_eq!(loser.0, Some(0), "{loser:?}");
+        assert!(losers.contains(&&*loser.1), "{loser:?}");
         assert_eq!(host.status("foo"), "up");
         host.run(&["stop", "foo"]);
         await_inventory(host, &foo.stopped);
     }
+}
+
+#[test]
+fn of_two_starts_that_fail_both_tell_why() {
+    let host = Host::new();
+    let system =
+        host.system_with_init("until [ -e /go ]; do read -t 0.05 x <>/dev/zero; done; exit 3");
+    host.create_of("foo", &system);
+    let said = host.shell(&format!(
+        "{NIXOS_CONTAINER} start foo >/dev/null 2>&1 & first=$!
+         until [ $({NIXOS_CONTAINER} status foo) = starting ]; do [ $SECONDS -lt 60 ]; done
+         {NIXOS_CONTAINER} start foo 2>&1 & second=$!
+         # It waits for what the supervisor tells.
+         until read -r call _ </proc/$second/syscall && [ $call = {} ]; do [ $SECONDS -lt 60 ]; done
+         touch {}/foo/go
+         ! wait $first; ! wait $second",
+        libc::SYS_recvmsg,
+        host.place("STATE_DIR").display()
+    ));
+    let why = "cannot start container 'foo': the container's init exited with status 3";
+    assert!(said.contains(why), "{said}");
 }
 
 #[test]

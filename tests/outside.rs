@@ -140,7 +140,6 @@ fn what_runs_exists_without_its_configuration() {
         host.shell(&format!("rm {}/foo.conf.old", conf.display()));
         if end[0] != "destroy" {
             // Its files are still there.
-            host.create("foo");
             host.run(&["destroy", "foo"]);
         }
         host.await_inventory(&before);

@@ -105,28 +105,71 @@ fn a_reload_that_was_paused_takes_on_the_system_of_a_container_that_has_booted()
     assert!(output.contains("activating the configuration"), "{output}");
 }
 
+/// Longer than a command takes that waits for an answer once, and shorter than one that
+/// waits for each container.
+const BOUND: &str = "20";
+
 #[test]
-fn a_paused_supervisor_holds_up_no_command_for_ever() {
+fn paused_supervisors_hold_up_no_list() {
     let host = Host::new();
-    host.create("bar");
-    host.create_and_start("foo");
-    let supervisor = host.shell("pgrep -f '[s]upervise.* foo$'");
-    let supervisor = supervisor.trim();
-    host.shell(&format!("kill -STOP {supervisor}"));
-    let mut list = host.command("timeout");
-    let output = list
-        .args(["60", NIXOS_CONTAINER, "list", "--long"])
-        .output();
-    let output = output.expect("it runs");
-    host.shell(&format!("kill -CONT {supervisor}"));
-    assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stdout).contains("\nbar "));
-    assert_eq!(
-        String::from_utf8_lossy(&output.stderr),
-        format!(
-            "error: cannot connect to the supervisor of container 'foo': it has not answered for 25 \
-             s; if it was stopped, `kill -CONT {supervisor}` lets it go on, and `kill -KILL \
-             {supervisor}` ends it and the container\n"
-        )
+    host.create("down");
+    let names = ["one", "three", "two"];
+    for name in names {
+        host.create_and_start(name);
+    }
+    host.shell("pkill -STOP -f '[s]upervise --detached'");
+    let list = |option| {
+        let mut list = host.command("timeout");
+        list.args([BOUND, NIXOS_CONTAINER, "list", option]);
+        list.output().expect("it runs")
+    };
+    let (table, json) = (list("--long"), list("--json"));
+    let status = host.try_run(&["status", "two"]);
+    host.shell("pkill -CONT -f '[s]upervise --detached'");
+    let supervisor = host.shell("pgrep -f '[s]upervise.* two$'");
+    let stderr = String::from_utf8_lossy(&table.stderr).into_owned();
+    assert_eq!(table.status.code(), Some(1), "{stderr}");
+    assert_eq!(stderr.lines().count(), names.len(), "{stderr}");
+    let error = format!(
+        "error: cannot connect to the supervisor of container 'two': a signal has stopped it; \
+         `kill -CONT {}` lets it go on; `nixos-container terminate two` ends it and the container\n",
+        supervisor.trim()
     );
+    assert!(stderr.contains(&error), "{stderr}");
+    let table = String::from_utf8_lossy(&table.stdout).into_owned();
+    assert!(table.contains("\ndown "), "{table}");
+    let rows: serde_json::Value = serde_json::from_slice(&json.stdout).expect("JSON");
+    for name in names {
+        let mut words = table.lines().map(|line| line.split_whitespace());
+        assert!(words.any(|mut words| words.next() == Some(name) && words.next() == Some("unresponsive")));
+        let mut rows = rows.as_array().expect("a list").iter();
+        assert!(
+            rows.any(|row| row["name"] == name && row["state"] == "unresponsive"),
+            "{name}"
+        );
+    }
+    assert_eq!(status.status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&status.stdout), "unresponsive\n");
+}
+
+#[test]
+fn a_paused_supervisor_keeps_no_container_alive() {
+    let host = Host::new();
+    host.create("foo");
+    // Of its files there are more after a start.
+    let inventory = || {
+        let mut lines = host.inventory();
+        lines.retain(|line| !line.starts_with("file "));
+        lines
+    };
+    let stopped = inventory();
+    for end in [&["terminate", "foo"][..], &["destroy", "--force", "foo"]] {
+        host.run(&["start", "foo"]);
+        host.shell("pkill -STOP -f '[s]upervise --detached foo$'");
+        let mut command = host.command("timeout");
+        command.args([BOUND, NIXOS_CONTAINER]).args(end);
+        common::succeed(&mut command);
+        common::wait::until_lines("the inventory", &stopped, inventory);
+    }
+    assert_eq!(host.status("foo"), "gone");
 }

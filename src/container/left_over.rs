@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::Container;
-use super::lock::Lock;
 use super::name::ContainerName;
 use super::paths::Places;
 
@@ -60,13 +59,7 @@ impl Container {
         ]
         .iter()
         .any(|file| fs::symlink_metadata(file).is_ok());
-        Ok(!has_file && !self.has_supervisor()?)
-    }
-
-    /// Whether a supervisor holds its lock.
-    pub fn has_supervisor(&self) -> Result<bool> {
-        let lock = self.run().lock();
-        Lock::is_held(&lock).with_context(|| format!("cannot read {}", lock.display()))
+        Ok(!has_file && !self.is_supervised())
     }
 }
 

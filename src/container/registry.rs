@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 
@@ -16,13 +17,35 @@ pub fn all(places: &Places) -> Result<Vec<Container>> {
     Ok(names.map(|name| Container::new(places, name)).collect())
 }
 
+/// All containers, and those that run without a configuration, sorted by name.
+pub fn known(places: &Places) -> Result<Vec<Container>> {
+    let mut containers = all(places)?;
+    // Only root can read the one directory; a socket is in the other while a container
+    // runs.
+    let running = match rustix::process::geteuid().is_root() {
+        true => places.run_dir().to_owned(),
+        false => places.public_dir(),
+    };
+    let running = names_in(&running, |name| name.parse().ok())?.into_iter();
+    let running = running.map(|name| Container::new(places, name));
+    containers.extend(running.filter(|found| !found.exists() && found.is_supervised()));
+    containers.sort_by(|one, other| one.name().cmp(other.name()));
+    Ok(containers)
+}
+
 /// The names of containers with a file in the directory of configuration files, sorted;
 /// `name_of` tells the name by the file's.
 pub fn names(
     places: &Places,
     name_of: impl Fn(&str) -> Option<ContainerName>,
 ) -> Result<Vec<ContainerName>> {
-    let directory = places.conf_dir();
+    names_in(places.conf_dir(), name_of)
+}
+
+fn names_in(
+    directory: &Path,
+    name_of: impl Fn(&str) -> Option<ContainerName>,
+) -> Result<Vec<ContainerName>> {
     let cannot = || format!("cannot read {}", directory.display());
     let entries = match fs::read_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

@@ -1,17 +1,20 @@
 //! A running container, reached through its supervisor.
 
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use runtime::process::enter::Confinement;
 use runtime::rootfs::Root;
-use runtime::sys::proc::Status;
+use runtime::sys::proc::{Stat, Status};
 use runtime::sys::seccomp::FilterProgram;
+use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{Gid, Uid};
 
 use super::Container;
+use super::name::ContainerName;
 use crate::control::{Connection, Event, State};
 
 /// The part of a running container's state that every user of the host may read.
@@ -41,6 +44,45 @@ pub struct Running {
 /// How long a supervisor may take to send its greeting. In the middle of a start, it
 /// does other work first.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(25);
+
+/// How often it is checked meanwhile whether a signal has stopped the supervisor.
+const STOPPED_CHECK: Duration = Duration::from_millis(100);
+
+/// The word of `status` and `list` for a container whose supervisor does not answer.
+pub const UNRESPONSIVE: &str = "unresponsive";
+
+/// A supervisor that does not answer.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{}; `nixos-container terminate {name}` ends it and the container",
+    if *.is_stopped {
+        format!("a signal has stopped it; `kill -CONT {pid}` lets it go on")
+    } else {
+        format!("it has not answered for {} s", ANSWER_TIMEOUT.as_secs())
+    }
+)]
+pub struct Unresponsive {
+    name: ContainerName,
+    /// Its pid.
+    pub pid: i32,
+    is_stopped: bool,
+    connection: Connection,
+}
+
+impl Unresponsive {
+    /// Kills the supervisor, and its container with it. Returns when it is gone.
+    pub fn kill(&self) -> io::Result<()> {
+        let pidfd = runtime::sys::pidfd::open(self.pid)?;
+        // It was alive after that, so the pidfd is its own.
+        if self.connection.is_closed()? {
+            return Ok(());
+        }
+        runtime::sys::pidfd::send_signal(pidfd.as_fd(), libc::SIGKILL)?;
+        let mut end = [PollFd::new(&pidfd, PollFlags::IN)];
+        rustix::io::retry_on_intr(|| rustix::event::poll(&mut end, None))?;
+        Ok(())
+    }
+}
 
 impl Running {
     /// Its root directory, with the mounts that its processes see.
@@ -122,7 +164,32 @@ impl Container {
     }
 
     fn greeting(&self, socket: &Path) -> Result<Option<Greeting>> {
-        receive_greeting(socket).with_context(|| self.cannot_connect())
+        self.receive_greeting(socket)
+            .with_context(|| self.cannot_connect())
+    }
+
+    /// Connects to a supervisor, and receives its first message; `None` if there is no
+    /// supervisor, or it ends before it answers.
+    fn receive_greeting(&self, socket: &Path) -> Result<Option<Greeting>> {
+        let Some(connection) = Connection::open(socket)? else {
+            return Ok(None);
+        };
+        let asked = Instant::now();
+        while !connection.await_event(STOPPED_CHECK)? {
+            let pid = connection.peer_pid()?;
+            let is_stopped = Stat::of(pid).is_ok_and(Stat::is_stopped);
+            if is_stopped || asked.elapsed() > ANSWER_TIMEOUT {
+                return Err(Unresponsive {
+                    name: self.name.clone(),
+                    pid,
+                    is_stopped,
+                    connection,
+                }
+                .into());
+            }
+        }
+        let greeting = connection.next_event()?;
+        Ok(greeting.map(|(event, descriptors)| (connection, event, descriptors)))
     }
 
     fn cannot_connect(&self) -> String {
@@ -140,21 +207,3 @@ impl Container {
 
 /// A connection, and the first message on it with its descriptors.
 type Greeting = (Connection, Event, Vec<OwnedFd>);
-
-/// Connects to a supervisor, and receives its first message; `None` if there is no
-/// supervisor, or it ends before it answers.
-fn receive_greeting(socket: &Path) -> Result<Option<Greeting>> {
-    let Some(connection) = Connection::open(socket)? else {
-        return Ok(None);
-    };
-    if !connection.await_event(ANSWER_TIMEOUT)? {
-        let pid = connection.peer_pid()?;
-        bail!(
-            "it has not answered for {} s; if it was stopped, `kill -CONT {pid}` lets it go on, and \
-             `kill -KILL {pid}` ends it and the container",
-            ANSWER_TIMEOUT.as_secs(),
-        );
-    }
-    let greeting = connection.next_event()?;
-    Ok(greeting.map(|(event, descriptors)| (connection, event, descriptors)))
-}

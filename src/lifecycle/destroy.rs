@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use super::reclaim;
 use crate::container::Container;
@@ -95,17 +95,15 @@ pub fn destroy_orphaned(
     let Some(directory) = container.left_files()? else {
         return Ok(None);
     };
-    if container.has_supervisor()? {
-        bail!(
-            "{container} is running, but its configuration is gone; end it first, with \
-             `nixos-container terminate {}`",
-            container.name()
-        );
-    }
+    destroy_unconfigured(container, registry_lock)?;
+    Ok(Some(directory))
+}
+
+/// Removes the files of a container without a configuration, which is not running.
+pub fn destroy_unconfigured(container: &Container, registry_lock: &RegistryLock) -> Result<()> {
     let tombstone = container.places().tombstone(container.name());
     File::create(&tombstone).with_context(|| format!("cannot make {}", tombstone.display()))?;
-    finish_destruction(container, registry_lock)?;
-    Ok(Some(directory))
+    finish_destruction(container, registry_lock)
 }
 
 /// Removes the files of a container that has a tombstone instead of a configuration.

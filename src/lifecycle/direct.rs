@@ -9,11 +9,13 @@ use runtime::process::sealed::SealedProgram;
 
 use crate::container::Container;
 use crate::container::console_log;
+use crate::container::running::Running;
 use crate::control::{Connection, Event, Request, State};
 use crate::report::progress::Progress;
 
-/// Starts a container, and returns when it has booted.
-pub fn spawn_and_await(container: &Container) -> Result<()> {
+/// Starts a container, and returns when it has booted; `false` if it has another
+/// supervisor.
+pub fn spawn_and_await(container: &Container) -> Result<bool> {
     let connection =
         spawn_supervisor(container).with_context(|| format!("cannot start {container}"))?;
     await_boot(container, &connection)
@@ -38,14 +40,16 @@ fn spawn_supervisor(container: &Container) -> Result<Connection> {
     Ok(connection)
 }
 
-fn await_boot(container: &Container, connection: &Connection) -> Result<()> {
+/// Waits until a container has booted whose supervisor sends its events through this
+/// connection; `false` if it has another supervisor.
+pub fn await_boot(container: &Container, connection: &Connection) -> Result<bool> {
     let progress = Progress::new(format!("starting {}", container.name()));
     let stopped = || anyhow!("{container} was stopped while it started");
     let next = || connection.next_event();
     while let Some((event, _)) = next().context("lost the connection to the supervisor")? {
         match event {
             Event::State { state, status, .. } => match state {
-                State::Up => return Ok(()),
+                State::Up => return Ok(true),
                 State::Stopping => return Err(stopped()),
                 State::Starting => progress.say(status.as_deref()),
             },
@@ -53,7 +57,7 @@ fn await_boot(container: &Container, connection: &Connection) -> Result<()> {
             Event::Notice(text) => progress.print(&format!("note: {text}")),
             Event::Log(line) => progress.print(&line),
             Event::Terminal => {}
-            Event::Busy => return Err(busy_error(container)),
+            Event::Busy => return Ok(false),
             Event::Failed { why, console } => {
                 drop(progress);
                 return Err(start_error(container, &why, &console));
@@ -65,11 +69,10 @@ fn await_boot(container: &Container, connection: &Connection) -> Result<()> {
     Err(start_error(container, why, &console))
 }
 
-/// The error while another command starts or stops the container.
-pub fn busy_error(container: &Container) -> anyhow::Error {
+/// The error while the container halts.
+pub fn stopping_error(container: &Container) -> anyhow::Error {
     anyhow!(
-        "container '{0}' is already starting or stopping; try again when `nixos-container status \
-         {0}` prints up or down",
+        "container '{0}' is stopping; try again when `nixos-container status {0}` prints down",
         container.name()
     )
 }
@@ -86,16 +89,10 @@ fn start_error(container: &Container, why: &str, console: &str) -> anyhow::Error
     anyhow!("cannot start {container}: {why}\nThe end of its console{all}:\n{console}")
 }
 
-/// Requests the end of the container from its supervisor, if there is one, and waits
-/// until both are gone. Returns whether the supervisor has removed all resources.
-pub fn request_end(container: &Container, request: &Request) -> Result<bool> {
-    match container.running()? {
-        Some(running) => await_end(container, &running.connection, request),
-        None => Ok(false),
-    }
-}
-
-fn await_end(container: &Container, supervisor: &Connection, request: &Request) -> Result<bool> {
+/// Requests the end of the container from its supervisor, and waits until both are gone.
+/// Returns whether the supervisor has removed all resources.
+pub fn request_end(container: &Container, running: &Running, request: &Request) -> Result<bool> {
+    let supervisor = &running.connection;
     let mut is_clean = false;
     let progress = Progress::new(format!("stopping {}", container.name()));
     // If the supervisor is gone, the next event tells it.

@@ -39,7 +39,7 @@ pub enum Query {
     /// List the names of all containers
     #[command(after_help = LIST)]
     List(List),
-    /// Print the state of a container: up, down, starting, stopping or gone
+    /// Print the state of a container: up, down, starting, stopping, unresponsive or gone
     #[command(after_help = "Example: [ $(nixos-container status foo) = up ]
 
 If the container does not exist, the exit code is 2.")]

@@ -179,6 +179,11 @@ fn replaced(container: &Container) -> Result<Option<ContainerConfig>> {
 
 fn choose_name(places: &Places, arguments: &Create) -> Result<ContainerName> {
     let name = &arguments.name;
+    let container = Container::new(places, name.clone());
+    if !arguments.ensure_unique_name && container.is_supervised() {
+        // One that runs without a configuration cannot be replaced.
+        container.require_configured()?;
+    }
     let is_taken = |name: &ContainerName| is_taken(places, name, arguments);
     if !is_taken(name)? {
         return Ok(name.clone());
@@ -206,8 +211,10 @@ fn is_taken(places: &Places, name: &ContainerName, arguments: &Create) -> Result
     if arguments.force {
         return Ok(false);
     }
-    let exists = places.conf(name).exists() || places.reservation(name).exists();
     let container = Container::new(places, name.clone());
+    let exists = places.conf(name).exists()
+        || places.reservation(name).exists()
+        || container.is_supervised();
     let avoids_files = arguments.ensure_unique_name && !arguments.reuse_root;
     Ok(exists || (avoids_files && container.left_files()?.is_some()))
 }

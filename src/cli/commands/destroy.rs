@@ -14,7 +14,8 @@ use crate::lifecycle::{self, destroy};
 pub fn destroy(container: &Container, force: bool) -> Result<()> {
     let places = container.places();
     let conf = places.conf(container.name());
-    if !container.exists() {
+    let is_configured = container.exists();
+    if !is_configured && !container.is_supervised() {
         return clear_away(container);
     }
     container.require_imperative()?;
@@ -28,6 +29,10 @@ pub fn destroy(container: &Container, force: bool) -> Result<()> {
     };
     // A creation under the same name waits until all is gone.
     let registry_lock = container::registry::lock_registry(places)?;
+    if !is_configured {
+        // It ran without a configuration.
+        return destroy::destroy_unconfigured(container, &registry_lock);
+    }
     // In one step the container is gone; the rest can be done again.
     match fs::rename(&conf, places.tombstone(container.name())) {
         Ok(()) => destroy::finish_destruction(container, &registry_lock),

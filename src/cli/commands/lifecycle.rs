@@ -8,14 +8,16 @@ use anyhow::{Context, Result};
 
 use crate::container::Container;
 use crate::control::Request;
-use crate::lifecycle::{self, ephemeral};
+use crate::lifecycle::{self, Begun, ephemeral};
 use crate::report::{self, exit_codes, log};
 use crate::supervisor::{self, Misconfigured, daemon};
 
 /// `start NAME…`
 pub fn start(container: &Container) -> Result<()> {
-    if !lifecycle::start(container)? {
-        say!("note: {container} is already running");
+    match lifecycle::start(container)? {
+        Begun::Here => {}
+        Begun::Elsewhere => say!("note: another command has started {container}"),
+        Begun::Before => say!("note: {container} is already running"),
     }
     Ok(())
 }
@@ -23,7 +25,7 @@ pub fn start(container: &Container) -> Result<()> {
 /// `stop NAME…`
 pub fn stop(container: &Container, timeout: u64) -> Result<()> {
     container.require()?;
-    let was_running = container.running()?.is_some();
+    let was_running = container.is_supervised();
     lifecycle::stop(container, Duration::from_secs(timeout))?;
     if !was_running {
         say!("note: {container} was not running");
@@ -35,7 +37,7 @@ pub fn stop(container: &Container, timeout: u64) -> Result<()> {
 pub fn restart(container: &Container) -> Result<()> {
     // A container that is destroyed when it stops is not, this time.
     ephemeral::forget_start(container)?;
-    container.require()?;
+    container.require_configured()?;
     lifecycle::stop(
         container,
         Duration::from_secs(lifecycle::DEFAULT_TIMEOUT_STOP),
@@ -45,11 +47,11 @@ pub fn restart(container: &Container) -> Result<()> {
 
 /// `terminate NAME`: init handles signals other than SIGKILL itself.
 pub fn terminate(container: &Container, signal: i32) -> Result<()> {
-    let running = container.require_running()?;
-    if signal == libc::SIGKILL {
+    if signal == libc::SIGKILL && container.is_supervised() {
         lifecycle::kill(container)?;
         return Ok(());
     }
+    let running = container.require_running()?;
     running
         .connection
         .send_request(&Request::Signal(signal))

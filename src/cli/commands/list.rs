@@ -13,6 +13,7 @@ use crate::cli::args::List;
 use crate::cli::date;
 use crate::config::ContainerConfig;
 use crate::container::paths::Places;
+use crate::container::running::{PublicStatus, UNRESPONSIVE, Unresponsive};
 use crate::container::{Container, left_over, registry};
 use crate::report::Failures;
 
@@ -20,7 +21,7 @@ use crate::report::Failures;
 pub fn list(places: &Places, arguments: &List) -> Result<()> {
     let containers = match arguments.orphaned {
         true => left_over::orphaned(places)?,
-        false => registry::all(places)?,
+        false => registry::known(places)?,
     };
     let mut stdout = io::stdout().lock();
     if !(arguments.long || arguments.json || arguments.running) {
@@ -30,7 +31,17 @@ pub fn list(places: &Places, arguments: &List) -> Result<()> {
     let mut rows = Vec::new();
     let mut failures = Failures::default();
     for container in containers {
-        rows.extend(failures.keep(Row::of(&container)));
+        let status = match container.public_status() {
+            Err(error) if error.is::<Unresponsive>() => {
+                failures.keep::<()>(Err(error));
+                Status::Unresponsive
+            }
+            answer => match failures.keep(answer) {
+                Some(status) => status.map_or(Status::Down, Status::Running),
+                None => continue,
+            },
+        };
+        rows.extend(failures.keep(Row::of(&container, status)));
     }
     rows.retain(|row| !arguments.running || row.state != DOWN);
     if arguments.json {
@@ -62,14 +73,26 @@ struct Row {
 
 const DOWN: &str = "down";
 
+/// What a container's supervisor answers.
+enum Status {
+    /// There is none.
+    Down,
+    /// Nothing.
+    Unresponsive,
+    Running(PublicStatus),
+}
+
 impl Row {
-    fn of(container: &Container) -> Result<Self> {
+    fn of(container: &Container, status: Status) -> Result<Self> {
         let config = config(container);
-        let status = container.public_status()?;
-        let leader = status.map(|status| status.leader);
+        let (state, leader) = match status {
+            Status::Down => (DOWN, None),
+            Status::Unresponsive => (UNRESPONSIVE, None),
+            Status::Running(status) => (status.state.as_str(), Some(status.leader)),
+        };
         Ok(Self {
             name: container.name().to_string(),
-            state: status.map_or(DOWN, |status| status.state.as_str()),
+            state,
             address: config.local_address.map(|a| a.addr().to_string()),
             address6: config.local_address6.map(|a| a.addr().to_string()),
             since: leader.and_then(started),

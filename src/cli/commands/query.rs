@@ -11,6 +11,7 @@ use rustix::fs::inotify;
 
 use crate::cli::args::Logs;
 use crate::container::Container;
+use crate::container::running::{UNRESPONSIVE, Unresponsive};
 use crate::report::exit_codes;
 use crate::report::printable::{self, Printable};
 use crate::spec;
@@ -18,16 +19,19 @@ use crate::spec::network;
 
 /// `status NAME`
 pub fn status(container: &Container) -> Result<ExitCode> {
-    if !container.exists() {
+    if !container.exists() && !container.is_supervised() {
         answer!("gone")?;
         return Ok(ExitCode::from(exit_codes::NO_SUCH_CONTAINER));
     }
-    answer!(
-        "{}",
-        container
-            .public_status()?
-            .map_or("down", |status| status.state.as_str())
-    )?;
+    match container.public_status() {
+        Ok(status) => answer!("{}", status.map_or("down", |status| status.state.as_str()))?,
+        Err(error) => {
+            if error.is::<Unresponsive>() {
+                answer!("{UNRESPONSIVE}")?;
+            }
+            return Err(error);
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }
 
