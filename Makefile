@@ -5,20 +5,24 @@
 # Not in the PATH of every root shell: rustup's programs, ip and nft.
 export PATH := $(HOME)/.cargo/bin:$(PATH):/usr/sbin:/sbin
 
+# The command and the programs of benches/ are static, and of musl where Rust has its
+# standard library for that: glibc's start asks the processor dozens of times for its
+# features (cpuid), and a hypervisor takes microseconds for each answer.
+host = $(shell rustc -vV | sed -n 's/^host: //p')
+musl = $(subst gnu,musl,$(host))
+triple = $(shell [ -d "$$(rustc --print target-libdir --target $(musl))" ] && echo $(musl) || echo $(host))
+build_command = cargo rustc --release --target $(triple) --bin nixos-container \
+    -- -C target-feature=+crt-static
+
 # The directory of the built programs; cargo reads the same variable.
-programs := $(abspath $(or $(CARGO_TARGET_DIR),target)/release)
-# A static program starts faster and needs less memory: it has no libraries to
-# find and map. Packed relocations take a tenth of the room (man 1 ld), which a
-# start has to read.
-build_command := cargo rustc --release --bin nixos-container -- -C target-feature=+crt-static \
-    -C link-arg=-Wl,-z,pack-relative-relocs
+programs = $(abspath $(or $(CARGO_TARGET_DIR),target)/$(triple)/release)
 
 # The fuzz targets are a workspace of their own, and only compiled here;
 # fuzz/README.md says how to run them.
 fuzz_targets := --manifest-path fuzz/Cargo.toml --locked --no-default-features \
     --target-dir $(abspath $(or $(CARGO_TARGET_DIR),target)/fuzz)
 
-on_throwaway_host := PATH="$(programs):$$PATH" tests/throwaway-host
+on_throwaway_host = PATH="$(programs):$$PATH" tests/throwaway-host
 
 # The prefix of `make install`; packages set DESTDIR, which comes before it.
 PREFIX ?= /usr/local
@@ -31,7 +35,8 @@ soak_options := $(if $(OPERATIONS),--operations $(OPERATIONS)) $(if $(SEED),--se
 # How long `make fuzz` runs each target, in seconds.
 FUZZ_SECONDS ?= 60
 
-.PHONY: help demo test vm-test soak bench fuzz build install clean
+.PHONY: help demo test vm-test soak bench fuzz build install clean \
+    installed-demo installed-test installed-vm-test installed-bench
 
 help:
 	@echo 'make demo    installs what is missing, builds the command and shows containers'
@@ -54,17 +59,19 @@ help:
 	@echo 'make clean   removes what was built here'
 	@echo '             (installed packages and the tree in the Nix store stay)'
 
-demo:
-	@echo 'Demo: installing what is missing, building, then tests/demo on a throwaway host'
-	tests/prerequisites demo
+# A rule of its own: the recipe that needs it is expanded afterwards.
+installed-demo installed-test installed-vm-test installed-bench: installed-%:
+	@echo 'Installing what is missing for $*'
+	tests/prerequisites $*
 	tests/mini-nixpkgs/make-tree
+
+demo: installed-demo
+	@echo 'Demo: building, then tests/demo on a throwaway host'
 	$(build_command)
 	$(on_throwaway_host) tests/demo
 
-test:
-	@echo 'Test: installing what is missing, then format, lints, Nix modules and all tests'
-	tests/prerequisites test
-	tests/mini-nixpkgs/make-tree
+test: installed-test
+	@echo 'Test: format, lints, Nix modules and all tests'
 	cargo fmt --all --check
 	tests/check-spelling
 	cargo clippy --workspace --all-targets -- -D warnings
@@ -73,25 +80,19 @@ test:
 	tests/mini-nixpkgs/check
 	cargo test --workspace --no-fail-fast
 
-vm-test:
-	@echo 'VM test: installing what is missing, building, then vm-tests/run on an emulated machine'
-	tests/prerequisites vm-test
-	tests/mini-nixpkgs/make-tree
+vm-test: installed-vm-test
+	@echo 'VM test: building, then vm-tests/run on an emulated machine'
 	$(build_command)
 	image=$$(vm-tests/vm/make-disk) && \
 	    $(on_throwaway_host) vm-tests/run --bed vm --image "$$image"
 
-soak:
-	@echo 'Soak: installing what is missing, building, then tests/soak.rs'
-	tests/prerequisites test
-	tests/mini-nixpkgs/make-tree
+soak: installed-test
+	@echo 'Soak: building, then tests/soak.rs'
 	cargo test --test soak -- $(soak_options)
 
-bench:
-	@echo 'Bench: installing what is missing, building, then benches/run on a throwaway host'
-	tests/prerequisites bench
-	tests/mini-nixpkgs/make-tree
-	cargo build --release --package benches
+bench: installed-bench
+	@echo 'Bench: building, then benches/run on a throwaway host'
+	cargo build --release --target $(triple) --package benches
 	$(build_command)
 	$(on_throwaway_host) benches/run
 

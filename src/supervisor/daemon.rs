@@ -36,9 +36,12 @@ fn all_processors() -> CpuSet {
 }
 
 fn reset_scheduling() -> io::Result<()> {
-    let parameters = libc::sched_param { sched_priority: 0 };
-    // SAFETY: the kernel reads the parameters, which outlive the call.
-    match unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &raw const parameters) } {
+    // The kernel's `struct sched_param`. That of a libc may be longer, and musl's function
+    // makes no system call.
+    let priority: libc::c_int = 0;
+    let (call, policy) = (libc::SYS_sched_setscheduler, libc::SCHED_OTHER);
+    // SAFETY: the kernel reads the parameter, which outlives the call.
+    match unsafe { libc::syscall(call, 0, policy, &raw const priority) } {
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(()),
     }

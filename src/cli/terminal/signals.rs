@@ -179,8 +179,10 @@ mod tests {
                 &[libc::SIGTSTP, libc::SIGWINCH],
             ),
             (
-                &[go, Signal::SIGTERM, Signal::SIGHUP],
-                &[libc::SIGHUP, libc::SIGTERM, libc::SIGCONT],
+                // Not SIGHUP, SIGINT or SIGQUIT, which the caller of the tests may
+                // ignore (`man 1 nohup`).
+                &[go, Signal::SIGTERM, Signal::SIGUSR1],
+                &[libc::SIGUSR1, libc::SIGTERM, libc::SIGCONT],
             ),
             (&[], &[]),
         ] {
