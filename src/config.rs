@@ -153,6 +153,20 @@ impl ContainerConfig {
         }
     }
 
+    /// Whether a start makes the same container of both configurations: they differ at
+    /// most in what other commands read.
+    pub fn starts_like(&self, other: &Self) -> bool {
+        let for_start = |config: &Self| Self {
+            auto_start: false,
+            config_file: None,
+            flake: None,
+            trusted_configuration: None,
+            unknown_keys: Vec::new(),
+            ..config.clone()
+        };
+        for_start(self) == for_start(other)
+    }
+
     /// The addresses of both ends of the link.
     pub fn addresses(&self) -> impl Iterator<Item = IpNet> {
         let four = [self.host_address, self.local_address];
@@ -167,6 +181,21 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+
+    #[test]
+    fn a_start_does_not_depend_on_what_other_commands_read() {
+        let parse = |text: &str| ContainerConfig::parse(Path::new("foo.conf"), text);
+        let starts_like = |one: &str, other: &str| {
+            parse(one)
+                .expect("valid")
+                .starts_like(&parse(other).expect("valid"))
+        };
+        assert!(starts_like(
+            "NAT=1",
+            "AUTO_START=1\nNAT=1\nFLAKE=/f\nMINE=1"
+        ));
+        assert!(!starts_like("NAT=1", "NAT=0"));
+    }
 
     #[test]
     fn resolv_conf_flag_wins_over_the_key_if_it_writes() {

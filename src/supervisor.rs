@@ -13,11 +13,11 @@ use runtime::process::launch::Started;
 use runtime::sys::untrusted_socket::Closers;
 
 use crate::config::ContainerConfig;
-use crate::container::Container;
 use crate::container::console_log::{self, Console};
 use crate::container::lock::Lock;
 use crate::container::paths::RunDir;
 use crate::container::unit;
+use crate::container::{Container, create_dir};
 use crate::control::{Connection, Event};
 use crate::lifecycle::{self, ephemeral, reclaim};
 use crate::nix::shared::{self, OwnChanges};
@@ -85,6 +85,25 @@ pub fn supervise(container: &Container, report: Option<OwnedFd>) -> Result<u8> {
         (None, Ok(_)) => {}
     }
     ended
+}
+
+/// Checks what a start checks first. Changes nothing. Returns sentences about the
+/// configuration for the administrator.
+///
+/// # Errors
+///
+/// [`Misconfigured`] for the configuration; other errors for the host.
+pub fn check(container: &Container) -> Result<Vec<String>> {
+    let config = container.config().map_err(Misconfigured)?;
+    check_with(container, &config)
+}
+
+/// Like [`check`], with this configuration.
+pub fn check_with(container: &Container, config: &ContainerConfig) -> Result<Vec<String>> {
+    create_dir(container.places().run_dir(), 0o700)?;
+    container.cgroup()?;
+    let (start, _) = start::examine(container, config)?;
+    Ok(start.notices)
 }
 
 /// The error and its hint, in one line, which the service manager shows as it is.

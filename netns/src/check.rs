@@ -1,7 +1,5 @@
 //! Checks, before a start, that the host has what a network needs.
 
-use std::path::Path;
-
 use netlink_packet_route::link::{InfoKind, LinkFlags, LinkMessage};
 use rtnetlink::Handle;
 
@@ -56,7 +54,7 @@ pub fn check(spec: &Spec) -> Result<(), Error> {
         netlink::block_on(async {
             let netlink = netlink::connect()?;
             for want in &wanted {
-                want.check(&netlink, &spec.run_directory).await?;
+                want.check(&netlink, spec).await?;
                 want.check_claims(&wanted)?;
             }
             Ok(())
@@ -126,14 +124,16 @@ fn wanted(spec: &Spec) -> Vec<Want<'_>> {
 }
 
 impl Want<'_> {
-    async fn check(&self, netlink: &Handle, run_directory: &Path) -> Result<(), Error> {
+    async fn check(&self, netlink: &Handle, spec: &Spec) -> Result<(), Error> {
         let interface = self.interface.as_str();
         let found = link::find(netlink, interface).await;
         let unfit = match &found.map_err(Error::link("look up", interface))? {
             None if self.optional => None,
-            None => {
-                Some(record::holder(run_directory, interface).map_or(Unfit::Missing, Unfit::Held))
-            }
+            None => match record::holder(&spec.run_directory, interface) {
+                // It comes back before this container starts again.
+                Some(holder) if holder == spec.container.as_str() => None,
+                holder => Some(holder.map_or(Unfit::Missing, Unfit::Held)),
+            },
             Some(link) => self.unfit(link),
         };
         unfit.map_or(Ok(()), |unfit| Err(self.error(unfit)))

@@ -4,6 +4,7 @@ mod activation;
 pub mod complete;
 mod create;
 mod destroy;
+mod edit;
 mod exec;
 mod lifecycle;
 mod list;
@@ -62,6 +63,7 @@ fn execute_build(places: &Places, command: Build, show_trace: bool) -> Result<Ex
             update::pull_config(&container(pull.name.clone())?, &pull, show_trace)
         }
         Build::Reload(name) => activation::reload(&container(name.name)?),
+        Build::Edit(name) => edit::edit(&container(name.name)?).map(|()| ExitCode::SUCCESS),
         Build::Activate(name) => activation::activate(&container(name.name)?),
     }
 }
@@ -108,6 +110,7 @@ fn execute_query(places: &Places, command: Query) -> Result<ExitCode> {
         Query::ShowHostKey(name) => exec::show_host_key(&container(name.name)?)?,
         Query::Generations(name) => update::generations(&container(name.name)?)?,
         Query::Logs(logs) => query::logs(&container(logs.name.clone())?, &logs)?,
+        Query::Check(name) => return lifecycle::check(&container(name.name)?),
         Query::Explain(explain) => query::explain(&container(explain.name)?, explain.json)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -18,7 +18,7 @@ pub mod bound_users;
 mod ranges;
 pub mod user_record;
 
-pub use ranges::{claim, remove_record};
+pub use ranges::{Claim, claim, remove_record};
 
 /// The users of a container in a user namespace of its own.
 #[derive(Debug)]

@@ -19,11 +19,12 @@ use crate::control::Listener;
 use crate::lifecycle::network::WatchedRules;
 use crate::nix::shared;
 use crate::spec::network::PrivateNetwork;
-use crate::spec::{self, Start, users};
+use crate::spec::users::{self, Claim};
+use crate::spec::{self, Start};
 use crate::systemd::machined::{self, Machine};
 
-/// Resolves the configuration and checks the host against it. A start that is
-/// refused here changes nothing; a newly picked range of users is recorded last.
+/// Reads the configuration and examines it. A start that is refused here changes
+/// nothing; a newly picked range of users is recorded last.
 ///
 /// # Errors
 ///
@@ -31,17 +32,31 @@ use crate::systemd::machined::{self, Machine};
 pub fn prepare(container: &Container) -> Result<(ContainerConfig, Start)> {
     log::debug!("read the configuration");
     let config = container.config().map_err(Misconfigured)?;
-    let claim = users::claim(container, &config)?;
-    log::debug!("resolve the configuration");
-    let start = spec::resolve(container, &config).map_err(Misconfigured)?;
-    if let Some(network) = &start.network {
-        log::debug!("check the host for the network");
-        network.check()?;
-    }
+    let (start, claim) = examine(container, &config)?;
     if let (Some(claim), Some(users)) = (claim, &start.users) {
         claim.record(users.ids)?;
     }
     Ok((config, start))
+}
+
+/// Resolves a configuration and checks the host against it. Changes nothing, and returns
+/// the claim of users that have to be picked.
+///
+/// # Errors
+///
+/// [`Misconfigured`] for the configuration; other errors for the host.
+pub fn examine<'a>(
+    container: &'a Container,
+    config: &ContainerConfig,
+) -> Result<(Start, Option<Claim<'a>>)> {
+    let claim = users::claim(container, config)?;
+    log::debug!("resolve the configuration");
+    let start = spec::resolve(container, config).map_err(Misconfigured)?;
+    if let Some(network) = &start.network {
+        log::debug!("check the host for the network");
+        network.check()?;
+    }
+    Ok((start, claim))
 }
 
 /// The sockets of a supervisor.

@@ -1,4 +1,4 @@
-//! The arguments of commands that build systems and activate them.
+//! The arguments of commands that make and change containers and their systems.
 
 use std::path::PathBuf;
 
@@ -23,6 +23,13 @@ runs in a sandbox: it sees no files of the host but programs, the store and NIX_
 of the configuration. Nothing is changed before the build has succeeded. If a unit of the container
 fails during the activation, the exit code is 4.";
 
+pub const EDIT: &str = "Examples:
+  nixos-container edit foo
+  EDITOR='sed -i s/^AUTO_START=0/AUTO_START=1/' nixos-container edit foo
+
+The file counts once the editor has ended and each of its lines is valid; man nixos-container.conf
+describes them. If the container runs and the change needs a restart, the command says so.";
+
 pub const PULL_CONFIG: &str = "Example: nixos-container pull-config foo --switch
 
 A container that was created from a file of the host gets a copy of that file as its
@@ -37,6 +44,9 @@ pub enum Build {
     /// Build the system of a container again, and activate it if the container runs
     #[command(after_help = UPDATE)]
     Update(Update),
+    /// Edit the configuration file of a container in $VISUAL or $EDITOR
+    #[command(after_help = EDIT)]
+    Edit(Name),
     /// Return a container to its previous system
     #[command(after_help = "Example: nixos-container rollback foo
 

@@ -25,6 +25,11 @@ has NIXOS_CONTAINER_LOG=debug in its environment, the supervisor logs each step 
 A terminal gets the console without escape sequences other than colours. A pipe or a file gets all
 that the container has written.";
 
+pub const CHECK: &str = "Example: nixos-container check foo && nixos-container restart foo
+
+The checks are those that a start makes before it changes anything: of the configuration, and of
+what it needs of the host.";
+
 pub const EXPLAIN: &str = "Examples:
   nixos-container explain foo
   nixos-container explain --json foo | jq '.steps[] | select(.step == \"bind\")'
@@ -58,6 +63,9 @@ If the container does not exist, the exit code is 2.")]
     /// Print the console output of a container since its last start
     #[command(after_help = LOGS)]
     Logs(Logs),
+    /// Say what would prevent a container from starting
+    #[command(after_help = CHECK)]
+    Check(Name),
     /// Show each step of starting a container, with its man page
     #[command(after_help = EXPLAIN)]
     Explain(Explain),

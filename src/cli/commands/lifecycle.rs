@@ -69,11 +69,33 @@ pub fn supervise(container: &Container, detached: bool) -> Result<ExitCode> {
     } else {
         None
     };
-    match supervisor::supervise(container, report) {
+    with_own_code(supervisor::supervise(container, report).map(ExitCode::from))
+}
+
+/// `check NAME`
+pub fn check(container: &Container) -> Result<ExitCode> {
+    container.require()?;
+    let checked = supervisor::check(container).with_context(|| would_not_start(container));
+    with_own_code(checked.and_then(|notices| {
+        for notice in notices {
+            say!("note: {notice}");
+        }
+        answer!("{container} would start").map(|()| ExitCode::SUCCESS)
+    }))
+}
+
+/// The beginning of a sentence that says why a container cannot start.
+pub fn would_not_start(container: &Container) -> String {
+    format!("{container} would not start")
+}
+
+/// A wrong configuration has an exit code of its own.
+fn with_own_code(ended: Result<ExitCode>) -> Result<ExitCode> {
+    match ended {
         Err(error) if error.is::<Misconfigured>() => {
             report::print_error(&error);
             Ok(ExitCode::from(exit_codes::MISCONFIGURED))
         }
-        ended => ended.map(ExitCode::from),
+        ended => ended,
     }
 }
