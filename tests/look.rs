@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 
 use common::talk::{Talk, at_terminal};
-use common::{Host, PATIENCE, minimal_system, system};
+use common::{Host, PATIENCE, PROGRAM, minimal_system, system};
 use serde_json::Value;
 
 /// What `status` says, and whether it succeeds.
@@ -188,6 +188,30 @@ fn logs_follow_a_container_to_its_end() {
     assert!(logs.wait().expect("waitable").success());
     // Nothing to wait for.
     assert!(host.run(&["logs", "-f", "foo"]).contains("Halting system."));
+}
+
+/// One user of the host may have few inotify instances (`man 7 inotify`).
+#[test]
+fn logs_need_an_inotify_instance_only_to_follow() {
+    let host = Host::new();
+    host.create_and_start("foo");
+    host.offer_program();
+    host.await_log("foo", "basic.target");
+    let without = |options: &str| {
+        let limit = "echo 0 >/proc/sys/user/max_inotify_instances";
+        host.command("unshare")
+            .args(["--user", "--map-root-user", "sh", "-c"])
+            .arg(format!("{limit}; {PROGRAM} logs {options} foo"))
+            .output()
+            .expect("it runs")
+    };
+    let printed = without("");
+    assert!(printed.status.success(), "{printed:?}");
+    let printed = String::from_utf8_lossy(&printed.stdout).into_owned();
+    assert!(printed.contains("basic.target"), "{printed}");
+    let refused = without("--follow");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("fs.inotify.max_user_instances"), "{said}");
 }
 
 #[test]

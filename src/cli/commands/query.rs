@@ -2,12 +2,14 @@
 
 use std::fs::File;
 use std::io::{self, Seek, Write};
-use std::path::PathBuf;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use runtime::Network;
 use rustix::fs::inotify;
+use rustix::io::Errno;
 
 use crate::cli::args::Logs;
 use crate::container::Container;
@@ -67,12 +69,12 @@ pub fn logs(container: &Container, arguments: &Logs) -> Result<()> {
         answer => answer.with_context(|| format!("cannot read {}", path.display()))?,
     };
     let cannot_print = || format!("cannot print {}", path.display());
-    let cannot_watch = || format!("cannot watch {}", path.display());
     let mut stdout = printable::stdout();
     // Watched from before the first read, so that no line is missed.
-    let watch = inotify::init(inotify::CreateFlags::CLOEXEC).with_context(cannot_watch)?;
-    let changes = inotify::WatchFlags::MODIFY | inotify::WatchFlags::CLOSE_WRITE;
-    inotify::add_watch(&watch, &path, changes).with_context(cannot_watch)?;
+    let watch = match arguments.follow {
+        true => Some(watch(&path)?),
+        false => None,
+    };
     loop {
         // A log that has reached its longest size starts over.
         let position = log.stream_position().with_context(cannot_print)?;
@@ -81,16 +83,35 @@ pub fn logs(container: &Container, arguments: &Logs) -> Result<()> {
         }
         io::copy(&mut log, &mut stdout).with_context(cannot_print)?;
         stdout.flush().with_context(cannot_print)?;
-        if !arguments.follow || container.public_status()?.is_none() {
+        let Some(watch) = &watch else {
+            return Ok(());
+        };
+        if container.public_status()?.is_none() {
             // Output between the last read and the end.
             io::copy(&mut log, &mut stdout).with_context(cannot_print)?;
             return Ok(());
         }
         let mut events = [std::mem::MaybeUninit::uninit(); 1024];
-        inotify::Reader::new(&watch, &mut events)
+        inotify::Reader::new(watch, &mut events)
             .next()
-            .with_context(cannot_watch)?;
+            .with_context(cannot_print)?;
     }
+}
+
+/// Watches a file for changes of its contents.
+fn watch(path: &Path) -> Result<OwnedFd> {
+    let cannot_watch = || format!("cannot watch {}", path.display());
+    let watch = match inotify::init(inotify::CreateFlags::CLOEXEC) {
+        Err(Errno::MFILE) => Err(Errno::MFILE).with_context(|| {
+            "all inotify instances of this user are in use; allow more with `sysctl -w \
+             fs.inotify.max_user_instances=512`"
+        }),
+        answer => answer.map_err(anyhow::Error::from),
+    };
+    let watch = watch.with_context(cannot_watch)?;
+    let changes = inotify::WatchFlags::MODIFY | inotify::WatchFlags::CLOSE_WRITE;
+    inotify::add_watch(&watch, path, changes).with_context(cannot_watch)?;
+    Ok(watch)
 }
 
 /// `explain NAME [--json]`
