@@ -98,6 +98,12 @@ pub enum Request {
     },
     /// Send this signal to init.
     Signal(i32),
+    /// This client has started a process in the container, which ends with the client.
+    /// It does not read events.
+    Entered {
+        /// Its pid.
+        pid: i32,
+    },
 }
 
 /// A request that every user of the host may send.

@@ -30,6 +30,7 @@ use crate::systemd::{machined, notify};
 mod clients;
 pub mod daemon;
 mod ending;
+mod entered;
 mod event_loop;
 mod nix_changes;
 mod notices;

@@ -11,6 +11,7 @@ use std::thread;
 
 use common::Host;
 use common::talk::Talk;
+use common::wait;
 
 /// The command under test, as a word of a shell script.
 const NIXOS_CONTAINER: &str = env!("CARGO_BIN_EXE_nixos-container");
@@ -261,6 +262,46 @@ fn a_command_ends_with_its_container() {
         assert_eq!(talk.end().0, Some(137), "{end:?}");
         host.run(&["start", "foo"]);
     }
+}
+
+#[test]
+fn a_command_ends_with_the_process_that_waits_for_it() {
+    let host = host_with_foo();
+    let script = "sleep 1000; echo on";
+    let (talk, pid) = begin_with_pid(&host, &format!("echo ready; ({script}); {script}"));
+    host.shell(&format!("kill -KILL {pid}"));
+    wait::until("its processes are gone", || {
+        host.inside("foo", "pgrep -x sleep || true").is_empty()
+    });
+    drop(talk);
+    // A process that it has left in the background on purpose goes on.
+    host.inside(
+        "foo",
+        "setsid sleep 1000 </dev/null >/dev/null 2>&1 & sleep 1000 </dev/null >/dev/null 2>&1 &",
+    );
+    let sleeping = host.inside("foo", "pgrep -xc sleep");
+    assert_eq!(sleeping, "2\n");
+}
+
+#[test]
+fn words_of_any_length_arrive() {
+    let host = host_with_foo();
+    let numbers = |command: &str| {
+        host.shell(&format!(
+            "seq 100000 | xargs {command} | tr ' ' '\\n' | md5sum"
+        ))
+    };
+    let expected = numbers("echo");
+    assert_eq!(
+        numbers(&format!("{NIXOS_CONTAINER} run foo -- echo")),
+        expected
+    );
+    // As much as the host's kernel takes at once.
+    let most = "-s $((1 << 20)) -n 100000";
+    assert_eq!(
+        numbers(&format!("{most} {NIXOS_CONTAINER} run foo -- echo")),
+        expected
+    );
 }
 
 /// A command and the pid of the process that waits for it.

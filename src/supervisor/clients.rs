@@ -13,6 +13,7 @@ use anyhow::{Context, Result};
 use runtime::sys::untrusted_socket::Closers;
 use rustix::event::{PollFd, PollFlags};
 
+use super::entered::Entered;
 use crate::container::name::ContainerName;
 use crate::control::{ClientConnection, Event, Listener, PublicRequest, Request};
 
@@ -37,6 +38,19 @@ struct Client {
     connection: ClientConnection,
     /// Uid of a client of the public socket; `None` for one of root's socket.
     user: Option<u32>,
+    /// The process that it has started in the container. Such a client does not read
+    /// events.
+    entered: Option<Entered>,
+}
+
+impl Client {
+    fn new(connection: ClientConnection, user: Option<u32>) -> Self {
+        Self {
+            connection,
+            user,
+            entered: None,
+        }
+    }
 }
 
 /// A `serve-login` process.
@@ -69,8 +83,7 @@ impl Clients {
     ) -> io::Result<()> {
         while let Some(connection) = listener.accept()? {
             if connection.send_event(event, descriptors).is_ok() {
-                let user = None;
-                self.connected.push(Client { connection, user });
+                self.connected.push(Client::new(connection, None));
             }
         }
         Ok(())
@@ -96,8 +109,7 @@ impl Clients {
             if let Err(why) = self.check_limits(uid) {
                 let _ = connection.send_event(&Event::failed(why), &[]);
             } else if connection.send_event(event, &[]).is_ok() {
-                let user = Some(uid);
-                self.connected.push(Client { connection, user });
+                self.connected.push(Client::new(connection, Some(uid)));
             }
         }
         Ok(())
@@ -146,9 +158,9 @@ impl Clients {
         }
     }
 
-    /// Reads the requests of the clients that are ready. Returns root's requests, and
-    /// answers those for a login prompt.
-    pub fn read(&mut self, ready: Ready, container: &ContainerName) -> Vec<Request> {
+    /// Reads the requests of the clients that are ready. Returns root's requests about
+    /// the container, and answers those for a login prompt. `init` is the container's.
+    pub fn read(&mut self, ready: Ready, container: &ContainerName, init: i32) -> Vec<Request> {
         // From the end: the client that moves to a removed one's index has been
         // handled.
         for index in ready.prompts.into_iter().rev() {
@@ -157,15 +169,26 @@ impl Clients {
         }
         let mut requests = Vec::new();
         for index in ready.clients.into_iter().rev() {
-            let client = &self.connected[index];
+            let client = &mut self.connected[index];
             if client.user.is_none()
                 && let Ok(Some(request)) = client.connection.next_request()
             {
-                requests.push(request);
+                match request {
+                    Request::Entered { pid } => {
+                        // It may have ended already.
+                        client.entered = Entered::find(pid, init).unwrap_or(None);
+                    }
+                    request => requests.push(request),
+                }
                 continue;
             }
             // It closed the connection, sent something else, or gets a prompt.
-            let Client { connection, user } = self.connected.swap_remove(index);
+            let Client {
+                connection,
+                user,
+                entered,
+            } = self.connected.swap_remove(index);
+            entered.into_iter().for_each(Entered::hang_up);
             if let Some(uid) = user
                 && let Ok(Some(PublicRequest::Login)) = connection.next_request()
             {
@@ -179,6 +202,9 @@ impl Clients {
     /// does not read is disconnected.
     pub fn announce(&mut self, event: &Event, descriptors: &[BorrowedFd<'_>]) {
         self.connected.retain(|client| {
+            if client.entered.is_some() {
+                return true;
+            }
             let descriptors = match client.user {
                 None => descriptors,
                 Some(_) => &[],

@@ -168,7 +168,10 @@ impl<'a> EventLoop<'a> {
             let ready = self.wait().context("cannot wait for the container")?;
             self.sources.closers.tend();
             // First, because an announcement can disconnect clients.
-            let requests = self.sources.clients.read(ready.clients, self.name);
+            let requests = {
+                let init = self.sources.init.pid;
+                self.sources.clients.read(ready.clients, self.name, init)
+            };
             if ready.console {
                 self.sources.console.copy();
             }
@@ -410,6 +413,8 @@ impl<'a> EventLoop<'a> {
         match request {
             Request::Stop { timeout } => self.stop(Some(Duration::from_secs(timeout))),
             Request::Signal(signal) => self.kill(signal),
+            // The clients keep it.
+            Request::Entered { .. } => {}
         }
     }
 

@@ -241,25 +241,69 @@ fn login_arguments(entry: &Entry) -> Vec<OsString> {
     let mut shell = OsString::from("-");
     shell.push(entry.account.shell.file_name().unwrap_or_default());
     let mut arguments = vec![shell];
-    if let Some(program) = entry.command.first() {
-        let mut line = OsString::new();
-        for (key, value) in &entry.set_environment {
-            line.push(format!("{key}="));
-            line.push(quote(OsStr::new(value)));
+    let Some(program) = entry.command.first() else {
+        return arguments;
+    };
+    let mut line = OsString::new();
+    for (key, value) in &entry.set_environment {
+        line.push(format!("{key}="));
+        line.push(quote(OsStr::new(value)));
+        line.push(" ");
+    }
+    // Not all shells know `--` here: dash takes it for the program.
+    line.push("exec");
+    if program.as_bytes().starts_with(b"-") {
+        line.push(" --");
+    }
+    let mut whole = line.clone();
+    for word in &entry.command {
+        whole.push(" ");
+        whole.push(quote(word));
+    }
+    arguments.push("-c".into());
+    let name = entry.account.shell.file_name().unwrap_or_default();
+    match parameters(name).filter(|_| whole.len() >= longest_word()) {
+        None => arguments.push(whole),
+        Some(Parameters { text, has_name }) => {
             line.push(" ");
+            line.push(text);
+            arguments.push(line);
+            arguments.extend(has_name.then(|| name.to_owned()));
+            arguments.extend(entry.command.iter().cloned());
         }
-        // Not all shells know `--` here: dash takes it for the program.
-        line.push("exec");
-        if program.as_bytes().starts_with(b"-") {
-            line.push(" --");
-        }
-        for word in &entry.command {
-            line.push(" ");
-            line.push(quote(word));
-        }
-        arguments.extend(["-c".into(), line]);
     }
     arguments
+}
+
+/// How a shell passes on the words that follow a line to execute.
+struct Parameters {
+    /// What stands for them in the line.
+    text: &'static str,
+    /// Whether the first word is not one of them, but the name of the shell.
+    has_name: bool,
+}
+
+/// The parameters of a shell, by the name of its program; `None` if it has none that
+/// pass on every word. Words that fit go into the line all the same: some shells show
+/// their parameters to the profile, which may change them.
+fn parameters(shell: &OsStr) -> Option<Parameters> {
+    match shell.to_str()? {
+        "sh" | "bash" | "dash" | "ash" | "ksh" | "mksh" | "zsh" => Some(Parameters {
+            text: r#""$@""#,
+            has_name: true,
+        }),
+        "fish" => Some(Parameters {
+            text: "$argv",
+            has_name: false,
+        }),
+        _ => None,
+    }
+}
+
+/// The length from which on the kernel takes no word of a command, in bytes
+/// (MAX_ARG_STRLEN of `man 2 execve`).
+fn longest_word() -> usize {
+    32 * rustix::param::page_size()
 }
 
 fn environment(entry: &Entry) -> Vec<(String, String)> {
@@ -280,6 +324,8 @@ fn quote(word: &OsStr) -> OsString {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::process::CommandExt;
+
     use super::*;
     use crate::sys::capabilities::CapabilitySet;
     use crate::sys::seccomp::SystemCallFilter;
@@ -314,6 +360,53 @@ mod tests {
             login_arguments(&entry),
             ["-bash", "-c", r"exec 'echo' 'it'\''s' '$HOME; `x`' ''"]
         );
+    }
+
+    #[test]
+    fn words_that_fit_no_line_are_passed_on_by_the_shells_that_can() {
+        let words = [
+            "a b",
+            "it's",
+            "$HOME; `x`",
+            "",
+            "*",
+            "\\n",
+            "two\nlines",
+            "-n",
+            "--",
+        ];
+        let numbers: Vec<_> = (0..longest_word() / 8).map(|n| n.to_string()).collect();
+        let expected: Vec<_> = words
+            .into_iter()
+            .chain(numbers.iter().map(|n| &**n))
+            .collect();
+        let command: Vec<_> = ["printf", "%s\\0"]
+            .iter()
+            .chain(&expected)
+            .copied()
+            .collect();
+        let mut entry = entry(&command, &[]);
+        let mut tried = 0;
+        for shell in ["sh", "bash", "dash", "ksh", "mksh", "zsh", "fish"] {
+            entry.account.shell = format!("/usr/bin/{shell}").into();
+            if !entry.account.shell.exists() {
+                continue;
+            }
+            let arguments = login_arguments(&entry);
+            let output = std::process::Command::new(&entry.account.shell)
+                .arg0(&arguments[0])
+                .args(&arguments[1..])
+                .output()
+                .expect("it runs");
+            let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+            let arrived: Vec<_> = printed.split_terminator('\0').collect();
+            assert!(arrived == expected, "{shell}: {output:?}");
+            tried += 1;
+        }
+        assert!(tried > 1);
+        // csh drops empty words.
+        entry.account.shell = "/bin/tcsh".into();
+        assert_eq!(login_arguments(&entry).len(), 3);
     }
 
     #[test]

@@ -62,6 +62,11 @@ pub fn outsiders(init: i32) -> io::Result<Vec<Outsider>> {
     Ok(found)
 }
 
+/// Whether two processes are in the same PID namespace.
+pub fn is_common(one: i32, other: i32) -> io::Result<bool> {
+    Ok(namespace(one)? == namespace(other)?)
+}
+
 /// The process, if it is still the parent of the child.
 fn outsider(pid: i32, child: i32) -> Option<Outsider> {
     let pidfd = pidfd::open(pid).ok()?;

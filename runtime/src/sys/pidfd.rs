@@ -84,18 +84,7 @@ impl Process {
     /// Sends a signal to the process group that the process leads, as a terminal
     /// does (`man 7 credentials`).
     pub fn signal_group(&self, signal: i32) -> io::Result<()> {
-        match pidfd_send_signal(self.as_fd(), signal, libc::PIDFD_SIGNAL_PROCESS_GROUP) {
-            // Before Linux 6.9. No other group gets the number until the process
-            // is reaped.
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
-            answer => return answer,
-        }
-        let group = rustix::process::Pid::from_raw(self.pid);
-        let signal = rustix::process::Signal::from_named_raw(signal);
-        let (Some(group), Some(signal)) = (group, signal) else {
-            return Err(io::ErrorKind::InvalidInput.into());
-        };
-        Ok(rustix::process::kill_process_group(group, signal)?)
+        signal_group(self.pid, self.as_fd(), signal)
     }
 }
 
@@ -113,6 +102,22 @@ impl AsFd for Process {
 /// Sends a signal, realtime ones included, through a pidfd.
 pub fn send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
     pidfd_send_signal(pidfd, signal, 0)
+}
+
+/// Sends a signal to the process group that a process leads, which is not reaped.
+pub fn signal_group(pid: i32, pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
+    match pidfd_send_signal(pidfd, signal, libc::PIDFD_SIGNAL_PROCESS_GROUP) {
+        // Before Linux 6.9. No other group gets the number until the process is
+        // reaped.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
+        answer => return answer,
+    }
+    let group = rustix::process::Pid::from_raw(pid);
+    let signal = rustix::process::Signal::from_named_raw(signal);
+    let (Some(group), Some(signal)) = (group, signal) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    Ok(rustix::process::kill_process_group(group, signal)?)
 }
 
 fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: i32, flags: libc::c_uint) -> io::Result<()> {

@@ -17,7 +17,7 @@ use crate::cli::terminal::{ESCAPE_HINT, End, Peer, Relay, Signals, Streams};
 use crate::container::Container;
 use crate::container::running::Running;
 use crate::container::unit;
-use crate::control::State;
+use crate::control::{Request, State};
 use crate::report::exit_codes;
 use crate::spec::users::user_record::account_of_bound_user;
 
@@ -100,6 +100,10 @@ fn run(
         Some(signals.ending()),
     )
     .inspect_err(|_| signals.restore_default_effect())?;
+    // The supervisor hangs up for this process if that is killed.
+    let _ = running.connection.send_request(&Request::Entered {
+        pid: entered.process.pid,
+    });
     let relay = match entered.terminal {
         Some(main) => {
             if is_shell {
