@@ -4,6 +4,7 @@
 pub mod destroy;
 mod direct;
 pub mod ephemeral;
+pub mod limits;
 pub mod network;
 pub mod reclaim;
 pub mod replacement;

@@ -138,3 +138,35 @@ fn the_longest_name_works_from_beginning_to_end() {
     host.run(&["destroy", &name]);
     host.await_inventory(&before);
 }
+
+/// systemd and its services need several instances of inotify each, and a host grants
+/// a user 128 in all (`man 7 inotify`).
+#[test]
+fn forty_systems_run_where_a_user_has_few_inotify_instances() {
+    let limit = "cat /proc/sys/fs/inotify/max_user_instances";
+    let host = Host::new();
+    let names: Vec<_> = (0..40).map(|number| format!("c{number}")).collect();
+    for name in &names {
+        host.write_conf(name, &format!("SYSTEM_PATH={}", minimal_system()));
+    }
+    let names: Vec<_> = names.iter().map(|name| &**name).collect();
+    let before = host.shell(limit);
+    let start = host.try_run(&[&["start"], &names[..]].concat());
+    let running = host.run(&["list", "--running"]).lines().count();
+    let raised = host.shell(limit);
+    // Before anything can fail: the limit is the machine's.
+    host.run(&[&["stop"], &names[..]].concat());
+    let said = String::from_utf8_lossy(&start.stderr).into_owned();
+    assert!(start.status.success(), "{said}");
+    assert_eq!(running, names.len());
+    if before.trim() != "128" {
+        println!("the machine grants {} instances already", before.trim());
+    } else {
+        let set = "note: fs.inotify.max_user_instances set to 512 (was 128)";
+        assert!(said.contains(set), "{said}");
+    }
+    // Other hosts on the machine have the same limit.
+    assert!(before == raised || host.shell(limit) != raised);
+    let record = host.file("/run/nixos-containers/.limits.json");
+    assert!(!record.exists());
+}

@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use runtime::Origin;
 use runtime::rootfs::Root;
 
-use super::network;
+use super::{limits, network};
 use crate::config::ContainerConfig;
 use crate::container::Container;
 use crate::container::files::{remove_file, remove_tree};
@@ -60,6 +60,7 @@ fn remove_cgroup_and_files(container: &Container) -> Result<()> {
     remove_tree(&run.root())?;
     remove_tree(&run.store())?;
     remove_tree(&container.places().temporary(container.name()))?;
+    limits::restore(container)?;
     match configured(container) {
         Some(config) => remove_work_directories(container, &config),
         None => Ok(()),

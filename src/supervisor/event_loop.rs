@@ -24,6 +24,7 @@ use crate::config::Execution;
 use crate::container::console_log::Console;
 use crate::container::name::ContainerName;
 use crate::control::{Connection, Event, Request, State};
+use crate::lifecycle::limits;
 use crate::lifecycle::network::WatchedRules;
 use crate::report::printable::plain;
 use crate::systemd::notify;
@@ -538,7 +539,11 @@ fn premature_exit(exit: Exit, state: State) -> anyhow::Error {
         Exit::Signal(signal) => format!("was killed by signal {signal}"),
     };
     match state {
-        State::Starting => anyhow!("the container's init {how} before the system had booted"),
+        State::Starting => {
+            let limit = limits::used_up().map(|limit| format!("; {limit}"));
+            let limit = limit.unwrap_or_default();
+            anyhow!("the container's init {how} before the system had booted{limit}")
+        }
         _ => anyhow!("the container's init {how}"),
     }
 }

@@ -16,6 +16,7 @@ use super::Misconfigured;
 use crate::config::ContainerConfig;
 use crate::container::Container;
 use crate::control::Listener;
+use crate::lifecycle::limits;
 use crate::lifecycle::network::WatchedRules;
 use crate::nix::shared;
 use crate::spec::network::PrivateNetwork;
@@ -103,7 +104,9 @@ pub fn start<'a>(
         Some(network) => network.watch_rules()?,
         None => None,
     };
+    let raised = limits::raise(container);
     let (started, mut notices) = start_container(start, &cgroup)?;
+    notices.extend(raised);
     let addresses = match &start.network {
         Some(network) => network.watch_addresses().unwrap_or_else(|error| {
             // It may have ended, and its links with it.
