@@ -121,6 +121,8 @@ install: build
 	mkdir -p $(units)/system $(units)/system-generators
 	sed 's|@bindir@|$(PREFIX)/bin|' systemd/container@.service >$(units)/system/container@.service
 	ln -sf $(PREFIX)/bin/nixos-container $(units)/system-generators/nixos-container-generator
+	install -D --mode=644 --target-directory=$(units)/network systemd/network/*
+	install -D --mode=644 --target-directory=$(DESTDIR)$(PREFIX)/lib/udev/rules.d systemd/udev/*
 
 clean:
 	@echo 'Clean: removing what cargo built and tests/mini-nixpkgs/tree.nix'

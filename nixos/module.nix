@@ -227,9 +227,15 @@ in
         };
       };
 
-    environment.etc = lib.mapAttrs' (
-      name: container: lib.nameValuePair "${confDirectory}/${name}.conf" { text = confOf container; }
-    ) config.containers;
+    environment.etc =
+      lib.mapAttrs' (
+        name: container: lib.nameValuePair "${confDirectory}/${name}.conf" { text = confOf container; }
+      ) config.containers
+      # systemd-networkd, udev and NetworkManager leave the containers' links alone.
+      // lib.mapAttrs' (
+        name: _: lib.nameValuePair "systemd/network/${name}" { source = ../systemd/network + "/${name}"; }
+      ) (builtins.readDir ../systemd/network);
+    services.udev.extraRules = builtins.readFile ../systemd/udev/70-nixos-container.rules;
 
     # Takes precedence over nixpkgs' program of the same name.
     environment.systemPackages = [ (lib.hiPrio cfg.package) ];

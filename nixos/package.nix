@@ -38,6 +38,8 @@ rustPlatform.buildRustPackage {
     substitute systemd/container@.service $out/lib/systemd/system/container@.service \
       --replace-fail @bindir@ $out/bin
     ln -s $out/bin/nixos-container $out/lib/systemd/system-generators/nixos-container-generator
+    install -D --mode=644 --target-directory=$out/lib/systemd/network systemd/network/*
+    install -D --mode=644 --target-directory=$out/lib/udev/rules.d systemd/udev/*
   '';
 
   # Tests make namespaces, links and mounts, which needs root.

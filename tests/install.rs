@@ -140,6 +140,11 @@ fn the_program_its_manual_and_its_completions_are_installed_and_work() {
     let target = std::fs::read_link(generator).expect("a link");
     assert_eq!(target, Path::new("/usr/bin/nixos-container"));
 
+    let network = installed.read("lib/systemd/network/70-nixos-container.network");
+    assert!(network.contains("\nUnmanaged=yes\n"));
+    let rules = installed.read("lib/udev/rules.d/70-nixos-container.rules");
+    assert!(rules.contains("NM_UNMANAGED"));
+
     let page = installed.read("share/man/man1/nixos-container.1");
     for section in [
         "NAME",

@@ -26,7 +26,7 @@ fn etc(configuration: &Path) -> PathBuf {
 /// store paths left out.
 fn containers_in(etc: &Path) -> String {
     let mut text = String::new();
-    for directory in ["systemd/system", "nixos-containers"] {
+    for directory in ["systemd/system", "systemd/network", "nixos-containers"] {
         let files = std::fs::read_dir(etc.join(directory)).expect("a directory");
         let mut files: Vec<_> = files.map(|file| file.expect("readable").path()).collect();
         files.sort();

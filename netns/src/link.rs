@@ -192,3 +192,14 @@ pub fn peer_of(link: &LinkMessage) -> Option<u32> {
 pub fn is_ours(link: &LinkMessage) -> bool {
     link.attributes.contains(&LinkAttribute::Group(GROUP))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn udev_knows_the_group() {
+        let rules = include_str!("../../systemd/udev/70-nixos-container.rules");
+        assert!(rules.contains(&format!("ATTR{{netdev_group}}==\"{GROUP}\"")));
+    }
+}

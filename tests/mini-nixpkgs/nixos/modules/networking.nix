@@ -35,6 +35,11 @@ let
     + lib.concatMapStrings (port: "ip link set ${port} master ${name}\n") bridge.interfaces;
 in
 {
+  options.services.udev.extraRules = mkOption {
+    type = types.lines;
+    default = "";
+    description = "Rules for udev, which no host of ours has: all are containers.";
+  };
   options.networking = {
     hostName = mkOption {
       type = types.strMatching "([[:alnum:]]([[:alnum:]_-]{0,61}[[:alnum:]])?)?";
