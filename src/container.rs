@@ -4,8 +4,9 @@ use std::fmt;
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use runtime::Origin;
 use runtime::rootfs::Root;
 use runtime::sys::cgroup::{Cgroup, Owner};
@@ -147,6 +148,24 @@ impl Container {
         let text =
             fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         Ok(ContainerConfig::parse(&path, &text)?)
+    }
+
+    /// The error for a system that has not booted in time.
+    pub fn boot_timeout_error(&self, timeout: Duration) -> anyhow::Error {
+        let conf = self.places.conf(&self.name);
+        let conf = conf.display();
+        let remedy = if self.places.started(&self.name).exists() {
+            // The container is about to be destroyed with its configuration.
+            format!(
+                "create the container again, and set TIMEOUT_START_SEC in {conf} before its start"
+            )
+        } else {
+            format!("set TIMEOUT_START_SEC in {conf}")
+        };
+        anyhow!(
+            "the system had not booted after {} s and was killed; if it needs longer, {remedy}",
+            timeout.as_secs()
+        )
     }
 
     /// Its control group.

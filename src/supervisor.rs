@@ -8,7 +8,7 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use runtime::process::launch::Started;
 use runtime::sys::untrusted_socket::Closers;
 
@@ -25,7 +25,7 @@ use crate::report::exit_codes::REBOOTED;
 use crate::report::log::{self as log_file, LogRequest};
 use crate::report::printable::plain;
 use crate::spec::Start;
-use crate::systemd::{machined, notify};
+use crate::systemd::{machined, manager, notify};
 
 mod clients;
 pub mod daemon;
@@ -46,6 +46,13 @@ use start::StartedContainer;
 /// How long a boot may take without `TIMEOUT_START_SEC`: the default of nixpkgs'
 /// `timeoutStartSec`.
 const DEFAULT_TIMEOUT_START: Duration = Duration::from_secs(60);
+
+/// How long a start waits for interfaces of a host that boots: as long as systemd waits
+/// for a device (`DefaultDeviceTimeoutSec=` of `man 5 systemd-system.conf`).
+const HOST_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// How often it looks for them.
+const HOST_CHECK: Duration = Duration::from_millis(100);
 
 /// How long init may take to halt after a signal to the supervisor.
 const HALT_TIMEOUT: Duration = Duration::from_secs(lifecycle::DEFAULT_TIMEOUT_STOP);
@@ -238,7 +245,7 @@ impl Supervisor<'_> {
         log::debug!("remove the leftovers of a killed supervisor");
         let notices = reclaim::remove_leftovers(self.container)?;
         self.send_notices(notices);
-        let (config, start) = start::prepare(self.container)?;
+        let (config, start) = self.prepare()?;
         ephemeral::remember_start(self.container, &config)?;
         self.console_log = Some(Console::create_log(&self.run)?);
         log_file::open_file(&self.run.supervisor_log());
@@ -265,6 +272,38 @@ impl Supervisor<'_> {
         let log = self.console_log.as_mut();
         notices::send_to_all(notices, self.report, &mut self.clients, log);
         Ok(ended)
+    }
+
+    /// Prepares the start. In a unit, while the host boots, it waits for interfaces that
+    /// the host does not have yet: its own units may still make them.
+    fn prepare(&self) -> Result<(ContainerConfig, Start)> {
+        let began = Instant::now();
+        let mut is_told = false;
+        loop {
+            let error = match start::prepare(self.container) {
+                Err(error) if self.in_unit && start::lacks_interface(&error) => error,
+                answer => return answer,
+            };
+            if !is_told {
+                if !manager::is_booting() {
+                    return Err(error);
+                }
+                log::info!("wait for the host, which boots: {error:#}");
+                let config = self.container.config()?;
+                let timeout_start = config.timeout_start.unwrap_or(DEFAULT_TIMEOUT_START);
+                let status = format!("waiting for the host: {}", one_line(&error));
+                notify::send_waiting(&status, HOST_TIMEOUT + timeout_start);
+                is_told = true;
+            }
+            if began.elapsed() > HOST_TIMEOUT {
+                let waited = HOST_TIMEOUT.as_secs();
+                return Err(error.context(format!("waited {waited} s for the host in vain")));
+            }
+            if self.signals.take()? {
+                return Err(error.context("stopped while it waited for the host"));
+            }
+            std::thread::sleep(HOST_CHECK);
+        }
     }
 
     /// Removes the directory that a refused start has made, unless another command
@@ -320,7 +359,7 @@ impl Supervisor<'_> {
             self.boot_began = None;
         }
         if event_loop.boot_timed_out() {
-            return Err(boot_timeout_error(container, timeout_start));
+            return Err(container.boot_timeout_error(timeout_start));
         }
         event_loop.classify_exit(exit)
     }
@@ -367,19 +406,4 @@ impl Supervisor<'_> {
         let boot_began = *self.boot_began.get_or_insert_with(Instant::now);
         (!self.in_unit).then(|| timeout_start.saturating_sub(boot_began.elapsed()))
     }
-}
-
-fn boot_timeout_error(container: &Container, timeout: Duration) -> anyhow::Error {
-    let conf = container.places().conf(container.name());
-    let conf = conf.display();
-    let remedy = if ephemeral::remembers_start(container) {
-        // The container is about to be destroyed with its configuration.
-        format!("create the container again, and set TIMEOUT_START_SEC in {conf} before its start")
-    } else {
-        format!("set TIMEOUT_START_SEC in {conf}")
-    };
-    anyhow!(
-        "the system had not booted after {} s and was killed; if it needs longer, {remedy}",
-        timeout.as_secs()
-    )
 }

@@ -203,7 +203,13 @@ fn a_bridge_and_ports_can_be_chosen() {
     host.shell("ip link add br0 type bridge");
     let system = ["--system-path", minimal_system()];
     let network = ["--bridge", "br0", "--port", "8080:80,udp:53"];
-    host.run(&[&["create", "foo"], &system[..], &network].concat());
+    let addresses = [
+        "--host-address",
+        "192.0.2.1",
+        "--local-address",
+        "192.0.2.2",
+    ];
+    host.run(&[&["create", "foo"], &system[..], &network, &addresses].concat());
     let text = host.conf("foo");
     for line in ["HOST_BRIDGE=br0\n", "HOST_PORT=tcp:8080:80,udp:53:53\n"] {
         assert!(text.contains(line), "{line} in {text}");
@@ -213,6 +219,42 @@ fn a_bridge_and_ports_can_be_chosen() {
     assert!(links.contains("vb-foo"), "{links}");
     let rules = host.shell("nft list ruleset");
     assert!(rules.contains("8080") && rules.contains("53"), "{rules}");
+}
+
+/// There, a server gives addresses.
+#[test]
+fn in_a_bridge_there_is_no_address_but_a_given_one() {
+    let host = Host::new();
+    host.shell("ip link add br0 type bridge");
+    let create = [
+        "create",
+        "foo",
+        "--bridge",
+        "br0",
+        "--system-path",
+        minimal_system(),
+    ];
+    host.run(&create);
+    assert!(!host.conf("foo").contains("ADDRESS"));
+    assert_eq!(
+        host.fail(1, &["show-ip", "foo"]),
+        "error: container 'foo' has no address: its configuration has neither LOCAL_ADDRESS nor \
+         LOCAL_ADDRESS6\n"
+    );
+    host.run(&["start", "foo"]);
+    assert_eq!(host.inside("foo", "ip -4 address show eth0; ip route"), "");
+    // A port needs one to be forwarded to.
+    let port = [&create[..], &["--port", "80", "--force"]].concat();
+    assert_eq!(
+        host.fail(1, &port),
+        "error: cannot forward ports to a container in a bridge without an address; give one \
+         with --host-address and --local-address\n"
+    );
+    // With its own, the one that is replaced loses it, too.
+    host.run(&["destroy", "--force", "foo"]);
+    host.create("foo");
+    host.run(&[&create[..], &["--force"]].concat());
+    assert!(!host.conf("foo").contains("ADDRESS"));
 }
 
 #[test]

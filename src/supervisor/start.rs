@@ -60,6 +60,13 @@ pub fn examine<'a>(
     Ok((start, claim))
 }
 
+/// Whether a start was refused because the host has no interface of a name.
+pub fn lacks_interface(error: &anyhow::Error) -> bool {
+    let missing = netns::Unfit::Missing;
+    let cause = error.downcast_ref();
+    matches!(cause, Some(netns::Error::Unfit { unfit, .. }) if *unfit == missing)
+}
+
 /// The sockets of a supervisor.
 pub struct Sockets {
     /// Init sends its notifications here.

@@ -35,6 +35,8 @@ trait Manager {
     fn stop_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
     fn reload_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
     fn reload(&self) -> zbus::Result<()>;
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn system_state(&self) -> zbus::Result<String>;
     fn kill_unit(&self, name: &str, whom: &str, signal: i32) -> zbus::Result<()>;
 
     #[zbus(signal)]
@@ -59,6 +61,8 @@ trait UnitObject {
 trait ServiceObject {
     #[zbus(property(emits_changed_signal = "false"))]
     fn environment(&self) -> zbus::Result<Vec<String>>;
+    #[zbus(property(emits_changed_signal = "false"), name = "TimeoutStartUSec")]
+    fn timeout_start(&self) -> zbus::Result<u64>;
 }
 
 /// Exists while systemd is the host's process 1 (`man 3 sd_booted`).
@@ -66,6 +70,20 @@ const BOOTED: &str = "/run/systemd/system";
 
 /// The job mode with which a second job of the unit replaces the first.
 const REPLACE: &str = "replace";
+
+/// Whether the host's systemd is starting the units of its boot (`man 1 systemctl`,
+/// is-system-running). `false` if it does not answer.
+pub fn is_booting() -> bool {
+    let asking = async {
+        let bus = Connection::system().await?;
+        ManagerProxy::new(&bus).await?.system_state().await
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let state = runtime.map(|runtime| runtime.block_on(asking));
+    matches!(state, Ok(Ok(state)) if ["initializing", "starting"].contains(&&*state))
+}
 
 /// How long a supervisor may take to clean up after a container that was killed.
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -96,6 +114,7 @@ struct Job {
     path: OwnedObjectPath,
     events: Pin<Box<dyn OrderedStream<Data = Event, Ordering = Sequence>>>,
     status: String,
+    unit_result: String,
 }
 
 /// The end of a job.
@@ -105,6 +124,9 @@ struct JobEnd {
     /// The last status text of the supervisor; empty if it had none. Kept here because
     /// systemd drops it when it restarts the unit.
     status: String,
+    /// The unit's last `Result` (`man 5 org.freedesktop.systemd1`), kept here for the
+    /// same reason.
+    unit_result: String,
 }
 
 impl Job {
@@ -113,8 +135,11 @@ impl Job {
         while let Some(event) = self.events.next().await {
             match event {
                 Event::Changed(changed) => {
-                    if let Some(text) = status_text(&changed)? {
+                    if let Some(text) = text(&changed, "StatusText")? {
                         self.status = text;
+                    }
+                    if let Some(text) = text(&changed, "Result")? {
+                        self.unit_result = text;
                     }
                 }
                 Event::Removed(removed) => {
@@ -123,6 +148,7 @@ impl Job {
                         return Ok(JobEnd {
                             result: removed.result,
                             status: std::mem::take(&mut self.status),
+                            unit_result: std::mem::take(&mut self.unit_result),
                         });
                     }
                 }
@@ -132,11 +158,11 @@ impl Job {
     }
 }
 
-/// The changed status text of a service; `None` if another property changed, or the
-/// text is empty.
-fn status_text(changed: &PropertiesChanged) -> zbus::Result<Option<String>> {
+/// The changed text of a service's property; `None` if others changed, or the text is
+/// empty.
+fn text(changed: &PropertiesChanged, property: &str) -> zbus::Result<Option<String>> {
     let changed = changed.args()?;
-    let text = changed.changed_properties().get("StatusText");
+    let text = changed.changed_properties().get(property);
     let text: Option<&str> = text.and_then(|text| text.try_into().ok());
     Ok(text.filter(|text| !text.is_empty()).map(str::to_owned))
 }
@@ -199,7 +225,12 @@ impl Unit {
             if !generator::is_up_to_date(container) {
                 ManagerProxy::new(&self.bus).await?.reload().await?;
             }
-            self.run_job(JobType::Start).await
+            let mut end = self.run_job(JobType::Start).await?;
+            if end.unit_result == "timeout" {
+                let timeout = Duration::from_micros(self.timeout_start().await?);
+                end.status = container.boot_timeout_error(timeout).to_string();
+            }
+            Ok(end)
         };
         let started = self.finish(container, "start", starting, earlier_console);
         let is_logged = console_log::modified(&supervisor_log) != earlier_log;
@@ -209,6 +240,14 @@ impl Unit {
             say!("{}", log.unwrap_or_default().trim_end());
         }
         started
+    }
+
+    /// The unit's `TimeoutStartSec=` in microseconds.
+    async fn timeout_start(&self) -> zbus::Result<u64> {
+        let manager = ManagerProxy::new(&self.bus).await?;
+        let path = manager.load_unit(&self.name).await?;
+        let service = ServiceObjectProxy::new(&self.bus, path).await?;
+        service.timeout_start().await
     }
 
     /// Reloads the container's system.
@@ -291,6 +330,7 @@ impl Unit {
             path,
             events: Box::pin(join(changed, removed)),
             status: String::new(),
+            unit_result: String::new(),
         })
     }
 
@@ -343,6 +383,11 @@ impl JobEnd {
             "timeout" => "it took longer than the unit's TimeoutStartSec= or TimeoutStopSec=",
             "dependency" => "a unit that it needs has failed",
             "skipped" => "systemd has skipped it",
+            // Its status is of an earlier start.
+            "failed" if self.unit_result == "start-limit-hit" => {
+                "it was started too often in a short time (StartLimitIntervalSec=), which \
+                 `systemctl reset-failed` forgives"
+            }
             "failed" if !self.status.is_empty() => &self.status,
             _ => "its unit has failed",
         }

@@ -1,6 +1,8 @@
 //! Notifications of a supervisor to the host's systemd (`man 3 sd_notify`). Without
 //! `$NOTIFY_SOCKET` they do nothing.
 
+use std::time::Duration;
+
 use sd_notify::NotifyState;
 
 use crate::control::State;
@@ -20,6 +22,13 @@ pub fn send_state(state: State, status: Option<&str>) {
     });
     states.push(NotifyState::Status(status));
     send(&states);
+}
+
+/// Sends what the start waits for, and that it may take this much longer than the unit's
+/// `TimeoutStartSec=`.
+pub fn send_waiting(status: &str, longer: Duration) {
+    let extend = format!("EXTEND_TIMEOUT_USEC={}", longer.as_micros());
+    send(&[NotifyState::Status(status), NotifyState::Custom(&extend)]);
 }
 
 /// Sends the reason of a failure, which `systemctl status` shows.

@@ -248,12 +248,22 @@ fn configure(
     container: &Container,
     old: Option<&ContainerConfig>,
 ) -> Result<ContainerConfig> {
-    let addresses = if arguments.use_host_network {
+    // In a bridge, the network's own server gives addresses.
+    let is_given = arguments.host_address.is_some() || arguments.local_address.is_some();
+    let has_others = arguments.use_host_network || arguments.bridge.is_some();
+    let addresses = if has_others && !is_given {
         None
     } else {
         let others = addresses::in_use(places, container.name())?;
         Some(addresses::choose(arguments, old, others)?)
     };
+    let has_address = addresses.is_some() || arguments.local_address6.is_some();
+    if arguments.bridge.is_some() && !arguments.port.is_empty() && !has_address {
+        bail!(
+            "cannot forward ports to a container in a bridge without an address; give one with \
+             --host-address and --local-address"
+        );
+    }
     let recorded = match system_source {
         SystemSource::Chosen(chosen) => chosen.record(),
         SystemSource::Built(_) => RecordedSource::default(),
