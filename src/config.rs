@@ -167,6 +167,13 @@ impl ContainerConfig {
         for_start(self) == for_start(other)
     }
 
+    /// The addresses of the container's end of the link, that of IPv4 first.
+    pub fn local_addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let four = self.local_address.map(|address| address.addr().into());
+        let six = self.local_address6.map(|address| address.addr().into());
+        four.into_iter().chain(six)
+    }
+
     /// The addresses of both ends of the link.
     pub fn addresses(&self) -> impl Iterator<Item = IpNet> {
         let four = [self.host_address, self.local_address];

@@ -10,6 +10,7 @@
 
 use std::fs::Permissions;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -58,6 +59,10 @@ pub enum Event {
         leader: i32,
         /// The last status that init reported.
         status: Option<String>,
+        /// Its addresses on the link to the host, as it was started with them. A
+        /// supervisor of an earlier version does not send them.
+        #[serde(default)]
+        addresses: Vec<IpAddr>,
     },
     /// A sentence about the host for the administrator: a setting that the start
     /// changed, a firewall rule that is in the way.

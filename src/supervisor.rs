@@ -25,6 +25,7 @@ use crate::report::exit_codes::REBOOTED;
 use crate::report::log::{self as log_file, LogRequest};
 use crate::report::printable::plain;
 use crate::spec::Start;
+use crate::spec::network::PrivateNetwork;
 use crate::systemd::{machined, manager, notify};
 
 mod clients;
@@ -342,6 +343,11 @@ impl Supervisor<'_> {
             console,
             sockets,
             rules,
+            own_addresses: start
+                .network
+                .as_ref()
+                .map(PrivateNetwork::addresses)
+                .unwrap_or_default(),
             addresses,
             signals: &self.signals,
             nix_changes: NixChanges::new(container, start.own_changes, &self.directory_signal),

@@ -128,6 +128,33 @@ fn show_ip_prints_the_address_alone() {
 }
 
 #[test]
+fn what_runs_is_told_as_it_is() {
+    let host = Host::new();
+    host.create_and_start("foo");
+    host.offer_program();
+    let show = |command: &mut std::process::Command| common::succeed(command);
+    let as_user = |words: &[&str]| {
+        let mut command = host.command("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", PROGRAM]);
+        command.args(words);
+        command
+    };
+    for line in ["LOCAL_ADDRESS=10.9.9.9", "LOCAL_ADDRESS=", "nonsense"] {
+        host.append_conf("foo", line);
+        assert_eq!(host.run(&["show-ip", "foo"]), "10.233.1.2\n", "{line}");
+        assert_eq!(show(&mut as_user(&["show-ip", "foo"])), "10.233.1.2\n");
+        let list = host.run(&["list", "--json"]);
+        assert!(
+            list.contains("\"address\": \"10.233.1.2\""),
+            "{line}: {list}"
+        );
+    }
+    host.write_conf("foo", "PRIVATE_NETWORK=1\nLOCAL_ADDRESS=10.9.9.9");
+    host.run(&["stop", "foo"]);
+    assert_eq!(host.run(&["show-ip", "foo"]), "10.9.9.9\n");
+}
+
+#[test]
 fn logs_are_what_the_container_wrote_to_its_console() {
     let host = Host::new();
     let stderr = host.fail(2, &["logs", "foo"]);

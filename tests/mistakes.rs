@@ -351,6 +351,76 @@ fn an_error_in_a_configuration_file_names_file_line_and_key() {
 }
 
 #[test]
+fn a_configuration_file_that_is_not_one_is_named_in_one_line() {
+    let host = Host::new();
+    let before = host.inventory();
+    for (make, why) in [
+        ("mkdir -p", "Is a directory (os error 21)"),
+        ("printf '\\377' >", "stream did not contain valid UTF-8"),
+    ] {
+        let conf = host.conf_path("foo");
+        host.shell(&format!(
+            "mkdir -p $NIXOS_CONTAINER_CONF_DIR; {make} {conf}"
+        ));
+        assert_eq!(host.run(&["list"]), "foo\n");
+        let cannot = format!("cannot read {conf}: {why}\n");
+        for words in [&["list", "--long"][..], &["list", "--json"]] {
+            let output = host.try_run(words);
+            assert!(output.status.success(), "{output:?}");
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(stderr, format!("warning: {cannot}"), "{words:?}");
+        }
+        for word in ["show-ip", "explain"] {
+            assert_eq!(refuse(&host, 1, &[word, "foo"]), format!("error: {cannot}"));
+        }
+        assert_eq!(
+            refuse(&host, 1, &["start", "foo"]),
+            format!("error: cannot start container 'foo': {cannot}")
+        );
+        host.run(&["destroy", "foo"]);
+        assert_eq!(host.run(&["list"]), "");
+        host.await_inventory(&before);
+    }
+}
+
+#[test]
+fn a_flake_of_another_user_gets_a_tip() {
+    let host = Host::new();
+    host.shell(
+        "mkdir -p /run/throwaway/bin /run/throwaway/mine/.git /run/throwaway/mine/sub
+         chown -R 1000 /run/throwaway/mine
+         printf '#!/bin/sh\\necho it fails >&2; exit 1\\n' >/run/throwaway/bin/nix
+         chmod +x /run/throwaway/bin/nix",
+    );
+    let create = |flake: &str| {
+        let mut create = host.command("env");
+        create.arg("PATH=/run/throwaway/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+        create.arg(env!("CARGO_BIN_EXE_nixos-container"));
+        refused(1, create.args(["create", "foo", "--flake", flake]))
+    };
+    let tip = "see Nix's output above; nothing was changed; /run/throwaway/mine belongs to user 1000, and git refuses repositories of \
+               others; either allow it with `git config --global --add safe.directory \
+               /run/throwaway/mine`, or name the flake as path:/run/throwaway/mine";
+    for (flake, behind) in [
+        ("/run/throwaway/mine", ""),
+        ("/run/throwaway/mine/sub#web", "/sub"),
+        ("git+file:///run/throwaway/mine?ref=x", ""),
+    ] {
+        let stderr = create(flake);
+        assert!(stderr.ends_with(&format!(": {tip}{behind}\n")), "{stderr}");
+    }
+    host.shell("chown 0 /run/throwaway/mine /run/throwaway/mine/.git");
+    for flake in [
+        "/run/throwaway/mine",
+        "path:/run/throwaway/mine",
+        "github:me/mine",
+    ] {
+        let stderr = create(flake);
+        assert!(!stderr.contains("safe.directory"), "{stderr}");
+    }
+}
+
+#[test]
 fn a_configured_system_that_is_gone_is_named_with_the_place_that_names_it() {
     let host = Host::new();
     host.create("foo");

@@ -221,6 +221,33 @@ fn devices_can_be_used_as_far_as_they_are_allowed() {
     assert_eq!(missing, nothing);
 }
 
+#[test]
+fn an_allowed_device_has_its_node() {
+    let host = Host::new();
+    if host.shell("ls /dev/fuse 2>/dev/null | wc -l") != "1\n" {
+        println!("skipped: this machine has no /dev/fuse");
+        return;
+    }
+    // Read-only, so that the mode and owner of the host's node cannot be changed.
+    let system = host.system_with_init(
+        "exec 2>&1
+         if [ -c /dev/fuse ] && (exec 3<>/dev/fuse); then echo it can be opened; fi
+         while read -r _ target _ options _; do
+             if [ $target = /dev/fuse ]; then echo ${options%%,*}; fi
+         done </proc/mounts",
+    );
+    for users in ["no", "524288"] {
+        let conf = format!("ALLOWED_DEVICES='/dev/fuse rwm'\nPRIVATE_USERS={users}");
+        let shown = run_here(&host, &system, &conf);
+        assert_eq!(shown, "it can be opened\nro\n", "{users}");
+    }
+    // The administrator's own mount is the one that counts.
+    host.shell("touch /run/throwaway/file");
+    let flags = flags_in_conf("--bind=/run/throwaway/file:/dev/fuse");
+    let conf = format!("{flags}\nALLOWED_DEVICES=/dev/fuse");
+    assert_eq!(run_here(&host, &system, &conf), "rw\n");
+}
+
 /// A container that is to run this program under these flags.
 fn configure_program(host: &Host, flags: &str, script: &str) {
     let system = host.system_with_init(script);

@@ -74,6 +74,27 @@ fn files_belong_to_whom_the_options_say() {
     }
 }
 
+#[test]
+fn the_owner_of_a_tree_may_be_that_of_the_directory_it_covers() {
+    let host = Host::new();
+    host.shell(TREES);
+    let root = "mkdir owner; chown 7:7 owner";
+    let flags = "--private-users=524288 --bind=/run/throwaway/owned:/owner:owneridmap \
+                 --bind=/run/throwaway/owned:/made:owneridmap";
+    let look = "stat -c '%n %u:%g' /owner /owner/* /made/*; touch /made/new";
+    let shown = shown(&host, root, flags, look);
+    for (path, owner) in [
+        ("/owner", "7:7"),
+        ("/owner/mine", "7:7"),
+        ("/owner/other", "65534:65534"),
+        ("/made/mine", "0:0"),
+    ] {
+        assert_eq!(owners(&shown, path), [owner], "{path}: {shown}");
+    }
+    let on_disk = host.shell("stat -c %u:%g /run/throwaway/owned/new");
+    assert_eq!(on_disk, "1000:1000\n");
+}
+
 /// On the host: Bob, with a password and a group of his own, Ann, who has
 /// neither, and Dan, whose group may do more than he.
 const ACCOUNTS: &str = "

@@ -66,6 +66,11 @@ impl FlakeRef {
         path.starts_with('/').then(|| Path::new(path))
     }
 
+    /// Whether Nix copies the path as it is, without a look for a repository.
+    pub fn is_plain_path(&self) -> bool {
+        self.reference.starts_with("path:")
+    }
+
     /// The installable of the system's toplevel, for `nix build`.
     pub fn toplevel(&self) -> String {
         format!(

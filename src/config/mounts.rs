@@ -65,7 +65,7 @@ pub enum Source {
 
 const BIND: &str = "SOURCE[:TARGET[:OPTIONS]] with absolute paths and a target below the root \
                     directory, as /srv/data:/data";
-const BIND_OPTIONS: &str = "options of rbind, norbind, noidmap, idmap, rootidmap, ro, nosuid, \
+const BIND_OPTIONS: &str = "options of rbind, norbind, noidmap, idmap, rootidmap, owneridmap, ro, nosuid, \
                             nodev, noexec after its second colon";
 const TMPFS: &str =
     "PATH[:OPTIONS] with an absolute path below the root directory, as /var/cache:size=100m";
@@ -96,6 +96,7 @@ impl CustomMount {
                 "noidmap" => owners = Owners::OnDisk,
                 "idmap" => owners = Owners::Mapped,
                 "rootidmap" => owners = Owners::RootIsOwner,
+                "owneridmap" => owners = Owners::TargetOwnerIsOwner,
                 _ if restrict(&mut attributes, word) => {}
                 _ => return Err(BIND_OPTIONS),
             }

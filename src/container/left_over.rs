@@ -26,7 +26,7 @@ pub fn orphaned(places: &Places) -> Result<Vec<Container>> {
     let mut orphaned = Vec::new();
     for name in names {
         let container = Container::new(places, name);
-        if container.is_gone()? && container.left_files()?.is_some() {
+        if container.is_gone() && container.left_files()?.is_some() {
             orphaned.push(container);
         }
     }
@@ -49,7 +49,7 @@ impl Container {
 
     /// Whether there is no container of this name: no configuration, not even one in
     /// the middle of a creation or destruction, and no supervisor.
-    pub fn is_gone(&self) -> Result<bool> {
+    pub fn is_gone(&self) -> bool {
         let places = &self.places;
         let has_file = [
             places.conf(&self.name),
@@ -59,7 +59,7 @@ impl Container {
         ]
         .iter()
         .any(|file| fs::symlink_metadata(file).is_ok());
-        Ok(!has_file && !self.is_supervised())
+        !has_file && !self.is_supervised()
     }
 }
 

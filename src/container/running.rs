@@ -1,6 +1,7 @@
 //! A running container, reached through its supervisor.
 
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -18,12 +19,14 @@ use super::name::ContainerName;
 use crate::control::{Connection, Event, State};
 
 /// The part of a running container's state that every user of the host may read.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct PublicStatus {
     /// Its state.
     pub state: State,
     /// Pid of its init.
     pub leader: i32,
+    /// Its addresses on the link to the host.
+    pub addresses: Vec<IpAddr>,
 }
 
 /// A running container.
@@ -129,9 +132,20 @@ impl Container {
             false => self.places.public(&self.name),
         };
         match self.greeting(&socket)? {
-            Some((_, Event::State { state, leader, .. }, _)) => {
-                Ok(Some(PublicStatus { state, leader }))
-            }
+            Some((
+                _,
+                Event::State {
+                    state,
+                    leader,
+                    addresses,
+                    ..
+                },
+                _,
+            )) => Ok(Some(PublicStatus {
+                state,
+                leader,
+                addresses,
+            })),
             Some((_, Event::Failed { why, .. }, _)) => {
                 Err(anyhow!(why)).context(self.cannot_connect())
             }

@@ -84,10 +84,6 @@ pub fn clear_away_killed_creation(container: &Container, _: &RegistryLock) -> Re
 
 /// Removes the files of a container that is gone. Returns the first directory of them;
 /// `None` if there are none.
-///
-/// # Errors
-///
-/// The container is running without its configuration.
 pub fn destroy_orphaned(
     container: &Container,
     registry_lock: &RegistryLock,
@@ -127,7 +123,11 @@ pub fn finish_destruction(container: &Container, _: &RegistryLock) -> Result<()>
         remove_file(&places.building(name)),
         remove_file(&netns::files::unfinished(&places.conf(name))),
     ])?;
-    remove_file(&tombstone)
+    // What stood in the place of the configuration file may be a directory.
+    match fs::symlink_metadata(&tombstone).is_ok_and(|there| there.is_dir()) {
+        true => remove_tree(&tombstone),
+        false => remove_file(&tombstone),
+    }
 }
 
 /// Removes root directory, profiles and GC roots.

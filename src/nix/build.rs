@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, IsTerminal, Read};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -234,9 +235,37 @@ pub fn fetch(flake: &FlakeRef, flags: &Flags) -> Result<FlakeSource> {
         .output()
         .map_err(|error| cannot_run("nix", error))?;
     if !output.status.success() {
-        bail!("Nix cannot fetch the flake {flake}; see Nix's output above");
+        let what = format!("Nix cannot fetch the flake {flake}; see Nix's output above");
+        return Err(flake_error(flake, &what));
     }
     serde_json::from_slice(&output.stdout).context("cannot understand `nix flake metadata`")
+}
+
+/// A tip for a flake that Nix could not read, if it is in a git repository of another
+/// user, which git refuses to read (`man 1 git-config`, `safe.directory`).
+fn ownership_tip(flake: &FlakeRef) -> Option<String> {
+    let path = flake.path().filter(|_| !flake.is_plain_path())?;
+    let mut above = path.ancestors();
+    let repository = above.find(|directory| directory.join(".git").exists())?;
+    let owner = std::fs::metadata(repository).ok()?.uid();
+    // Below sudo, git trusts its caller, too.
+    let caller = std::env::var("SUDO_UID").ok();
+    let is_trusted =
+        owner == rustix::process::geteuid().as_raw() || caller == Some(owner.to_string());
+    (!is_trusted).then(|| {
+        format!(
+            "{0} belongs to user {owner}, and git refuses repositories of others; either allow it \
+             with `git config --global --add safe.directory {0}`, or name the flake as path:{1}",
+            repository.display(),
+            path.display()
+        )
+    })
+}
+
+/// The error of a program of Nix that has failed with a flake.
+pub fn flake_error(flake: &FlakeRef, what: &str) -> anyhow::Error {
+    let tip = ownership_tip(flake).map(|tip| format!("; {tip}"));
+    anyhow::anyhow!("{what}{}", tip.unwrap_or_default())
 }
 
 /// A program of Nix that is killed when this process ends. Otherwise it could create

@@ -127,7 +127,10 @@ fn build_from(
     } else {
         words.push(operand);
         if !build::build(program, &words, &link, what)? {
-            return Err(build_error(needs_nixpkgs));
+            return Err(match source {
+                Source::Flake(flake) => build::flake_error(flake, NOTHING_CHANGED),
+                _ => build_error(needs_nixpkgs),
+            });
         }
         built_at(link)?
     };
@@ -202,6 +205,9 @@ fn sync_store(system: &Path) -> Result<()> {
     rustix::fs::syncfs(&store).context("cannot write the Nix store to its disk")
 }
 
+/// The end of an error of a build.
+const NOTHING_CHANGED: &str = "see Nix's output above; nothing was changed";
+
 fn build_error(needs_nixpkgs: bool) -> anyhow::Error {
     if needs_nixpkgs && !build::finds_nixpkgs() {
         return anyhow::anyhow!(
@@ -209,7 +215,7 @@ fn build_error(needs_nixpkgs: bool) -> anyhow::Error {
              PATH/nixos"
         );
     }
-    anyhow::anyhow!("see Nix's output above; nothing was changed")
+    anyhow::anyhow!(NOTHING_CHANGED)
 }
 
 /// The names in the store of a system and of everything that it needs.

@@ -9,7 +9,7 @@ use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
 
 use super::closure::STORE;
 use super::users::{self, Users};
-use crate::config::{ContainerConfig, CustomContent, CustomMount, Source};
+use crate::config::{ContainerConfig, CustomContent, CustomMount, Source, WhichDevice};
 use crate::container::Container;
 use crate::container::mountinfo;
 use crate::container::name::ContainerName;
@@ -38,6 +38,7 @@ pub fn resolve(
         Some(users) => map_or_own(&mut mounts, users)?,
         None => Vec::new(),
     };
+    mounts.extend(device_nodes(config));
     let mut temporary = Vec::new();
     for (number, mount) in config.mounts.iter().enumerate() {
         let mut scratch = Scratch {
@@ -228,7 +229,7 @@ fn map_or_own(nix: &mut [Mount], users: &Users) -> Result<Vec<PathBuf>> {
     Ok(owned)
 }
 
-/// Checks `idmap` and `rootidmap` of a bind mount. They apply to trees of the host
+/// Checks `idmap` and its kin of a bind mount. They apply to trees of the host
 /// only: trees in the container's root directory have the right owners.
 fn check_owners(bind: &mut Bind, users: Option<&Users>) -> Result<()> {
     let Some(users) = users.filter(|_| bind.origin == Origin::Host) else {
@@ -243,7 +244,7 @@ fn check_owners(bind: &mut Bind, users: Option<&Users>) -> Result<()> {
     }
     if !users.can_map(&bind.source, bind.recursive)? {
         bail!(
-            "{} cannot map the owners of files; bind without `idmap` and `rootidmap`",
+            "{} cannot map the owners of files; bind without `idmap`, `rootidmap` and `owneridmap`",
             mountinfo::file_system_of(&bind.source)
         );
     }
@@ -308,6 +309,30 @@ fn nix_mounts(places: &Places, name: &ContainerName, config: &ContainerConfig) -
     mounts.push(own(nix.profiles(), "/nix/var/nix/profiles"));
     mounts.push(own(nix.gcroots(), "/nix/var/nix/gcroots"));
     mounts
+}
+
+/// The nodes of `ALLOWED_DEVICES` that the host has, unless another mount is in their
+/// place. They are bound read-only, so that changes of owner and permissions inside do
+/// not reach the host's nodes.
+fn device_nodes(config: &ContainerConfig) -> impl Iterator<Item = Mount> {
+    let nodes = config.security.devices.iter();
+    let nodes = nodes.filter_map(|device| match &device.which {
+        WhichDevice::Node(node) => Some(node),
+        WhichDevice::Drivers { .. } => None,
+    });
+    let is_covered = |node: &Path| config.mounts.iter().any(|mount| mount.target == node);
+    nodes
+        .filter(move |node| node.exists() && !is_covered(node))
+        .map(|node| Mount {
+            target: node.clone(),
+            content: Content::Bind(Bind {
+                origin: Origin::Host,
+                source: node.clone(),
+                recursive: false,
+                attributes: Attributes::READ_ONLY,
+                owners: Owners::OnDisk,
+            }),
+        })
 }
 
 /// The directory of the socket of the host's Nix daemon.

@@ -204,6 +204,13 @@ fn require_address(firewall: &firewall::Spec) -> Result<()> {
 }
 
 impl PrivateNetwork {
+    /// The container's addresses on its link to the host.
+    pub fn addresses(&self) -> Vec<IpAddr> {
+        let four = self.firewall.address.map(|address| address.addr().into());
+        let six = self.firewall.address6.map(|address| address.addr().into());
+        four.into_iter().chain(six).collect()
+    }
+
     /// The steps of the host's part, in the order in which a start performs them.
     pub fn plan(&self) -> Vec<Step> {
         let links = netns::plan(&self.links).into_iter().map(Step::Link);

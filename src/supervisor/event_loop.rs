@@ -2,6 +2,7 @@
 //! sockets and signals, one after the other.
 
 use std::io;
+use std::net::IpAddr;
 use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -64,6 +65,8 @@ pub struct EventSources<'a> {
     pub sockets: Sockets,
     /// The container's rules in the host's firewall, while they are watched.
     pub rules: Option<WatchedRules<'a>>,
+    /// The container's addresses on its link to the host.
+    pub own_addresses: Vec<IpAddr>,
     /// The addresses of bridges that the container is in, while they are watched.
     pub addresses: Option<AddressWatch>,
     /// The signals that request a halt.
@@ -494,6 +497,7 @@ impl<'a> EventLoop<'a> {
             state: self.state,
             leader: self.sources.init.pid,
             status: self.status.clone(),
+            addresses: self.sources.own_addresses.clone(),
         }
     }
 

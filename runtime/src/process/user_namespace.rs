@@ -116,7 +116,7 @@ impl Waiting {
             .ids
             .to_host(inside)
             .ok_or_else(|| io::Error::other(format!("the user namespace has no user {inside}")))?;
-        user_namespace::without_process(&format!("{uid} {shown} 1"), &format!("{gid} {shown} 1"))
+        map_ids(uid, gid, shown)
     }
 
     /// Lets init continue: everything that needs the host's root is done.
@@ -156,4 +156,9 @@ pub(crate) fn take_over(child: &ChildEnd) -> io::Result<()> {
     // is what unshare can pull away from under safe code.
     unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS) }?;
     Ok(())
+}
+
+/// A namespace that shows one user and one group as this id of the host.
+pub(crate) fn map_ids(uid: u32, gid: u32, shown: u32) -> io::Result<OwnedFd> {
+    user_namespace::without_process(&format!("{uid} {shown} 1"), &format!("{gid} {shown} 1"))
 }

@@ -53,6 +53,9 @@ pub enum Owners {
     /// Files of the tree's owner are shown as those of root inside, all others as
     /// those of `nobody`.
     RootIsOwner,
+    /// Files of the tree's owner are shown as those of the owner of the directory or
+    /// file that is covered, all others as those of `nobody`.
+    TargetOwnerIsOwner,
     /// Files of one user and one group of the host are shown as those of one number
     /// inside, all others as those of `nobody`.
     Account {
@@ -76,6 +79,7 @@ impl Owners {
             Self::OnDisk => None,
             Self::Mapped => Some("owners mapped".to_owned()),
             Self::RootIsOwner => Some("owner shown as root".to_owned()),
+            Self::TargetOwnerIsOwner => Some("owner shown as that of the target".to_owned()),
             Self::Account { uid, gid, inside } => {
                 Some(format!("{uid}:{gid} shown as {inside}:{inside}"))
             }

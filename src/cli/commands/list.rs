@@ -1,7 +1,7 @@
 //! `list`: the containers and their state.
 
-use std::fs;
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
@@ -85,16 +85,26 @@ enum Status {
 impl Row {
     fn of(container: &Container, status: Status) -> Result<Self> {
         let config = config(container);
-        let (state, leader) = match status {
-            Status::Down => (DOWN, None),
-            Status::Unresponsive => (UNRESPONSIVE, None),
-            Status::Running(status) => (status.state.as_str(), Some(status.leader)),
+        let (state, leader, addresses) = match status {
+            Status::Down => (DOWN, None, None),
+            Status::Unresponsive => (UNRESPONSIVE, None, None),
+            // What runs may have been started with another configuration.
+            Status::Running(status) => (
+                status.state.as_str(),
+                Some(status.leader),
+                Some(status.addresses),
+            ),
+        };
+        let addresses = addresses.unwrap_or_else(|| config.local_addresses().collect());
+        let address = |is_kind: fn(&IpAddr) -> bool| {
+            let address = addresses.iter().find(|address| is_kind(address));
+            address.map(IpAddr::to_string)
         };
         Ok(Self {
             name: container.name().to_string(),
             state,
-            address: config.local_address.map(|a| a.addr().to_string()),
-            address6: config.local_address6.map(|a| a.addr().to_string()),
+            address: address(IpAddr::is_ipv4),
+            address6: address(IpAddr::is_ipv6),
             since: leader.and_then(started),
             memory: match leader {
                 // `None` where the controller is missing, or the cgroup is gone.
@@ -106,13 +116,15 @@ impl Row {
     }
 }
 
-/// The container's configuration; the default one, with a warning, if it is
-/// invalid.
+/// The container's configuration; the default one, with a warning, if it is invalid or
+/// cannot be read.
 fn config(container: &Container) -> ContainerConfig {
-    let path = container.places().conf(container.name());
-    let text = fs::read_to_string(&path).unwrap_or_default();
-    ContainerConfig::parse(&path, &text).unwrap_or_else(|error| {
-        say!("warning: {error}");
+    let result = container.config();
+    result.unwrap_or_else(|error| {
+        // It may have been removed meanwhile.
+        if container.exists() {
+            say!("warning: {error:#}");
+        }
         ContainerConfig::default()
     })
 }

@@ -39,14 +39,12 @@ pub fn status(container: &Container) -> Result<ExitCode> {
 
 /// `show-ip NAME`
 pub fn show_ip(container: &Container) -> Result<()> {
-    let config = container.config()?;
-    let address = config
-        .local_address
-        .map(|address| address.addr().to_string())
-        .or(config
-            .local_address6
-            .map(|address| address.addr().to_string()));
-    match address {
+    // What runs may have been started with another configuration.
+    let addresses = match container.public_status()? {
+        Some(status) => status.addresses,
+        None => container.config()?.local_addresses().collect(),
+    };
+    match addresses.first() {
         Some(address) => answer!("{address}"),
         None => bail!(
             "{container} has no address: its configuration has neither LOCAL_ADDRESS \

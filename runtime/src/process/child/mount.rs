@@ -9,6 +9,7 @@ use rustix::mount::{UnmountFlags, unmount};
 
 use super::{Child, Role};
 use crate::plan::step::{INACCESSIBLE_DIRECTORY, INACCESSIBLE_FILE, MountStep};
+use crate::process::user_namespace::map_ids;
 use crate::rootfs::{Root, mount, root, selection};
 use crate::spec::mount_attributes::{Attributes, Layer, Origin, Owners, Upper};
 
@@ -63,9 +64,9 @@ impl Child<'_> {
                     answer => answer?,
                 };
                 let tree = mount::clone_tree(source.as_fd(), *recursive)?;
-                self.show_owners(tree.as_fd(), *recursive, *owners)?;
-                mount::restrict(tree.as_fd(), *attributes, *recursive)?;
                 let target = mount_point(self.container()?, source.as_fd(), target)?;
+                self.show_owners(tree.as_fd(), *recursive, *owners, target.as_fd())?;
+                mount::restrict(tree.as_fd(), *attributes, *recursive)?;
                 Ok(mount::attach(tree.as_fd(), target.as_fd())?)
             }
             MountStep::Overlay {
@@ -173,7 +174,13 @@ impl Child<'_> {
         }
     }
 
-    fn show_owners(&self, tree: BorrowedFd<'_>, recursive: bool, owners: Owners) -> io::Result<()> {
+    fn show_owners(
+        &self,
+        tree: BorrowedFd<'_>,
+        recursive: bool,
+        owners: Owners,
+        target: BorrowedFd<'_>,
+    ) -> io::Result<()> {
         let Role::Mounter(init) = &self.role else {
             return Ok(());
         };
@@ -184,6 +191,11 @@ impl Child<'_> {
             Owners::RootIsOwner => {
                 let owner = rustix::fs::fstat(tree)?.st_uid;
                 map(init.map_account(owner, owner, 0)?.as_fd())?;
+            }
+            Owners::TargetOwnerIsOwner => {
+                let owner = rustix::fs::fstat(tree)?.st_uid;
+                let shown = rustix::fs::fstat(target)?.st_uid;
+                map(map_ids(owner, owner, shown)?.as_fd())?;
             }
             Owners::Account { uid, gid, inside } => {
                 map(init.map_account(uid, gid, inside)?.as_fd())?;
