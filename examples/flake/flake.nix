@@ -26,7 +26,7 @@
         modules = [
           web
           # nixpkgs 25.11 and later have boot.isNspawnContainer, which includes this.
-          { boot.isContainer = true; }
+          { boot.isNspawnContainer = true; }
         ];
       };
 
@@ -44,7 +44,7 @@
             };
             # This host is a container itself. On a machine, put its
             # hardware-configuration.nix here instead.
-            boot.isContainer = true;
+            boot.isNspawnContainer = true;
           }
         ];
       };

@@ -368,7 +368,7 @@ pub fn flake(host: &Host, directory: &str, name: &str, options: &str) {
   outputs = {{ nixpkgs, ... }}: {{
     nixosConfigurations.{name} = nixpkgs.lib.nixosSystem {{
       system = \"x86_64-linux\";
-      modules = [ {{ boot.isContainer = true; {options} }} ];
+      modules = [ {{ boot.isNspawnContainer = true; {options} }} ];
     }};
   }};
 }}
@@ -399,7 +399,7 @@ exec %s --library-path %s --argv0 %s %s "$@"
 pub fn system(module: &str) -> String {
     let expression = format!(
         "(import <nixpkgs/nixos> {{ configuration = {{ imports = [ ({module}) ]; \
-         boot.isContainer = true; }}; }}).system"
+         boot.isNspawnContainer = true; }}; }}).system"
     );
     let mut nix = Command::new(throwaway_host());
     nix.args(["nix-build", "--no-out-link", "-E", &expression]);

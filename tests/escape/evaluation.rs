@@ -35,7 +35,7 @@ fn prepare(host: &Host) {
 fn update_with(host: &Host, definitions: &str) -> Output {
     let write = format!(
         "cat >/etc/nixos/configuration.nix <<'END'\n\
-         {{ pkgs, ... }}: {{ boot.isContainer = true; {definitions} }}\nEND"
+         {{ pkgs, ... }}: {{ boot.isNspawnContainer = true; {definitions} }}\nEND"
     );
     host.inside("foo", &write);
     // The host has settings of its own for Nix, which would hold otherwise.
@@ -270,7 +270,7 @@ fn nothing_of_an_evaluation_outlives_its_command() {
         "foo",
         &format!(
             "cat >/etc/nixos/configuration.nix <<'END'\n\
-             {{ ... }}: {{ boot.isContainer = builtins.readFile (derivation {{
+             {{ ... }}: {{ boot.isNspawnContainer = builtins.readFile (derivation {{
                  name = \"waits-{}\"; system = builtins.currentSystem; builder = \"/bin/sh\";
                  PATH = \"/usr/bin:/bin\"; args = [ \"-c\" \"sleep 987654\" ]; }}) == \"\"; }}\nEND",
             secret()

@@ -10,7 +10,6 @@ in
       virtualisation.nixos-container = { inherit package; };
       containers.inner = {
         autoStart = true;
-        copyResolvConf = false;
         config = { };
       };
     };

@@ -24,9 +24,9 @@ with subtest("Starting a running container and stopping a stopped one are notes,
     assert machine.succeed("nixos-container stop good 2>&1") == "note: container 'good' was not running\n"
 
 with subtest("--debug logs the steps of the unit's supervisor and of the child, too"):
-    log = machine.succeed("nixos-container --debug start good 2>&1")
+    steps = machine.succeed("nixos-container --debug start good 2>&1")
     for process, step in [("command", "systemd"), ("child", "execute"), ("supervisor", "the system is up")]:
-        assert any(process in line and step in line for line in log.splitlines()), (process, step, log)
+        assert any(process in line and step in line for line in steps.splitlines()), (process, step, steps)
     assert "the system is up" in machine.succeed("nixos-container logs --supervisor good")
 
 with subtest("It keeps running when the host's systemd and bus restart"):

@@ -17,7 +17,6 @@ let
     concatMap
     filter
     foldl'
-    functionArgs
     head
     isAttrs
     isFunction
@@ -55,7 +54,7 @@ let
         args.${name}
           or args.config._module.args.${name}
           or (throw "The module `${file}' takes an argument `${name}' that is not there.")
-      ) (functionArgs f)
+      ) (lib.functionArgs f)
     );
 
   loadModule =
@@ -81,6 +80,7 @@ let
         file = where;
         key = module.key or key;
         imports = module.imports or [ ];
+        disabledModules = module.disabledModules or [ ];
       };
     in
     if !isAttrs module then
@@ -125,17 +125,26 @@ let
   # ---- closure ------------------------------------------------------------
 
   # A file that is imported twice counts once; the place of the import identifies
-  # a module without a file.
+  # a module without a file. A module that another one disables, by its path below
+  # NixOS' modules, leaves with what it imports.
   collectModules =
     args: modules:
     let
       loadAll =
         file: key: lib.imap1 (n: loadModule args file "${key}:anon-${toString n}");
+      closure =
+        disabled:
+        let
+          enabled = filter (module: !builtins.elem module.key disabled);
+        in
+        builtins.genericClosure {
+          startSet = enabled (loadAll "<unknown-file>" "" modules);
+          operator = module: enabled (loadAll module.file module.key module.imports);
+        };
+      disabled = concatMap (module: module.disabledModules) (closure [ ]);
+      keyOf = module: if isString module && !lib.hasPrefix "/" module then "${args.modulesPath}/${module}" else toString module;
     in
-    builtins.genericClosure {
-      startSet = loadAll "<unknown-file>" "" modules;
-      operator = module: loadAll module.file module.key module.imports;
-    };
+    closure (map keyOf disabled);
 
   # ---- match --------------------------------------------------------------
 

@@ -44,7 +44,6 @@ let
       filter
       foldl'
       fromJSON
-      functionArgs
       genList
       getAttr
       groupBy
@@ -105,6 +104,14 @@ let
       __functor = _: f;
       __functionArgs = args;
     };
+    functionArgs = f: f.__functionArgs or (builtins.functionArgs f);
+    # A package whose arguments can be changed.
+    makeOverridable =
+      f: args:
+      f args
+      // {
+        override = changes: self.makeOverridable f (args // changes);
+      };
     fix =
       f:
       let

@@ -182,6 +182,18 @@ let
       "sbin/bridge"
     ];
     iputils = fromTree "iputils" [ "bin/ping" ];
+    # nixpkgs' tool for containers, which takes the directories of containers.
+    nixos-container = lib.makeOverridable (
+      {
+        configurationDirectory ? "/etc/nixos-containers",
+        stateDirectory ? "/var/lib/nixos-containers",
+      }:
+      writeScriptBin "nixos-container" ''
+        #!${pkgs.runtimeShell}
+        echo "nixpkgs' tool, for ${configurationDirectory} and ${stateDirectory}, is not here" >&2
+        exit 1
+      ''
+    ) { };
     nix = fromTree "nix" (
       map (p: "bin/nix${p}") (
         lib.splitString " " " -build -channel -collect-garbage -copy-closure -daemon -env -hash -instantiate -prefetch-url -shell -store"

@@ -7,14 +7,34 @@
 }:
 let
   inherit (lib) mkOption types;
+
+  # File systems that the activation mounts, with the options of systemd's mount
+  # table (src/shared/mount-setup.c). A container of systemd-nspawn has most of them
+  # before its init.
+  specialFileSystems = {
+    "/run/keys" = "ramfs nosuid,nodev,mode=750";
+  }
+  // lib.optionalAttrs (!config.boot.isNspawnContainer) {
+    "/proc" = "proc nosuid,noexec,nodev";
+    "/run" = "tmpfs nosuid,nodev,strictatime,mode=755,size=25%";
+    "/dev" = "devtmpfs nosuid,strictatime,mode=755,size=5%";
+    "/dev/shm" = "tmpfs nosuid,nodev,strictatime,mode=1777,size=50%";
+    "/dev/pts" = "devpts nosuid,noexec,mode=620,ptmxmode=0666,gid=3";
+  };
+  special =
+    target: kind:
+    let
+      words = lib.splitString " " kind;
+      fsType = builtins.head words;
+    in
+    ''specialMount "${fsType}" "${target}" "${lib.last words}" "${fsType}"'';
+  # Parents before what is mounted below them.
+  inOrder = builtins.sort (a: b: builtins.stringLength a < builtins.stringLength b) (
+    builtins.attrNames specialFileSystems
+  );
 in
 {
   options.boot = {
-    isContainer = mkOption {
-      type = types.bool;
-      default = false;
-      description = "Whether this is the system of a container. Here it has to be: there is no kernel.";
-    };
     tmp.cleanOnBoot = mkOption {
       type = types.bool;
       default = false;
@@ -26,9 +46,25 @@ in
     assertions = [
       {
         assertion = config.boot.isContainer;
-        message = "mini-nixpkgs builds systems of containers only: set boot.isContainer = true";
+        message = "mini-nixpkgs builds systems of containers only: set boot.isNspawnContainer = true";
       }
     ];
+
+    system.build.earlyMountScript = pkgs.writeText "mounts.sh" (
+      lib.concatMapStrings (target: special target specialFileSystems.${target} + "\n") inOrder
+    );
+    system.activationScripts.specialfs = ''
+      specialMount() {
+        local device=$1 target=$2 options=$3 kind=$4
+        if mountpoint -q "$target"; then
+          options=remount,$options
+        else
+          mkdir -p "$target"
+        fi
+        mount -t "$kind" -o "$options" "$device" "$target"
+      }
+      . ${config.system.build.earlyMountScript}
+    '';
 
     # The program directories of the tree, as symbolic links. The root may have
     # an empty directory of that name.

@@ -1,6 +1,7 @@
-# `containers.<name>` as NixOS 25.05 has it: the options, the conf files and the
-# units around a script. The script is not here: the module of this project puts
-# its own program in its place (nixos/module.nix).
+# `containers.<name>` as NixOS has it since 25.11: the options, the conf files and
+# the units around scripts. Of the scripts there is a line each, for tests that
+# they are gone: the module of this project puts its program in their place
+# (nixos/module.nix).
 {
   config,
   lib,
@@ -13,6 +14,10 @@ let
   prefix = optionalString (lib.versionAtLeast config.system.stateVersion "22.05") "nixos-";
   confDirectory = "${prefix}containers";
   stateDirectory = "/var/lib/${prefix}containers";
+  nixos-container = pkgs.nixos-container.override {
+    inherit stateDirectory;
+    configurationDirectory = "/etc/${confDirectory}";
+  };
 
   option =
     type: default: description:
@@ -81,7 +86,7 @@ let
               (import "${toString config.nixpkgs}/nixos/lib/eval-config.nix" {
                 modules = [
                   {
-                    boot.isContainer = true;
+                    boot.isNspawnContainer = true;
                     networking.hostName = lib.mkDefault name;
                     networking.useDHCP = false;
                   }
@@ -134,7 +139,7 @@ let
 
   # The directives that the units of nixpkgs have.
   serviceConfig = {
-    ExecReload = "/reload-container";
+    ExecReload = "${lib.getExe nixos-container} run \"$INSTANCE\" -- switch-to-configuration test";
     SyslogIdentifier = "container %i";
     EnvironmentFile = "-/etc/${confDirectory}/%i.conf";
     Type = "notify";
@@ -157,22 +162,40 @@ let
       root = if cfg.ephemeral then "/run/nixos-containers/%i" else "${stateDirectory}/%i";
       INSTANCE = "%i";
     };
+    path = [
+      pkgs.iproute2
+      config.nix.package
+    ];
     preStart = "machinectl terminate \"$INSTANCE\"";
     script = "exec systemd-nspawn";
     postStart = "ip link set dev \"ve-$INSTANCE\" up";
     restartIfChanged = false;
     serviceConfig = serviceConfig // {
       TimeoutStartSec = cfg.timeoutStartSec;
+      RuntimeDirectory = lib.optional cfg.ephemeral "${confDirectory}/%i";
       DeviceAllow = map (device: "${device.node} ${device.modifier}") cfg.allowedDevices;
     };
   };
   declaredUnit =
-    name: cfg:
+    name: given:
+    let
+      devices = map (link: "sys-subsystem-net-devices-${link}.device") cfg.interfaces;
+      hasUsers = cfg.privateUsers == "pick" || builtins.isInt cfg.privateUsers && cfg.privateUsers > 0;
+      hasTun = given.enableTun || given.privateNetwork && hasUsers;
+      cfg = given // {
+        allowedDevices =
+          given.allowedDevices
+          ++ lib.optional hasTun {
+            node = "/dev/net/tun";
+            modifier = "rwm";
+          };
+      };
+    in
     lib.recursiveUpdate (unit cfg) (
       lib.optionalAttrs cfg.autoStart {
         wantedBy = [ "machines.target" ];
-        wants = [ "network.target" ];
-        after = [ "network.target" ];
+        wants = [ "network.target" ] ++ devices;
+        after = [ "network.target" ] ++ devices;
         restartTriggers = [
           cfg.path
           host.config.environment.etc."${confDirectory}/${name}.conf".source
@@ -195,7 +218,6 @@ let
     cfg:
     set "SYSTEM_PATH" (if cfg.flake == null then "${cfg.path}" else null)
     + set "FLAKE" cfg.flake
-    + "COPY_RESOLV_CONF=${if cfg.copyResolvConf then "1" else "0"}\n"
     + optionalString cfg.privateNetwork (
       "PRIVATE_NETWORK=1\n"
       + set "HOST_BRIDGE" cfg.hostBridge
@@ -220,30 +242,41 @@ let
 in
 {
   options = {
+    boot.isNspawnContainer = option types.bool false "Whether this is the system of a container that has its file systems before init.";
+    boot.isContainer = option types.bool config.boot.isNspawnContainer "Whether this is the system of a container. Here it has to be: there is no kernel.";
     boot.enableContainers = option types.bool (config.containers != { }) "Whether containers can be run.";
     containers = option (types.attrsOf (types.submodule container)) { } "Containers, by their names.";
   };
 
-  config = lib.mkIf config.boot.enableContainers {
-    systemd.targets.multi-user.wants = [ "machines.target" ];
-    systemd.services =
-      lib.mapAttrs' (name: cfg: lib.nameValuePair "container@${name}" (declaredUnit name cfg)) config.containers
-      // {
-        "container@" = unit {
-          ephemeral = false;
-          bindMounts = { };
-          allowedDevices = [ ];
-          timeoutStartSec = "1min";
+  config = lib.mkMerge [
+    {
+      assertions = lib.mapAttrsToList (name: cfg: {
+        assertion = cfg.networkNamespace == null || !cfg.privateNetwork && cfg.interfaces == [ ];
+        message = "containers.${name}.networkNamespace excludes privateNetwork and interfaces";
+      }) config.containers;
+    }
+    (lib.mkIf config.boot.enableContainers {
+      environment.systemPackages = [ nixos-container ];
+      systemd.targets.multi-user.wants = [ "machines.target" ];
+      systemd.services =
+        lib.mapAttrs' (name: cfg: lib.nameValuePair "container@${name}" (declaredUnit name cfg)) config.containers
+        // {
+          "container@" = unit {
+            ephemeral = false;
+            bindMounts = { };
+            allowedDevices = [ ];
+            timeoutStartSec = "1min";
+          };
         };
-      };
-    environment.etc = lib.mapAttrs' (
-      name: cfg: lib.nameValuePair "${confDirectory}/${name}.conf" { text = conf cfg; }
-    ) config.containers;
-    networking.extraHosts = lib.concatStrings (
-      lib.mapAttrsToList (
-        name: cfg:
-        optionalString (cfg.localAddress != null) "${builtins.head (lib.splitString "/" cfg.localAddress)} ${name}.containers\n"
-      ) config.containers
-    );
-  };
+      environment.etc = lib.mapAttrs' (
+        name: cfg: lib.nameValuePair "${confDirectory}/${name}.conf" { text = conf cfg; }
+      ) config.containers;
+      networking.extraHosts = lib.concatStrings (
+        lib.mapAttrsToList (
+          name: cfg:
+          optionalString (cfg.localAddress != null) "${builtins.head (lib.splitString "/" cfg.localAddress)} ${name}.containers\n"
+        ) config.containers
+      );
+    })
+  ];
 }
