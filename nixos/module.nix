@@ -7,22 +7,61 @@
 {
   config,
   lib,
+  modulesPath,
   pkgs,
   ...
 }:
 let
   inherit (lib) mkForce mkIf mkOption optionalString types;
 
-  cfg = config.virtualisation.nixos-container;
-  program = lib.getExe cfg.package;
+  # Where nixpkgs' module keeps containers: since 22.05, in the program's own places.
+  inProgramsPlaces = lib.versionAtLeast config.system.stateVersion "22.05";
+  confDirectory = if inProgramsPlaces then "nixos-containers" else "containers";
+  stateDirectory = "/var/lib/${confDirectory}";
 
-  # Where nixpkgs' module keeps containers.
-  prefix = optionalString (lib.versionAtLeast config.system.stateVersion "22.05") "nixos-";
-  confDirectory = "${prefix}containers";
-  places = {
-    NIXOS_CONTAINER_CONF_DIR = "/etc/${confDirectory}";
-    NIXOS_CONTAINER_STATE_DIR = "/var/lib/${confDirectory}";
-  };
+  inherit (config.virtualisation.nixos-container) package;
+  packageInPlace =
+    if inProgramsPlaces then
+      package
+    else
+      package.override {
+        inherit stateDirectory;
+        configurationDirectory = "/etc/${confDirectory}";
+      };
+  program = lib.getExe packageInPlace;
+
+  # nixpkgs' module with other units. It is changed where it is imported, not by
+  # mkForce: the hooks and directives that a configuration adds to the units stay.
+  nixpkgsFile = "virtualisation/nixos-containers.nix";
+  nixpkgsModule = import "${modulesPath}/${nixpkgsFile}";
+  nixpkgsModuleWithProgram = lib.setFunctionArgs (
+    arguments:
+    let
+      module = nixpkgsModule arguments;
+    in
+    module
+    // {
+      _file = "${modulesPath}/${nixpkgsFile}";
+      config = withProgram module.config;
+    }
+  ) (lib.functionArgs nixpkgsModule);
+
+  # Changes the units in a module's definitions, below its mkIf and mkMerge.
+  withProgram =
+    definitions:
+    if definitions ? contents then
+      definitions // { contents = map withProgram definitions.contents; }
+    else if definitions ? content then
+      definitions // { content = withProgram definitions.content; }
+    else if definitions ? systemd.services then
+      definitions
+      // {
+        systemd = definitions.systemd // {
+          services = lib.mapAttrs changeUnit definitions.systemd.services;
+        };
+      }
+    else
+      definitions;
 
   mkNullable =
     type: example: description:
@@ -77,7 +116,7 @@ let
         extraVeths = mkOption {
           type = types.attrsOf (
             types.submodule {
-              options.hostName = mkNullable types.str "lan-web" "The name of the host's end; the default is made of the container's name and the link's.";
+              options.hostName = mkNullable types.str "lan-web" "The name of the host's end; the default is the link's own name.";
             }
           );
         };
@@ -119,9 +158,11 @@ let
   extraVeth =
     name: link:
     lib.concatStringsSep "," (
-      [ name ]
+      [
+        name
+        "hostName=${if link.hostName == null then name else link.hostName}"
+      ]
       ++ lib.concatMap (option: lib.optional (link.${option} != null) "${option}=${link.${option}}") [
-        "hostName"
         "hostBridge"
         "hostAddress"
         "hostAddress6"
@@ -140,6 +181,8 @@ let
           allowedDevices container
         );
         BIND_HOST = optionalString (container.bindHost != null) container.bindHost;
+        # nixpkgs keeps it in the start script, and has the option since 26.05.
+        COPY_RESOLV_CONF = if container.copyResolvConf or true then "1" else "0";
         CONSOLE_LOG_MAX = toString container.consoleLogMax;
         CPU_QUOTA = toString container.cpuQuota;
         EPHEMERAL = optionalString container.ephemeral "1";
@@ -157,79 +200,105 @@ let
       }
     );
 
-  # The unit, without shell scripts.
-  unit = {
-    preStart = mkForce "";
-    script = mkForce "";
-    postStart = mkForce "";
-    # An untrusted container sees the store paths that Nix names.
-    path = [ config.nix.package ];
-    environment = places // {
-      INSTANCE = mkForce null;
-      root = mkForce null;
-    };
-    serviceConfig = {
-      EnvironmentFile = mkForce [ ];
-      # A cgroup with processes cannot delegate controllers to those below it,
-      # so that the supervisor needs one of its own (systemd 254).
-      DelegateSubgroup = "supervisor";
-      ExecReload = mkForce "${program} activate %i";
-      ExecStart = "${program} supervise %i";
-      # Exit status of a wrong configuration, which a restart does not mend.
-      RestartPreventExitStatus = "78";
-      # As for systemd-nspawn's containers. The generator adds the limits of the
-      # container's configuration.
-      TasksMax = lib.mkDefault 16384;
-    };
-  };
+  # The program is the unit's process, unless a configuration adds shell commands
+  # to its `script`: then a shell runs them first.
+  execStart =
+    unit:
+    let
+      inherit (config.systemd.services.${unit}) script;
+      shell = pkgs.writeShellScript "container-start" ''
+        set -e
+        ${script}
+        exec ${program} supervise "$1"
+      '';
+    in
+    if script == "" then "${program} supervise %i" else mkForce "${shell} %i";
 
-  # The unit of a container in the host's configuration. An ephemeral root is
-  # in memory: the unit needs no directory for it.
-  declaredUnit =
-    name: container:
-    lib.recursiveUpdate unit {
-      environment = lib.optionalAttrs (container.stateDir != null) {
-        NIXOS_CONTAINER_STATE_DIR = container.stateDir;
-      };
-      serviceConfig.DeviceAllow = mkForce (
-        map (device: "${device.node} ${device.modifier}") (allowedDevices container)
-      );
-      serviceConfig.RuntimeDirectory = mkForce [ ];
-      unitConfig.RequiresMountsFor = mkIf (container.stateDir != null) (
-        mkForce (
-          [ "${container.stateDir}/${name}" ]
-          ++ map (mount: if mount.hostPath != null then mount.hostPath else mount.mountPoint) (
-            lib.attrValues container.bindMounts
-          )
-        )
-      );
+  changeUnit =
+    name: unit:
+    let
+      # Of a container in the host's configuration.
+      container = config.containers.${lib.removePrefix "container@" name};
+      allowed = map (device: "${device.node} ${device.modifier}") (allowedDevices container);
+      root = "${stateDirectory}/%i";
+      moveRoot = path: if path == root then "${container.stateDir}/%i" else path;
+      moved = lib.optionalAttrs (container.stateDir != null);
+    in
+    if name == "container@" then
+      # All devices that the containers' own device filters may allow. The
+      # generator adds ALLOWED_DEVICES.
+      replaceScripts name unit { DeviceAllow = [ "/dev/net/tun rwm" ]; }
+    else if lib.hasPrefix "container@" name then
+      replaceScripts name unit { DeviceAllow = allowed; }
+      // moved {
+        environment = unit.environment // {
+          root = moveRoot unit.environment.root;
+          NIXOS_CONTAINER_STATE_DIR = container.stateDir;
+        };
+        unitConfig = unit.unitConfig // {
+          RequiresMountsFor = map moveRoot unit.unitConfig.RequiresMountsFor;
+        };
+      }
+    else
+      unit;
+
+  # The unit without nixpkgs' shell scripts.
+  replaceScripts =
+    name: unit: directives:
+    removeAttrs unit [
+      "preStart"
+      "script"
+      "postStart"
+    ]
+    // {
+      # The command knows a unit as a container's by these. A package may be no more
+      # than a wrapper that sets them.
+      environment =
+        unit.environment
+        // lib.optionalAttrs (!inProgramsPlaces) {
+          NIXOS_CONTAINER_CONF_DIR = "/etc/${confDirectory}";
+          NIXOS_CONTAINER_STATE_DIR = stateDirectory;
+        };
+      # An ephemeral root is in memory: the unit needs no directory for it.
+      serviceConfig =
+        removeAttrs unit.serviceConfig [ "RuntimeDirectory" ]
+        // {
+          # A cgroup with processes cannot delegate controllers to those below it,
+          # so that the supervisor needs one of its own (systemd 254).
+          DelegateSubgroup = "supervisor";
+          ExecReload = "${program} activate %i";
+          ExecStart = execStart name;
+          # Exit status of a wrong configuration, which a restart does not mend.
+          RestartPreventExitStatus = "78";
+          # As for systemd-nspawn's containers. The generator adds the limits of the
+          # container's configuration.
+          TasksMax = lib.mkDefault 16384;
+        }
+        // directives;
     };
 in
 {
+  disabledModules = [ nixpkgsFile ];
+  imports = [ nixpkgsModuleWithProgram ];
+
   options = {
     virtualisation.nixos-container.package = mkOption {
       type = types.package;
       default = pkgs.callPackage ./package.nix { };
       defaultText = lib.literalExpression "pkgs.callPackage ./package.nix { }";
-      description = "The package of the program that runs containers.";
+      description = ''
+        The package of the program that runs containers. On hosts whose
+        {option}`system.stateVersion` is before 22.05, it takes the arguments
+        `configurationDirectory` and `stateDirectory`, as nixpkgs' package does.
+      '';
     };
     containers = mkOption { type = types.attrsOf (types.submodule containerOptions); };
   };
 
   config = mkIf config.boot.enableContainers {
-    systemd.services =
-      lib.mapAttrs' (name: container: lib.nameValuePair "container@${name}" (declaredUnit name container)) config.containers
-      // {
-        # All devices that the containers' own device filters may allow. The
-        # generator adds ALLOWED_DEVICES.
-        "container@" = lib.recursiveUpdate unit {
-          serviceConfig.DeviceAllow = mkForce [ "/dev/net/tun rwm" ];
-        };
-      };
-
     environment.etc =
       lib.mapAttrs' (
-        name: container: lib.nameValuePair "${confDirectory}/${name}.conf" { text = confOf container; }
+        name: container: lib.nameValuePair "${confDirectory}/${name}.conf" { text = lib.mkAfter (confOf container); }
       ) config.containers
       # systemd-networkd, udev and NetworkManager leave the containers' links alone.
       // lib.mapAttrs' (
@@ -238,10 +307,9 @@ in
     services.udev.extraRules = builtins.readFile ../systemd/udev/70-nixos-container.rules;
 
     # Takes precedence over nixpkgs' program of the same name.
-    environment.systemPackages = [ (lib.hiPrio cfg.package) ];
+    environment.systemPackages = [ (lib.hiPrio packageInPlace) ];
     # Adds AUTO_START and ALLOWED_DEVICES of conf files to the units.
     systemd.generators.nixos-container-generator =
-      "${cfg.package}/lib/systemd/system-generators/nixos-container-generator";
-    environment.sessionVariables = places;
+      "${packageInPlace}/lib/systemd/system-generators/nixos-container-generator";
   };
 }

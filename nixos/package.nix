@@ -3,6 +3,10 @@
   lib,
   installShellFiles,
   rustPlatform,
+  # Where containers are, as nixpkgs' package takes them. Its module sets others
+  # on hosts whose state is from before 22.05.
+  configurationDirectory ? "/etc/nixos-containers",
+  stateDirectory ? "/var/lib/nixos-containers",
 }:
 rustPlatform.buildRustPackage {
   pname = "nixos-container";
@@ -24,6 +28,11 @@ rustPlatform.buildRustPackage {
     ];
   };
   cargoLock.lockFile = ../Cargo.lock;
+
+  env = {
+    DEFAULT_CONF_DIR = configurationDirectory;
+    DEFAULT_STATE_DIR = stateDirectory;
+  };
 
   nativeBuildInputs = [ installShellFiles ];
 

@@ -54,6 +54,20 @@ fn the_package_has_all_sources_that_cargo_looks_for() {
     }
 }
 
+/// The program's sources read these variables when they are compiled.
+#[test]
+fn the_package_has_the_directories_that_nixpkgs_module_gives_it() {
+    let outputs = outputs();
+    let sources = std::fs::read_to_string(here("src/container/paths.rs")).expect("readable");
+    for (variable, directory) in [
+        ("DEFAULT_CONF_DIR", "/etc/containers"),
+        ("DEFAULT_STATE_DIR", "/var/lib/containers"),
+    ] {
+        assert_eq!(outputs["moved"][variable], directory);
+        assert!(sources.contains(&format!("option_env!(\"{variable}\")")));
+    }
+}
+
 #[test]
 fn there_is_a_check_for_each_scenario() {
     let outputs = outputs();

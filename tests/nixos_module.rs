@@ -14,9 +14,15 @@ fn here(path: &str) -> PathBuf {
 
 /// The `/etc` that mini-nixpkgs builds from the configuration in a file.
 fn etc(configuration: &Path) -> PathBuf {
+    etc_with(configuration, "{ }")
+}
+
+/// The same with another module beside it.
+fn etc_with(configuration: &Path, module: &str) -> PathBuf {
     let mut nix = Command::new(here("tests/throwaway-host"));
     nix.args(["nix-build", "--no-out-link", "-E"]).arg(format!(
-        "(import <nixpkgs/nixos> {{ configuration = {}; }}).config.system.build.etc",
+        "(import <nixpkgs/nixos> {{ configuration.imports = [ {} ({module}) ]; }})
+         .config.system.build.etc",
         configuration.display()
     ));
     succeed(&mut nix).trim().into()
@@ -63,10 +69,69 @@ fn units_and_conf_files_are_those_of_the_golden_file() {
     }
     let expected = std::fs::read_to_string(&golden).expect("a golden file");
     assert!(made == expected, "not as in {}:\n{made}", golden.display());
-    // nixpkgs' own scripts.
-    for word in ["systemd-nspawn", "ExecStartPre", "ExecStartPost"] {
-        assert!(!made.contains(word), "{word} is left in a unit");
+}
+
+/// The text of a unit's hook, such as `ExecStartPre`.
+fn hook(unit: &str, directive: &str) -> String {
+    let prefix = format!("{directive}=");
+    let line = unit.lines().find_map(|line| line.strip_prefix(&prefix));
+    let script = line.and_then(|line| line.split(' ').find(|word| word.contains("script")));
+    script.map_or_else(String::new, |script| {
+        std::fs::read_to_string(script).expect("readable")
+    })
+}
+
+#[test]
+fn what_a_configuration_adds_to_a_unit_stays_and_nixpkgs_scripts_go() {
+    let units = etc(&here("tests/nixos_module/host.nix")).join("systemd/system");
+    let unit = |name: &str| {
+        let path = units.join(format!("container@{name}.service"));
+        std::fs::read_to_string(path).expect("readable")
+    };
+    let hooks = unit("hooks");
+    assert_eq!(
+        hook(&hooks, "ExecStartPre"),
+        "mkdir -p \"$root/srv/${INSTANCE}\""
+    );
+    assert_eq!(hook(&hooks, "ExecStartPost"), "ip link set ve-hooks up");
+    assert_eq!(hook(&hooks, "ExecStopPost"), "true");
+    for line in [
+        "After=db.service",
+        "DeviceAllow=/dev/kvm rw",
+        "Environment=\"WORD=value\"",
+        "Nice=5",
+        "TasksMax=100",
+    ] {
+        assert!(hooks.lines().any(|l| l == line), "{line}: {hooks}");
     }
+    let plain = unit("plain");
+    assert!(!plain.contains("ExecStartPre") && !plain.contains("ExecStartPost"));
+    // Shell commands that come before the program.
+    let script = unit("script");
+    let start = script
+        .lines()
+        .find_map(|line| line.strip_prefix("ExecStart="))
+        .and_then(|line| line.strip_suffix(" %i"))
+        .expect("an argument");
+    let script = std::fs::read_to_string(start).expect("readable");
+    let commands: Vec<_> = script.lines().skip(1).collect();
+    assert_eq!(commands[..2], ["set -e", "echo first"]);
+    assert!(commands[2].starts_with("exec "), "{script}");
+    assert!(commands[2].ends_with("/bin/nixos-container supervise \"$1\""));
+}
+
+#[test]
+fn directories_of_a_host_from_before_22_05_are_those_of_the_program() {
+    let of_then = "{ lib, ... }: { system.stateVersion = lib.mkForce \"21.11\"; }";
+    let etc = etc_with(&here("tests/nixos_module/host.nix"), of_then);
+    let unit = etc.join("systemd/system/container@plain.service");
+    let unit = std::fs::read_to_string(unit).expect("readable");
+    let program = "/nixos-container-in/var/lib/containers-of/etc/containers/bin/nixos-container";
+    assert!(
+        unit.contains(&format!("ExecStart={program} supervise %i\n")),
+        "{unit}"
+    );
+    assert!(etc.join("containers/plain.conf").exists());
 }
 
 /// Each conf file of the golden configuration means something to the command.
@@ -81,7 +146,9 @@ fn the_command_understands_every_conf_file_of_the_module() {
         etc.display(),
         place.display()
     ));
-    for name in ["plain", "words", "bridged", "strange", "devices", "limited"] {
+    for name in [
+        "plain", "words", "bridged", "strange", "devices", "limited", "hooks",
+    ] {
         let shown = host.try_run(&["explain", name]);
         let errors = String::from_utf8_lossy(&shown.stderr).into_owned();
         assert!(shown.status.success(), "{name}: {errors}");

@@ -6,6 +6,19 @@ use anyhow::{Result, bail};
 
 use super::name::ContainerName;
 
+/// The directory of configuration files, unless the package has another one
+/// (`nixos/package.nix`).
+const CONF: &str = match option_env!("DEFAULT_CONF_DIR") {
+    Some(directory) => directory,
+    None => "/etc/nixos-containers",
+};
+
+/// The directory of root directories, unless the package has another one.
+const STATE: &str = match option_env!("DEFAULT_STATE_DIR") {
+    Some(directory) => directory,
+    None => "/var/lib/nixos-containers",
+};
+
 /// The directories of all containers. Each can be moved by an environment variable, so
 /// that a second set of containers (of a test, of another tool) can exist beside the
 /// host's.
@@ -48,8 +61,8 @@ impl Places {
                 .unwrap_or_else(|| PathBuf::from(default))
         };
         Self {
-            conf: place("NIXOS_CONTAINER_CONF_DIR", "/etc/nixos-containers"),
-            state: place("NIXOS_CONTAINER_STATE_DIR", "/var/lib/nixos-containers"),
+            conf: place("NIXOS_CONTAINER_CONF_DIR", CONF),
+            state: place("NIXOS_CONTAINER_STATE_DIR", STATE),
             profiles: place(
                 "NIXOS_CONTAINER_PROFILE_DIR",
                 "/nix/var/nix/profiles/per-container",

@@ -43,6 +43,12 @@ in
   package = {
     inherit (self.packages.${system}.default) pname version src;
   };
+  # As nixpkgs' module overrides it.
+  moved =
+    (lib.fix (lib.const (import ../../nixos/package.nix (arguments // {
+      configurationDirectory = "/etc/containers";
+      stateDirectory = "/var/lib/containers";
+    })))).env;
   overlay = (self.overlays.default pkgs pkgs).nixos-container.pname;
   module = builtins.pathExists self.nixosModules.default;
   checks = lib.mapAttrs (_: check: {

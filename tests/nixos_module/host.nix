@@ -1,5 +1,5 @@
 # A host with a container for each option that the module adds or changes.
-{ pkgs, ... }:
+{ lib, pkgs, ... }:
 let
   # A store path with the form of a system; no test starts it.
   system = pkgs.runCommand "container-system" { } "mkdir $out; touch $out/init; chmod +x $out/init";
@@ -7,16 +7,49 @@ in
 {
   imports = [ ../../nixos/module.nix ];
 
-  boot.isContainer = true;
+  boot.isNspawnContainer = true;
   system.stateVersion = "25.05";
-  virtualisation.nixos-container.package = {
-    type = "derivation";
-    outPath = "/nixos-container";
-    meta.mainProgram = "nixos-container";
+  virtualisation.nixos-container.package = lib.makeOverridable (
+    {
+      configurationDirectory ? "/etc/nixos-containers",
+      stateDirectory ? "/var/lib/nixos-containers",
+    }:
+    {
+      type = "derivation";
+      # Of a program with other directories, the path names them.
+      outPath =
+        "/nixos-container"
+        + lib.optionalString (stateDirectory != "/var/lib/nixos-containers") "-in${stateDirectory}"
+        + lib.optionalString (configurationDirectory != "/etc/nixos-containers") "-of${configurationDirectory}";
+      meta.mainProgram = "nixos-container";
+    }
+  ) { };
+
+  # What a configuration adds to a unit.
+  systemd.services."container@hooks" = {
+    preStart = lib.mkBefore ''mkdir -p "$root/srv/''${INSTANCE}"'';
+    postStart = "ip link set ve-hooks up";
+    postStop = "true";
+    after = [ "db.service" ];
+    path = [ pkgs.hello ];
+    environment.WORD = "value";
+    serviceConfig = {
+      DeviceAllow = [ "/dev/kvm rw" ];
+      Nice = 5;
+      TasksMax = 100;
+    };
   };
+  systemd.services."container@script".script = lib.mkBefore "echo first";
 
   containers = {
     plain.path = system;
+    hooks.path = system;
+    script.path = system;
+
+    flake = {
+      flake = "path:/srv/web";
+      autoStart = true;
+    };
 
     words = {
       path = system;
@@ -39,6 +72,7 @@ in
       path = system;
       privateNetwork = true;
       spoofCheck = false;
+      copyResolvConf = false;
       network = "br0";
       localAddress = "192.0.2.7/24";
       extraVeths = {
