@@ -108,8 +108,8 @@ pub struct ContainerConfig {
     /// `NAT`: the host forwards and masquerades the container's packets.
     pub nat: bool,
     /// `COPY_RESOLV_CONF`: the host's `/etc/resolv.conf` is copied in at each
-    /// start.
-    pub copy_resolv_conf: bool,
+    /// start; on a private network also if it is not said.
+    pub copy_resolv_conf: Option<bool>,
     /// `--resolv-conf`, see [`ContainerConfig::resolv_conf_mode`].
     pub resolv_conf: Option<resolv_conf::Mode>,
     /// `NIX_DAEMON=0`: it cannot reach the host's Nix daemon.
@@ -141,15 +141,15 @@ pub struct ContainerConfig {
 }
 
 impl ContainerConfig {
-    /// How the container gets its `/etc/resolv.conf`. nixpkgs' unit copies the host's
-    /// file before it runs systemd-nspawn, so a mode that writes the file wins.
-    pub fn resolv_conf_mode(&self) -> resolv_conf::Mode {
+    /// How the container gets its `/etc/resolv.conf`, on a network that `is_private`.
+    /// nixpkgs' unit copies the host's file before it runs systemd-nspawn, so a mode that
+    /// writes the file wins.
+    pub fn resolv_conf_mode(&self, is_private: bool) -> resolv_conf::Mode {
         use resolv_conf::{Mode, Source};
-        match self.resolv_conf {
-            None | Some(Mode::Off | Mode::Auto) if self.copy_resolv_conf => {
-                Mode::Replace(Source::Host)
-            }
-            mode => mode.unwrap_or(Mode::Auto),
+        match (self.resolv_conf, self.copy_resolv_conf) {
+            (None | Some(Mode::Off | Mode::Auto), Some(true)) => Mode::Replace(Source::Host),
+            (None, None) if is_private => Mode::Replace(Source::Host),
+            (mode, _) => mode.unwrap_or(Mode::Auto),
         }
     }
 
@@ -208,9 +208,12 @@ mod tests {
     fn resolv_conf_flag_wins_over_the_key_if_it_writes() {
         use resolv_conf::{Mode, Source};
         let parse = |text: &str| ContainerConfig::parse(Path::new("foo.conf"), text);
-        let mode = |text: &str| parse(text).expect("valid").resolv_conf_mode();
+        let mode_on = |text: &str, private| parse(text).expect("valid").resolv_conf_mode(private);
+        let mode = |text: &str| mode_on(text, true);
         let flag = "EXTRA_NSPAWN_FLAGS=--resolv-conf";
-        assert_eq!(mode(""), Mode::Auto);
+        assert_eq!(mode_on("", false), Mode::Auto);
+        assert_eq!(mode(""), Mode::Replace(Source::Host));
+        assert_eq!(mode("COPY_RESOLV_CONF=0"), Mode::Auto);
         assert_eq!(mode("COPY_RESOLV_CONF=1"), Mode::Replace(Source::Host));
         assert_eq!(mode(&format!("{flag}=off")), Mode::Off);
         for (value, expected) in [

@@ -20,6 +20,7 @@ use crate::container::lock::Lock;
 use crate::container::running::{Running, Unresponsive};
 use crate::container::unit;
 use crate::control::{Request, State};
+use crate::nix::install;
 use crate::report::log::LogRequest;
 use crate::systemd::manager::Unit;
 
@@ -65,6 +66,11 @@ pub fn start(container: &Container) -> Result<Begun> {
             }
             Some(_) => return Err(direct::stopping_error(container)),
             None => {}
+        }
+        if unit.is_none() {
+            // The supervisor has no terminal to show the build.
+            install::build_unbuilt(container)
+                .with_context(|| format!("cannot start {container}"))?;
         }
         let request = write_log_request(container)?;
         let started = match unit {

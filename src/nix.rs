@@ -2,6 +2,7 @@
 
 pub mod build;
 pub mod configuration;
+pub mod install;
 mod merge;
 pub mod options;
 pub mod profile;

@@ -122,7 +122,13 @@ pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Start>
         machine_id,
         boot_id: random_id()?,
         privileges: process::privileges(&config.security, &kind)?,
-        resources: process::resources(&config.resources, container, owner != 0, &mut notices)?,
+        resources: process::resources(
+            &config.resources,
+            &system_on_host(places, name, config),
+            container,
+            owner != 0,
+            &mut notices,
+        )?,
         credentials: credentials::resolve(&config.credentials)?,
         bound_users: bound_users::resolve(
             &config.bound_users,
@@ -179,6 +185,14 @@ pub fn system_inside(config: &ContainerConfig) -> PathBuf {
     match &config.system_path {
         Some(system) => system.clone(),
         None => SYSTEM_PROFILE_INSIDE.into(),
+    }
+}
+
+/// Path of the container's system on the host.
+fn system_on_host(places: &Places, name: &ContainerName, config: &ContainerConfig) -> PathBuf {
+    match &config.system_path {
+        Some(system) => system.clone(),
+        None => places.system_profile(name),
     }
 }
 
@@ -260,7 +274,7 @@ fn resolv_conf(
     kind: &Network,
     notices: &mut Vec<String>,
 ) -> Result<ResolvConf> {
-    let mode = config.resolv_conf_mode();
+    let mode = config.resolv_conf_mode(*kind == Network::Private);
     let replaceable = is_regular_or_missing(root, "/etc", "resolv.conf");
     let decision = resolv_conf::decide(mode, kind, replaceable, |path| {
         std::fs::read_to_string(path)

@@ -20,6 +20,7 @@ use crate::container::unit;
 use crate::container::{Container, create_dir};
 use crate::control::{Connection, Event};
 use crate::lifecycle::{self, ephemeral, reclaim};
+use crate::nix::install;
 use crate::nix::shared::{self, OwnChanges};
 use crate::report::exit_codes::REBOOTED;
 use crate::report::log::{self as log_file, LogRequest};
@@ -129,6 +130,8 @@ fn supervise_reporting(
     report: Option<&Connection>,
     console_tail: &mut String,
 ) -> Result<u8> {
+    // Before signals are caught: one that ends this process also ends the build.
+    build_unbuilt_system(container)?;
     let mut supervisor = Supervisor {
         container,
         run: container.run(),
@@ -180,6 +183,16 @@ fn supervise_reporting(
     finished?;
     supervisor.clients.announce(&Event::Gone, &[]);
     Ok(ended)
+}
+
+/// Builds the system of a container that is declared with a flake, before its first start.
+fn build_unbuilt_system(container: &Container) -> Result<()> {
+    let config = container.config().map_err(Misconfigured)?;
+    let Some(flake) = install::unbuilt(container, &config) else {
+        return Ok(());
+    };
+    let status = format!("building its system from the flake {flake}");
+    notify::during_long_work(&status, || install::build_unbuilt(container))
 }
 
 /// Logs as the command that starts the container has requested.

@@ -337,7 +337,7 @@ fn an_error_in_a_configuration_file_names_file_line_and_key() {
             let stderr = refuse(&host, 1, &[command, "foo"]);
             assert_eq!(
                 stderr,
-                format!("error: {doing}{conf}:7: {why}\n"),
+                format!("error: {doing}{conf}:8: {why}\n"),
                 "{command}"
             );
         }

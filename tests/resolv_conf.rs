@@ -43,6 +43,26 @@ fn a_stub_on_the_hosts_loopback_gives_way_to_its_upstream_on_a_private_network()
 }
 
 #[test]
+fn a_private_network_comes_with_the_hosts_resolver_unless_the_configuration_refuses() {
+    let host = host_with_stub();
+    host.create("foo");
+    assert!(host.conf("foo").contains("COPY_RESOLV_CONF=1\n"));
+    let file = host.place("STATE_DIR").join("foo/etc/resolv.conf");
+    for (lines, expected) in [
+        ("PRIVATE_NETWORK=1", "nameserver 192.0.2.53\n"),
+        ("PRIVATE_NETWORK=1\nCOPY_RESOLV_CONF=0", "own\n"),
+        (
+            "PRIVATE_NETWORK=1\nEXTRA_NSPAWN_FLAGS=--resolv-conf=off",
+            "own\n",
+        ),
+    ] {
+        host.shell(&format!("install -D /dev/stdin {} <<<own", file.display()));
+        host.write_conf("foo", lines);
+        assert_eq!(started(&host), expected, "{lines}");
+    }
+}
+
+#[test]
 fn the_hosts_network_comes_with_the_hosts_resolver() {
     let host = host_with_stub();
     host.create("foo");

@@ -53,7 +53,7 @@ fn an_update_builds_and_activates_what_the_configuration_says() {
     assert_eq!(told(&host, "foo"), "three");
     let text = file(&host, "foo", CONFIGURATION);
     assert!(text.contains(&telling("three")), "{text}");
-    assert!(text.contains("networking.hostName = mkDefault \"foo\";"));
+    assert!(text.contains("networking.hostName = lib.mkDefault \"foo\";"));
 
     // The same again is no other generation, and is activated all the same.
     host.run(&["run", "foo", "--", "rm", "/etc/told"]);
@@ -397,6 +397,73 @@ fn a_system_that_the_host_sets_is_the_hosts_to_change() {
 }
 
 #[test]
+fn a_declared_flake_is_built_by_the_first_start_and_by_update() {
+    let host = Host::new();
+    flake(&host, "/run/throwaway/web", "container", "");
+    let conf = host.place("CONF_DIR").join("web.conf");
+    let conf = conf.display();
+    host.shell(&format!(
+        "mkdir -p $NIXOS_CONTAINER_CONF_DIR; echo FLAKE=path:/run/throwaway/web >{conf}
+         mount --bind -o ro {conf} {conf}
+         echo '{{ outputs = _: throw \"unfinished\"; }}' >/run/throwaway/web/flake.nix"
+    ));
+    // The next start builds it once more.
+    let failed = host.fail(1, &["start", "web"]);
+    assert!(failed.contains("unfinished"), "{failed}");
+    assert!(
+        failed.contains("cannot build the system of container 'web'"),
+        "{failed}"
+    );
+    flake(&host, "/run/throwaway/web", "container", &telling("one"));
+    host.run(&["start", "web"]);
+    assert_eq!(told(&host, "web"), "one");
+
+    flake(&host, "/run/throwaway/web", "container", &telling("two"));
+    host.run(&["update", "web"]);
+    assert_eq!(told(&host, "web"), "two");
+    // An update is not for a start to do.
+    flake(&host, "/run/throwaway/web", "container", &telling("three"));
+    host.run(&["restart", "web"]);
+    assert_eq!(told(&host, "web"), "two");
+    let refused = host.fail(1, &["update", "web", "--config", "{ }"]);
+    assert!(refused.contains("is read-only"), "{refused}");
+}
+
+#[test]
+fn a_system_mounts_its_file_systems_once_or_update_says_what_to_do() {
+    let host = Host::new();
+    host.create_with("foo", &["--config", &telling("one")]);
+    host.append_conf("foo", "PRIVATE_USERS=pick");
+    host.run(&["start", "foo"]);
+    let dev = "stat --file-system --format=%b /dev";
+    let size = host.inside("foo", dev);
+    let update = |code: i32, word: &str| {
+        let root = host.place("STATE_DIR").join("foo");
+        let file = format!("{}{CONFIGURATION}", root.display());
+        host.shell(&format!(
+            "sed -i 's/^{{ boot.*/{{ {word} = true;/' '{file}'"
+        ));
+        let output = host.try_run(&["update", "foo", "--trusted"]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        said
+    };
+    let said = update(2, "boot.isContainer");
+    assert!(
+        said.contains(
+            "note: the system of container 'foo' mounts /proc, /run and /dev again when it is \
+             activated, because its configuration lacks `boot.isNspawnContainer = true;`, which \
+             NixOS has since 25.11; add it, and run `nixos-container update foo`\n"
+        ),
+        "{said}"
+    );
+    let said = update(0, "boot.isNspawnContainer");
+    assert!(!said.contains("note:"), "{said}");
+    host.run(&["restart", "foo"]);
+    assert_eq!(host.inside("foo", dev), size);
+}
+
+#[test]
 fn without_a_configuration_an_update_asks_for_one() {
     let host = Host::new();
     host.create_with("foo", &["--system-path", minimal_system()]);
@@ -478,7 +545,7 @@ fn a_container_cannot_swap_the_text_that_an_update_is_given() {
     host.run(&["start", "foo"]);
     // Whatever is put there is another text a moment later.
     let swap = format!(
-        "echo '{{ ... }}: {{ boot.isContainer = true; {} }}' >/run/swapped
+        "echo '{{ ... }}: {{ boot.isNspawnContainer = true; {} }}' >/run/swapped
          cat >/run/swap <<'END'
          while [ -e /run/swapped ]; do
              for file in /etc/nixos/.[!.]* /etc/nixos/*; do
@@ -682,7 +749,7 @@ fn a_configuration_that_is_no_file_does_not_become_the_hosts_own() {
     let host = Host::new();
     host.create_with("foo", &["--config", &telling("one")]);
     host.shell(&format!(
-        "echo '{{ boot.isContainer = true; {} }}' >/run/throwaway/hosts.nix",
+        "echo '{{ boot.isNspawnContainer = true; {} }}' >/run/throwaway/hosts.nix",
         telling("of the host")
     ));
     let root = host.place("STATE_DIR").join("foo").display().to_string();

@@ -54,8 +54,10 @@ impl Plan {
 
 /// The directory for the host's messages to the container (Container Interface).
 const RUN_HOST: &str = "/run/host";
-/// The value of `$container` and of `/run/host/container-manager`.
-pub const CONTAINER_MANAGER: &str = "nixos-container";
+/// The value of `$container` and of `/run/host/container-manager`, as systemd-nspawn has
+/// it: configurations name it in `ConditionVirtualization=` (`man 5 systemd.unit`), as
+/// NixOS does for acpid and ALSA, and nixos-generate-config looks for it.
+pub const CONTAINER_MANAGER: &str = "systemd-nspawn";
 
 /// The plan of one start.
 pub fn plan(spec: &Spec) -> Plan {

@@ -23,7 +23,7 @@ pub enum TimeZone {
 }
 
 /// `--link-journal`: where the container's journal is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkJournal {
     /// In the container, without a link on the host.
     No,
@@ -38,8 +38,14 @@ pub enum LinkJournal {
         attempt: bool,
     },
     /// As at the last start.
-    #[default]
     Auto,
+}
+
+/// As nixpkgs' unit has it. A container with a temporary journal has no link.
+impl Default for LinkJournal {
+    fn default() -> Self {
+        Self::Guest { attempt: true }
+    }
 }
 
 impl TimeZone {

@@ -69,7 +69,7 @@ impl ContainerConfig {
             "FLAKE" => self.flake = Some(value.parse()?),
             "TRUSTED_CONFIGURATION" => self.trusted_configuration = Some(value.to_owned()),
             "AUTO_START" => self.auto_start = values::switch(value)?,
-            "COPY_RESOLV_CONF" => self.copy_resolv_conf = values::switch(value)?,
+            "COPY_RESOLV_CONF" => self.copy_resolv_conf = Some(values::switch(value)?),
             "TIMEOUT_START_SEC" => self.timeout_start = Some(values::time_span(value)?),
             "PRIVATE_NETWORK" => self.private_network = values::switch(value)?,
             "HOST_ADDRESS" => self.host_address = Some(values::address4(value)?),

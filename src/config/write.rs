@@ -47,7 +47,7 @@ impl ContainerConfig {
             ("HOST_PORT", Some(ports(&self.host_ports))),
             ("NAT", number(self.nat)),
             ("UNTRUSTED", switch(self.untrusted)),
-            ("COPY_RESOLV_CONF", switch(self.copy_resolv_conf)),
+            ("COPY_RESOLV_CONF", self.copy_resolv_conf.and_then(number)),
             ("EPHEMERAL", switch(self.root.ephemeral)),
             ("DESTROY_ON_STOP", switch(self.destroy_on_stop)),
             (
@@ -151,7 +151,7 @@ mod tests {
             nat: true,
             timeout_start: Some(Duration::from_secs(90)),
             auto_start: true,
-            copy_resolv_conf: true,
+            copy_resolv_conf: Some(true),
             root: RootConfig {
                 ephemeral: true,
                 ..RootConfig::default()

@@ -39,7 +39,9 @@ pub const PLACE: &str = "/etc/nixos/configuration.nix";
 /// The maximum size of a `configuration.nix` in bytes.
 const LONGEST: u64 = 4 << 20;
 
-/// The configuration of a container, as nixpkgs' tool writes it.
+/// The configuration of a container, as nixpkgs' tool writes it. `boot.isNspawnContainer`,
+/// which NixOS has since 25.11, includes `boot.isContainer`, and keeps the activation from
+/// mounting `/proc`, `/run` and `/dev` once more.
 pub fn text(name: &ContainerName, options: &Options) -> Result<String> {
     let options = match options {
         Options::None => String::new(),
@@ -49,9 +51,10 @@ pub fn text(name: &ContainerName, options: &Options) -> Result<String> {
     };
     let host_name = host_name(name);
     Ok(format!(
-        "{{ config, lib, pkgs, ... }}:\n\n\
+        "{{ config, lib, options, pkgs, ... }}:\n\n\
          with lib;\n\n\
-         {{ boot.isContainer = true;\n  \
+         {{ boot.${{if options.boot ? isNspawnContainer then \"isNspawnContainer\" else \
+         \"isContainer\"}} = true;\n  \
            networking.hostName = lib.mkDefault \"{host_name}\";\n  \
            networking.useDHCP = false;\n  \
            {options}\n\

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -11,6 +11,7 @@ use super::build::{self, Flags};
 use super::configuration::Snapshot;
 use super::profile::{Profile, link_name};
 use super::sandbox::{self, Outcome, Task};
+use super::store_path::StorePath;
 use crate::config::flake::FlakeRef;
 use crate::container::Container;
 use crate::container::files::remove_file;
@@ -65,8 +66,53 @@ pub fn build(
     flags: &Flags,
     sandboxed: Option<&Snapshot>,
 ) -> Result<Built> {
-    build_from(container, source, flags, sandboxed)
-        .with_context(|| format!("cannot build the system of {container}"))
+    let built = build_from(container, source, flags, sandboxed)
+        .with_context(|| format!("cannot build the system of {container}"))?;
+    if mounts_again(&built.system) {
+        say!(
+            "note: the system of {container} mounts /proc, /run and /dev again when it is \
+             activated, because its configuration lacks `boot.isNspawnContainer = true;`, which \
+             NixOS has since 25.11; add it, and run `nixos-container update {}`",
+            container.name()
+        );
+    }
+    Ok(built)
+}
+
+/// Whether the activation of a system mounts the file systems that a container has before
+/// its init. NixOS' activation sources a script that mounts `boot.specialFileSystems`.
+fn mounts_again(system: &Path) -> bool {
+    let activation = read_regular(&system.join("activate")).unwrap_or_default();
+    let sourced = activation.lines().filter_map(|line| {
+        let line = line.trim_start();
+        let path = line
+            .strip_prefix("source ")
+            .or_else(|| line.strip_prefix(". "))?;
+        StorePath::exactly(Path::new(path.trim_end()))?;
+        read_regular(Path::new(path.trim_end()))
+    });
+    let mounts_proc = |text: String| {
+        let mut mounts = text
+            .lines()
+            .filter(|line| line.starts_with("specialMount "));
+        mounts.any(|line| line.split(' ').any(|word| word == "\"/proc\""))
+    };
+    sourced.into_iter().any(mounts_proc)
+}
+
+/// The maximum size of an activation script in bytes.
+const LONGEST: u64 = 4 << 20;
+
+/// The text of a file in the store. What a container had built can be a link to any
+/// file of the host.
+fn read_regular(path: &Path) -> Option<String> {
+    if !fs::symlink_metadata(path).ok()?.is_file() {
+        return None;
+    }
+    let mut text = String::new();
+    let file = fs::File::open(path).ok()?;
+    file.take(LONGEST).read_to_string(&mut text).ok()?;
+    Some(text)
 }
 
 fn build_from(

@@ -32,9 +32,7 @@ pub(super) fn resolve(
     if !config.untrusted {
         return Ok(None);
     }
-    let profile = || places.system_profile(name);
-    let system = config.system_path.clone().unwrap_or_else(profile);
-    let names = system::closure(&system)?;
+    let names = system::closure(&super::system_on_host(places, name, config))?;
     let run = places.run(name);
     Ok(Some(Closure { run, names }))
 }

@@ -298,7 +298,7 @@ fn nix_mounts(places: &Places, name: &ContainerName, config: &ContainerConfig) -
             }),
         });
     } else {
-        mounts.push(read_only(STORE));
+        mounts.push(bind(STORE.into(), STORE, Attributes::STORE));
     }
     // It does not exist if the host's Nix has no daemon, or has not run yet.
     let has_daemon = !config.untrusted && !config.no_nix_daemon;

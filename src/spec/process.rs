@@ -1,8 +1,11 @@
 //! The privileges, resources and environment of init.
 
+use std::path::Path;
+
 use anyhow::{Context, Result, bail};
 use runtime::sys::capabilities::CapabilitySet;
 use runtime::sys::limits;
+use runtime::sys::personality::Personality;
 use runtime::sys::seccomp::SystemCallFilter;
 use runtime::{Network, Privileges, Resources};
 
@@ -46,10 +49,21 @@ fn system_calls(config: &config::Security, bounding: CapabilitySet) -> SystemCal
     filter
 }
 
+/// The machine that a system is for, if that is the 32-bit kind of this one: as in
+/// nixpkgs' start script, which reads the same file.
+fn personality_of(system: &Path) -> Option<Personality> {
+    let is_for_x86 = cfg!(target_arch = "x86_64")
+        && std::fs::read_to_string(system.join("system"))
+            .is_ok_and(|text| text.trim_end() == "i686-linux");
+    is_for_x86.then_some(Personality::X86)
+}
+
 /// Init's resources. Its limits begin as those of the host's process 1, not of the
-/// caller. The kernel counts the tasks of its users if `counts_tasks`.
+/// caller. The kernel counts the tasks of its users if `counts_tasks`. `system` is its
+/// path on the host.
 pub fn resources(
     config: &config::Resources,
+    system: &Path,
     container: &Container,
     counts_tasks: bool,
     notices: &mut Vec<String>,
@@ -71,7 +85,7 @@ pub fn resources(
         tasks,
         memory,
         cgroup,
-        personality: config.personality,
+        personality: config.personality.or_else(|| personality_of(system)),
     })
 }
 

@@ -22,7 +22,6 @@ pub const VERSIONS: [u32; 2] = [252, 257];
 /// All differences from a version of systemd-nspawn.
 pub fn differences(nspawn: u32) -> Vec<Difference> {
     [
-        identity(),
         environment(),
         privileges(),
         access_times(),
@@ -37,30 +36,22 @@ pub fn differences(nspawn: u32) -> Vec<Difference> {
 }
 
 fn nix() -> Vec<Difference> {
-    vec![difference(
-        "Nix works by the daemon inside; the host's database would give the container nothing \
+    vec![
+        difference(
+            "Nix removes set-user-ID bits and makes no devices",
+            &["mount /nix/store bind ro,nosuid,nodev,relatime shared"],
+            &["mount /nix/store bind ro,relatime shared"],
+        ),
+        difference(
+            "Nix works by the daemon inside; the host's database would give the container nothing \
          but locks that stop the host's Nix",
-        &[
-            "mount /nix/var/nix/db tmpfs ro,relatime shared",
-            "options /nix/var/nix/db rw,mode=755",
-        ],
-        &["mount /nix/var/nix/db bind ro,relatime shared"],
-    )]
-}
-
-fn identity() -> Vec<Difference> {
-    vec![difference(
-        "it is no systemd-nspawn; the Container Interface wants a name of its own, which \
-         systemd-detect-virt knows as that of some other container manager",
-        &[
-            "environment container=nixos-container",
-            "virtualization container-other",
-        ],
-        &[
-            "environment container=systemd-nspawn",
-            "virtualization systemd-nspawn",
-        ],
-    )]
+            &[
+                "mount /nix/var/nix/db tmpfs ro,relatime shared",
+                "options /nix/var/nix/db rw,mode=755",
+            ],
+            &["mount /nix/var/nix/db bind ro,relatime shared"],
+        ),
+    ]
 }
 
 fn environment() -> Vec<Difference> {

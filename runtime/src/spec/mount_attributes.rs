@@ -138,7 +138,11 @@ impl Attributes {
         read_only: true,
         ..Self::NONE
     };
-    /// Without setuid programs.
+    /// Nix' store, whose files have neither set-user-ID bits nor devices: no writing.
+    pub const STORE: Self = Self {
+        read_only: true,
+        ..Self::DATA
+    };
     /// No set-user-ID bits, and nothing else.
     pub const NO_SUID: Self = Self {
         no_suid: true,

@@ -279,6 +279,7 @@ fn configure(
         // As the manual page says, a private network reaches others through the
         // host.
         nat: !arguments.use_host_network && arguments.bridge.is_none(),
+        copy_resolv_conf: (!arguments.use_host_network).then_some(true),
         auto_start: arguments.auto_start,
         config_file: recorded.file,
         root: RootConfig {

@@ -23,6 +23,17 @@ pub enum Chosen {
 }
 
 impl Chosen {
+    /// Whether the user chose nothing, so that the container's source stays.
+    pub fn is_none(&self) -> bool {
+        matches!(
+            self,
+            Self::Configuration {
+                options: Options::None,
+                nixos: None,
+            }
+        )
+    }
+
     /// The source that the container's configuration file remembers for later
     /// commands.
     pub fn record(&self) -> RecordedSource {

@@ -18,6 +18,7 @@ use crate::config::{ContainerConfig, RecordedSource};
 use crate::container::{self, Container};
 use crate::nix::build::{self, Flags};
 use crate::nix::configuration::{self, Configuration, Options, Replaced};
+use crate::nix::install;
 use crate::nix::profile::{Generation, Profile};
 use crate::nix::shared;
 use crate::nix::system::require_init;
@@ -26,9 +27,12 @@ use crate::nix::trust::{Given, Judge};
 
 /// `update NAME`
 pub fn update(container: &Container, arguments: &Update, show_trace: bool) -> Result<ExitCode> {
-    container.require_imperative()?;
     let flags = Flags::new(&arguments.nix, show_trace);
     let chosen = sources::chosen(&arguments.system)?;
+    // The host's configuration declares the flake, and its system is the profile's.
+    if !(chosen.is_none() && container.config()?.flake.is_some()) {
+        container.require_imperative()?;
+    }
     let _update_lock = container.lock_for_update()?;
     let config = config_with_profile(container)?;
     let judge = Judge {
@@ -142,13 +146,11 @@ fn build(
     flags: &Flags,
 ) -> Result<(Built, Option<String>)> {
     let container = judge.container;
-    let directory = container.places().updating(container.name());
     if let Some(flake) = &change.flake {
-        let sandboxed = judge.flake(flake, configuration, directory)?;
-        let source = Source::Flake(flake.clone());
-        let built = system::build(container, &source, flags, sandboxed.as_ref())?;
+        let built = install::build_flake(judge, flake, configuration, flags)?;
         return Ok((built, None));
     }
+    let directory = container.places().updating(container.name());
     let judged = match change.given() {
         Some(given) => judge.given(given, configuration, directory)?,
         None => judge.present(configuration, directory)?.with_context(|| {
@@ -183,14 +185,7 @@ fn commit(
     }
     replace(configuration, &change.configuration)?;
     container.record_source(change.record.as_ref(), trusted.as_deref())?;
-    // Before, so that the new system is the newest generation, and after, to reach the
-    // container.
-    shared::take_over_profile(container)?;
-    profile(container)?
-        .set(built.system())
-        .with_context(|| format!("cannot change the profile of {container}"))?;
-    shared::take_over_profile(container)?;
-    system::protect(container, built)
+    install::set(container, built)
 }
 
 fn replace(configuration: &Configuration, replacement: &Replacement) -> Result<()> {
