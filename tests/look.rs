@@ -155,6 +155,48 @@ fn what_runs_is_told_as_it_is() {
 }
 
 #[test]
+fn an_address_that_the_network_gives_is_that_of_the_link() {
+    let host = Host::new();
+    host.shell("ip link add br0 up type bridge");
+    host.run(&[
+        "create",
+        "foo",
+        "--bridge",
+        "br0",
+        "--system-path",
+        minimal_system(),
+    ]);
+    host.run(&["start", "foo"]);
+    assert_eq!(
+        host.fail(1, &["show-ip", "foo"]),
+        "error: container 'foo' has no address: it was started without one, and its links have \
+         none\n"
+    );
+    // As a DHCP client does.
+    host.inside("foo", "ip address add fd00::7/64 dev eth0 nodad");
+    assert_eq!(host.run(&["show-ip", "foo"]), "fd00::7\n");
+    host.inside("foo", "ip address add 192.0.2.7/24 dev eth0");
+    assert_eq!(host.run(&["show-ip", "foo"]), "192.0.2.7\n");
+    let list = host.run(&["list", "--json"]);
+    for address in ["\"address\": \"192.0.2.7\"", "\"address6\": \"fd00::7\""] {
+        assert!(list.contains(address), "{list}");
+    }
+    // Those of the host are not the container's.
+    let system = ["--system-path", minimal_system()];
+    host.run(&[&["create", "bar", "--use-host-network"], &system[..]].concat());
+    host.shell("ip address add 192.0.2.1/24 dev br0");
+    host.run(&["start", "bar"]);
+    host.fail(1, &["show-ip", "bar"]);
+    // What the host has given counts more than what is set inside.
+    host.create_and_start("baz");
+    host.inside(
+        "baz",
+        "ip address flush dev eth0; ip address add 192.0.2.9/24 dev eth0",
+    );
+    assert_ne!(host.run(&["show-ip", "baz"]), "192.0.2.9\n");
+}
+
+#[test]
 fn logs_are_what_the_container_wrote_to_its_console() {
     let host = Host::new();
     let stderr = host.fail(2, &["logs", "foo"]);

@@ -36,7 +36,7 @@
 //! ```
 //!
 //! The functions that talk to the kernel ([`check()`], [`apply()`], [`release`],
-//! [`reclaim()`], [`uplink_mtu`], [`host_networks`]) block until they are done,
+//! [`reclaim()`], [`uplink_mtu`], [`host_networks`], [`addresses_in`]) block until they are done,
 //! and leave neither a thread nor a descriptor behind. Each runs a tokio runtime
 //! on the calling thread, and therefore panics inside another runtime.
 
@@ -65,7 +65,7 @@ pub use crate::container_name::{ContainerName, ContainerNameError};
 pub use crate::error::{Cause, Error};
 pub use crate::link::bridge::netfilter_sees_bridges;
 pub use crate::link::mac::MacAddress;
-pub use crate::link::networks::host_networks;
+pub use crate::link::networks::{addresses_in, host_networks};
 pub use crate::link::uplink::uplink_mtu;
 pub use crate::name::{HostLink, InterfaceName, ZoneName};
 pub use crate::plan::plan;

@@ -30,7 +30,9 @@ pub mod sys;
 
 pub use plan::host_step::HostStep;
 pub use plan::step::{FileStep, MountStep, Namespace, ProcessStep, StartStep, Step};
-pub use plan::{CONTAINER_MANAGER, Plan, USER_RECORDS, home_of_bound_user, plan, plan_program};
+pub use plan::{
+    CONTAINER_MANAGER, Plan, USER_RECORDS, has_device_node, home_of_bound_user, plan, plan_program,
+};
 pub use spec::idmap::{DEFAULT_COUNT, IdMap};
 pub use spec::mount_attributes::{Attributes, Layer, Origin, Owners, Propagation, Upper};
 pub use spec::{

@@ -21,6 +21,7 @@ mod root_files;
 pub mod step;
 mod steps;
 
+pub use api_file_systems::has_device_node;
 pub use bound_users::{USER_RECORDS, home_of_bound_user};
 pub use program::plan_program;
 

@@ -1,7 +1,11 @@
 //! The host's part of a container's network: checked, created, watched and removed.
 
 use std::cell::OnceCell;
+use std::fs::{self, File};
+use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -13,6 +17,24 @@ use crate::container::Container;
 use crate::container::name::ContainerName;
 use crate::spec::network::PrivateNetwork;
 use crate::spec::network::hosts_file;
+
+/// The addresses on the links of a running container, for one whose network gives them:
+/// root asks the kernel. Empty for other users, and if the network is the host's.
+pub fn addresses_on_links(leader: i32) -> Result<Vec<IpAddr>> {
+    let path = format!("/proc/{leader}/ns/net");
+    let cannot = || format!("cannot open {path}");
+    let is_root = rustix::process::geteuid().is_root();
+    if !is_root || is_same_file(&path, "/proc/self/ns/net").with_context(cannot)? {
+        return Ok(Vec::new());
+    }
+    let namespace = File::open(&path).with_context(cannot)?;
+    Ok(netns::addresses_in(namespace.as_fd())?)
+}
+
+fn is_same_file(one: &str, other: &str) -> io::Result<bool> {
+    let (one, other) = (fs::metadata(one)?, fs::metadata(other)?);
+    Ok((one.dev(), one.ino()) == (other.dev(), other.ino()))
+}
 
 thread_local! {
     static FIREWALL: OnceCell<Rc<Firewall>> = const { OnceCell::new() };

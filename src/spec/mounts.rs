@@ -311,8 +311,8 @@ fn nix_mounts(places: &Places, name: &ContainerName, config: &ContainerConfig) -
     mounts
 }
 
-/// The nodes of `ALLOWED_DEVICES` that the host has, unless another mount is in their
-/// place. They are bound read-only, so that changes of owner and permissions inside do
+/// The nodes of `ALLOWED_DEVICES` that the host has, unless every container has them or
+/// another mount is in their place. They are bound read-only, so that changes of owner and permissions inside do
 /// not reach the host's nodes.
 fn device_nodes(config: &ContainerConfig) -> impl Iterator<Item = Mount> {
     let nodes = config.security.devices.iter();
@@ -322,7 +322,7 @@ fn device_nodes(config: &ContainerConfig) -> impl Iterator<Item = Mount> {
     });
     let is_covered = |node: &Path| config.mounts.iter().any(|mount| mount.target == node);
     nodes
-        .filter(move |node| node.exists() && !is_covered(node))
+        .filter(move |node| !runtime::has_device_node(node) && !is_covered(node) && node.exists())
         .map(|node| Mount {
             target: node.clone(),
             content: Content::Bind(Bind {

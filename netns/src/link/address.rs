@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use futures_util::TryStreamExt;
 use ipnet::IpNet;
 use netlink_packet_route::AddressFamily;
-use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
+use netlink_packet_route::address::{
+    AddressAttribute, AddressHeaderFlags, AddressMessage, AddressScope,
+};
 use rtnetlink::Handle;
 
 use crate::Cause;
@@ -31,6 +33,37 @@ pub async fn list_v4(netlink: &Handle) -> Result<Vec<IpNet>, Cause> {
     request.message_mut().header.family = AddressFamily::Inet;
     let messages: Vec<AddressMessage> = request.execute().try_collect().await?;
     Ok(messages.iter().flat_map(networks).collect())
+}
+
+/// The addresses of all links that other hosts can reach (`scope global` of
+/// ip-address(8)), those of IPv4 first, and then in the order of links.
+pub async fn list_global(netlink: &Handle) -> Result<Vec<IpAddr>, Cause> {
+    let messages = netlink.address().get().execute();
+    let mut messages: Vec<AddressMessage> = messages.try_collect().await?;
+    messages.retain(|message| message.header.scope == AddressScope::Universe);
+    messages.sort_by_key(|message| {
+        (
+            message.header.family == AddressFamily::Inet6,
+            message.header.index,
+        )
+    });
+    Ok(messages.iter().filter_map(own).collect())
+}
+
+/// The link's own address: `IFA_LOCAL`, which IPv6 has only with a peer, or else
+/// `IFA_ADDRESS`.
+fn own(message: &AddressMessage) -> Option<IpAddr> {
+    let attributes = || message.attributes.iter();
+    let local = attributes().find_map(|attribute| match attribute {
+        AddressAttribute::Local(address) => Some(*address),
+        _ => None,
+    });
+    local.or_else(|| {
+        attributes().find_map(|attribute| match attribute {
+            AddressAttribute::Address(address) => Some(*address),
+            _ => None,
+        })
+    })
 }
 
 /// The addresses of a link.

@@ -1,4 +1,7 @@
-//! The IPv4 networks of the host.
+//! The IPv4 networks of the host, and the addresses in a namespace.
+
+use std::net::IpAddr;
+use std::os::fd::BorrowedFd;
 
 use ipnet::IpNet;
 
@@ -23,5 +26,24 @@ pub fn host_networks() -> Result<Vec<IpNet>, Error> {
         networks.sort_unstable();
         networks.dedup();
         Ok(networks)
+    })
+}
+
+/// The addresses in a network namespace that other hosts can reach: those of IPv4
+/// first, and of each family in the order of links.
+///
+/// # Errors
+///
+/// [`Error::List`] if the kernel refuses, [`Error::Prepare`] if it cannot be
+/// asked.
+///
+/// # Aborts
+///
+/// If the kernel does not let the thread back into its own namespace.
+pub fn addresses_in(namespace: BorrowedFd<'_>) -> Result<Vec<IpAddr>, Error> {
+    netlink::block_on(async {
+        let netlink = netlink::connect_in(namespace)?;
+        let addresses = address::list_global(&netlink).await;
+        addresses.map_err(Error::list("addresses"))
     })
 }

@@ -19,6 +19,12 @@ const DEVICES: [&str; 7] = [
     "null", "zero", "full", "random", "urandom", "tty", "net/tun",
 ];
 
+/// Whether every container has the node of a device at this path.
+pub fn has_device_node(path: &Path) -> bool {
+    let node = path.strip_prefix("/dev");
+    node.is_ok_and(|node| DEVICES.iter().any(|name| Path::new(name) == node))
+}
+
 /// The most pseudoterminals in `/dev/pts`, as lxc has it. The kernel has 4096 for all,
 /// of which 1024 are for the host alone (`kernel.pty.max` and `kernel.pty.reserve`,
 /// `man 4 pts`).

@@ -9,6 +9,7 @@ use runtime::sys::proc::Stat;
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
+use super::query;
 use crate::cli::args::List;
 use crate::cli::date;
 use crate::config::ContainerConfig;
@@ -88,11 +89,11 @@ impl Row {
         let (state, leader, addresses) = match status {
             Status::Down => (DOWN, None, None),
             Status::Unresponsive => (UNRESPONSIVE, None, None),
-            // What runs may have been started with another configuration.
             Status::Running(status) => (
                 status.state.as_str(),
                 Some(status.leader),
-                Some(status.addresses),
+                // It may have ended meanwhile.
+                Some(query::addresses(&status).unwrap_or_default()),
             ),
         };
         let addresses = addresses.unwrap_or_else(|| config.local_addresses().collect());

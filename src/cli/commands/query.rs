@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Seek, Write};
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -13,7 +14,8 @@ use rustix::io::Errno;
 
 use crate::cli::args::Logs;
 use crate::container::Container;
-use crate::container::running::{UNRESPONSIVE, Unresponsive};
+use crate::container::running::{PublicStatus, UNRESPONSIVE, Unresponsive};
+use crate::lifecycle::network::addresses_on_links;
 use crate::report::exit_codes;
 use crate::report::printable::{self, Printable};
 use crate::spec;
@@ -39,18 +41,33 @@ pub fn status(container: &Container) -> Result<ExitCode> {
 
 /// `show-ip NAME`
 pub fn show_ip(container: &Container) -> Result<()> {
-    // What runs may have been started with another configuration.
-    let addresses = match container.public_status()? {
-        Some(status) => status.addresses,
-        None => container.config()?.local_addresses().collect(),
+    let (addresses, why) = match container.public_status()? {
+        Some(status) => (
+            addresses(&status)?,
+            match rustix::process::geteuid().is_root() {
+                true => "it was started without one, and its links have none",
+                false => "it was started without one; root can see those that its network gave it",
+            },
+        ),
+        None => (
+            container.config()?.local_addresses().collect(),
+            "its configuration has neither LOCAL_ADDRESS nor LOCAL_ADDRESS6",
+        ),
     };
     match addresses.first() {
         Some(address) => answer!("{address}"),
-        None => bail!(
-            "{container} has no address: its configuration has neither LOCAL_ADDRESS \
-             nor LOCAL_ADDRESS6"
-        ),
+        None => bail!("{container} has no address: {why}"),
     }
+}
+
+/// The addresses of a running container: those that it was started with, whatever its
+/// configuration says now, or else those that its network has given it. The container
+/// itself can change the latter.
+pub fn addresses(status: &PublicStatus) -> Result<Vec<IpAddr>> {
+    if status.addresses.is_empty() && status.leader != 0 {
+        return addresses_on_links(status.leader);
+    }
+    Ok(status.addresses.clone())
 }
 
 /// `logs NAME [--follow] [--supervisor]`
