@@ -171,6 +171,23 @@ let
       ]
     );
 
+  # The flags again, in quotes, if a mount has a blank in a path: nixpkgs' line would
+  # fall apart there.
+  quotedFlags =
+    container:
+    let
+      flag =
+        mount:
+        "--bind${optionalString mount.isReadOnly "-ro"}="
+        + optionalString (mount.hostPath != null) "${mount.hostPath}:"
+        + mount.mountPoint;
+      flags = map flag (lib.attrValues container.bindMounts);
+      quote = flag: if lib.hasInfix " " flag then "'${flag}'" else flag;
+    in
+    optionalString (builtins.any (lib.hasInfix " ") flags) (
+      toString (map quote flags ++ container.extraFlags)
+    );
+
   # This project's keys, for settings that nixpkgs keeps in a unit's scripts.
   confOf =
     container:
@@ -187,6 +204,7 @@ let
         CPU_QUOTA = toString container.cpuQuota;
         EPHEMERAL = optionalString container.ephemeral "1";
         NIX_DAEMON = optionalString (!container.nixDaemon) "0";
+        EXTRA_NSPAWN_FLAGS = quotedFlags container;
         EXTRA_VETHS = toString (lib.mapAttrsToList extraVeth container.extraVeths);
         IO_WEIGHT = toString container.ioWeight;
         JOURNAL_MAX_USE = toString container.journalMaxUse;

@@ -142,7 +142,7 @@ fn the_command_understands_every_conf_file_of_the_module() {
     let place = host.place("CONF_DIR");
     host.shell(&format!(
         "mkdir -p {1}; cp -L {0}/nixos-containers/*.conf {1}; ip link add br0 type bridge; ip link add br1 type bridge
-         mkdir -p /srv/films /srv/music",
+         mkdir -p /srv/films /srv/music '/srv/more music'",
         etc.display(),
         place.display()
     ));

@@ -62,6 +62,7 @@ in
       extraHostPaths = [
         "/srv/films"
         "/srv/music"
+        "/srv/more music"
       ];
       bindMounts."/srv/films".isReadOnly = false;
       stateDir = "/srv/containers";

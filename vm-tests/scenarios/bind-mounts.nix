@@ -1,5 +1,8 @@
 {
-  systemd.tmpfiles.rules = [ "d /srv/music 0755 root root" ];
+  systemd.tmpfiles.rules = [
+    "d /srv/music 0755 root root"
+    "d '/srv/more music' 0755 root root"
+  ];
   containers.player = {
     autoStart = true;
     bindMounts."/music".hostPath = "/srv/music";
@@ -7,6 +10,7 @@
       hostPath = "/srv/music";
       isReadOnly = false;
     };
+    bindMounts."/more music".hostPath = "/srv/more music";
     config = { };
   };
 }

@@ -10,3 +10,7 @@ with subtest("A read-only bind cannot be written to"):
 with subtest("A writable bind can be written to"):
     machine.succeed("nixos-container run player -- touch /work/two")
     machine.succeed("test -e /srv/music/two")
+
+with subtest("A path may contain a blank"):
+    machine.succeed("echo song >'/srv/more music/three'")
+    machine.succeed("nixos-container run player -- grep song '/more music/three'")
