@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use runtime::rootfs::Root;
+use runtime::sys::capabilities::CapabilitySet;
 use runtime::sys::cgroup_v1;
-use runtime::{Directory, Id128, Init, Network, ResolvConf, RootTree, Streams};
+use runtime::{Directory, Id128, Init, Network, Privileges, ResolvConf, RootTree, Streams};
 use rustix::fs::{AtFlags, FileType};
 use rustix::io::Errno;
 
@@ -98,6 +99,11 @@ pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Start>
         }
         None => Vec::new(),
     };
+    let privileges = process::privileges(&config.security, &kind)?;
+    // In a user namespace, they do not hold for the host's network.
+    if users.is_none() {
+        notices.extend(administers_host(&kind, &privileges));
+    }
     // 0 is the host's root, whose tasks are not the container's alone.
     let owner = users.as_ref().map_or(Ok(0), users::namespace_owner)?;
     let spec = runtime::Spec {
@@ -121,7 +127,7 @@ pub fn resolve(container: &Container, config: &ContainerConfig) -> Result<Start>
             .unwrap_or_else(|| name.as_str().to_owned()),
         machine_id,
         boot_id: random_id()?,
-        privileges: process::privileges(&config.security, &kind)?,
+        privileges,
         resources: process::resources(
             &config.resources,
             &system_on_host(places, name, config),
@@ -161,6 +167,18 @@ fn unknown_keys(conf: &Path, config: &ContainerConfig) -> Option<String> {
     let keys = config.unknown_keys.join(", ");
     let conf = conf.display();
     (!keys.is_empty()).then(|| format!("{conf} has unknown keys: {keys}"))
+}
+
+/// A notice about a container that may administer the host's network: `enableTun` of
+/// nixpkgs' module has that effect without `privateNetwork`.
+fn administers_host(network: &Network, privileges: &Privileges) -> Option<String> {
+    let may = privileges.bounding.contains(CapabilitySet::NET_ADMIN);
+    (*network == Network::Host && may).then(|| {
+        "the container is in the host's network and has CAP_NET_ADMIN, which enableTun adds: its \
+         root can change the host's links, routes and firewall; PRIVATE_NETWORK=1 gives it a \
+         network of its own"
+            .to_owned()
+    })
 }
 
 /// A notice about a declared container in the root directory of one that was created:

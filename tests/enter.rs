@@ -7,6 +7,31 @@ use common::{Host, system};
 
 const NIXOS_CONTAINER: &str = env!("CARGO_BIN_EXE_nixos-container");
 
+#[test]
+fn a_user_reaches_the_own_service_manager() {
+    let host = host_with_users();
+    let enter = ["enter", "foo", "--user", "alice", "--"];
+    let command = |words: &[&'static str]| host.run(&[&enter[..], words].concat());
+    let variables = "env | grep -E '^(XDG_RUNTIME_DIR|DBUS_)' || true";
+    assert_eq!(command(&["sh", "-c", variables]), "");
+    host.inside(
+        "foo",
+        "loginctl enable-linger alice; systemctl start user@1234",
+    );
+    assert_eq!(
+        command(&["systemctl", "--user", "is-system-running"]),
+        "running\n"
+    );
+    assert_eq!(
+        command(&["sh", "-c", variables]),
+        "XDG_RUNTIME_DIR=/run/user/1234\n"
+    );
+    // As a D-Bus of the user would be there.
+    host.inside("foo", "touch /run/user/1234/bus");
+    let bus = "DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1234/bus\n";
+    assert!(command(&["sh", "-c", variables]).contains(bus));
+}
+
 /// A host with a container `foo` that runs and has users of its own.
 fn host_with_users() -> Host {
     let host = Host::new();

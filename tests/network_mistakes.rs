@@ -32,6 +32,24 @@ fn start_with(host: &Host, line: &str) -> String {
 }
 
 #[test]
+fn a_container_that_can_change_the_hosts_network_is_told() {
+    let host = Host::new();
+    // As nixpkgs' module writes them for enableTun.
+    let tun = "ADDITIONAL_CAPABILITIES=CAP_NET_ADMIN\nALLOWED_DEVICES=\"/dev/net/tun rwm\"";
+    let said = |more: &str| {
+        let system = minimal_system();
+        host.write_conf("foo", &format!("SYSTEM_PATH={system}\n{tun}\n{more}"));
+        let start = host.try_run(&["start", "foo"]);
+        host.run(&["stop", "foo"]);
+        String::from_utf8_lossy(&start.stderr).into_owned()
+    };
+    let told = "note: the container is in the host's network and has CAP_NET_ADMIN";
+    assert!(said("").starts_with(told));
+    assert!(!said("PRIVATE_NETWORK=1").contains(told));
+    assert!(!said("PRIVATE_USERS=pick").contains(told));
+}
+
+#[test]
 fn a_bad_value_of_a_key() {
     let host = Host::new();
     for (key, value, expected) in [

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, anyhow, bail};
 use runtime::process::enter::{Entered, Entry, Stream, enter};
 use runtime::process::sealed::Sealed;
-use runtime::rootfs::find_account;
+use runtime::rootfs::{Root, find_account};
 use runtime::spec::accounts::{Account, User};
 use runtime::sys::cgroup::Cgroup;
 
@@ -142,9 +142,9 @@ pub fn start(
     give_up: Option<BorrowedFd<'_>>,
 ) -> Result<Entered> {
     let entry = Entry {
+        environment: environment(&running.root()?, account.uid),
         account,
         command,
-        environment: environment(),
         set_environment,
         streams,
         confinement: running.confinement()?,
@@ -176,11 +176,29 @@ pub fn start(
     })
 }
 
-fn environment() -> Vec<(String, String)> {
+fn environment(root: &Root, uid: u32) -> Vec<(String, String)> {
     let term = std::env::var("TERM").map(|term| ("TERM".to_owned(), term));
     std::iter::once(("PATH".to_owned(), PATH.to_owned()))
         .chain(term)
+        .chain(of_session(root, uid))
         .collect()
+}
+
+/// What a login would set for a user whose own service manager runs (`man 8
+/// pam_systemd`, ENVIRONMENT): where programs find that, and its D-Bus.
+fn of_session(root: &Root, uid: u32) -> Vec<(String, String)> {
+    let directory = format!("/run/user/{uid}");
+    let bus = format!("{directory}/bus");
+    let exists = |path: &str| root.find(Path::new(path)).is_ok();
+    let mut variables = Vec::new();
+    if exists(&bus) {
+        let address = format!("unix:path={bus}");
+        variables.push(("DBUS_SESSION_BUS_ADDRESS".to_owned(), address));
+    }
+    if exists(&directory) {
+        variables.push(("XDG_RUNTIME_DIR".to_owned(), directory));
+    }
+    variables
 }
 
 /// Host keys of sshd by preference, as nixpkgs' tool has it. NixOS generates the
