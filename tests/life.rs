@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::process::Command;
+
 use common::Host;
 use common::talk::Talk;
 
@@ -61,6 +63,32 @@ fn what_cannot_be_removed_is_named_and_does_not_keep_the_rest() {
     host.shell(&format!("chattr -i {}", held.display()));
     host.run(&["destroy", "foo"]);
     host.await_inventory(&before);
+}
+
+#[test]
+fn a_read_only_snapshot_below_the_root_is_removed() {
+    if Command::new("mkfs.btrfs")
+        .arg("--version")
+        .output()
+        .is_err()
+    {
+        println!("skipped: no btrfs-progs here");
+        return;
+    }
+    let host = Host::new();
+    let state = host.place("STATE_DIR");
+    let state = state.display();
+    host.shell(&format!(
+        "truncate --size=200M /run/image; mkfs.btrfs --quiet /run/image
+         mkdir -p {state}; mount -o loop /run/image {state}"
+    ));
+    host.create("foo");
+    host.shell(&format!(
+        "cd {state}/foo; btrfs subvolume create data; echo words >data/file; mkdir data/more
+         btrfs subvolume snapshot -r data snapshot"
+    ));
+    host.run(&["destroy", "foo"]);
+    assert_eq!(host.shell(&format!("ls -A {state}; umount {state}")), "");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, FileType, IFlags, Mode, OFlags, RenameFlags, ResolveFlags};
 use rustix::fs::{ioctl_getflags, ioctl_setflags};
 use rustix::io::Errno;
+use rustix::ioctl::{Getter, Opcode, Setter, ioctl, opcode};
 
 use crate::sys::directory::entries;
 
@@ -194,9 +195,33 @@ fn allow_removal(parent: BorrowedFd<'_>, name: &OsStr) -> bool {
     open_below(parent, name, flags).is_ok_and(|file| allow_changes(file.as_fd()))
 }
 
+/// Allows changes of a file that it forbids itself; returns whether that was needed.
+fn allow_changes(file: BorrowedFd<'_>) -> bool {
+    clear_attributes(file) | make_subvolume_writable(file)
+}
+
+/// `BTRFS_IOC_SUBVOL_GETFLAGS` and `BTRFS_IOC_SUBVOL_SETFLAGS` of `linux/btrfs.h`.
+const GET_SUBVOLUME_FLAGS: Opcode = opcode::read::<u64>(0x94, 25);
+const SET_SUBVOLUME_FLAGS: Opcode = opcode::write::<u64>(0x94, 26);
+
+/// `BTRFS_SUBVOL_RDONLY` likewise.
+const READ_ONLY: u64 = 1 << 1;
+
+/// Makes a read-only subvolume of btrfs writable, as snapshots are (`man 8
+/// btrfs-property`, ro). Other files have no such flag.
+fn make_subvolume_writable(file: BorrowedFd<'_>) -> bool {
+    // SAFETY: the kernel writes a number of 64 bits.
+    let flags = unsafe { ioctl(file, Getter::<GET_SUBVOLUME_FLAGS, u64>::new()) };
+    flags.is_ok_and(|flags| {
+        // SAFETY: the kernel reads a number of 64 bits.
+        let set = |flags| unsafe { ioctl(file, Setter::<SET_SUBVOLUME_FLAGS, u64>::new(flags)) };
+        flags & READ_ONLY != 0 && set(flags & !READ_ONLY).is_ok()
+    })
+}
+
 /// Clears the immutable and append-only attributes (`man 1 chattr`), as NixOS sets
 /// them on `/var/empty`; returns whether it has cleared one.
-fn allow_changes(file: BorrowedFd<'_>) -> bool {
+fn clear_attributes(file: BorrowedFd<'_>) -> bool {
     let locked = IFlags::IMMUTABLE | IFlags::APPEND;
     ioctl_getflags(file)
         .is_ok_and(|flags| flags.intersects(locked) && ioctl_setflags(file, flags - locked).is_ok())
