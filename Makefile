@@ -1,5 +1,5 @@
-# All targets but build, install and clean need root. Missing programs are
-# installed on Debian 12 and 13. Containers are made on a throwaway host
+# All targets but build, install, nixpkgs-check and clean need root. Missing
+# programs are installed on Debian 12 and 13. Containers are made on a throwaway host
 # (tests/throwaway-host): the machine's own containers are not touched.
 
 # Not in the PATH of every root shell: rustup's programs, ip and nft.
@@ -35,7 +35,7 @@ soak_options := $(if $(OPERATIONS),--operations $(OPERATIONS)) $(if $(SEED),--se
 # How long `make fuzz` runs each target, in seconds.
 FUZZ_SECONDS ?= 60
 
-.PHONY: help demo test vm-test soak bench fuzz build install clean \
+.PHONY: help demo test vm-test nixpkgs-check soak bench fuzz build install clean \
     installed-demo installed-test installed-vm-test installed-bench
 
 help:
@@ -45,6 +45,9 @@ help:
 	@echo '             (what a build server runs, too)'
 	@echo 'make vm-test installs what is missing, runs the scenarios of vm-tests/ on a whole'
 	@echo '             machine that QEMU emulates; prints how long each took'
+	@echo 'make nixpkgs-check NIXPKGS=DIR'
+	@echo '             evaluates the NixOS module, the package and the checks on the nixpkgs in'
+	@echo '             DIR, and compares hosts with what its own module makes of them'
 	@echo 'make soak    installs what is missing, does 10000 random operations on 20 containers of'
 	@echo '             one throwaway host, kills among them (OPERATIONS=NUMBER, SEED=NUMBER)'
 	@echo 'make bench   installs what is missing, times the command beside crun, runc,'
@@ -85,6 +88,10 @@ vm-test: installed-vm-test
 	$(build_command)
 	image=$$(vm-tests/vm/make-disk) && \
 	    $(on_throwaway_host) vm-tests/run --bed vm --image "$$image"
+
+nixpkgs-check:
+	@echo 'Nixpkgs check: comparing hosts, evaluating the package and the checks; some minutes'
+	tests/nixpkgs_check/run "$(NIXPKGS)"
 
 soak: installed-test
 	@echo 'Soak: building, then tests/soak.rs'

@@ -155,3 +155,50 @@ fn the_command_understands_every_conf_file_of_the_module() {
         assert!(!errors.contains("known"), "{name}: {errors}");
     }
 }
+
+/// The hosts on which `make nixpkgs-check` compares the module with nixpkgs' own.
+#[test]
+fn hosts_of_the_nixpkgs_check_use_every_option() {
+    let expression = format!(
+        "let
+           lib = import <nixpkgs/lib>;
+           inherit (import <nixpkgs/nixos/lib/eval-config.nix> {{ modules = [ {} ]; }}) options;
+           namesOf = option: lib.remove \"_module\" (lib.attrNames (option.type.getSubOptions [ ]));
+           container = options.containers.type.getSubOptions [ ];
+           hosts = import {} {{
+             inherit lib;
+             options = namesOf options.containers;
+             vethOptions = namesOf container.extraVeths;
+           }};
+         in
+         lib.subtractLists hosts.used.options (namesOf options.containers)
+         ++ lib.subtractLists hosts.used.vethOptions (namesOf container.extraVeths)",
+        here("nixos/module.nix").display(),
+        here("tests/nixpkgs_check/hosts.nix").display()
+    );
+    let mut nix = Command::new(here("tests/throwaway-host"));
+    nix.args([
+        "nix-instantiate",
+        "--eval",
+        "--strict",
+        "--expr",
+        &expression,
+    ]);
+    assert_eq!(succeed(&mut nix).trim(), "[ ]");
+}
+
+#[test]
+fn the_nixpkgs_check_asks_for_a_nixpkgs() {
+    for (arguments, message) in [
+        (&[][..], "say which nixpkgs: make nixpkgs-check NIXPKGS=DIR"),
+        (&["/nowhere"][..], "/nowhere is not a nixpkgs"),
+    ] {
+        let output = Command::new(here("tests/nixpkgs_check/run"))
+            .args(arguments)
+            .output()
+            .expect("it runs");
+        assert!(!output.status.success());
+        let expected = format!("error: nixpkgs-check: {message}\n");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), expected);
+    }
+}
