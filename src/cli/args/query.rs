@@ -8,7 +8,7 @@ use crate::container::name::ContainerName;
 pub const LIST: &str = "Examples:
   nixos-container list
   nixos-container list --long --running
-  nixos-container list --orphaned | xargs nixos-container destroy
+  nixos-container list --orphaned
   nixos-container list --json | jq -r '.[] | select(.state == \"down\") | .name'
 
 --json prints an array of objects with these keys: name; state, as printed by `status`; address

@@ -78,7 +78,8 @@ fn wants_to_go_on(error: &anyhow::Error) -> Result<bool> {
 /// Replaces the configuration file, unless another command has changed it.
 fn replace(container: &Container, old: &[u8], new: &[u8]) -> Result<()> {
     let conf = container.places().conf(container.name());
-    let _lock = registry::lock_registry(container.places())?;
+    let _update_lock = container.lock_for_update()?;
+    let _registry_lock = registry::lock_registry(container.places())?;
     if !fs::read(&conf).is_ok_and(|now| now == old) {
         bail!(
             "{} was changed or removed meanwhile; nothing was changed, edit it again",
