@@ -492,7 +492,7 @@ fn a_killed_creation_takes_its_build_along() {
 }
 
 #[test]
-fn a_root_directory_that_was_there_before_survives_a_killed_creation() {
+fn files_that_were_there_before_survive_a_killed_creation() {
     let mut moments = Moments::new();
     let host = Host::new();
     let root = host.place("STATE_DIR").join("foo").display().to_string();
@@ -501,7 +501,7 @@ fn a_root_directory_that_was_there_before_survives_a_killed_creation() {
         let moment = moments.any_in(Duration::from_millis(100));
         println!("killed after {moment:?}");
         let script = format!(
-            "timeout --foreground --signal=KILL {} {NIXOS_CONTAINER} create foo --system-path {}",
+            "timeout --foreground --signal=KILL {} {NIXOS_CONTAINER} create foo --reuse-root --system-path {}",
             moment.as_secs_f64(),
             minimal_system()
         );
@@ -510,13 +510,16 @@ fn a_root_directory_that_was_there_before_survives_a_killed_creation() {
             .args(["-c", &script])
             .output()
             .expect("it runs");
+        assert_eq!(host.shell(&format!("cat {root}/data")), "precious\n");
         // Killed in its last moment, it has made a whole container.
         if killed.status.success() || !host.run(&["list"]).is_empty() {
-            break;
+            return;
         }
-        host.run(&["destroy", "foo"]);
+        host.fail(25, &["create", "foo", "--system-path", minimal_system()]);
         assert_eq!(host.shell(&format!("cat {root}/data")), "precious\n");
     }
+    host.create_with("foo", &["--reuse-root"]);
+    assert_eq!(host.shell(&format!("cat {root}/data")), "precious\n");
 }
 
 #[test]

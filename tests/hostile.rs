@@ -59,7 +59,13 @@ fn every_command_on(host: &Host, plant: &str) {
 fn every_command_with(lines: &str, host: &Host, plant: &str) {
     let before = precious(host);
     host.shell(&format!("mkdir -p {ROOT}; cd {ROOT}; {plant}"));
-    let create = ["create", "foo", "--system-path", minimal_system()];
+    let create = [
+        "create",
+        "foo",
+        "--reuse-root",
+        "--system-path",
+        minimal_system(),
+    ];
     let created = try_in_time(host, &create);
     assert!(created.status.success(), "{plant}: {created:?}");
     host.append_conf(
@@ -212,7 +218,7 @@ fn a_build_reads_the_configuration_that_was_written_for_it() {
         "mkdir -p etc/nixos; ln -s /run/throwaway/victim/configuration.nix etc/nixos/",
     ] {
         host.shell(&format!("mkdir -p {ROOT}; cd {ROOT}; {plant}"));
-        let created = try_in_time(&host, &["create", "foo", "--config", ""]);
+        let created = try_in_time(&host, &["create", "foo", "--reuse-root", "--config", ""]);
         let stderr = String::from_utf8_lossy(&created.stderr);
         assert!(!stderr.contains("read from the host"), "{plant}: {stderr}");
         let inside = plant.starts_with("mkdir");
@@ -269,7 +275,8 @@ fn a_root_that_is_a_mount_itself_is_unmounted_and_left_alone() {
         "mkdir -p {ROOT} /run/throwaway/disk; echo old >/run/throwaway/disk/data
          mount --bind /run/throwaway/disk {ROOT}"
     ));
-    host.create_and_start("foo");
+    host.create_with("foo", &["--reuse-root"]);
+    host.run(&["start", "foo"]);
     host.run(&["destroy", "foo"]);
     assert_eq!(host.shell("cat /run/throwaway/disk/data"), "old\n");
     host.shell(&format!("! mountpoint -q {ROOT} && ! [ -e {ROOT} ]"));
