@@ -6,6 +6,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use common::nested::NestedHost;
 use common::{Host, succeed};
 
 fn here(path: &str) -> PathBuf {
@@ -154,6 +155,53 @@ fn the_command_understands_every_conf_file_of_the_module() {
         assert!(shown.status.success(), "{name}: {errors}");
         assert!(!errors.contains("known"), "{name}: {errors}");
     }
+}
+
+/// On a host with systemd: hooks run around the program with the unit's variables, and
+/// the first start of a declared flake builds it.
+#[test]
+fn hooks_run_around_the_first_start_of_a_declared_flake() {
+    let host = NestedHost::new(
+        "{ lib, ... }: {
+          containers.web.flake = \"path:/srv/web\";
+          systemd.services.\"container@web\" = {
+            # This host has no store of its own.
+            environment.NIX_REMOTE = \"daemon\";
+            preStart = \"echo before $INSTANCE $FLAKE >/run/hooks\";
+            script = lib.mkBefore \"echo at the start >>/run/hooks\";
+            postStart = \"echo after $INSTANCE >>/run/hooks\";
+          };
+        }",
+    );
+    let write_flake = |word: &str| {
+        host.shell(&format!(
+            "mkdir -p /srv/web; cat >/srv/web/flake.nix <<'END'
+{{
+  inputs.nixpkgs.url = \"path:{}\";
+  outputs = {{ nixpkgs, ... }}: {{
+    nixosConfigurations.container = nixpkgs.lib.nixosSystem {{
+      system = \"x86_64-linux\";
+      modules = [ {{ boot.isNspawnContainer = true; environment.etc.told.text = \"{word}\"; }} ];
+    }};
+  }};
+}}
+END",
+            host.shell("nix-instantiate --find-file nixpkgs").trim()
+        ));
+    };
+    let told = || host.shell("nixos-container run web -- cat /etc/told");
+    write_flake("one");
+    host.shell("nixos-container start web");
+    assert_eq!(told(), "one");
+    assert_eq!(
+        host.shell("cat /run/hooks"),
+        "before web path:/srv/web\nat the start\nafter web\n"
+    );
+    write_flake("two");
+    host.shell("nixos-container update web");
+    assert_eq!(told(), "two");
+    host.shell("systemctl restart container@web");
+    assert_eq!(told(), "two");
 }
 
 /// The hosts on which `make nixpkgs-check` compares the module with nixpkgs' own.

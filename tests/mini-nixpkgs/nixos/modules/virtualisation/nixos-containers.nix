@@ -19,6 +19,17 @@ let
     configurationDirectory = "/etc/${confDirectory}";
   };
 
+  # An address, which may have a prefix length.
+  toAddress =
+    longest: text:
+    let
+      parts = lib.splitString "/" text;
+    in
+    {
+      address = builtins.head parts;
+      prefixLength = if builtins.length parts == 2 then lib.toInt (lib.last parts) else longest;
+    };
+
   option =
     type: default: description:
     mkOption { inherit type default description; };
@@ -89,6 +100,17 @@ let
                     boot.isNspawnContainer = true;
                     networking.hostName = lib.mkDefault name;
                     networking.useDHCP = false;
+                    # As NixOS has it since 26.05.
+                    networking.interfaces = lib.mkIf config.privateNetwork (
+                      lib.mkMerge [
+                        (lib.mkIf (config.localAddress != null) {
+                          eth0.ipv4.addresses = [ (toAddress 32 config.localAddress) ];
+                        })
+                        (lib.mkIf (config.localAddress6 != null) {
+                          eth0.ipv6.addresses = [ (toAddress 128 config.localAddress6) ];
+                        })
+                      ]
+                    );
                   }
                 ]
                 ++ map (def: def.value) defs;
