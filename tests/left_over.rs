@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::process::Stdio;
+
 use common::{Host, minimal_system, system};
 
 /// A container that has a file of its own, and no configuration.
@@ -131,4 +133,52 @@ fn a_declared_container_says_whose_files_it_takes_over() {
     );
     host.shell(&format!("rm -r {}", profile.display()));
     assert_eq!(start(), "");
+}
+
+#[test]
+fn the_end_of_a_killed_creation_is_not_that_of_the_files_it_took_over() {
+    let host = Host::new();
+    leave(&host, "foo");
+    // As a creation leaves it that is killed at once.
+    host.shell("touch $NIXOS_CONTAINER_CONF_DIR/.foo.creating");
+    let root = host.place("STATE_DIR").join("foo").display().to_string();
+    let output = host.try_run(&["destroy", "foo"]);
+    assert!(output.status.success());
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        format!(
+            "note: undid a creation of container 'foo' that was killed; the files in {root} were \
+             there before, and another `nixos-container destroy foo` removes them\n"
+        )
+    );
+    host.shell(&format!("[ -e {root}/root/mine ]"));
+    host.run(&["destroy", "foo"]);
+    assert_eq!(files(&host), Vec::<String>::new());
+}
+
+#[test]
+fn what_is_being_created_is_not_destroyed() {
+    let host = Host::new();
+    // Nix waits until it may go on.
+    host.shell(
+        "mkdir /run/throwaway/bin; mkfifo /run/throwaway/go /run/throwaway/reached
+         printf '#!/bin/sh\\necho >/run/throwaway/reached; cat /run/throwaway/go; exit 1\\n' \
+             >/run/throwaway/bin/nix
+         chmod +x /run/throwaway/bin/nix",
+    );
+    let mut create = host.command("env");
+    create.arg("PATH=/run/throwaway/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    create.arg(env!("CARGO_BIN_EXE_nixos-container"));
+    create.args(["create", "foo", "--flake", "/nowhere"]);
+    let mut create = create.stderr(Stdio::null()).spawn().expect("it runs");
+    host.shell("cat /run/throwaway/reached; touch $NIXOS_CONTAINER_STATE_DIR/foo/mine");
+    let output = host.try_run(&["destroy", "foo"]);
+    assert!(output.status.success());
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "note: container 'foo' is being created; nothing was removed\n"
+    );
+    host.shell("[ -e $NIXOS_CONTAINER_STATE_DIR/foo/mine ]; echo >/run/throwaway/go");
+    assert!(!create.wait().expect("waited for").success());
+    assert_eq!(files(&host), Vec::<String>::new());
 }

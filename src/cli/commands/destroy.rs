@@ -48,7 +48,21 @@ pub fn destroy(container: &Container, force: bool) -> Result<()> {
 /// or destruction left, and those of a container that is gone.
 fn clear_away(container: &Container) -> Result<()> {
     let registry_lock = container::registry::lock_registry(container.places())?;
-    destroy::clear_away_killed_creation(container, &registry_lock)?;
+    let reservation = container.places().reservation(container.name());
+    if reservation.exists() {
+        destroy::clear_away_killed_creation(container, &registry_lock)?;
+        if reservation.exists() {
+            say!("note: {container} is being created; nothing was removed");
+        } else if let Some(directory) = container.left_files()? {
+            say!(
+                "note: undid a creation of {container} that was killed; the files in {} were there \
+                 before, and another `nixos-container destroy {}` removes them",
+                directory.display(),
+                container.name()
+            );
+        }
+        return Ok(());
+    }
     destroy::finish_destruction(container, &registry_lock)?;
     if let Some(directory) = destroy::destroy_orphaned(container, &registry_lock)? {
         say!(
