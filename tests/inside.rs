@@ -335,21 +335,6 @@ fn signals_are_handed_on_to_the_command() {
     }
 }
 
-/// As with ssh: no process is left that could hand anything on.
-#[test]
-fn a_command_outlives_the_killed_process_that_waits_for_it() {
-    let host = host_with_foo();
-    let (mut talk, pid) = begin_with_pid(&host, "echo ready; read word; echo $word >/tmp/word");
-    host.shell(&format!("kill -KILL {pid}"));
-    talk.say("still here");
-    talk.end();
-    let wait = "until [ -s /tmp/word ]; do sleep 0.01; done; cat /tmp/word";
-    assert_eq!(
-        run(&host, &["timeout", "60", "sh", "-c", wait]),
-        "still here\n"
-    );
-}
-
 /// The container's init cannot end before the command is reaped
 /// (`man 7 pid_namespaces`), which a process that is stopped does not do.
 #[test]

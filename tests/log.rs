@@ -111,10 +111,17 @@ fn log_request_that_no_supervisor_has_read_does_not_stay() {
     host.create_and_start("foo");
     host.run(&["stop", "foo"]);
     let run = "/run/nixos-containers/foo";
-    // Held here, the lock turns the supervisor away.
+    let command = env!("CARGO_BIN_EXE_nixos-container");
+    // Held here, the lock turns one supervisor after the other away.
     host.shell(&format!(
-        "! flock {run}/lock {} --debug start foo 2>/dev/null; ! [ -e {run}/log-request ]",
-        env!("CARGO_BIN_EXE_nixos-container")
+        "exec 9>{run}/lock; flock 9
+         {command} --debug start foo 9>&- 2>/run/throwaway/told & start=$!
+         timeout 60 sh -c '
+             until grep -q \"spawn the supervisor\" /run/throwaway/told; do sleep 0.01; done
+             until kill -STOP $0; [ ! -e {run}/log-request ]; do kill -CONT $0; sleep 0.01; done
+         ' $start
+         exec 9>&-; kill -CONT $start; wait $start; [ ! -e {run}/log-request ]
+         {command} stop foo"
     ));
     host.run(&["start", "foo"]);
     let log = host.run(&["logs", "--supervisor", "foo"]);
