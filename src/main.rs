@@ -27,12 +27,6 @@ use runtime::process::sealed::Sealed;
 
 use report::exit_codes;
 
-/// musl's own maps and unmaps a few pages at a time, which a short command would spend
-/// a tenth of its time on.
-#[cfg(target_env = "musl")]
-#[global_allocator]
-static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
-
 fn main() -> ExitCode {
     // The modes of new files do not depend on the caller's umask.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
