@@ -82,6 +82,7 @@ fn every_user_of_the_host_gets_a_login_prompt() {
 
     a_wrong_password_lets_nobody_in(&host, &by_user);
     a_terminal_is_nobody_elses_while_its_getty_stops(&host, &by_user);
+    a_terminal_hangs_up_after_its_getty_has_stopped(&host, &by_user);
     a_session_ends_with_its_terminal(&host, &by_user);
     prompts_are_limited(&host);
     a_crowd_at_the_public_socket_is_kept_off(&host);
@@ -130,6 +131,22 @@ fn a_terminal_is_nobody_elses_while_its_getty_stops(host: &Host, command: &str) 
     assert_ne!(other.hear("/dev/pts/"), number);
     other.end();
     to_init("CONT");
+    await_no_prompt(host);
+}
+
+/// Else the getty would fail there again and again, until systemd gives up.
+fn a_terminal_hangs_up_after_its_getty_has_stopped(host: &Host, command: &str) {
+    let mut talk = Talk::begin(&at_terminal(host, command));
+    let said = talk.hear(" - pts/");
+    let (number, _) = said.split_once(' ').expect("a number");
+    talk.await_words("foo login: ");
+    let to_server = |signal: &str| host.shell(&format!("pkill -{signal} -f '[s]erve-login foo$'"));
+    to_server("STOP");
+    assert_eq!(talk.leave().0, Some(0));
+    // A terminal that is hung up cannot be opened.
+    let open = format!(": </dev/pts/{number}");
+    host.run(&["run", "foo", "--", "sh", "-c", &open]);
+    to_server("CONT");
     await_no_prompt(host);
 }
 

@@ -96,16 +96,16 @@ fn serve_user(container: &Container, running: &Running, user: &Connection) -> Re
     systemctl(container, running, &["start", "--no-block", &getty])?;
     // If the user has gone already, `await_end` returns at once.
     let _ = user.send_event(&Event::Terminal, &[pty.main.as_fd()]);
-    // As long as this end is open, no other terminal gets the same number, and
-    // with it this getty. So it stays open until the getty has stopped.
-    let Pty { main, terminal } = pty;
-    drop(main);
-    let stopped = match await_end(running, user)? {
-        Gone::User => systemctl(container, running, &["stop", &getty]),
-        Gone::Container => Ok(()),
-    };
-    drop(terminal);
-    stopped
+    // `pty` stays open until the getty has stopped: as long as the terminal is
+    // open, no other gets the same number, and with it this getty. And as long as
+    // the main end is, the terminal is not hung up: each getty would fail there
+    // at once, until systemd gives up starting it (`Restart=always`).
+    match await_end(running, user)? {
+        Gone::User => systemctl(container, running, &["stop", &getty])?,
+        Gone::Container => {}
+    }
+    drop(pty);
+    Ok(())
 }
 
 /// The unit that systemd has for this purpose (`man 1 machinectl`, `login`). The
