@@ -90,7 +90,6 @@ fn nothing_of_the_host_is_mounted_but_what_is_bound() {
         "/nix/store",
         "/nix/var/nix/daemon-socket",
         "/dev/full",
-        "/dev/net/tun",
         "/dev/null",
         "/dev/random",
         "/dev/tty",

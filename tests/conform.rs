@@ -375,3 +375,27 @@ fn the_hosts_device_nodes_cannot_be_changed() {
     }
     assert_eq!(host.shell(&state), before);
 }
+
+#[test]
+fn the_device_of_tunnels_is_the_containers_own() {
+    let host = host_with_foo();
+    let state = "stat -c '%a %u:%g' /dev/net/tun";
+    let before = host.shell(state);
+    for users in ["no", "pick"] {
+        host.run(&["stop", "foo"]);
+        host.append_conf("foo", &format!("PRIVATE_USERS={users}"));
+        host.run(&["start", "foo"]);
+        let inside = format!(
+            "{state}
+             setpriv --reuid=1000 --clear-groups sh -c ': <>/dev/net/tun' && echo opened
+             journalctl --no-pager --quiet --grep 'fchmod.*failed'
+             chmod 600 /dev/net/tun; chown 7:8 /dev/net/tun; {state}"
+        );
+        assert_eq!(
+            output_inside(&host, &inside),
+            "666 0:0\nopened\n600 7:8\n",
+            "{users}"
+        );
+    }
+    assert_eq!(host.shell(state), before);
+}

@@ -15,14 +15,17 @@ use crate::spec::{Network, RunFile, Spec, Streams};
 /// bound, not made: device nodes cannot be made in a user namespace. They are bound
 /// read-only, so that changes of owner and permissions inside do not reach the
 /// host's nodes; the devices can be written to all the same.
-const DEVICES: [&str; 7] = [
-    "null", "zero", "full", "random", "urandom", "tty", "net/tun",
-];
+const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
+
+/// Tunnels. `systemd-tmpfiles` opens them to all users inside, whatever the host has
+/// (`static-nodes-permissions.conf` of systemd), so the node is the container's own.
+const TUNNELS: &str = "/dev/net/tun";
 
 /// Whether every container has the node of a device at this path.
 pub fn has_device_node(path: &Path) -> bool {
     let node = path.strip_prefix("/dev");
-    node.is_ok_and(|node| DEVICES.iter().any(|name| Path::new(name) == node))
+    path == Path::new(TUNNELS)
+        || node.is_ok_and(|node| DEVICES.iter().any(|name| Path::new(name) == node))
 }
 
 /// The most pseudoterminals in `/dev/pts`, as lxc has it. The kernel has 4096 for all,
@@ -189,6 +192,11 @@ pub(super) fn devices(tty_gid: Option<u32>) -> Vec<Step> {
         let attributes = Attributes::DEVICE;
         steps.push(bind_if_present(Origin::Host, &path, &path, attributes));
     }
+    steps.push(Step::File(FileStep::Device {
+        path: TUNNELS.into(),
+        major: 10,
+        minor: 200,
+    }));
     for (name, target) in [
         ("fd", "/proc/self/fd"),
         ("stdin", "/proc/self/fd/0"),

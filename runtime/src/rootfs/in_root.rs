@@ -15,7 +15,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, ResolveFlags, Uid};
+use rustix::fs::{AtFlags, Dev, FileType, Gid, Mode, OFlags, RenameFlags, ResolveFlags, Uid};
 use rustix::io::Errno;
 
 pub use copy::Limits;
@@ -167,6 +167,16 @@ impl Root {
     pub fn symlink(&self, target: &Path, path: &Path) -> io::Result<()> {
         let (parent, name) = self.parent_of(path)?;
         Ok(rustix::fs::symlinkat(target, parent, name)?)
+    }
+
+    /// Makes a character device that any user may open at `path`, which must not
+    /// exist.
+    pub fn create_character_device(&self, path: &Path, device: Dev) -> io::Result<()> {
+        let (parent, name) = self.parent_of(path)?;
+        let mode = Mode::from_raw_mode(0o666);
+        rustix::fs::mknodat(&parent, name, FileType::CharacterDevice, mode, device)?;
+        // The mask took bits away (`man 2 umask`).
+        Ok(rustix::fs::chmodat(&parent, name, mode, AtFlags::empty())?)
     }
 
     /// Puts a file with these contents at `path`, whole or not at all. A file or

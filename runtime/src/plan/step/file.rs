@@ -59,6 +59,17 @@ pub enum FileStep {
         /// The bytes of the file.
         contents: Secret,
     },
+    /// Makes a character device that any user may open, where the host has one at
+    /// the path. The host's own is bound, read-only, where none can be made.
+    #[display("make device {} ({major}:{minor})", path.display())]
+    Device {
+        /// Path inside, and on the host.
+        path: PathBuf,
+        /// Number of the driver.
+        major: u32,
+        /// Number of the device.
+        minor: u32,
+    },
     /// Makes a symbolic link where nothing is.
     #[display("make symbolic link {} to {}", path.display(), target.display())]
     Symlink {
@@ -76,6 +87,7 @@ impl FileStep {
             Self::EmptyFile { .. } => "open(2)",
             Self::File { .. } | Self::CopyFile { .. } | Self::Credential { .. } => "rename(2)",
             Self::RemoveFile { .. } => "unlink(2)",
+            Self::Device { .. } => "mknod(2)",
             Self::Symlink { .. } => "symlink(2)",
         }
     }

@@ -1,7 +1,8 @@
 //! How the child changes the container's files.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
 
@@ -34,7 +35,23 @@ impl Child<'_> {
             FileStep::Credential { path, contents } => {
                 container.replace_file(path, contents.reveal(), 0o400)
             }
+            FileStep::Device { path, major, minor } => self.make_device(path, *major, *minor),
             FileStep::Symlink { path, target } => container.symlink(target, path),
+        }
+    }
+
+    fn make_device(&self, path: &Path, major: u32, minor: u32) -> io::Result<()> {
+        let hosts = match self.host()?.resolve(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            answer => answer?,
+        };
+        let device = rustix::fs::makedev(major, minor);
+        match self.container()?.create_character_device(path, device) {
+            // The host is a container itself (`man 2 mknod`, EPERM).
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                self.bind_device(hosts.as_fd(), path)
+            }
+            answer => answer,
         }
     }
 }

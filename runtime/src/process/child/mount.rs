@@ -132,6 +132,15 @@ impl Child<'_> {
         }
     }
 
+    /// Binds a device of the host, so that changes of owner and permissions inside do
+    /// not reach it.
+    pub(super) fn bind_device(&self, hosts: BorrowedFd<'_>, target: &Path) -> io::Result<()> {
+        let node = mount::clone_tree(hosts, false)?;
+        let target = mount_point(self.container()?, hosts, target)?;
+        mount::restrict(node.as_fd(), Attributes::DEVICE, false)?;
+        Ok(mount::attach(node.as_fd(), target.as_fd())?)
+    }
+
     fn overlay(&self, lower: &[Layer], upper: Option<&Upper>, target: &Path) -> io::Result<()> {
         let lower = lower
             .iter()
