@@ -260,6 +260,18 @@ let
     else
       unit;
 
+  # The names of containers by their addresses of one family, without prefix lengths.
+  namesOf =
+    address:
+    builtins.zipAttrsWith (_: names: names) (
+      lib.mapAttrsToList (
+        name: container:
+        lib.optionalAttrs (container.${address} != null) {
+          ${builtins.head (lib.splitString "/" container.${address})} = "${name}.containers";
+        }
+      ) config.containers
+    );
+
   # The unit without nixpkgs' shell scripts.
   replaceScripts =
     name: unit: directives:
@@ -300,6 +312,20 @@ in
   imports = [ nixpkgsModuleWithProgram ];
 
   options = {
+    virtualisation.nixos-container.hosts = mkOption {
+      type = types.attrsOf (types.listOf types.str);
+      readOnly = true;
+      default = namesOf "localAddress" // namesOf "localAddress6";
+      defaultText = lib.literalMD "the addresses of {option}`containers`";
+      example = {
+        "10.231.136.2" = [ "web.containers" ];
+      };
+      description = ''
+        The names of containers by their addresses, for {option}`networking.hosts`
+        of containers that look for each other. Such a container restarts when the
+        addresses of others change.
+      '';
+    };
     virtualisation.nixos-container.package = mkOption {
       type = types.package;
       default = pkgs.callPackage ./package.nix { };
@@ -322,6 +348,8 @@ in
       // lib.mapAttrs' (
         name: _: lib.nameValuePair "systemd/network/${name}" { source = ../systemd/network + "/${name}"; }
       ) (builtins.readDir ../systemd/network);
+    # nixpkgs' module has those of IPv4.
+    networking.hosts = namesOf "localAddress6";
     services.udev.extraRules = builtins.readFile ../systemd/udev/70-nixos-container.rules;
 
     # Takes precedence over nixpkgs' program of the same name.
