@@ -82,7 +82,7 @@ fn every_user_of_the_host_gets_a_login_prompt() {
 
     a_wrong_password_lets_nobody_in(&host, &by_user);
     a_terminal_is_nobody_elses_while_its_getty_stops(&host, &by_user);
-    a_terminal_hangs_up_after_its_getty_has_stopped(&host, &by_user);
+    a_terminal_hangs_up_when_its_getty_is_to_stop(&host, &by_user);
     a_session_ends_with_its_terminal(&host, &by_user);
     prompts_are_limited(&host);
     a_crowd_at_the_public_socket_is_kept_off(&host);
@@ -135,7 +135,7 @@ fn a_terminal_is_nobody_elses_while_its_getty_stops(host: &Host, command: &str) 
 }
 
 /// Else the getty would fail there again and again, until systemd gives up.
-fn a_terminal_hangs_up_after_its_getty_has_stopped(host: &Host, command: &str) {
+fn a_terminal_hangs_up_when_its_getty_is_to_stop(host: &Host, command: &str) {
     let mut talk = Talk::begin(&at_terminal(host, command));
     let said = talk.hear(" - pts/");
     let (number, _) = said.split_once(' ').expect("a number");

@@ -96,15 +96,18 @@ fn serve_user(container: &Container, running: &Running, user: &Connection) -> Re
     systemctl(container, running, &["start", "--no-block", &getty])?;
     // If the user has gone already, `await_end` returns at once.
     let _ = user.send_event(&Event::Terminal, &[pty.main.as_fd()]);
-    // `pty` stays open until the getty has stopped: as long as the terminal is
-    // open, no other gets the same number, and with it this getty. And as long as
-    // the main end is, the terminal is not hung up: each getty would fail there
-    // at once, until systemd gives up starting it (`Restart=always`).
-    match await_end(running, user)? {
-        Gone::User => systemctl(container, running, &["stop", &getty])?,
-        Gone::Container => {}
+    // As long as the terminal is open, no other gets the same number, and with it
+    // this getty. So it stays open until the getty has stopped.
+    let Pty { main, terminal } = pty;
+    if let Gone::User = await_end(running, user)? {
+        // The end of the main end hangs the terminal up: what runs there ends, and
+        // systemd would start a getty there again and again, until it gives up
+        // (`Restart=always`). So systemd knows before that it is to stop.
+        systemctl(container, running, &["stop", "--no-block", &getty])?;
+        drop(main);
+        systemctl(container, running, &["stop", &getty])?;
     }
-    drop(pty);
+    drop(terminal);
     Ok(())
 }
 
