@@ -82,6 +82,7 @@ impl Sides<'_> {
                 peer,
                 mac_address,
                 mtu,
+                group,
                 bridge,
             } => {
                 let bridge = match bridge {
@@ -93,6 +94,7 @@ impl Sides<'_> {
                     peer,
                     mac_address: *mac_address,
                     mtu: bridge.as_ref().and_then(link::mtu_of).or(*mtu),
+                    group: *group,
                     bridge: bridge.map(|bridge| bridge.header.index),
                 };
                 self.create_veth(&pair).await

@@ -32,6 +32,10 @@ use crate::{Cause, MacAddress};
 /// its name: `ip link show group 7235960` lists them. The letters are "nix".
 pub const GROUP: u32 = 0x006e_6978;
 
+/// The same for links with a shortened name, which may be the full name of another
+/// container's link.
+pub const GROUP_OF_SHORTENED: u32 = GROUP + 1;
+
 /// Finds a link by either kind of name, of up to 127 bytes (`rtnl_dev_get` in the
 /// kernel's net/core/rtnetlink.c).
 const IFLA_ALT_IFNAME: u16 = 53;
@@ -190,7 +194,12 @@ pub fn peer_of(link: &LinkMessage) -> Option<u32> {
 
 /// Whether this crate created a link.
 pub fn is_ours(link: &LinkMessage) -> bool {
-    link.attributes.contains(&LinkAttribute::Group(GROUP))
+    is_of_group(link, GROUP) || is_of_group(link, GROUP_OF_SHORTENED)
+}
+
+/// Whether a link is in a group.
+pub fn is_of_group(link: &LinkMessage, group: u32) -> bool {
+    link.attributes.contains(&LinkAttribute::Group(group))
 }
 
 #[cfg(test)]
@@ -198,8 +207,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn udev_knows_the_group() {
+    fn udev_knows_the_groups() {
         let rules = include_str!("../../systemd/udev/70-nixos-container.rules");
-        assert!(rules.contains(&format!("ATTR{{netdev_group}}==\"{GROUP}\"")));
+        let groups = format!("ATTR{{netdev_group}}==\"{GROUP}|{GROUP_OF_SHORTENED}\"");
+        assert!(rules.contains(&groups));
     }
 }

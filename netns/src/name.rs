@@ -5,22 +5,23 @@
 //! NUL), an alternative name at most 127 (`ALTIFNAMSIZ` likewise).
 
 use std::fmt;
-use std::hash::Hasher;
 
-use fnv::FnvHasher;
+use siphasher::sip::SipHasher24;
 
+use crate::link::{GROUP, GROUP_OF_SHORTENED};
 use crate::{ContainerName, Error};
 
 /// Bytes in an interface name: `IFNAMSIZ` less the NUL.
 const INTERFACE_NAME_MAX: usize = 15;
 
-/// Separates the readable beginning and the hash in a shortened name. Names of
-/// containers do not contain it, so a shortened name never equals the full name
-/// of another container's link.
-const CUT_MARK: char = '~';
+/// Digits of the hash in a shortened name, of six bits each.
+const HASH_DIGITS: usize = 4;
 
-/// Digits of the hash in a shortened name, of five bits each.
-const HASH_DIGITS: usize = 7;
+/// The key of the hash, that of systemd (`SHORTEN_IFNAME_HASH_KEY` in its
+/// shared/netif-util.c).
+const HASH_KEY: [u8; 16] = [
+    0xe1, 0x90, 0xa4, 0x04, 0xa8, 0xef, 0x4b, 0x51, 0x8c, 0xcc, 0xc3, 0x3a, 0x9f, 0x11, 0xfc, 0xa2,
+];
 
 /// The name of a network interface, as a user gives it: 1 to 15 printable ASCII
 /// characters without `/`, `:` and `%`, and neither `.` nor `..`.
@@ -149,6 +150,14 @@ impl HostLink {
         &self.interface
     }
 
+    /// The group of the link.
+    pub(crate) fn group(&self) -> u32 {
+        match self.altname() {
+            Some(_) => GROUP_OF_SHORTENED,
+            None => GROUP,
+        }
+    }
+
     /// The full name, if it is too long for the interface.
     #[must_use]
     pub fn altname(&self) -> Option<&str> {
@@ -176,26 +185,24 @@ pub(crate) fn extra_veth_mark(container: &ContainerName, number: usize) -> Strin
 }
 
 /// `full` itself if it is short enough for an interface, else its beginning and a
-/// hash of the whole. `full` is ASCII.
+/// hash of the whole, as systemd-nspawn shortens names since systemd 245: firewalls
+/// and other configurations name links by it. `full` is ASCII.
 fn shorten(full: &str) -> String {
     if full.len() <= INTERFACE_NAME_MAX {
         return full.to_owned();
     }
-    let beginning = INTERFACE_NAME_MAX - CUT_MARK.len_utf8() - HASH_DIGITS;
-    format!("{}{CUT_MARK}{}", &full[..beginning], hash_digits(full))
+    let beginning = &full[..INTERFACE_NAME_MAX - HASH_DIGITS];
+    format!("{beginning}{}", hash_digits(full))
 }
 
-/// The upper 35 bits of the 64-bit FNV-1a hash, as digits.
-///
-/// A later release of the program has to find the link again, so the hash has a
-/// published definition (RFC 9923), unlike that of the standard library.
+/// The lowest 24 bits of the hash SipHash-2-4, in the alphabet of URLs (RFC 4648,
+/// section 5).
 fn hash_digits(text: &str) -> String {
-    const DIGITS: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
-    let mut hasher = FnvHasher::default();
-    hasher.write(text.as_bytes());
-    let hash = hasher.finish();
-    (1..=HASH_DIGITS)
-        .map(|digit| char::from(DIGITS[(hash >> (64 - 5 * digit)) as usize & 31]))
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let hash = SipHasher24::new_with_key(&HASH_KEY).hash(text.as_bytes());
+    (0..HASH_DIGITS)
+        .rev()
+        .map(|digit| char::from(DIGITS[(hash >> (6 * digit)) as usize & 63]))
         .collect()
 }
 
@@ -223,23 +230,26 @@ mod tests {
     fn a_name_that_does_not_fit_is_cut_and_kept_as_altname() {
         let link = veth("thirteen-byte");
         assert_eq!(link.interface().len(), 15);
-        assert!(link.interface().starts_with("ve-thir~"), "{link}");
+        assert!(link.interface().starts_with("ve-thirteen"), "{link}");
         assert_eq!(link.altname(), Some("ve-thirteen-byte"));
     }
 
-    /// A running container's link must be found by the next release too.
+    /// The names that nixpkgs' test `containers-names` expects of systemd-nspawn.
     #[test]
-    fn shortened_names_never_change() {
-        assert_eq!(veth("thirteen-byte").interface(), "ve-thir~ijlph7p");
-        assert_eq!(veth(&"a".repeat(64)).interface(), "ve-aaaa~fk4b405");
+    fn shortened_names_are_those_of_systemd_nspawn() {
+        assert_eq!(veth("really-long-name").interface(), "ve-really-l3QgY");
+        assert_eq!(
+            veth("really-long-long-name-2").interface(),
+            "ve-really-lFYWO"
+        );
     }
 
     #[test]
     fn long_names_with_the_same_beginning_do_not_clash() {
-        let names: HashSet<String> = (0..10_000)
+        let names: HashSet<String> = (0..1_000)
             .map(|number| veth(&format!("container-number-{number}")).to_string())
             .collect();
-        assert_eq!(names.len(), 10_000);
+        assert_eq!(names.len(), 1_000);
     }
 
     #[test]

@@ -232,9 +232,12 @@ mod tests {
                 "create macvlan lan on eth2 inside the container",
             ]
         );
-        assert!(lines[3].starts_with("create ipvlan iv-enx0~"), "{lines:?}");
         assert!(
-            lines[4].starts_with("add alternative name iv-enx001122334455 to iv-enx0~"),
+            lines[3].starts_with("create ipvlan iv-enx00112bl14"),
+            "{lines:?}"
+        );
+        assert!(
+            lines[4].starts_with("add alternative name iv-enx001122334455 to iv-enx00112bl14"),
             "{lines:?}"
         );
     }

@@ -76,6 +76,8 @@ pub enum Step {
         /// The MTU of both ends, in bytes; without one, the kernel's default of
         /// 1500, or that of the bridge.
         mtu: Option<u32>,
+        /// The group of the end on the host, by which it is known as this crate's.
+        group: u32,
         /// The bridge that the end on the host is a port of.
         bridge: Option<String>,
     },
@@ -243,6 +245,7 @@ impl fmt::Display for Step {
                 mac_address,
                 mtu,
                 bridge,
+                ..
             } => {
                 write!(f, "create veth {host}, up")?;
                 match bridge {

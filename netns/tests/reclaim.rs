@@ -194,6 +194,22 @@ fn links_of_others_stay() {
     assert_eq!(world.host.run(everything), before);
 }
 
+/// The whole name of one container's link is the shortened name of another's.
+#[test]
+fn a_link_with_the_shortened_name_of_another_stays() {
+    let world = World::new();
+    let long = HostLink::veth(&name(LONG));
+    let container = long.interface().strip_prefix("ve-").expect("a link");
+    world
+        .apply(&spec(container, veth4(None, None)))
+        .expect("apply");
+    let before = world.host.run(everything);
+    reclaim(&world, &name(LONG));
+    assert_eq!(world.host.run(everything), before);
+    reclaim(&world, &name(container));
+    assert_eq!(world.host.run(observe).links, ["lo down"]);
+}
+
 #[test]
 fn a_pair_in_use_is_not_free() {
     let world = World::new();

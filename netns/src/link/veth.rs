@@ -10,7 +10,7 @@ use rtnetlink::packet_core::{
 };
 use rtnetlink::{Handle, LinkMessageBuilder, LinkUnspec, LinkVeth};
 
-use crate::{Cause, MacAddress, link};
+use crate::{Cause, MacAddress};
 
 /// The properties of a pair.
 pub struct Pair<'a> {
@@ -22,6 +22,8 @@ pub struct Pair<'a> {
     pub mac_address: Option<MacAddress>,
     /// MTU of both ends.
     pub mtu: Option<u32>,
+    /// Group of the end on the host.
+    pub group: u32,
     /// Index of the bridge that the end on the host is a port of.
     pub bridge: Option<u32>,
 }
@@ -48,7 +50,7 @@ pub async fn create(
     let peer = with_mtu(peer, pair.mtu).build();
     let mut host = LinkVeth::new(pair.host, pair.peer)
         .set_info_data(InfoData::Veth(InfoVeth::Peer(peer)))
-        .link_group(link::GROUP)
+        .link_group(pair.group)
         .up();
     if let Some(bridge) = pair.bridge {
         host = host.controller(bridge);

@@ -50,6 +50,7 @@ fn veth_steps(spec: &Spec, host_link: &HostLink, peer: &str, veth: &Veth) -> Vec
         peer: peer.to_owned(),
         mac_address: veth.mac_address.or_else(|| derived_address(spec, peer)),
         mtu: veth.mtu.filter(|_| bridge.is_none()),
+        group: host_link.group(),
         bridge: bridge.map(|bridge| bridge.interface().to_string()),
     }];
     let altname = host_link.altname();
@@ -243,7 +244,7 @@ mod tests {
     fn a_long_name_becomes_an_altname() {
         let lines = lines("a-rather-long-name", v4(None, None));
         assert!(
-            lines[2].starts_with("add alternative name ve-a-rather-long-name to ve-a-ra~"),
+            lines[2].starts_with("add alternative name ve-a-rather-long-name to ve-a-ratherOg1k"),
             "{lines:?}"
         );
     }
