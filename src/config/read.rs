@@ -72,10 +72,14 @@ impl ContainerConfig {
             "COPY_RESOLV_CONF" => self.copy_resolv_conf = Some(values::switch(value)?),
             "TIMEOUT_START_SEC" => self.timeout_start = Some(values::time_span(value)?),
             "PRIVATE_NETWORK" => self.private_network = values::switch(value)?,
-            "HOST_ADDRESS" => self.host_address = Some(values::address4(value)?),
-            "LOCAL_ADDRESS" => self.local_address = Some(values::address4(value)?),
-            "HOST_ADDRESS6" => self.host_address6 = Some(values::address6(value)?),
-            "LOCAL_ADDRESS6" => self.local_address6 = Some(values::address6(value)?),
+            "HOST_ADDRESS" => {
+                values::keep_address(value, &mut self.host_address, &mut self.host_address6)?;
+            }
+            "LOCAL_ADDRESS" => {
+                values::keep_address(value, &mut self.local_address, &mut self.local_address6)?;
+            }
+            "HOST_ADDRESS6" => values::keep_address6(value, &mut self.host_address6)?,
+            "LOCAL_ADDRESS6" => values::keep_address6(value, &mut self.local_address6)?,
             "LOCAL_MAC_ADDRESS" => self.local_mac_address = Some(values::mac(value)?),
             "HOST_BRIDGE" => self.host_bridge = Some(values::interface(value)?),
             "EXTRA_VETHS" => self.extra_veths = values::extra_veths(value)?,
@@ -139,6 +143,27 @@ mod tests {
             toplevel.is_some_and(|text| text.contains("?dir=x#nixosConfigurations.\"container\"."))
         );
         assert_eq!(config.local_address, values::address4("10.233.1.2").ok());
+    }
+
+    #[test]
+    fn address_of_either_family_needs_no_key_of_its_own() {
+        let addresses = "HOST_ADDRESS=fc00::1\nLOCAL_ADDRESS=fc00::2\n";
+        let keys = "HOST_ADDRESS6=fc00::1\nLOCAL_ADDRESS6=fc00::2\n";
+        assert_eq!(parse(addresses), parse(keys));
+        assert_eq!(parse(&format!("{addresses}{keys}")), parse(keys));
+        let extra =
+            |six| format!("EXTRA_VETHS=lan,hostAddress{six}=fc00::1,localAddress{six}=fc00::2");
+        assert_eq!(parse(&extra("")), parse(&extra("6")));
+        for text in [
+            "HOST_ADDRESS=fc00::1\nHOST_ADDRESS6=fc00::9\n",
+            "HOST_ADDRESS6=fc00::9\nHOST_ADDRESS=fc00::1\n",
+        ] {
+            let error = parse(text).expect_err("two addresses").to_string();
+            assert!(
+                error.ends_with("must be the only IPv6 address of its end of the link"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

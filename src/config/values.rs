@@ -114,6 +114,30 @@ pub fn address6(text: &str) -> Parsed<Ipv6Net> {
         .ok_or("an IPv6 address, as fc00::2 or fc00::2/64")
 }
 
+/// Keeps an address of a key without a family in its name. nixpkgs' scripts give such
+/// an address to ip(8), which takes either. Of each family there is one.
+pub fn keep_address(
+    text: &str,
+    four: &mut Option<Ipv4Net>,
+    six: &mut Option<Ipv6Net>,
+) -> Parsed<()> {
+    if text.contains(':') {
+        keep_address6(text, six)
+    } else {
+        *four = Some(address4(text)?);
+        Ok(())
+    }
+}
+
+/// Keeps an address of a key for IPv6.
+pub fn keep_address6(text: &str, six: &mut Option<Ipv6Net>) -> Parsed<()> {
+    let address = address6(text)?;
+    match six.replace(address) {
+        Some(other) if other != address => Err("the only IPv6 address of its end of the link"),
+        _ => Ok(()),
+    }
+}
+
 /// Not a loopback, unspecified or multicast address.
 fn is_of_one_host(address: IpAddr) -> bool {
     !(address.is_loopback() || address.is_unspecified() || address.is_multicast())
@@ -210,13 +234,16 @@ fn extra_veth(text: &str) -> Parsed<ExtraVeth> {
     };
     for word in words {
         let (option, value) = word.split_once('=').ok_or(expected)?;
+        let veth = &mut extra.veth;
         match option {
             "hostName" => extra.host_name = Some(interface(value)?),
-            "hostBridge" => extra.veth.bridge = Some(Bridge::Existing(interface(value)?)),
-            "hostAddress" => extra.veth.host_address = Some(address4(value)?),
-            "hostAddress6" => extra.veth.host_address6 = Some(address6(value)?),
-            "localAddress" => extra.veth.local_address = Some(address4(value)?),
-            "localAddress6" => extra.veth.local_address6 = Some(address6(value)?),
+            "hostBridge" => veth.bridge = Some(Bridge::Existing(interface(value)?)),
+            "hostAddress" => keep_address(value, &mut veth.host_address, &mut veth.host_address6)?,
+            "hostAddress6" => keep_address6(value, &mut veth.host_address6)?,
+            "localAddress" => {
+                keep_address(value, &mut veth.local_address, &mut veth.local_address6)?;
+            }
+            "localAddress6" => keep_address6(value, &mut veth.local_address6)?,
             _ => return Err(expected),
         }
     }

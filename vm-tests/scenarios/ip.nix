@@ -13,7 +13,8 @@
   containers.web6 = {
     autoStart = true;
     privateNetwork = true;
-    hostAddress6 = "fc00::1";
+    # As in nixpkgs, the option takes either family.
+    hostAddress = "fc00::1";
     localAddress6 = "fc00::2";
     config = {
       services.httpd.enable = true;
