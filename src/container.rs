@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs;
+use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -187,6 +188,18 @@ impl Container {
             ),
         };
         Cgroup::locate(&group, owner).context("cannot find the host's cgroups")
+    }
+
+    /// Takes the lock that its supervisor holds; `None` if another process has it.
+    pub fn try_lock(&self) -> Result<Option<Lock>> {
+        loop {
+            self.create_run_dir()?;
+            match Lock::try_lock(&self.run().lock()) {
+                // A command that has stopped the container has just removed the directory.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                answer => return answer.with_context(|| format!("cannot lock {self}")),
+            }
+        }
     }
 
     /// Waits for the lock that is held during a change of its system.

@@ -9,6 +9,7 @@ pub mod network;
 pub mod reclaim;
 pub mod replacement;
 
+use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -134,6 +135,18 @@ pub fn kill(container: &Container) -> Result<Lock> {
     end(container, |unit| unit.kill(container), kill)
 }
 
+/// Removes the directory of a stopped container, unless there is more in it than its
+/// lock.
+pub fn remove_bare_run_dir(container: &Container, lock: Lock) {
+    let run = container.run();
+    let is_bare = fs::read_dir(run.path()).is_ok_and(|entries| entries.count() == 1);
+    if is_bare && fs::remove_file(run.lock()).is_ok() {
+        // Another command may have put a file there just now.
+        let _ = fs::remove_dir(run.path());
+    }
+    drop(lock);
+}
+
 /// Reloads a running container through its unit; `false` if it has none.
 pub fn reload(container: &Container) -> Result<bool> {
     match managing_unit(container)? {
@@ -154,10 +167,7 @@ fn end(
             Some(unit) => by_unit(&unit).map(|()| false)?,
             None => by_supervisor()?,
         };
-        container.create_run_dir()?;
-        let lock = Lock::try_lock(&container.run().lock())
-            .with_context(|| format!("cannot lock {container}"))?;
-        if let Some(lock) = lock {
+        if let Some(lock) = container.try_lock()? {
             if !is_clean {
                 reclaim::print_notices(&reclaim::clean_up(container)?);
             }

@@ -14,7 +14,7 @@ use runtime::sys::untrusted_socket::Closers;
 
 use crate::config::ContainerConfig;
 use crate::container::console_log::{self, Console};
-use crate::container::lock::Lock;
+use crate::container::files::remove_tree;
 use crate::container::paths::RunDir;
 use crate::container::unit;
 use crate::container::{Container, create_dir};
@@ -143,12 +143,11 @@ fn supervise_reporting(
         clients: Clients::default(),
         closers: Closers::default(),
         console_log: None,
+        is_ephemeral: false,
         boot_began: None,
     };
     let is_first_start = !supervisor.run.lock().exists();
-    container.create_run_dir()?;
-    let lock = Lock::try_lock(&supervisor.run.lock()).context("cannot lock the container")?;
-    let Some(lock) = lock else {
+    let Some(lock) = container.try_lock()? else {
         if let Some(report) = report {
             let _ = report.send_event(&Event::Busy, &[]);
         }
@@ -159,7 +158,9 @@ fn supervise_reporting(
     let finished = match &ended {
         // The service manager is about to start it again.
         Ok(REBOOTED) => ephemeral::forget_start(container),
-        Ok(_) => ephemeral::destroy_stopped(container),
+        Ok(_) => supervisor
+            .remove_ephemeral_run_dir()
+            .and_then(|()| ephemeral::destroy_stopped(container)),
         Err(_) => {
             if supervisor.console_log.is_some() {
                 *console_tail = console_log::tail(&supervisor.run.console_log());
@@ -233,6 +234,8 @@ struct Supervisor<'a> {
     /// The console's log; `None` before the start passes its checks, because a
     /// refused start keeps the log of the start before.
     console_log: Option<File>,
+    /// Whether the container's root is in memory.
+    is_ephemeral: bool,
     /// When the present boot began. A reboot before the system was up does not begin
     /// another: all of them share the time for one boot.
     boot_began: Option<Instant>,
@@ -327,6 +330,16 @@ impl Supervisor<'_> {
         let _ = std::fs::remove_dir(self.run.path());
     }
 
+    /// Removes the directory of an ephemeral container: in nixpkgs' unit it is the
+    /// container's root (`RuntimeDirectory=` of `man 5 systemd.exec`), and scripts see by
+    /// it that nothing is left. The unit's journal has what was on the console.
+    fn remove_ephemeral_run_dir(&self) -> Result<()> {
+        if !self.in_unit || !self.is_ephemeral {
+            return Ok(());
+        }
+        remove_tree(self.run.path())
+    }
+
     fn send_notices(&mut self, notices: Vec<String>) {
         notices::send(notices, self.report, self.console_log.as_mut());
     }
@@ -334,6 +347,7 @@ impl Supervisor<'_> {
     /// Starts the container, and watches it until its init has ended.
     fn start_and_watch(&mut self, config: &ContainerConfig, start: &Start) -> Result<Ended> {
         let container = self.container;
+        self.is_ephemeral = config.root.ephemeral;
         self.send_notices(start.notices.clone());
         let StartedContainer {
             started,
@@ -374,6 +388,9 @@ impl Supervisor<'_> {
         let name = container.name();
         let mut event_loop = EventLoop::new(name, execution, sources, boot_timeout, halt_timeout);
         let exit = event_loop.run_until_exit()?;
+        if self.in_unit {
+            say!("{}", ending::sentence(name, exit));
+        }
         if event_loop.was_up() {
             self.boot_began = None;
         }

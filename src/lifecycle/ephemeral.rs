@@ -19,7 +19,6 @@ use anyhow::{Context, Result};
 use super::destroy;
 use crate::config::ContainerConfig;
 use crate::container::files::{remove_file, remove_tree};
-use crate::container::lock::Lock;
 use crate::container::paths::Places;
 use crate::container::{self, Container};
 
@@ -69,9 +68,7 @@ pub fn destroy_stopped(container: &Container) -> Result<()> {
 pub fn destroy_left_over(places: &Places) -> Result<()> {
     for name in container::registry::names(places, Places::name_of_started)? {
         let container = Container::new(places, name);
-        container.create_run_dir()?;
-        let lock = Lock::try_lock(&container.run().lock())
-            .with_context(|| format!("cannot lock {container}"))?;
+        let lock = container.try_lock()?;
         if lock.is_some() {
             destroy_stopped(&container)?;
             remove_tree(container.run().path())?;

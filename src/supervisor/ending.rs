@@ -6,7 +6,9 @@
 use std::time::{Duration, Instant};
 
 use runtime::sys::pid_namespace::{self, Outsider};
-use runtime::sys::pidfd::Process;
+use runtime::sys::pidfd::{Exit, Process};
+
+use crate::container::name::ContainerName;
 
 /// How often init is checked that has begun to end. Most have ended before the first
 /// time.
@@ -81,6 +83,28 @@ impl Ending {
             return Checked::Wait(Vec::new());
         }
         Checked::Held(held(&outsiders))
+    }
+}
+
+/// How a container ended, in the words of systemd-nspawn, which scripts look for in the
+/// unit's journal. After `reboot(2)` in a PID namespace, the signal that killed init
+/// tells its argument (`man 2 reboot`, "Behavior inside PID namespaces").
+pub fn sentence(container: &ContainerName, exit: Exit) -> String {
+    let end = match exit {
+        Exit::Code(0) => "exited successfully".to_owned(),
+        Exit::Code(code) => format!("failed with error code {code}"),
+        Exit::Signal(libc::SIGINT) => "has been shut down".to_owned(),
+        Exit::Signal(libc::SIGHUP) => "is being rebooted".to_owned(),
+        Exit::Signal(signal) => format!("terminated by signal {}", signal_name(signal)),
+    };
+    format!("Container {container} {end}.")
+}
+
+/// The name of a signal without `SIG`, or its number if it has none.
+fn signal_name(number: i32) -> String {
+    match nix::sys::signal::Signal::try_from(number) {
+        Ok(signal) => signal.as_str().trim_start_matches("SIG").to_owned(),
+        Err(_) => number.to_string(),
     }
 }
 

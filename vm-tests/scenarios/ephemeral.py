@@ -7,3 +7,7 @@ with subtest("Its files are gone at the next start"):
 
 with subtest("The host has none of its files"):
     machine.fail("test -e /var/lib/nixos-containers/fresh/var/lib/data")
+
+with subtest("It leaves nothing when it stops"):
+    machine.succeed("ls /run/nixos-containers/fresh", "nixos-container stop fresh")
+    machine.fail("ls /run/nixos-containers/fresh")

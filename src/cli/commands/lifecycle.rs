@@ -26,7 +26,8 @@ pub fn start(container: &Container) -> Result<()> {
 pub fn stop(container: &Container, timeout: u64) -> Result<()> {
     container.require()?;
     let was_running = container.is_supervised();
-    lifecycle::stop(container, Duration::from_secs(timeout))?;
+    let lock = lifecycle::stop(container, Duration::from_secs(timeout))?;
+    lifecycle::remove_bare_run_dir(container, lock);
     if !was_running {
         say!("note: {container} was not running");
     }
@@ -48,7 +49,8 @@ pub fn restart(container: &Container) -> Result<()> {
 /// `terminate NAME`: init handles signals other than SIGKILL itself.
 pub fn terminate(container: &Container, signal: i32) -> Result<()> {
     if signal == libc::SIGKILL && container.is_supervised() {
-        lifecycle::kill(container)?;
+        let lock = lifecycle::kill(container)?;
+        lifecycle::remove_bare_run_dir(container, lock);
         return Ok(());
     }
     let running = container.require_running()?;
