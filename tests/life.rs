@@ -80,7 +80,11 @@ fn a_read_only_snapshot_below_the_root_is_removed() {
     let state = state.display();
     host.shell(&format!(
         "truncate --size=200M /run/image; mkfs.btrfs --quiet /run/image
-         mkdir -p {state}; mount -o loop /run/image {state}"
+         [ -e /dev/loop-control ] || mknod /dev/loop-control c 10 237
+         loop=$(losetup --find)
+         [ -e $loop ] || mknod $loop b 7 ${{loop#/dev/loop}}
+         losetup $loop /run/image
+         mkdir -p {state}; mount $loop {state}; losetup --detach $loop"
     ));
     host.create("foo");
     host.shell(&format!(

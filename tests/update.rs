@@ -491,14 +491,15 @@ fn an_update_that_is_killed_leaves_the_old_system_or_the_new_one() {
         update.kill().expect("killed");
         update.wait().expect("waited for");
         words.push(word);
-        // Whole, and the system never newer than the file.
-        let text = file(&host, "foo", CONFIGURATION);
-        let in_file = words.iter().rposition(|word| text.contains(word.as_str()));
+        // Whole, and the system never newer than the file, which is read last: what was
+        // killed waits for the update, and that ends some moments later.
         let system = host.shell("cat $NIXOS_CONTAINER_PROFILE_DIR/foo/system/etc/told");
         let in_profile = words
             .iter()
             .rposition(|word| *word == telling(&system))
             .expect("one of them");
+        let text = file(&host, "foo", CONFIGURATION);
+        let in_file = words.iter().rposition(|word| text.contains(word.as_str()));
         assert!(
             in_file.is_some_and(|in_file| in_file >= in_profile),
             "{text}"

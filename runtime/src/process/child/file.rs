@@ -1,6 +1,9 @@
 //! How the child changes the container's files.
 
-use std::io;
+use std::io::{
+    self,
+    ErrorKind::{AlreadyExists, PermissionDenied},
+};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
@@ -47,8 +50,9 @@ impl Child<'_> {
         };
         let device = rustix::fs::makedev(major, minor);
         match self.container()?.create_character_device(path, device) {
-            // The host is a container itself (`man 2 mknod`, EPERM).
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            // The host is a container itself (`man 2 mknod`, EPERM), or `/dev` is not
+            // the directory in memory that this runtime makes.
+            Err(error) if [PermissionDenied, AlreadyExists].contains(&error.kind()) => {
                 self.bind_device(hosts.as_fd(), path)
             }
             answer => answer,
