@@ -136,8 +136,8 @@ fn nixos_test(attribute: &str) -> String {
 /// By the driver of `vm-tests/`, which has the words of the NixOS test driver.
 #[test]
 fn the_nixos_test_passes() {
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nixos-test");
-    std::fs::create_dir_all(&directory).expect("a directory");
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+    let directory = directory.path();
     let mut nix = Command::new("nix-instantiate");
     nix.args(["--eval", "--json", "-E", &nixos_test("testScript")]);
     let script: String = serde_json::from_str(&succeed(&mut nix)).expect("a string");

@@ -26,24 +26,23 @@ fn the_package_has_all_sources_that_cargo_looks_for() {
     let package = &outputs()["package"];
     assert_eq!(package["pname"], "nixos-container");
     assert_eq!(package["version"], env!("CARGO_PKG_VERSION"));
-    let build = Path::new(env!("CARGO_TARGET_TMPDIR")).join("flake-sources");
-    let _ = std::fs::remove_dir_all(&build);
-    std::fs::create_dir_all(&build).expect("a directory");
+    let build = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+    let build = build.path();
     for path in package["src"].as_array().expect("a list") {
         let mut copy = Command::new("cp");
         copy.current_dir(here("")).args(["-r", "--parents"]);
-        succeed(copy.arg(path.as_str().expect("a path")).arg(&build));
+        succeed(copy.arg(path.as_str().expect("a path")).arg(build));
     }
     let mut cargo = Command::new(env!("CARGO"));
     cargo
         .args(["metadata", "--no-deps", "--offline", "--locked"])
         .args(["--format-version=1"])
-        .current_dir(&build);
+        .current_dir(build);
     let metadata: Value = serde_json::from_str(&succeed(&mut cargo)).expect("JSON");
     let packages = metadata["packages"].as_array().expect("a list");
     assert_eq!(packages.len(), 4, "{metadata}");
     assert!(build.join("systemd/container@.service").exists());
-    let sources = succeed(Command::new("find").arg(&build).args(["-name", "*.rs"]));
+    let sources = succeed(Command::new("find").arg(build).args(["-name", "*.rs"]));
     for source in sources.lines().map(Path::new) {
         let text = std::fs::read_to_string(source).expect("readable");
         let included = text.split("include_str!(\"").skip(1);
