@@ -25,7 +25,7 @@ use rtnetlink::packet_core::DefaultNla;
 use rtnetlink::{Handle, LinkGetRequest, LinkUnspec};
 use rustix::io::Errno;
 
-use crate::{Cause, MacAddress};
+use crate::{Cause, HostLink, MacAddress};
 
 /// The group (`IFLA_GROUP`, "group" in ip-link(8)) of every link that this crate
 /// creates on the host, so that no other link is taken for one of them, whatever
@@ -35,6 +35,14 @@ pub const GROUP: u32 = 0x006e_6978;
 /// The same for links with a shortened name, which may be the full name of another
 /// container's link.
 pub const GROUP_OF_SHORTENED: u32 = GROUP + 1;
+
+/// The group of the host's end of a veth pair with this name.
+pub fn group_of(name: &HostLink) -> u32 {
+    match name.altname() {
+        Some(_) => GROUP_OF_SHORTENED,
+        None => GROUP,
+    }
+}
 
 /// Finds a link by either kind of name, of up to 127 bytes (`rtnl_dev_get` in the
 /// kernel's net/core/rtnetlink.c).

@@ -8,7 +8,6 @@ use std::fmt;
 
 use siphasher::sip::SipHasher24;
 
-use crate::link::{GROUP, GROUP_OF_SHORTENED};
 use crate::{ContainerName, Error};
 
 /// Bytes in an interface name: `IFNAMSIZ` less the NUL.
@@ -148,14 +147,6 @@ impl HostLink {
     #[must_use]
     pub fn interface(&self) -> &str {
         &self.interface
-    }
-
-    /// The group of the link.
-    pub(crate) fn group(&self) -> u32 {
-        match self.altname() {
-            Some(_) => GROUP_OF_SHORTENED,
-            None => GROUP,
-        }
     }
 
     /// The full name, if it is too long for the interface.

@@ -153,7 +153,9 @@ async fn links(netlink: &Handle, container: &ContainerName) -> Result<Vec<LinkMe
 /// Whether `link`, which the kernel found by the name of `name`, is that link.
 fn is_named(link: &LinkMessage, name: &HostLink) -> bool {
     // The kernel also finds a link by its alternative names.
-    if link::name_of(link) != Some(name.interface()) || !link::is_of_group(link, name.group()) {
+    if link::name_of(link) != Some(name.interface())
+        || !link::is_of_group(link, link::group_of(name))
+    {
         return false;
     }
     let Some(expected) = name.altname() else {

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use super::{add_altname, derived_address, set_up};
 use crate::spoof_check::{Senders, Sources};
-use crate::{ExtraVeth, HostLink, Side, Spec, SpoofCheck, Step, Veth, name};
+use crate::{ExtraVeth, HostLink, Side, Spec, SpoofCheck, Step, Veth, link, name};
 
 /// The container's end of its veth pair, as NixOS in the container expects it.
 const PEER: &str = "eth0";
@@ -50,7 +50,7 @@ fn veth_steps(spec: &Spec, host_link: &HostLink, peer: &str, veth: &Veth) -> Vec
         peer: peer.to_owned(),
         mac_address: veth.mac_address.or_else(|| derived_address(spec, peer)),
         mtu: veth.mtu.filter(|_| bridge.is_none()),
-        group: host_link.group(),
+        group: link::group_of(host_link),
         bridge: bridge.map(|bridge| bridge.interface().to_string()),
     }];
     let altname = host_link.altname();
