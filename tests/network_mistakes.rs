@@ -57,7 +57,7 @@ fn a_bad_value_of_a_key() {
         ("NAT", "2", SWITCH),
         ("COPY_RESOLV_CONF", "true", SWITCH),
         ("HOST_ADDRESS", "10.0.0.300", ADDRESS),
-        ("HOST_ADDRESS", "fd00::1", ADDRESS),
+        ("HOST_ADDRESS", "fd00::1/129", ADDRESS6),
         ("LOCAL_ADDRESS", "10.0.0.1/33", ADDRESS),
         ("HOST_ADDRESS6", "10.0.0.1", ADDRESS6),
         ("LOCAL_ADDRESS6", "fd00::1/129", ADDRESS6),
