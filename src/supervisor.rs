@@ -355,7 +355,7 @@ impl Supervisor<'_> {
             sockets,
             system_calls,
             rules,
-            addresses,
+            bridges,
             notices,
         } = start::start(container, start, self.in_unit, &self.closers)?;
         self.send_notices(notices);
@@ -375,7 +375,7 @@ impl Supervisor<'_> {
                 .as_ref()
                 .map(PrivateNetwork::addresses)
                 .unwrap_or_default(),
-            addresses,
+            bridges,
             signals: &self.signals,
             nix_changes: NixChanges::new(container, start.own_changes, &self.directory_signal),
             clients: &mut self.clients,

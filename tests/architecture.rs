@@ -45,7 +45,7 @@ const CRATES: [(&str, &[&str]); 3] = [
             "firewall",
             "reclaim",
             "apply",
-            "address_watch",
+            "bridge_watch",
             "check",
         ],
     ),

@@ -40,8 +40,8 @@
 //! and leave neither a thread nor a descriptor behind. Each runs a tokio runtime
 //! on the calling thread, and therefore panics inside another runtime.
 
-mod address_watch;
 mod apply;
+mod bridge_watch;
 mod check;
 mod container_name;
 mod error;
@@ -58,8 +58,8 @@ mod spoof_check;
 mod step;
 mod sysctl;
 
-pub use crate::address_watch::AddressWatch;
 pub use crate::apply::apply;
+pub use crate::bridge_watch::BridgeWatch;
 pub use crate::check::{Purpose, Unfit, check};
 pub use crate::container_name::{ContainerName, ContainerNameError};
 pub use crate::error::{Cause, Error};

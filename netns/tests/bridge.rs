@@ -10,8 +10,10 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::Barrier;
 use std::thread;
 
-use netns::{Bridge, Spec, Veth, ZoneName};
+use netns::{Bridge, BridgeWatch, Spec, Veth, ZoneName};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::retry_on_intr;
 
 use common::{
     RunDirectory, World, assert_becomes, assert_traffic, everything, interface, ip, name, veth4,
@@ -81,6 +83,59 @@ fn containers_in_a_bridge_reach_each_other_and_the_host() {
             assert!(words.contains(" mtu 1400 "), "{words}");
         }
     }
+}
+
+/// Waits until a watch has something to do.
+fn await_change(watch: &BridgeWatch) {
+    let mut readable = [PollFd::new(watch, PollFlags::IN)];
+    let limit = Timespec {
+        tv_sec: 30,
+        tv_nsec: 0,
+    };
+    let ready = retry_on_intr(|| poll(&mut readable, Some(&limit)));
+    assert_eq!(ready, Ok(1));
+}
+
+#[test]
+fn ports_return_to_a_bridge_that_is_made_anew() {
+    let first = World::new();
+    let second = first.with_another_container();
+    let directory = RunDirectory::new();
+    let make = || {
+        ip("link add br0 up type bridge");
+        ip("address add 10.0.0.1/24 dev br0");
+        ip("address add fd00::1/64 dev br0 nodad");
+    };
+    first.host.run(make);
+    let bridge = Bridge::Existing(interface("br0"));
+    let mut watches = Vec::new();
+    for (world, container, number) in [(&first, "web", 2), (&second, "db", 3)] {
+        let plan = world.apply(&in_bridge(container, &bridge, number, &directory));
+        let watch = first.host.run(|| BridgeWatch::open(&plan.expect("apply")));
+        watches.extend(watch.expect("a watch"));
+    }
+    assert_eq!(watches.len(), 2);
+    for is_seen_to_be_gone in [true, false] {
+        first.host.run(|| ip("link delete br0"));
+        if is_seen_to_be_gone {
+            for watch in &mut watches {
+                await_change(watch);
+                first.host.run(|| watch.follow()).expect("followed");
+            }
+        }
+        first.host.run(make);
+        for watch in &mut watches {
+            await_change(watch);
+            first.host.run(|| watch.follow()).expect("followed");
+        }
+        assert_all_reach_each_other(&first, &second);
+    }
+    // A port that was taken out of its bridge stays out of it.
+    first.host.run(|| ip("link set vb-web nomaster"));
+    await_change(&watches[0]);
+    first.host.run(|| watches[0].follow()).expect("followed");
+    let port = first.host.run(|| ip("link show vb-web"));
+    assert!(!port.contains(" master "), "{port}");
 }
 
 #[test]

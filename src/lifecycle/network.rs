@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use anyhow::{Context, Result};
 use netns::firewall::{self, Firewall, Watch};
-use netns::{AddressWatch, HostLink};
+use netns::{BridgeWatch, HostLink};
 
 use crate::container::Container;
 use crate::container::name::ContainerName;
@@ -104,10 +104,10 @@ impl PrivateNetwork {
         Ok(host_firewall()?.remove(&self.container, &self.run_directory)?)
     }
 
-    /// Watches the addresses of bridges that the container is in, and must not take;
-    /// `None` if it is in none. The links exist.
-    pub fn watch_addresses(&self) -> Result<Option<AddressWatch>> {
-        Ok(AddressWatch::open(&netns::plan(&self.links))?)
+    /// Watches the bridges that the container is in; `None` if it is in none. The links
+    /// exist.
+    pub fn watch_bridges(&self) -> Result<Option<BridgeWatch>> {
+        Ok(BridgeWatch::open(&netns::plan(&self.links))?)
     }
 
     /// Watches the rules that [`PrivateNetwork::install_rules`] installs; `None`

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
-use netns::AddressWatch;
+use netns::BridgeWatch;
 use runtime::sys::cgroup::{Cgroup, Population};
 use runtime::sys::pidfd::{self, Exit, Process};
 use runtime::sys::proc::Status;
@@ -67,8 +67,8 @@ pub struct EventSources<'a> {
     pub rules: Option<WatchedRules<'a>>,
     /// The container's addresses on its link to the host.
     pub own_addresses: Vec<IpAddr>,
-    /// The addresses of bridges that the container is in, while they are watched.
-    pub addresses: Option<AddressWatch>,
+    /// The bridges that the container is in, while they are watched.
+    pub bridges: Option<BridgeWatch>,
     /// The signals that request a halt.
     pub signals: &'a HaltSignals,
     /// Changes of Nix' state that are made inside.
@@ -197,8 +197,8 @@ impl<'a> EventLoop<'a> {
             if ready.rules {
                 self.restore_rules();
             }
-            if ready.addresses {
-                self.renew_addresses();
+            if ready.bridges {
+                self.follow_bridges();
             }
             if ready.listeners {
                 self.accept();
@@ -248,8 +248,8 @@ impl<'a> EventLoop<'a> {
         ];
         let rules = fds.len();
         fds.extend(sources.rules.iter().map(|rules| input(rules.as_fd())));
-        let addresses = fds.len();
-        fds.extend(sources.addresses.iter().map(|watch| input(watch.as_fd())));
+        let bridges = fds.len();
+        fds.extend(sources.bridges.iter().map(|watch| input(watch.as_fd())));
         let population = fds.len();
         let change = |group| PollFd::from_borrowed_fd(group, Population::CHANGE);
         fds.extend(self.population.iter().map(|group| change(group.as_fd())));
@@ -279,8 +279,8 @@ impl<'a> EventLoop<'a> {
             notify: ready(2..3),
             signals: ready(3..4),
             nix_changes: ready(4..5),
-            rules: ready(rules..addresses),
-            addresses: ready(addresses..population),
+            rules: ready(rules..bridges),
+            bridges: ready(bridges..population),
             population: ready(population..listeners),
             listeners: ready(listeners..report),
             report: ready(report..clients),
@@ -344,14 +344,15 @@ impl<'a> EventLoop<'a> {
         );
     }
 
-    /// Keeps the container from the addresses that its bridges have now.
-    fn renew_addresses(&mut self) {
-        let Some(Err(error)) = self.sources.addresses.as_ref().map(AddressWatch::renew) else {
+    /// Keeps the container in its bridges, and from the addresses that they have now.
+    fn follow_bridges(&mut self) {
+        let Some(Err(error)) = self.sources.bridges.as_mut().map(BridgeWatch::follow) else {
             return;
         };
-        self.sources.addresses = None;
+        self.sources.bridges = None;
         let notice = format!(
-            "{}; from now on, the container can send from addresses that its bridge gets",
+            "{}; from now on, the container can send from addresses that its bridge gets, and \
+             does not join a bridge that is made anew",
             super::one_line(&error.into())
         );
         notices::send(
@@ -560,7 +561,7 @@ struct Ready {
     signals: bool,
     nix_changes: bool,
     rules: bool,
-    addresses: bool,
+    bridges: bool,
     population: bool,
     listeners: bool,
     report: bool,

@@ -4,7 +4,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use anyhow::{Context, Result};
-use netns::AddressWatch;
+use netns::BridgeWatch;
 use runtime::Plan;
 use runtime::process::launch::{Started, Starting};
 use runtime::process::sealed::Sealed;
@@ -89,8 +89,8 @@ pub struct StartedContainer<'a> {
     pub system_calls: OwnedFd,
     /// The container's rules in the host's firewall.
     pub rules: Option<WatchedRules<'a>>,
-    /// The addresses of bridges that the container is in.
-    pub addresses: Option<AddressWatch>,
+    /// The bridges that the container is in.
+    pub bridges: Option<BridgeWatch>,
     /// Sentences about the host for the administrator.
     pub notices: Vec<String>,
 }
@@ -114,8 +114,8 @@ pub fn start<'a>(
     let raised = limits::raise(container);
     let (started, mut notices) = start_container(start, &cgroup)?;
     notices.extend(raised);
-    let addresses = match &start.network {
-        Some(network) => network.watch_addresses().unwrap_or_else(|error| {
+    let bridges = match &start.network {
+        Some(network) => network.watch_bridges().unwrap_or_else(|error| {
             // It may have ended, and its links with it.
             notices.push(format!("{error:#}"));
             None
@@ -128,7 +128,7 @@ pub fn start<'a>(
         sockets,
         system_calls,
         rules,
-        addresses,
+        bridges,
         notices,
     })
 }

@@ -3,7 +3,7 @@
 //!
 //! A container's addresses are in the alias of its port (`ip link show`). The container
 //! that joins gives each port its program anew; when a port is gone, the supervisors of
-//! the others do ([`crate::AddressWatch`]).
+//! the others do ([`crate::BridgeWatch`]).
 
 use std::net::IpAddr;
 
