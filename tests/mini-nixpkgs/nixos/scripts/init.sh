@@ -5,9 +5,6 @@
 # The interpreter is static and its shell has its applets built in: neither
 # /usr nor /lib64 is there yet.
 
-# Asked to halt before systemd is there to be asked: SIGRTMIN+3 is 37.
-trap 'exit 0' 37
-
 systemConfig=@out@
 export HOME=/root
 
