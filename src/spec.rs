@@ -225,9 +225,11 @@ fn init(places: &Places, name: &ContainerName, config: &ContainerConfig) -> Resu
         None => require_init(&places.system_profile(name))
             .context("cannot use the container's profile")?,
     }
+    let system = system_on_host(places, name, config);
+    let (program, arguments) = process::program(&system, system_inside(config).join("init"));
     Ok(Init {
-        program: system_inside(config).join("init"),
-        arguments: Vec::new(),
+        program,
+        arguments,
         environment: process::environment(config),
         working_directory: config
             .execution

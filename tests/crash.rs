@@ -289,6 +289,37 @@ fn a_stop_during_a_start_wins() {
     }
 }
 
+/// NixOS' stage 2 is a script of bash, which has no handler for the signal.
+#[test]
+fn a_halt_reaches_stage_2() {
+    let host = Host::new();
+    let system = host.shell(
+        "system=$(mktemp -d)/test-system; mkdir $system
+         printf '%s\n' '#!/usr/bin/bash' 'echo this is $0' 'while :; do sleep 0.01; done' \
+             >$system/init
+         chmod +x $system/init
+         nix-store --add $system",
+    );
+    host.create_of("foo", system.trim());
+    // The machine's bash.
+    let flags = host.shell("printf -- '--bind-ro=%s ' /usr /lib*");
+    host.append_conf("foo", &format!("EXTRA_NSPAWN_FLAGS='{flags}'"));
+    let said = host.shell(&format!(
+        "{NIXOS_CONTAINER} start foo 2>&1 & start=$!
+         until {NIXOS_CONTAINER} logs foo 2>/dev/null | grep this; do [ $SECONDS -lt 60 ]; done
+         timeout 60 {NIXOS_CONTAINER} stop foo
+         ! wait $start"
+    ));
+    assert!(
+        said.contains("this is /nix/var/nix/profiles/system/init"),
+        "{said}"
+    );
+    assert!(
+        said.contains("container 'foo' was stopped while it started"),
+        "{said}"
+    );
+}
+
 #[test]
 fn of_two_starts_at_once_one_starts_it_and_the_other_waits_for_it() {
     let foo = Foo::new();

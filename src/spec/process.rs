@@ -1,6 +1,8 @@
 //! The privileges, resources and environment of init.
 
-use std::path::Path;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use runtime::sys::capabilities::CapabilitySet;
@@ -47,6 +49,40 @@ fn system_calls(config: &config::Security, bounding: CapabilitySet) -> SystemCal
     filter.vsock = config.permitted_calls.contains("socket");
     filter.no_user_namespaces = config.no_user_namespaces;
     filter
+}
+
+/// The program and the arguments that execute a system's init, which is at `inside`;
+/// `system` is the system's path on the host.
+///
+/// NixOS' stage 2 is a script of bash, and the kernel drops a signal for which process 1
+/// has no handler (`man 7 pid_namespaces`). As in nixpkgs' own script, the shell gets one
+/// before it reads stage 2, so that a container can be stopped before its systemd is
+/// there.
+pub fn program(system: &Path, inside: PathBuf) -> (PathBuf, Vec<String>) {
+    const STAGE_2: &str = "trap 'exit 0' SIGRTMIN+3; . \"$0\"";
+    match interpreter(&system.join("init")) {
+        Some(shell) if shell.ends_with("bash") => {
+            let words = ["-c", STAGE_2].map(str::to_owned);
+            let init = inside.to_string_lossy().into_owned();
+            (shell, words.into_iter().chain([init]).collect())
+        }
+        _ => (inside, Vec::new()),
+    }
+}
+
+/// The interpreter of a script, if it gets no argument of its own (`man 2 execve`,
+/// "Interpreter scripts").
+fn interpreter(script: &Path) -> Option<PathBuf> {
+    /// `BINPRM_BUF_SIZE` of `linux/binfmts.h`.
+    const LONGEST: u64 = 256;
+    let mut line = String::new();
+    let file = File::open(script).ok()?;
+    BufReader::new(file.take(LONGEST))
+        .read_line(&mut line)
+        .ok()?;
+    let words = line.strip_prefix("#!")?.trim();
+    let is_path = words.starts_with('/') && !words.contains(char::is_whitespace);
+    is_path.then(|| words.into())
 }
 
 /// The machine that a system is for, if that is the 32-bit kind of this one: as in

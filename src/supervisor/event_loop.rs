@@ -379,6 +379,10 @@ impl<'a> EventLoop<'a> {
             log::debug!("init reports: {}", status.as_deref().unwrap_or_default());
             self.status = status;
         }
+        if notification.ready && self.state == State::Stopping {
+            // The shell of stage 2 has lost the signal while it became systemd.
+            self.halt();
+        }
         let booted = notification.ready && self.state == State::Starting;
         if booted {
             log::info!("the system is up");
