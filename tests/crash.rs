@@ -113,7 +113,11 @@ impl Foo {
             "{NIXOS_CONTAINER} start foo & client=$!
              sleep {}
              killed=; supervisor=$({SUPERVISOR})
-             for pid in $({processes}); do kill -KILL $pid && killed=1; done 2>/dev/null
+             # Twice: what was listed may have cloned init and handed over to it meanwhile.
+             # Again: what was listed may have cloned init and handed over to it since.
+             for _ in 1 2; do
+                 for pid in $({processes}); do kill -KILL $pid && killed=1; done 2>/dev/null
+             done
              status=0; wait $client || status=$?
              [ ! \"$killed\" ] ||
                  timeout 60 tail --pid=$supervisor --sleep-interval=0.01 -f /dev/null || status=$?
