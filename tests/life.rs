@@ -81,7 +81,8 @@ fn a_read_only_snapshot_below_the_root_is_removed() {
     host.shell(&format!(
         "truncate --size=200M /run/image; mkfs.btrfs --quiet /run/image
          [ -e /dev/loop-control ] || mknod /dev/loop-control c 10 237
-         loop=$(losetup --find)
+         # It says of a device without a node that it is lost.
+         loop=$(losetup --find | cut -d ' ' -f 1)
          [ -e $loop ] || mknod $loop b 7 ${{loop#/dev/loop}}
          losetup $loop /run/image
          mkdir -p {state}; mount $loop {state}; losetup --detach $loop"
