@@ -281,7 +281,7 @@ fn an_address_that_is_taken_when_it_starts_is_named() {
     host.run(&["stop", "foo"]);
     let conf = host.conf_path("foo");
     host.shell(&format!("sed -i s/10.233.2/10.233.1/ {conf}"));
-    let before = host.inventory();
+    let before = host.inventory_after_stop("foo");
     assert_eq!(
         refuse(&host, 1, &["start", "foo"]),
         "error: cannot start container 'foo': cannot add route to 10.233.1.2/32 through ve-foo: \
@@ -499,7 +499,7 @@ fn without_cgroups_the_user_is_told_how_to_get_them() {
     host.run(&["start", "foo"]);
     host.run(&["stop", "foo"]);
     host.shell("umount /sys/fs/cgroup");
-    let before = host.inventory();
+    let before = host.inventory_after_stop("foo");
     assert_eq!(
         refuse(&host, 1, &["start", "foo"]),
         "error: cannot start container 'foo': cannot find the host's cgroups: no cgroup2 at \
@@ -568,7 +568,7 @@ fn an_init_that_cannot_be_executed_is_named() {
         "echo SYSTEM_PATH={system} >>{}",
         host.conf_path("foo")
     ));
-    let before = host.inventory();
+    let before = host.inventory_after_stop("foo");
     assert_eq!(
         refuse(&host, 1, &["start", "foo"]),
         format!(

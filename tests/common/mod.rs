@@ -200,6 +200,17 @@ impl Host {
         lines
     }
 
+    /// The inventory after a container has stopped, when its link is gone, too.
+    pub fn inventory_after_stop(&self, name: &str) -> Vec<String> {
+        let link = format!("link ve-{name}");
+        let mut lines = Vec::new();
+        wait::until("the link is gone", || {
+            lines = self.inventory();
+            !lines.contains(&link)
+        });
+        lines
+    }
+
     /// Waits until the inventory is this one: the kernel removes the links of
     /// a network namespace some time after its last process.
     pub fn await_inventory(&self, expected: &[String]) {
